@@ -1,0 +1,273 @@
+"""An ablation: a question written as data. Which fields vary, what the paper found in each cell, and what it claims.
+
+Values name fields of a run's specification by dotted path, such as `loss.temperature`. Nothing here knows that
+specification: whoever plans the runs applies the values and validates them. Accuracies are in percent.
+Every class is frozen and refuses nonsense when it is built, with a ValueError that shows the value.
+"""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, TypeVar, get_args
+
+__all__ = ["Ablation", "Axis", "Cell", "Claim", "Figure", "Layout", "Scale", "Times", "Value", "grid"]
+
+Number = TypeVar("Number", int, float)
+Scale = Literal["paper", "small"]
+Figure = Literal["heatmap", "lines", "table"]
+
+PAPER_EPOCHS = 100  # the default of the paper's ablations
+PAPER_CORE_HOURS = 192.0  # of one default run: 1.5 h on 128 TPU v3 cores (the paper's footnote)
+
+_AXES_OF: dict[Figure, tuple[int, ...]] = {"heatmap": (2,), "lines": (2, 3), "table": (1,)}
+
+
+@dataclass(frozen=True)
+class Times:
+    """A multiple of what the preset has in a field, for questions that small presets ask at their own size."""
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.factor) and self.factor > 0):
+            raise ValueError(f"Times({self.factor!r}): the factor must be positive and finite")
+
+    def resolve(self, base: Number) -> Number:
+        """`factor * base` in the type of `base`, whole numbers rounded. ValueError if a whole number would vanish."""
+        if isinstance(base, bool) or not isinstance(base, (int, float)):
+            raise ValueError(f"Times({self.factor!r}): {base!r} is not a number to multiply")
+        product = type(base)(round(self.factor * base) if isinstance(base, int) else self.factor * base)
+        if base and not product:
+            raise ValueError(f"Times({self.factor!r}): of {base!r} nothing is left")
+        return product
+
+
+Scalar = str | int | float | bool | None
+Value = Scalar | Sequence[Scalar] | Times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One direction of a figure: its name with the unit, and its labels in order.
+
+    With `log` the labels hold increasing positive numbers ("32", "x 1/4"), spaced by their logarithm; labels that are
+    words may follow. Without it labels are spaced evenly.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError(f"axis {self.name!r}: needs a name")
+        if not self.labels or not all(label.strip() for label in self.labels):
+            raise ValueError(f"axis {self.name!r}: labels {self.labels!r} are empty or have an empty one")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"axis {self.name!r}: labels {self.labels!r} have duplicates")
+        if self.log:
+            numbers = [_number(label) for label in self.labels]
+            found = [number for number in numbers if number is not None]
+            if not found or numbers[: len(found)] != found or found != sorted(set(found)) or found[0] <= 0:
+                raise ValueError(
+                    f"axis {self.name!r}: a logarithmic axis needs increasing positive numbers, words only after them, "
+                    f"not {self.labels!r}"
+                )
+
+    def positions(self) -> tuple[float, ...]:
+        """Where each label stands; for `log` the base-2 logarithm of its number, words a step apart after the last."""
+        if not self.log:
+            return tuple(float(index) for index in range(len(self.labels)))
+        places: list[float] = []
+        for label in self.labels:
+            number = _number(label)
+            places.append(places[-1] + 1 if number is None else math.log2(number))
+        return tuple(places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One setting: its place on the axes, the fields it sets, and what the paper reports for it.
+
+    `paper` is the value of the ablation's metric in percent, None where the paper has none; `paper_more` holds further
+    reported quantities by the name of their metric.
+    """
+
+    at: tuple[str, ...]
+    values: Mapping[str, Value]
+    paper: float | None = None
+    paper_more: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.at:
+            raise ValueError(f"cell {self.at!r}: needs a place")
+        if not self.values:
+            raise ValueError(f"cell {self.at!r}: sets no field")
+        _check_fields(f"cell {self.at!r}", self.values)
+        if self.paper is not None and not 0 <= self.paper <= 100:
+            raise ValueError(f"cell {self.at!r}: the paper's value {self.paper!r} is not a percentage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A set of cells and the axes they are drawn on: lines or rows first, then columns, then panels.
+
+    `note` says how this differs from the paper. Not every place of the axes needs a cell.
+    """
+
+    axes: tuple[Axis, ...]
+    cells: tuple[Cell, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.axes or not self.cells:
+            raise ValueError(f"layout with axes {self.axes!r} and {len(self.cells)} cells: needs both")
+        places: set[tuple[str, ...]] = set()
+        points: dict[str, tuple[str, ...]] = {}
+        for cell in self.cells:
+            self._check_place(cell.at)
+            if cell.at in places:
+                raise ValueError(f"cell {cell.at!r}: the place is taken by another cell")
+            twin = points.setdefault(_text(cell.values), cell.at)
+            if twin != cell.at:
+                raise ValueError(f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}")
+            places.add(cell.at)
+
+    def _check_place(self, at: tuple[str, ...]) -> None:
+        if len(at) != len(self.axes):
+            raise ValueError(f"cell {at!r}: needs one label for each of {[axis.name for axis in self.axes]!r}")
+        for label, axis in zip(at, self.axes, strict=True):
+            if label not in axis.labels:
+                raise ValueError(f"cell {at!r}: {label!r} is not on axis {axis.name!r}, which has {axis.labels!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A statement of the paper that the cells can support or contradict, and where the paper makes it."""
+
+    statement: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if not self.statement.strip() or not self.source.strip():
+            raise ValueError(f"claim {self.statement!r} from {self.source!r}: needs both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """A question, the cells that answer it at the paper's scale and at a small one, and the paper's own answer.
+
+    `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map of two axes, lines
+    over the second axis (a third makes panels), or one row for each cell.
+    """
+
+    name: str
+    title: str
+    question: str
+    source: str
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    paper: Layout
+    small: Layout
+    metric: str = "linear_top1"
+    figure: Figure
+    claims: tuple[Claim, ...]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):
+            raise ValueError(f"ablation {self.name!r}: the name must be lower-case words joined by hyphens")
+        for what in ("title", "question", "source", "metric", "claims"):
+            if not getattr(self, what):
+                raise ValueError(f"ablation {self.name!r}: {what} is empty")
+        if self.figure not in get_args(Figure):
+            raise ValueError(f"ablation {self.name!r}: figure {self.figure!r} is none of {', '.join(get_args(Figure))}")
+        _check_fields(f"ablation {self.name!r}", self.fixed)
+        for layout in (self.paper, self.small):
+            self._check_layout(layout)
+
+    def _check_layout(self, layout: Layout) -> None:
+        if len(layout.axes) not in _AXES_OF[self.figure]:
+            raise ValueError(f"ablation {self.name!r}: a {self.figure} cannot have {len(layout.axes)} axes")
+        for cell in layout.cells:
+            if both := sorted(self.fixed.keys() & cell.values.keys()):
+                raise ValueError(f"ablation {self.name!r}: cell {cell.at!r} sets {both!r}, which is fixed")
+
+    def layout(self, scale: Scale) -> Layout:
+        """The cells and axes at one scale."""
+        match scale:
+            case "paper":
+                return self.paper
+            case "small":
+                return self.small
+            case _:
+                raise ValueError(f"scale {scale!r}: is none of {', '.join(get_args(Scale))}")
+
+    def points(self, scale: Scale = "paper") -> list[dict[str, Value]]:
+        """What each cell sets, dotted field to value, in the order of the layout's cells."""
+        return [{**self.fixed, **cell.values} for cell in self.layout(scale).cells]
+
+    def relative_cost(self, scale: Scale) -> float:
+        """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the paper's 100)."""
+        return math.fsum(_relative_epochs(point.get("schedule.epochs", Times(1))) for point in self.points(scale))
+
+    @property
+    def paper_tpu_hours(self) -> float:
+        """TPU v3 core-hours of one seed of the paper's cells, by the paper's 1.5 h on 128 cores for 100 epochs."""
+        return PAPER_CORE_HOURS * self.relative_cost("paper")
+
+
+def grid(*choices: Mapping[str, Mapping[str, Value]], paper: Mapping[tuple[str, ...], float] | None = None) -> tuple[Cell, ...]:
+    """Every combination of one choice from each axis, the last varying fastest.
+
+    A choice is a label and the fields that it sets; `paper` maps places to the paper's value, where it has one.
+    """
+    found = paper or {}
+    cells: list[Cell] = []
+    for at in itertools.product(*choices):
+        values: dict[str, Value] = {}
+        for label, choice in zip(at, choices, strict=True):
+            values |= choice[label]
+        cells.append(Cell(at=at, values=values, paper=found.get(at)))
+    return tuple(cells)
+
+
+def _number(label: str) -> Fraction | None:
+    try:
+        return Fraction(label.removeprefix("x "))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _relative_epochs(epochs: Value) -> float:
+    match epochs:
+        case Times(factor):
+            return factor
+        case int() | float():
+            return epochs / PAPER_EPOCHS
+        case _:
+            raise ValueError(f"schedule.epochs={epochs!r}: is not a number")
+
+
+def _check_fields(owner: str, values: Mapping[str, Value]) -> None:
+    for path, value in values.items():
+        if not re.fullmatch(r"[a-z]\w*(\.[a-z]\w*)*", path):
+            raise ValueError(f"{owner}: {path!r} is not a dotted field")
+        try:
+            _text(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{owner}: {path}={value!r} is neither a finite plain value nor Times") from None
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Times):
+        return {"times": value.factor}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(value)
