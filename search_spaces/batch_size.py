@@ -10,7 +10,7 @@ Cost at the paper's scale: 60 runs of Figure 9 and 24 of Table B.1, 80,640 TPU v
 
 The linear rule is 0.3 B / 256, the square-root rule 0.075 sqrt(B); they agree at B = 4096, the paper's default. A small
 preset asks the same question in multiples of its own batch size and epochs, with rules that agree at its own batch
-size. Both rules then give equal runs in the middle of the grid, as in the paper: their difference is noise.
+size. Both rules then ask for the same run at the preset's batch, which is run once for both.
 """
 
 from fractions import Fraction
