@@ -1,0 +1,59 @@
+"""Named data sets behind one function, from a data spec to images and labels."""
+
+from pathlib import Path
+
+from workloads.datasets import digits, folder, shapes, torchvision_sets
+from workloads.datasets.cache import Source, default_cache, stored
+from workloads.datasets.spec import EMBEDDED, DataSpec
+from workloads.datasets.splits import DataSet, Split, split
+from workloads.spec import SpecError, digest
+
+__all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "load"]
+
+DECODING_REVISION = 1  # raised whenever the code stores other pixels for equal files
+
+
+def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False) -> DataSet:
+    """The images and labels of `spec`: uint8 [M, 3, S, S] with S = `image_size`, memory-mapped from `cache`.
+
+    The first call for a data set and size decodes it into the cache (`default_cache()` when None); later calls, also
+    those of other processes at the same time, read what it wrote. `download` lets torchvision fetch what it can.
+    Raises SpecError with every problem of the spec or of the data behind it.
+    """
+    if download and spec.name in torchvision_sets.FILES:
+        torchvision_sets.fetch(spec, _root(spec))
+    source = _source(spec)
+    if spec.content not in (None, source.content):
+        where = spec.root or f"the embedded data set {spec.name!r}"
+        raise SpecError([f"data.content={spec.content!r}: the content of {where} is {source.content!r}"])
+    what = {"revision": DECODING_REVISION, "content": source.content, "fields": source.fields}
+    key = f"{spec.name}-{spec.image_size}-{digest(what)}"
+    return split(spec, stored(cache or default_cache(), key, source.decode), source.content)
+
+
+def content_digest(spec: DataSpec) -> str:
+    """A hex digest of the data behind `spec`, without decoding them; image size, splits and file times don't matter.
+
+    Image folders: every relative path and size, and the bytes of a sample of the files (`workloads.datasets.folder`).
+    torchvision's data sets: the bytes of their files. Embedded ones: name and revision of the code that makes them.
+    Raises SpecError when there are no such data.
+    """
+    return _source(spec).content
+
+
+def _source(spec: DataSpec) -> Source:
+    match spec.name:
+        case "shapes":
+            return shapes.source(spec)
+        case "digits":
+            return digits.source(spec)
+        case "image-folder" | "imagenet":
+            return folder.source(spec, _root(spec))
+        case _:
+            return torchvision_sets.source(spec, _root(spec))
+
+
+def _root(spec: DataSpec) -> Path:
+    if spec.root is None:
+        raise SpecError([f"data.root: is required by data.name={spec.name!r} (only {' and '.join(EMBEDDED)} are embedded)"])
+    return Path(spec.root).expanduser()

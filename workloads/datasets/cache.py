@@ -1,0 +1,145 @@
+"""Decoded images on disk: written once per machine, memory-mapped by every run.
+
+An entry is a folder with `train.npy` and `test.npy` (uint8 [M, 3, S, S]), `labels.npz` and `entry.json`. It is
+written beside its place under a lock and renamed as the last step, so that an entry that exists is complete, two
+processes never decode the same images, and what a killed process left is thrown away by the next one.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.spec import SpecError
+
+__all__ = ["LEFT_OUT", "Labels", "Source", "Stored", "default_cache", "locked", "stored", "write_images"]
+
+LEFT_OUT = -1  # the label of a row that belongs to no split, such as an unreadable image
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is stored beside the images: one int64 label per row, LEFT_OUT where the row is to be skipped."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before decoding: what it is, and how to write it.
+
+    `decode` writes `train.npy` and `test.npy` into a folder by `write_images` and returns the labels; `fields` is all
+    that changes what it writes, other than `content` and the image size.
+    """
+
+    content: str
+    fields: dict[str, str | int]
+    decode: Callable[[Path], Labels]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An entry of the cache, its images memory-mapped read-only."""
+
+    train_images: NDArray[np.uint8]
+    test_images: NDArray[np.uint8]
+    labels: Labels
+
+
+def default_cache() -> Path:
+    """$SIMCLR_ORCH_CACHE, or `simclr-orch/decoded` in the user's cache folder ($XDG_CACHE_HOME or ~/.cache)."""
+    chosen = os.environ.get("SIMCLR_ORCH_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simclr-orch" / "decoded"
+
+
+def stored(cache: Path, key: str, decode: Callable[[Path], Labels]) -> Stored:
+    """The entry `key` of `cache`, decoded now if it is not there. Waits while another process decodes it."""
+    entry = cache / key
+    if not entry.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with locked(cache / f"{key}.lock"):
+            if not entry.is_dir():
+                log.info("decoding images into %s", entry)
+                _write(entry, decode)
+    return _read(entry)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`; the system gives it back when the process dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_images(path: Path, count: int, size: int, chunks: Iterable[NDArray[np.uint8]]) -> None:
+    """Write chunks of uint8 [n, 3, size, size], `count` images in all, one after the other into the .npy file `path`.
+
+    Raises SpecError when the disk has no room for them. (A memory map would be killed by a signal instead.)
+    """
+    needed, free = count * 3 * size * size, shutil.disk_usage(path.parent).free
+    if needed > free:
+        room = f"{needed / 2**30:.1f} GiB, and {path.parent.parent} has {free / 2**30:.1f} GiB free"
+        hint = "set SIMCLR_ORCH_CACHE to a folder with room, or use a smaller size"
+        raise SpecError([f"data.image_size={size}: {count} decoded images take {room}; {hint}"])
+    written = 0
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, size, size)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            assert chunk.dtype == np.uint8
+            assert chunk.shape[1:] == (3, size, size)
+            file.write(np.ascontiguousarray(chunk).data)
+            written += len(chunk)
+    assert written == count
+
+
+def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
+    partial = entry.with_name(f"{entry.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        labels = decode(partial)
+        np.savez(partial / "labels.npz", train=labels.train, test=labels.test)
+        (partial / "entry.json").write_text(json.dumps({"classes": labels.classes, "notes": labels.notes}, indent=1))
+        for path in [*partial.iterdir(), partial]:
+            _flush(path)
+        partial.rename(entry)
+        _flush(entry.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk, so that the rename cannot outrun the data in a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(entry: Path) -> Stored:
+    about = json.loads((entry / "entry.json").read_text())
+    with np.load(entry / "labels.npz") as arrays:
+        labels = Labels(arrays["train"], arrays["test"], tuple(about["classes"]), tuple(about["notes"]))
+    return Stored(
+        train_images=np.load(entry / "train.npy", mmap_mode="r"),
+        test_images=np.load(entry / "test.npy", mmap_mode="r"),
+        labels=labels,
+    )

@@ -1,0 +1,229 @@
+"""Any folder of images: `train/<class>/*` and `test/<class>/*` (or `val`), and ImageNet laid out that way.
+
+Classes and files are taken in the order of their names; hidden ones and files that are no images by the ends of their
+names are passed over. EXIF orientation is not applied and transparency is dropped, as by torchvision's ImageFolder.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
+from workloads.datasets.pixels import Decoded, read
+from workloads.datasets.spec import DataSpec
+from workloads.spec import SpecError
+
+__all__ = ["File", "source"]
+
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SHOWN = 10
+SAMPLED = 64
+CHUNK = 128
+THUMBNAIL = 3_000  # bytes; JPEG files of up to about 80 x 80 pixels
+
+
+class File(NamedTuple):
+    """An image of the folder: its path below the root, with slashes; its size; the number of its class."""
+
+    path: str
+    bytes: int
+    label: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of both parts, sorted by path, and their classes."""
+
+    root: Path
+    train: list[File]
+    test: list[File]
+    classes: tuple[str, ...]
+
+
+@dataclass
+class Found:
+    """What decoding met, as relative paths."""
+
+    unreadable: dict[str, str] = field(default_factory=dict)
+    grey: list[str] = field(default_factory=list)
+    color: int = 0
+
+
+def source(spec: DataSpec, root: Path) -> Source:
+    """The images below `root`.
+
+    The content is the digest of every relative path and size, and of the bytes of 64 files spread over the list: fast
+    for a million files, and blind to a file beyond those 64 that is replaced by another of the same size.
+
+    A grey image among colour ones is refused unless `grey_images="convert"`; ImageNet has a few and always converts.
+    Raises SpecError with all that is wrong with the folder, and, while decoding, with its images.
+    """
+    tests = ("val",) if spec.name == "imagenet" else ("test", "val")
+    listing = _list(root, tests, spec.name)
+    grey = "convert" if spec.name == "imagenet" else spec.grey_images
+
+    def decode(folder: Path) -> Labels:
+        found = Found()
+        labels = {}
+        for name, files in (("train", listing.train), ("test", listing.test)):
+            chunks = _decode(root, files, spec.image_size, found)
+            write_images(folder / f"{name}.npy", len(files), spec.image_size, chunks)
+            labels[name] = np.array([LEFT_OUT if file.path in found.unreadable else file.label for file in files])
+        problems = _problems(listing, found, spec.allow_unreadable, grey)
+        if problems:
+            raise SpecError(problems)
+        notes = tuple(f"left out, cannot be read: {path}: {reason}" for path, reason in found.unreadable.items())
+        return Labels(labels["train"], labels["test"], listing.classes, notes)
+
+    fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
+    return Source(_content(listing), fields, decode)
+
+
+def _list(root: Path, tests: tuple[str, ...], name: str) -> Listing:
+    hint = "; ImageNet cannot be downloaded: get it from https://image-net.org/download" if name == "imagenet" else ""
+    if not root.is_dir():
+        raise SpecError([f"data.root={str(root)!r}: there is no such folder{hint}"])
+    parts = ["train", next((part for part in tests if (root / part).is_dir()), tests[0])]
+    missing = [
+        f"data.root={str(root)!r}: has no folder {wanted}{hint}"
+        for part, wanted in zip(parts, ("train", " or ".join(tests)), strict=True)
+        if not (root / part).is_dir()
+    ]
+    if missing:
+        raise SpecError(missing)
+    train, test = (_classes(root / part) for part in parts)
+    problems = _layout_problems(root, parts, train, test)
+    if problems:
+        raise SpecError(problems)
+    return Listing(root, _files(parts[0], train), _files(parts[1], test), tuple(train))
+
+
+def _classes(folder: Path) -> dict[str, dict[str, int]]:
+    """Class to file name to size in bytes, all in the order of names."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return {name: _images(folder / name) for name in names}
+
+
+def _images(folder: Path) -> dict[str, int]:
+    """File name to size; a link that leads nowhere has size -1 and is found unreadable later."""
+    with os.scandir(folder) as entries:
+        sizes = {
+            entry.name: entry.stat().st_size if entry.is_file() else -1
+            for entry in entries
+            if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".") and not entry.is_dir()
+        }
+    return dict(sorted(sizes.items()))
+
+
+def _files(part: str, classes: dict[str, dict[str, int]]) -> list[File]:
+    return [
+        File(f"{part}/{name}/{image}", size, label)
+        for label, (name, images) in enumerate(classes.items())
+        for image, size in images.items()
+    ]
+
+
+def _layout_problems(
+    root: Path, parts: list[str], train: dict[str, dict[str, int]], test: dict[str, dict[str, int]]
+) -> list[str]:
+    problems = []
+    for part, classes in zip(parts, (train, test), strict=True):
+        problems += [f"{root / part / name}: holds no image" for name, images in classes.items() if not images]
+    if len(train) < 2:
+        problems.append(f"{root / parts[0]}: has {len(train)} class folders, at least 2 are needed")
+    for part, lacking in ((parts[1], sorted(train.keys() - test)), (parts[0], sorted(test.keys() - train))):
+        if lacking:
+            more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+            other = parts[0] if part == parts[1] else parts[1]
+            problems.append(f"{root / part}: lacks classes that {other} has: {', '.join(lacking[:SHOWN])}{more}")
+    return problems
+
+
+def _content(listing: Listing) -> str:
+    files = [*listing.train, *listing.test]
+    hasher = hashlib.sha256()
+    for file in files:
+        hasher.update(f"{file.path}\0{file.bytes}\n".encode(errors="surrogateescape"))
+    for number in sorted({step * (len(files) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
+        try:
+            hasher.update((listing.root / files[number].path).read_bytes())
+        except OSError:
+            hasher.update(b"cannot be read")
+    return hasher.hexdigest()[:20]
+
+
+def _decode(root: Path, files: list[File], size: int, found: Found) -> Iterator[NDArray[np.uint8]]:
+    """Chunks of uint8 [n, 3, size, size] in the order of `files`, black where one cannot be read.
+
+    Only a few chunks are under way at any time, or a slow disk would let the decoded ones pile up in memory.
+    """
+    threads = _threads(files)
+    waiting: deque[Future[list[Decoded]]] = deque()
+    paths = [file.path for file in files]
+    starts = deque(range(0, len(paths), CHUNK))
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        while starts or waiting:
+            while starts and len(waiting) < 2 * threads:
+                start = starts.popleft()
+                waiting.append(pool.submit(_read_chunk, root, paths[start : start + CHUNK], size))
+            decoded = waiting.popleft().result()
+            _record(paths[done : done + len(decoded)], decoded, found)
+            done += len(decoded)
+            black = np.zeros((3, size, size), dtype=np.uint8)
+            yield np.stack([black if image.pixels is None else image.pixels for image in decoded])
+
+
+def _threads(files: list[File]) -> int:
+    """PIL lets go of the interpreter's lock to decode, but for thumbnails its Python code is most of the work."""
+    thumbnails = sum(file.bytes for file in files) < THUMBNAIL * len(files)
+    return 1 if thumbnails else min(os.cpu_count() or 1, 16)
+
+
+def _record(paths: list[str], decoded: list[Decoded], found: Found) -> None:
+    for path, image in zip(paths, decoded, strict=True):
+        if image.pixels is None:
+            found.unreadable[path] = image.reason
+        elif image.is_grey:
+            found.grey.append(path)
+        else:
+            found.color += 1
+
+
+def _read_chunk(root: Path, paths: list[str], size: int) -> list[Decoded]:
+    return [read(root / path, size) for path in paths]
+
+
+def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[str]:
+    problems = []
+    total = len(listing.train) + len(listing.test)
+    if len(found.unreadable) > allowed:
+        count = len(found.unreadable)
+        problems.append(f"data.allow_unreadable={allowed}: {count} of {total} images cannot be read{_first(count)}")
+        problems += [f"{listing.root / path}: {reason}" for path, reason in list(found.unreadable.items())[:SHOWN]]
+    else:
+        for files in (listing.train, listing.test):
+            readable = {file.label for file in files if file.path not in found.unreadable}
+            emptied = {listing.root / Path(file.path).parent for file in files if file.label not in readable}
+            problems += [f"{path}: holds no image that can be read" for path in sorted(emptied)]
+    if found.grey and found.color and grey == "refuse":
+        count = len(found.grey)
+        problems.append(
+            f"data.grey_images='refuse': {count} of {count + found.color} images are grey and the others in colour; "
+            f"'convert' repeats the grey channel{_first(count)}"
+        )
+        problems += [f"{listing.root / path}: is grey" for path in found.grey[:SHOWN]]
+    return problems
+
+
+def _first(count: int) -> str:
+    return f", the first {SHOWN}:" if count > SHOWN else ":"

@@ -1,0 +1,64 @@
+"""Images of any size as the squares that are stored."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["Decoded", "fit", "fit_all", "read"]
+
+CHUNK = 256
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+class Decoded(NamedTuple):
+    """One image: pixels uint8 [3, S, S], or None and the reason why it cannot be read."""
+
+    pixels: NDArray[np.uint8] | None
+    is_grey: bool = False
+    reason: str = ""
+
+
+def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """An RGB image as uint8 [3, size, size]: the shorter side resized to `size` (bicubic, low-passed), the centre kept.
+
+    An image of that size is kept as it is. Rounding follows torchvision's Resize and CenterCrop.
+    """
+    if image.size != (size, size):
+        short = min(image.size)
+        width, height = (int(size * side / short) for side in image.size)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        image = image.crop((left, top, left + size, top + size))
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def fit_all(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
+    """Chunks of uint8 [n, 3, size, size] from grey [N, H, W] or colour [N, H, W, 3]."""
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        yield np.stack([fit(Image.fromarray(image).convert("RGB"), size) for image in chunk])
+
+
+def read(path: Path, size: int) -> Decoded:
+    """The image in a file, fitted to `size`; anything wrong with it becomes the reason."""
+    try:
+        with Image.open(path) as image:
+            is_grey = image.mode.split(";")[0] in ("1", "L", "LA", "La", "I", "F")
+            return Decoded(fit(_rgb(image), size), is_grey)
+    except UNREADABLE as error:
+        return Decoded(None, reason=str(error).replace(str(path), path.name) or type(error).__name__)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("grey values in floating point have no known range")
+    if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8 rather than scale
+        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")

@@ -1,0 +1,157 @@
+"""What every workload's specification is made of: frozen, closed to unknown fields, re-validated on every change."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+__all__ = ["Part", "SpecError", "digest", "read_assignments", "read_yaml"]
+
+
+class SpecError(ValueError):
+    """A specification that cannot be used; `problems` lists everything wrong with it, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+class Part(BaseModel):
+    """One immutable part of a specification. Unknown fields are errors; so are infinite and undefined numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @classmethod
+    def read(cls, tree: Mapping[str, Any]) -> Self:
+        """The specification in a plain tree (as YAML gives it). Raises SpecError with every problem."""
+        try:
+            return cls.model_validate(dict(tree))
+        except ValidationError as error:
+            raise SpecError([_explain(cls, problem) for problem in error.errors()]) from None
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """A copy with dotted fields replaced, validated from scratch. Raises SpecError with every problem."""
+        tree = self.tree()
+        problems = []
+        for path, value in values.items():
+            if unknown := _unknown_field(type(self), path):
+                problems.append(unknown)
+                continue
+            *parents, name = path.split(".")
+            branch = tree
+            for parent in parents:
+                branch = branch[parent]
+            branch[name] = value
+        try:
+            changed = type(self).read(tree)
+        except SpecError as error:
+            problems += error.problems
+        if problems:
+            raise SpecError(problems)
+        return changed
+
+    def tree(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, strings and numbers, which `read` turns back into an equal specification."""
+        return self.model_dump(mode="json")
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted field to plain value, in the order of definition."""
+        return dict(_flatten(self.tree(), ""))
+
+
+def digest(tree: Mapping[str, Any]) -> str:
+    """A stable hex digest of a plain tree: equal content, equal digest, on every machine and version of Python."""
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        pairs += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return pairs
+
+
+def _part_at(cls: type[Part], parents: list[str]) -> type[Part] | None:
+    for parent in parents:
+        field = cls.model_fields.get(parent)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, Part)):
+            return None
+        cls = inner
+    return cls
+
+
+def _unknown_field(cls: type[Part], path: str) -> str | None:
+    """Why a dotted path names no field that holds a value, with what it could have meant; None when it does."""
+    names = path.split(".")
+    for depth, name in enumerate(names):
+        part = _part_at(cls, names[:depth])
+        where = ".".join(names[:depth])
+        if part is None:
+            return f"{path}: {where} is a value and has no field {name!r}"
+        if name not in part.model_fields:
+            near = difflib.get_close_matches(name, part.model_fields, n=1)
+            hint = f"; did you mean {'.'.join([*names[:depth], near[0]])}?" if near else ""
+            of = where or "the specification"
+            return f"{path}: no such field{hint} (fields of {of}: {', '.join(part.model_fields)})"
+    whole = _part_at(cls, names)
+    if whole is not None:
+        return f"{path}: is a group of fields; set one of {', '.join(f'{path}.{name}' for name in whole.model_fields)}"
+    return None
+
+
+def _explain(cls: type[Part], problem: Any) -> str:
+    """One pydantic error as a line that names the field, the value and what would have been valid."""
+    location = [str(step) for step in problem["loc"]]
+    path = ".".join(location) or "specification"
+    if problem["type"] == "extra_forbidden":
+        return _unknown_field(cls, path) or f"{path}: no such field here; write the parts inside one another, without dots"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{path}: is required"
+    if not location or isinstance(problem["input"], dict):
+        return message if problem["type"] == "value_error" else f"{path}: {message}"
+    return f"{path}={problem['input']!r}: {message}"
+
+
+def read_assignments(assignments: list[str]) -> dict[str, Any]:
+    """`["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`; values are YAML. Raises SpecError with every problem."""
+    values: dict[str, Any] = {}
+    problems = []
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            problems.append(f"--set {assignment}: the value is not YAML")
+            continue
+        if not equals or not path.strip():
+            problems.append(f"--set {assignment}: is not of the form field=value")
+        elif path.strip() in values:
+            problems.append(f"--set {assignment}: {path.strip()} is set twice")
+        values[path.strip()] = value
+    if problems:
+        raise SpecError(problems)
+    return values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The tree in a YAML file. Raises SpecError that names the file when there is none or it holds something else."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError([f"--config {path}: cannot be read ({error})"]) from None
+    except yaml.YAMLError as error:
+        raise SpecError([f"--config {path}: is not YAML ({' '.join(str(error).split())})"]) from None
+    if not isinstance(tree, dict):
+        raise SpecError([f"--config {path}: holds no fields"])
+    return tree

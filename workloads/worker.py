@@ -1,0 +1,45 @@
+"""What the outside decides for a run: the device, the place among the workers, and what the hardware can do."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from threadpoolctl import threadpool_limits
+
+__all__ = ["Worker", "limit_threads"]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of `world_size` processes that share a run. With one, every collective is the identity."""
+
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
+    bf16: bool = False
+
+    @classmethod
+    def here(cls, device: str | None = None) -> "Worker":
+        """This process: its GPU if it has one, and its rank if a process group is set up."""
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        grouped = dist.is_available() and dist.is_initialized()
+        return cls(
+            device=chosen,
+            rank=dist.get_rank() if grouped else 0,
+            world_size=dist.get_world_size() if grouped else 1,
+            bf16=_has_bf16(chosen),
+        )
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # On CPUs without the instructions, bf16 is emulated and several times slower than fp32.
+    return device.type == "cpu" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def limit_threads(count: int) -> None:
+    """Let torch and the numerical libraries use `count` threads in this process."""
+    torch.set_num_threads(count)
+    # scikit-learn's and numpy's own pools, which do not follow torch's; several cells share a machine.
+    threadpool_limits(limits=count)
