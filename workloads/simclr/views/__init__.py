@@ -1,0 +1,23 @@
+"""Two random views of each image (section 2.1, appendix A): parameters are drawn apart from being applied."""
+
+from workloads.simclr.views.policy import (
+    TwoViewParameters,
+    ViewParameters,
+    apply_two_views,
+    apply_view,
+    center_view,
+    draw_two_views,
+    draw_view,
+    two_views,
+)
+
+__all__ = [
+    "TwoViewParameters",
+    "ViewParameters",
+    "apply_two_views",
+    "apply_view",
+    "center_view",
+    "draw_two_views",
+    "draw_view",
+    "two_views",
+]

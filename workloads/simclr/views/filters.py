@@ -1,0 +1,73 @@
+"""Linear filters of a view: Gaussian blur (appendix A) and Sobel (Figure 4)."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from workloads.simclr.spec import BlurSpec
+from workloads.simclr.views.color import luma
+from workloads.simclr.views.resample import matrix_products
+from workloads.simclr.views.samples import coin, indices, uniform
+
+__all__ = ["BlurParameters", "apply_blur", "apply_sobel", "blur_kernel_size", "draw_blur"]
+
+# Largest Sobel magnitude of an image in [0, 1]: gx = 4 and gy = 2 where five of the eight neighbours are chosen best.
+SOBEL_MAXIMUM = sqrt(20)
+
+
+@dataclass(frozen=True)
+class BlurParameters:
+    """Standard deviation in pixels and whether the image is blurred; both `[N]`."""
+
+    sigma: Tensor
+    blurred: Tensor
+
+
+def draw_blur(blur: BlurSpec, count: int, generator: Generator) -> BlurParameters:
+    """sigma ~ U(min_sigma, max_sigma), per image or once for the call; the coin is always per image."""
+    drawn = uniform(blur.min_sigma, blur.max_sigma, 1 if blur.one_sigma_per_batch else count, generator)
+    return BlurParameters(sigma=drawn.expand(count), blurred=coin(blur.probability, count, generator))
+
+
+def blur_kernel_size(side: int, fraction: float) -> int:
+    """Odd number of taps: 23 for 224 pixels and 3 for 32 pixels at a tenth; 1, which blurs nothing, below 20 pixels."""
+    return int(side * fraction) // 2 * 2 + 1
+
+
+def apply_blur(images: Tensor, parameters: BlurParameters, blur: BlurSpec) -> Tensor:
+    """`[N, C, S, S]` to the same shape. Borders are reflected, as in torchvision; the authors' code pads with zeros."""
+    side, device = images.shape[-1], images.device
+    taps = blur_kernel_size(side, blur.kernel_fraction)
+    chosen = indices(parameters.blurred, device)
+    sigma = parameters.sigma[parameters.blurred].to(device, torch.float32, non_blocking=True)
+    matrices = _blur_matrices(sigma, taps, side)
+    blurred = matrix_products(images[chosen], matrices, matrices)
+    return images.index_copy(0, chosen, blurred.clamp_(0, 1))
+
+
+def _blur_matrices(sigma: Tensor, taps: int, side: int) -> Tensor:
+    """`[N]` to banded `[N, side, side]`: a normalised Gaussian of `taps` along each row, reflected at the borders."""
+    offset = torch.arange(taps, device=sigma.device) - taps // 2
+    weights = torch.softmax(-0.5 * (offset / sigma.unsqueeze(1)) ** 2, dim=1)
+    source = (torch.arange(side, device=sigma.device) + offset.unsqueeze(1)).abs()
+    source = torch.where(source < side, source, 2 * (side - 1) - source)
+    shifts = F.one_hot(source, side).to(weights.dtype)
+    return (weights @ shifts.flatten(1)).view(-1, side, side)
+
+
+def apply_sobel(images: Tensor) -> Tensor:
+    """`[N, C, H, W]` in [0, 1] to the gradient magnitude of the gray image over sqrt(20), repeated to C channels.
+
+    3 x 3 kernels, borders replicated. sqrt(20) is the largest magnitude that an image in [0, 1] can have, so the result
+    fills [0, 1]. The paper does not publish its scaling; ours.
+    """
+    padded = F.pad(luma(images), (1, 1, 1, 1), mode="replicate")
+    across = padded[..., :, 2:] - padded[..., :, :-2]
+    down = padded[..., 2:, :] - padded[..., :-2, :]
+    gx = across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]
+    gy = down[..., :, :-2] + 2 * down[..., :, 1:-1] + down[..., :, 2:]
+    magnitude = (gx * gx).addcmul_(gy, gy).sqrt_().div_(SOBEL_MAXIMUM).clamp_(0, 1)
+    return magnitude.expand(-1, images.shape[1], -1, -1)
