@@ -1,0 +1,171 @@
+"""Encoders and batch norm, one process: torchvision and the paper's parameter counts as oracles; seconds."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from workloads.simclr.batch_norm import GlobalBatchNorm
+from workloads.simclr.encoder import build, multiply_adds
+from workloads.simclr.spec import EncoderSpec
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+def test_state_dict_is_torchvisions_without_fc(architecture: str) -> None:
+    with torch.device("meta"):
+        ours = build(EncoderSpec(architecture=architecture)).state_dict()
+        theirs = getattr(torchvision.models, architecture)().state_dict()
+    expected = {name: tensor.shape for name, tensor in theirs.items() if not name.startswith("fc.")}
+    assert {name: tensor.shape for name, tensor in ours.items()} == expected
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
+def test_features_equal_torchvisions(architecture: str) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, architecture)()
+    theirs.fc = nn.Identity()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.normal_(module.running_mean, std=0.1)
+    ours = build(EncoderSpec(architecture=architecture))
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.rand(2, 3, 65, 65)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "width", "millions"),
+    [
+        ("resnet18", 1, 11),
+        ("resnet18", 2, 45),
+        ("resnet18", 4, 179),
+        ("resnet34", 1, 21),
+        ("resnet34", 2, 85),
+        ("resnet34", 4, 340),
+        ("resnet50", 1, 24),
+        ("resnet50", 2, 94),
+        ("resnet50", 4, 375),
+        ("resnet101", 1, 43),
+        ("resnet101", 2, 170),
+        ("resnet152", 1, 58),
+        ("resnet152", 2, 233),
+    ],
+)
+def test_parameters_are_those_of_figure_7(architecture: str, width: float, millions: int) -> None:
+    with torch.device("meta"):
+        encoder = build(EncoderSpec(architecture=architecture, width=width))
+    count = sum(parameter.numel() for parameter in encoder.parameters())
+    assert abs(count / 1e6 - millions) < 1
+
+
+def test_width_scales_every_convolution() -> None:
+    with torch.device("meta"):
+        narrow = build(EncoderSpec(architecture="resnet50"))
+        wide = build(EncoderSpec(architecture="resnet50", width=1.5))
+    pairs = zip(narrow.modules(), wide.modules(), strict=True)
+    for one, other in pairs:
+        if isinstance(one, nn.Conv2d) and isinstance(other, nn.Conv2d):
+            assert other.out_channels == 1.5 * one.out_channels
+            assert other.bias is None
+    assert wide.feature_dim == 3072
+
+
+@pytest.mark.parametrize(
+    ("spec", "feature_dim"),
+    [
+        (EncoderSpec(architecture="convnet", width=0.25), 64),
+        (EncoderSpec(architecture="resnet18", width=0.1, stem="cifar"), 51),
+        (EncoderSpec(architecture="resnet50", width=0.125), 256),
+    ],
+)
+def test_representations_have_the_announced_width(spec: EncoderSpec, feature_dim: int) -> None:
+    encoder = build(spec)
+    assert encoder.feature_dim == feature_dim
+    assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, feature_dim)
+
+
+def test_stems() -> None:
+    images = torch.rand(1, 3, 32, 32)
+    sides = {}
+    for stem in ("imagenet", "cifar"):
+        encoder = build(EncoderSpec.read({"architecture": "resnet18", "width": 0.1, "stem": stem})).eval()
+        shapes: list[int] = []
+        encoder.layer1.register_forward_pre_hook(lambda _, inputs, shapes=shapes: shapes.append(inputs[0].shape[-1]))
+        encoder(images)
+        sides[stem] = shapes[0]
+    assert sides == {"imagenet": 8, "cifar": 32}
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("zero", [True, False])
+def test_last_bn_of_each_block_starts_at_zero_on_request(architecture: str, zero: bool) -> None:
+    encoder = build(EncoderSpec(architecture=architecture, width=0.125, zero_init_last_bn=zero))
+    last = [block.bn2 for block in encoder.modules() if isinstance(block, BasicBlock)]
+    last += [block.bn3 for block in encoder.modules() if isinstance(block, Bottleneck)]
+    assert len(last) == (8 if architecture == "resnet18" else 16)
+    norms = [module for module in encoder.modules() if isinstance(module, GlobalBatchNorm)]
+    zeros = [norm for norm in norms if not norm.weight.any()]
+    assert set(zeros) == (set(last) if zero else set())
+    assert all((norm.weight == 1).all() for norm in norms if norm not in zeros)
+
+
+def test_initial_convolutions_have_variance_one_over_fan_in() -> None:
+    torch.manual_seed(0)
+    encoder = build(EncoderSpec(architecture="resnet18"))
+    for layer in encoder.modules():
+        if isinstance(layer, nn.Conv2d) and layer.weight.numel() > 10_000:
+            scaled = layer.weight.detach() * layer.weight[0].numel() ** 0.5
+            assert float(scaled.var()) == pytest.approx(1, rel=0.05)
+            assert float(scaled.abs().max()) <= 2 / 0.8796 + 1e-3
+
+
+def test_multiply_adds() -> None:
+    """torchvision states 4.089 G for ResNet-50 and 1.814 G for ResNet-18 at 224 pixels, `fc` included."""
+    assert multiply_adds(EncoderSpec(architecture="resnet50"), 224) + 2048 * 1000 == pytest.approx(4.089e9, rel=1e-3)
+    assert multiply_adds(EncoderSpec(architecture="resnet18"), 224) + 512 * 1000 == pytest.approx(1.814e9, rel=1e-3)
+    convnet = (27 * 32 * 32 * 32) + 9 * (32 * 64 * 16 * 16 + 64 * 128 * 8 * 8 + 128 * 256 * 4 * 4)
+    assert multiply_adds(EncoderSpec(architecture="convnet"), 32) == convnet
+
+
+@pytest.mark.parametrize("shape", [(16, 6), (4, 6, 5, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_batch_norm_alone_is_torchs_to_the_bit(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    ours = GlobalBatchNorm(6)
+    theirs = nn.BatchNorm1d(6) if len(shape) == 2 else nn.BatchNorm2d(6)
+    for _ in range(3):
+        a = (3 * torch.randn(shape) + 2).to(dtype).requires_grad_()
+        b = a.detach().clone().requires_grad_()
+        out, expected = ours(a), theirs(b)
+        assert torch.equal(out, expected)
+        out.square().sum().backward()
+        expected.square().sum().backward()
+        assert a.grad is not None
+        assert b.grad is not None
+        assert torch.equal(a.grad, b.grad)
+    states = ours.state_dict(), theirs.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    x = torch.randn(shape).to(dtype)
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+def test_batch_norm_without_offset() -> None:
+    norm = GlobalBatchNorm(6, offset=False)
+    x = torch.randn(32, 6) + 5
+    torch.testing.assert_close(norm(x), nn.BatchNorm1d(6)(x))
+    assert set(norm.state_dict()) == {"weight", "running_mean", "running_var", "num_batches_tracked"}
+
+
+def test_channels_last_bf16_keeps_its_layout() -> None:
+    encoder = build(EncoderSpec(architecture="convnet", width=0.25)).to(memory_format=torch.channels_last)
+    images = torch.rand(4, 3, 16, 16).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = encoder.stages(images)
+        h = encoder(images)
+    assert x.dtype == h.dtype == torch.bfloat16
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    h.sum().backward()

@@ -1,0 +1,140 @@
+"""The base encoder f of SimCLR (section 2.1): an image to its representation h.
+
+Shapes: images [B, 3, H, W], representations [B, feature_dim].
+
+The ResNets are the authors': post-activation, stride on the 3x3 convolution of a bottleneck, a width multiplier on
+every channel count. Their parameters bear torchvision's names, so that a width of 1 with the ImageNet stem loads into
+`torchvision.models.resnet50` and back, without `fc`. Where the two differ, torchvision is followed: the authors'
+ResNet-18 and 34 project the shortcut of the first stage too, and their max-pool pads on the right and bottom only.
+"""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
+
+from workloads.simclr.batch_norm import GlobalBatchNorm
+from workloads.simclr.spec import EncoderSpec
+
+__all__ = ["ConvNet", "ResNet", "build", "multiply_adds"]
+
+RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+}
+STAGE_CHANNELS = (64, 128, 256, 512)
+CONVNET_CHANNELS = (32, 64, 128, 256)
+
+
+def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
+    """The encoder with fresh weights from torch's global generator; `feature_dim` is the width of h."""
+    if encoder.architecture == "convnet":
+        return ConvNet(encoder.width)
+    return ResNet(encoder)
+
+
+def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
+    """Multiply-adds of convolutions and linear layers for one image of image_size x image_size; allocates nothing."""
+    total = 0
+
+    def count(layer: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        total += output.numel() * layer.weight[0].numel()
+
+    with torch.device("meta"):
+        network = build(encoder).eval()
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.register_forward_hook(count)
+        network(torch.empty(1, 3, image_size, image_size))
+    return total
+
+
+class ResNet(nn.Module):
+    """ResNet-18, 34, 50, 101 or 152 up to the global average pool."""
+
+    def __init__(self, encoder: EncoderSpec) -> None:
+        super().__init__()
+        block, depths = RESNETS[encoder.architecture]
+        channels = [_scaled(count, encoder.width) for count in STAGE_CHANNELS]
+        stem = channels[0]
+        small = encoder.stem == "cifar"
+        self.conv1 = nn.Conv2d(3, stem, 3 if small else 7, stride=1 if small else 2, padding=1 if small else 3, bias=False)
+        self.bn1 = GlobalBatchNorm(stem)
+        self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        outputs = [planes * block.expansion for planes in channels]
+        self.layer1 = _stage(block, depths[0], stem, channels[0], stride=1)
+        self.layer2 = _stage(block, depths[1], outputs[0], channels[1], stride=2)
+        self.layer3 = _stage(block, depths[2], outputs[1], channels[2], stride=2)
+        self.layer4 = _stage(block, depths[3], outputs[2], channels[3], stride=2)
+        self.feature_dim: int = outputs[3]
+        _initialize_convolutions(self)
+        if encoder.zero_init_last_bn:
+            _zero_last_bn(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.maxpool(F.relu(self.bn1(self.conv1(images)), inplace=True))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return F.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+class ConvNet(nn.Module):
+    """Four stages of 3x3 convolution, BN and ReLU, for small images on a CPU: 15 M multiply-adds for 32 x 32 pixels."""
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        channels = [3, *(_scaled(count, width) for count in CONVNET_CHANNELS)]
+        layers: list[nn.Module] = []
+        for stage, (inputs, outputs) in enumerate(pairwise(channels)):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, stride=1 if stage == 0 else 2, padding=1, bias=False),
+                GlobalBatchNorm(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        self.stages = nn.Sequential(*layers)
+        self.feature_dim: int = channels[-1]
+        _initialize_convolutions(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(self.stages(images), 1).flatten(1)
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+def _stage(block: type[BasicBlock] | type[Bottleneck], depth: int, inputs: int, planes: int, *, stride: int) -> nn.Sequential:
+    outputs = planes * block.expansion
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), GlobalBatchNorm(outputs))
+    first = block(inputs, planes, stride, shortcut, norm_layer=GlobalBatchNorm)
+    return nn.Sequential(first, *(block(outputs, planes, norm_layer=GlobalBatchNorm) for _ in range(depth - 1)))
+
+
+def _initialize_convolutions(network: nn.Module) -> None:
+    """Variance 1 / fan-in from a normal truncated at two standard deviations: the authors' default initializer.
+
+    torchvision draws with twice the variance, by fan-out. BN takes the scale out of the forward pass either way.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            # 0.8796 is the standard deviation that a unit normal has left after truncation at +-2.
+            std = math.sqrt(1 / layer.weight[0].numel()) / 0.87962566103423978
+            nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+
+
+def _zero_last_bn(network: nn.Module) -> None:
+    for block in network.modules():
+        if isinstance(block, BasicBlock):
+            nn.init.zeros_(block.bn2.weight)
+        elif isinstance(block, Bottleneck):
+            nn.init.zeros_(block.bn3.weight)
