@@ -1,0 +1,94 @@
+"""One SimCLR run in this process, without Ray and MLflow: `python -m workloads.simclr --preset shapes`.
+
+Under torchrun it is one of several workers. Interrupted, the same command continues from the last finished epoch.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import yaml
+
+from workloads.datasets import load
+from workloads.simclr.checkpoint import decode, encode
+from workloads.simclr.evaluate import evaluate
+from workloads.simclr.presets import PRESETS, preset
+from workloads.simclr.pretrain import LossNotFiniteError, pretrain
+from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.worker import Worker
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, print one JSON line an epoch and one for the evaluation. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        base = RunSpec.read(read_yaml(options.config)) if options.config else preset(options.preset)
+        spec = base.with_values(read_assignments(options.set))
+        load(spec.data, download=options.download)
+        _run(spec, _join_workers(options.device), options.output / spec.fingerprint())
+    except SpecError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except LossNotFiniteError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workloads.simclr", description=__doc__)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--preset", default="shapes", metavar="|".join(PRESETS))
+    source.add_argument("--config", type=Path, help="a whole specification as YAML")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--output", type=Path, default=Path("simclr-runs"), help="a folder per specification goes here")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: a GPU if there is one")
+    parser.add_argument("--download", action="store_true", help="fetch a data set that is not in data.root yet")
+    return parser
+
+
+def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    state = decode(checkpoint.read_bytes()) if checkpoint.exists() else None
+    for result in pretrain(spec, worker, state):
+        state = result.state
+        if worker.rank == 0:
+            print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
+            _replace(checkpoint, encode(state))
+    if worker.rank == 0:
+        assert state is not None, "pretrain yields at least once"
+        results = evaluate(spec, state, worker)
+        (folder / "spec.yaml").write_text(yaml.safe_dump(spec.tree(), sort_keys=False))
+        _replace(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+        print(json.dumps(results | {"folder": str(folder)}))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write so that a kill leaves either the old file or the new one."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def _join_workers(device: str | None) -> Worker:
+    if "WORLD_SIZE" not in os.environ:
+        return Worker.here(device)
+    gpu = torch.cuda.is_available() and device != "cpu"
+    dist.init_process_group("nccl" if gpu else "gloo")
+    if gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        return Worker.here(f"cuda:{os.environ['LOCAL_RANK']}")
+    return Worker.here("cpu")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""SimCLR pre-training as a generator: one yielded result an epoch, from which a later run continues.
+
+Shapes: N source images of the global batch, n = N / workers of them here, D the width of h, P the width of z.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from workloads.datasets import DataSet, load
+from workloads.simclr import optim
+from workloads.simclr.encoder import build as build_encoder
+from workloads.simclr.head import projection_head
+from workloads.simclr.losses import contrastive_loss, contrastive_metrics
+from workloads.simclr.spec import RunSpec
+from workloads.simclr.views import apply_two_views, draw_two_views
+from workloads.spec import SpecError
+from workloads.worker import Worker
+
+__all__ = ["EpochResult", "LossNotFiniteError", "SimCLR", "autocast", "initial_model", "pretrain", "problems_with"]
+
+CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device or for other workers
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What an epoch gave: plain-number metrics, and the state from which the next epoch continues."""
+
+    epoch: int
+    metrics: dict[str, float]
+    state: dict[str, Any]
+
+
+class LossNotFiniteError(RuntimeError):
+    """The loss became infinite or undefined; the run stops and its last good epoch is kept."""
+
+    def __init__(self, loss: float, step: int, learning_rate: float, last_good_epoch: int) -> None:
+        super().__init__(loss, step, learning_rate, last_good_epoch)
+        self.loss, self.step, self.learning_rate = loss, step, learning_rate
+        self.last_good_epoch = last_good_epoch
+
+    def __str__(self) -> str:
+        kept = f"the state after epoch {self.last_good_epoch}" if self.last_good_epoch else "none, it was the first epoch"
+        return f"loss is {self.loss} at step {self.step} (learning rate {self.learning_rate:.6g}); last good state: {kept}"
+
+
+class SimCLR(nn.Module):
+    """Encoder f and projection head g (section 2.1)."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        super().__init__()
+        self.encoder = build_encoder(spec.encoder)
+        self.head = projection_head(spec.head, self.encoder.feature_dim)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Views [B, 3, H, W] to z [B, P]."""
+        z: Tensor = self.head(self.encoder(views))
+        return z
+
+
+def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None) -> Iterator[EpochResult]:
+    """Train from scratch, or from the `state` of an earlier result, and yield after each epoch.
+
+    A resumed run equals an uninterrupted one: order, views and initial weights depend on (seed, epoch, step) alone, and
+    so, up to rounding, does the result on any number of workers. With `schedule.epochs=0` the untrained model is yielded.
+    Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training diverges.
+    """
+    data = load(spec.data)
+    if problems := problems_with(spec, len(data.train), worker.world_size):
+        raise SpecError(problems)
+    model = initial_model(spec).to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = optim.build(model, spec.optim, spec.learning_rate)
+    if spec.schedule.epochs == 0:
+        yield EpochResult(0, {}, _state(spec, model, optimizer, 0))
+        return
+    first = _restore(spec, model, optimizer, resume) if resume else 0
+    trained: nn.Module = _across_workers(model, worker)
+    for epoch in range(first, spec.schedule.epochs):
+        metrics = _train_epoch(spec, data, trained, optimizer, epoch, worker)
+        yield EpochResult(epoch + 1, metrics, _state(spec, model, optimizer, epoch + 1))
+
+
+def initial_model(spec: RunSpec) -> SimCLR:
+    """The untrained model: the same weights for the same seed, on every device and worker."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_stream(spec.seed, "weights"))
+        return SimCLR(spec)
+
+
+def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str]:
+    """Why a run cannot train on so many images and workers; empty when it can."""
+    batch, found = spec.schedule.batch_size, []
+    if batch > train_images and spec.schedule.epochs:
+        found.append(f"schedule.batch_size={batch}: is larger than the {train_images} training images")
+    if batch % world_size:
+        found.append(f"schedule.batch_size={batch}: is not divisible by {world_size} workers")
+    return found
+
+
+def autocast(spec: RunSpec, worker: Worker) -> AbstractContextManager[None]:
+    """bf16 where the specification asks for it and the device has it."""
+    return torch.autocast(worker.device.type, torch.bfloat16, enabled=spec.precision == "bf16" and worker.bf16)
+
+
+def _train_epoch(
+    spec: RunSpec, data: DataSet, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, worker: Worker
+) -> dict[str, float]:
+    """One pass over the training images in a fresh order; the incomplete last batch is dropped."""
+    model.train()
+    batch = spec.schedule.batch_size
+    steps = len(data.train) // batch
+    order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
+    started, seen = time.perf_counter(), []
+    for step in range(epoch * steps, (epoch + 1) * steps):
+        rate = _learning_rate(spec, step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        at = (step - epoch * steps) * batch
+        views = _views(spec, data, order[at : at + batch], step, worker)
+        seen.append(_train_step(spec, model, optimizer, views, worker))
+        if _looks_now(worker, len(seen), steps):
+            _refuse_infinite(spec, seen, epoch, steps, worker)
+    # The update after the last finite loss may have ruined the weights, and then no epoch continues from them.
+    if not _all_finite(model):
+        last = (epoch + 1) * steps - 1
+        raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
+    loss, accuracy, entropy = _mean_over_workers(torch.stack(seen).mean(0), worker)
+    return {
+        "loss": loss,
+        "contrastive_accuracy": accuracy,
+        "contrastive_entropy": entropy,
+        "learning_rate": _learning_rate(spec, (epoch + 1) * steps - 1, steps),
+        "images_per_second": steps * batch / (time.perf_counter() - started),
+    }
+
+
+def _train_step(spec: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer, views: Tensor, worker: Worker) -> Tensor:
+    """One update; returns [loss, contrastive accuracy in %, entropy in nats] without waiting for the device."""
+    with autocast(spec, worker):
+        # Both views in one pass: BN that sees them apart could tell them apart.
+        z0, z1 = model(views).chunk(2)
+        loss = contrastive_loss(z0, z1, spec.loss)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    z0, z1 = z0.detach(), z1.detach()
+    accuracy, entropy = contrastive_metrics(z0, z1, temperature=spec.loss.temperature, normalize=spec.loss.normalize)
+    return torch.stack([loss.detach().float(), accuracy.float(), entropy.float()])
+
+
+def _views(spec: RunSpec, data: DataSet, rows: Tensor, step: int, worker: Worker) -> Tensor:
+    """Both views of this worker's share of the batch, [2 n, 3, H, W], all first views before all second ones."""
+    share = len(rows) // worker.world_size
+    mine = slice(worker.rank * share, (worker.rank + 1) * share)
+    images = data.train.take(rows[mine])
+    # Drawn for the whole batch and then sliced, so that a view does not depend on the number of workers.
+    height, width = images.shape[-2:]
+    parameters = draw_two_views(spec.augment, len(rows), height, width, _generator(spec.seed, "views", step))
+    images = images.to(worker.device, non_blocking=True)
+    views = torch.cat(apply_two_views(images, parameters[mine], spec.augment))
+    return views.contiguous(memory_format=torch.channels_last)
+
+
+def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int) -> float:
+    return optim.learning_rate(
+        step,
+        peak=spec.learning_rate,
+        warmup_steps=round(spec.schedule.warmup_epochs * steps_per_epoch),
+        total_steps=spec.schedule.epochs * steps_per_epoch,
+    )
+
+
+def _looks_now(worker: Worker, done: int, steps: int) -> bool:
+    """Whether the loss is looked at after this step: each time where that costs nothing, else now and then."""
+    free = worker.device.type == "cpu" and worker.world_size == 1
+    return free or done % CHECK_EVERY == 0 or done == steps
+
+
+def _refuse_infinite(spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, worker: Worker) -> None:
+    # Over all workers, so that every one of them stops at the same step and none waits for another.
+    recent = _mean_over_workers(torch.stack(seen[-CHECK_EVERY:])[:, 0], worker)
+    for back, loss in enumerate(recent, start=len(seen) - len(recent)):
+        if not math.isfinite(loss):
+            step = epoch * steps + back
+            raise LossNotFiniteError(loss, step, _learning_rate(spec, step, steps), epoch)
+
+
+def _all_finite(model: nn.Module) -> bool:
+    return bool(torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all())
+
+
+def _mean_over_workers(values: Tensor, worker: Worker) -> list[float]:
+    if worker.world_size > 1:
+        dist.all_reduce(values)
+        values = values / worker.world_size
+    means: list[float] = values.tolist()
+    return means
+
+
+def _across_workers(model: SimCLR, worker: Worker) -> nn.Module:
+    if worker.world_size == 1:
+        return model
+    # BN's statistics are global already, so its buffers agree on every worker without a broadcast.
+    devices = [worker.device.index or 0] if worker.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+
+
+def _state(spec: RunSpec, model: SimCLR, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, Any]:
+    # Copies: the next epoch changes the live tensors in place.
+    return {
+        "fingerprint": spec.fingerprint(),
+        "epoch": epoch,
+        "model": _copied(model.state_dict()),
+        "optimizer": _copied(optimizer.state_dict()),
+    }
+
+
+def _restore(spec: RunSpec, model: SimCLR, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> int:
+    if state["fingerprint"] != spec.fingerprint():
+        raise SpecError([f"resume: the state is of another specification ({state['fingerprint']})"])
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(_copied(state["optimizer"]))
+    epoch: int = state["epoch"]
+    return epoch
+
+
+def _copied(tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, dict):
+        return {name: _copied(value) for name, value in tree.items()}
+    return [_copied(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def _stream(seed: int, purpose: str, index: int = 0) -> int:
+    """An independent seed for one purpose and step."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()[:8], "big") >> 1
+
+
+def _generator(seed: int, purpose: str, index: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_stream(seed, purpose, index))
