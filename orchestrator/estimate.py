@@ -1,0 +1,82 @@
+"""How long a plan will take, and what that number rests on. Pure."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan import Plan, Resources
+from workloads.simclr.encoder import multiply_adds
+from workloads.simclr.spec import RunSpec
+
+__all__ = ["Estimate", "Speed", "estimate", "measured_speed", "training_operations"]
+
+# Only until a first cell has been measured. A CPU core in bf16 reached 100-300 GFLOP/s with small encoders.
+ASSUMED_CPU_CORE = 60e9
+ASSUMED_GPU = 40e12
+OVERHEAD_SECONDS = {"trial": 3.0, "workers": 25.0}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Floating-point operations a second that a cell achieves, and where the number comes from."""
+
+    operations_per_second: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds for each cell, for the whole plan at so many cells at once, and the GPU-hours it occupies."""
+
+    cell_seconds: dict[str, float]
+    concurrent: int
+    wall_seconds: float
+    gpu_hours: float
+    basis: str
+
+
+def training_operations(spec: RunSpec, train_images: int) -> float:
+    """Operations of a run: forward and backward (3 x forward, 2 x multiply-adds) of two views of every image, each epoch."""
+    view = 2 * multiply_adds(spec.encoder, spec.view_size)
+    return 3 * 2 * view * train_images * spec.schedule.epochs + view * train_images
+
+
+def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources) -> Speed:
+    """The median speed of finished cells on as many workers of the same kind, or an assumption that says so."""
+    kind = (resources.workers, resources.gpus_per_worker > 0)
+    rates = [
+        _operations_done(record) / record["total_seconds"]
+        for record in records
+        if record["status"] == "finished"
+        and record["history"]
+        and (record["machine"]["workers"], record["machine"]["gpu"]) == kind
+    ]
+    if rates:
+        return Speed(statistics.median(rates), f"measured: median of {len(rates)} finished cells in this storage")
+    if resources.gpus_per_worker:
+        speed = ASSUMED_GPU * resources.gpus_per_worker * resources.workers
+        return Speed(speed, f"assumed: {ASSUMED_GPU / 1e12:g} TFLOP/s a GPU, nothing measured in this storage yet")
+    speed = ASSUMED_CPU_CORE * resources.cpus_per_worker * resources.workers
+    return Speed(speed, f"assumed: {ASSUMED_CPU_CORE / 1e9:g} GFLOP/s a CPU core, nothing measured in this storage yet")
+
+
+def estimate(plan: Plan, *, done: set[str], train_images: int, concurrent: int, speed: Speed) -> Estimate:
+    """Times for the cells that are not done, spread over `concurrent` places."""
+    overhead = OVERHEAD_SECONDS["trial" if plan.resources.workers == 1 else "workers"]
+    seconds = {
+        fingerprint: training_operations(cell.spec, train_images) / speed.operations_per_second + overhead
+        for fingerprint, cell in plan.jobs.items()
+        if fingerprint not in done
+    }
+    total = sum(seconds.values())
+    longest = max(seconds.values(), default=0.0)
+    gpus = plan.resources.workers * plan.resources.gpus_per_worker
+    wall = max(total / max(concurrent, 1), longest)
+    return Estimate(seconds, concurrent, wall, total * gpus / 3600, speed.basis)
+
+
+def _operations_done(record: Mapping[str, Any]) -> float:
+    spec = RunSpec.read(record["spec"])
+    images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in record["history"])
+    return training_operations(spec, round(images / len(record["history"]))) * len(record["history"]) / spec.schedule.epochs

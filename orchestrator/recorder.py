@@ -1,0 +1,141 @@
+"""Writes a sweep into MLflow from the driver: a run for the sweep, one below it for each cell.
+
+Workers never talk to MLflow: what they report arrives through Ray, so that no cluster node needs to reach the server and
+one process owns the database. The storage keeps everything too; if MLflow fails for longer than the tracker retries, the
+sweep goes on and a rerun records what is missing.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from orchestrator.errors import TrackingError
+from orchestrator.plan import Plan, PlannedCell
+from orchestrator.storage import Storage
+from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
+
+__all__ = ["Recorder"]
+
+SECONDS_BETWEEN_WRITES = 5.0  # of one cell's curve: a write costs tens of milliseconds of the driver
+CURVES = ("loss", "contrastive_accuracy", "contrastive_entropy", "learning_rate", "images_per_second", "seconds")
+
+
+class Recorder:
+    """The MLflow side of one sweep."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        plan: Plan,
+        storage: Storage,
+        tags: Mapping[str, str],
+        *,
+        log_model: bool,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._tracker, self._plan, self._storage = tracker, plan, storage
+        self._tags = dict(tags)
+        self._log_model = log_model
+        self._warn = warn
+        self._parent: ParentRun | None = None
+        self._open: dict[str, CellRun] = {}
+        self._recorded: set[str] = set()
+        self._pending: dict[str, list[Mapping[str, Any]]] = {}
+        self._written: dict[str, float] = {}
+        self.failure: str | None = None
+
+    def begin(self, plan_tree: dict[str, Any]) -> None:
+        """Find or create the sweep's run. Raises TrackingError: nothing has started yet."""
+        self._parent = self._tracker.sweep(
+            self._plan.name,
+            self._plan.sweep_id,
+            name=f"{self._plan.name} {self._plan.sweep_id}",
+            tags=self._tags,
+            plan=plan_tree,
+        )
+        self._tracker.reconcile(self._parent)
+        self._recorded = self._tracker.finished_cells(self._parent)
+
+    def started(self, fingerprint: str) -> None:
+        """A cell runs: open its run."""
+        self._guarded(lambda: self._run_of(fingerprint))
+
+    def epoch(self, fingerprint: str, metrics: Mapping[str, Any]) -> None:
+        """An epoch's metrics of a running cell; written now and then, several epochs at once."""
+        waiting = self._pending.setdefault(fingerprint, [])
+        waiting.append({name: metrics[name] for name in (*CURVES, "epoch") if name in metrics})
+        if time.monotonic() - self._written.get(fingerprint, 0.0) > SECONDS_BETWEEN_WRITES:
+            self._guarded(lambda: self._write_curve(fingerprint, waiting))
+            self._written[fingerprint] = time.monotonic()
+            self._pending[fingerprint] = []
+
+    def ended(self, fingerprint: str, record: dict[str, Any]) -> None:
+        """A cell has ended: the rest of its curve, its results and its files."""
+        self._pending.pop(fingerprint, None)
+        self._guarded(lambda: self._close(fingerprint, record))
+
+    def taken_over(self, fingerprint: str, record: dict[str, Any]) -> None:
+        """A cell that finished before, perhaps in another sweep: give it a run here unless it has one."""
+        if fingerprint not in self._recorded:
+            self._guarded(lambda: self._close(fingerprint, record))
+
+    def finish(self, status: Status, files: Mapping[str, str | bytes]) -> None:
+        """Close the sweep's run with the report's files; cells still open were interrupted."""
+
+        def close() -> None:
+            assert self._parent is not None, "begin comes first"
+            self._tracker.reconcile(self._parent)
+            self._tracker.finish_sweep(self._parent, status=status, artifacts=files)
+
+        self._guarded(close)
+
+    def _run_of(self, fingerprint: str) -> CellRun:
+        assert self._parent is not None, "begin comes first"
+        if fingerprint not in self._open:
+            cell = self._plan.jobs[fingerprint]
+            self._open[fingerprint] = self._tracker.cell(
+                self._parent, fingerprint, name=cell.name, tags=self._tags_of(cell), params=cell.spec.flat()
+            )
+        return self._open[fingerprint]
+
+    def _tags_of(self, cell: PlannedCell) -> dict[str, str]:
+        own = {"simclr_orch.cell": " · ".join(cell.at), "simclr_orch.seed": str(cell.seed), "simclr_orch.role": cell.role}
+        paper = {"simclr_orch.paper": f"{cell.paper:g}"} if cell.paper is not None else {}
+        return self._tags | own | paper
+
+    def _write_curve(self, fingerprint: str, epochs: list[Mapping[str, Any]]) -> None:
+        curve = {int(epoch["epoch"]): {name: epoch[name] for name in CURVES if name in epoch} for epoch in epochs}
+        self._tracker.log_epochs(self._run_of(fingerprint), curve)
+
+    def _close(self, fingerprint: str, record: dict[str, Any]) -> None:
+        run = self._run_of(fingerprint)
+        self._write_curve(fingerprint, record["history"])
+        finished = record["status"] == "finished"
+        results = dict(record["results"]) if finished else {}
+        if finished:
+            results["total_seconds"] = record["total_seconds"]
+        spec = yaml.safe_dump(record["spec"], sort_keys=False)
+        files: dict[str, str | bytes] = {
+            "run.json": json.dumps(record, indent=2),
+            "spec.yaml": spec,
+            "log.txt": self._storage.read_bytes(f"runs/{fingerprint}/log.txt") or b"",
+        }
+        if finished and self._log_model:
+            checkpoint = self._storage.read_bytes(f"runs/{fingerprint}/checkpoint.pt")
+            if checkpoint is not None:
+                self._tracker.log_model(run, checkpoint, spec)
+        self._tracker.finish(run, results, files, status="FINISHED" if finished else "FAILED")
+        del self._open[fingerprint]
+
+    def _guarded(self, write: Callable[[], object]) -> None:
+        """Write unless MLflow has failed before in this sweep; say so once."""
+        if self.failure is not None:
+            return
+        try:
+            write()
+        except TrackingError as error:
+            self.failure = str(error)
+            self._warn(f"MLflow cannot be written: {error}. The sweep goes on; rerun the command to record it.")

@@ -1,0 +1,95 @@
+"""Runs that are in the storage: list them, evaluate one again, show MLflow's pages on them."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cell import checkpoint_of, read_record
+from orchestrator.commands import Finished
+from orchestrator.errors import PlanError
+from orchestrator.settings import Settings
+from orchestrator.storage import Storage
+from workloads.simclr.evaluate import evaluate
+from workloads.simclr.spec import RunSpec
+from workloads.spec import digest, read_assignments
+from workloads.worker import Worker
+
+__all__ = ["evaluate_run", "list_runs", "serve_dashboard"]
+
+PROTOCOLS = {"linear": {"eval.protocol": "lbfgs"}, "linear-sgd": {"eval.protocol": "sgd"}, "knn": {}}
+
+
+def list_runs(storage: Storage, console: Console) -> Finished:
+    """Every run of the storage that has ended, by fingerprint."""
+    records = [record for name in storage.list("runs") if (record := read_record(storage, name))]
+    table = Table("run", "name", "status", "data", "epochs", "linear top-1, %", "kNN, %", "seconds", box=None)
+    for record in records:
+        results = record.get("results", {})
+        table.add_row(
+            record["fingerprint"][:12],
+            record["name"],
+            record["status"],
+            record["spec"]["data"]["name"],
+            str(record["spec"]["schedule"]["epochs"]),
+            *(f"{results[name]:.1f}" if name in results else "" for name in ("linear_top1", "knn_top1")),
+            f"{record['total_seconds']:.0f}" if "total_seconds" in record else "",
+        )
+    console.print(table if records else f"no runs in {storage.uri}")
+    shown = ("fingerprint", "name", "status", "results", "error", "ended", "machine")
+    return Finished(0, {"runs": [{name: record[name] for name in shown if name in record} for record in records]})
+
+
+def evaluate_run(run: str, protocol: str, assignments: tuple[str, ...], storage: Storage, console: Console) -> Finished:
+    """Judge the last checkpoint of a run and keep the result beside it. Raises PlanError for what cannot be done."""
+    if protocol not in PROTOCOLS:
+        raise PlanError([f"--protocol {protocol}: no such protocol; known are {', '.join(PROTOCOLS)}"])
+    values = read_assignments(list(assignments))
+    if other := [path for path in values if not path.startswith(("eval.", "data.root"))]:
+        raise PlanError([f"--set {path}: only eval.* and data.root can change after pre-training" for path in other])
+    fingerprint = _named(run, storage)
+    kept = checkpoint_of(storage, fingerprint)
+    record = read_record(storage, fingerprint)
+    if kept is None or record is None:
+        raise PlanError([f"{run}: has no finished checkpoint in {storage.uri}"])
+    spec = RunSpec.read(record["spec"]).with_values(PROTOCOLS[protocol] | values)
+    console.print(f"{record['name']} ({fingerprint[:12]}), epoch {kept['state']['epoch']}, {protocol}", highlight=False)
+    results = evaluate(spec, kept["state"], Worker.here())
+    if protocol == "knn":
+        results = {name: value for name, value in results.items() if name.startswith("knn")}
+    for name, value in results.items():
+        console.print(f"{name:<24} {value:.6g}", highlight=False)
+    document: dict[str, Any] = {
+        "run": fingerprint,
+        "protocol": protocol,
+        "eval": spec.eval.model_dump(mode="json"),
+        "results": results,
+    }
+    storage.write_json(f"runs/{fingerprint}/evaluations/{protocol}-{digest(document['eval'])[:8]}.json", document)
+    return Finished(0, document)
+
+
+def serve_dashboard(settings: Settings, host: str, port: int, console: Console) -> Finished:
+    """Start MLflow's pages, print their address, and serve until interrupted."""
+    from orchestrator.tracking import start_dashboard
+
+    board = start_dashboard(settings.tracking_uri, Storage(settings.storage), host=host, port=port)
+    console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+    try:
+        code = board.wait()
+    except KeyboardInterrupt:
+        code = 0
+    finally:
+        board.stop()
+    return Finished(1 if code else 0, {"address": board.address})
+
+
+def _named(run: str, storage: Storage) -> str:
+    fitting = [name for name in storage.list("runs") if name.startswith(run)]
+    match fitting:
+        case [one]:
+            return one
+        case []:
+            raise PlanError([f"{run}: no such run in {storage.uri}; `simclr-orch runs` lists them"])
+        case _:
+            raise PlanError([f"{run}: fits {len(fitting)} runs ({', '.join(name[:12] for name in fitting[:5])}, ...)"])

@@ -1,0 +1,46 @@
+"""What a user sets once: where results lie, which tracking server and which cluster. Flags go before environment and file."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from workloads.spec import Part, SpecError
+
+__all__ = ["Settings", "cache_environment", "read_settings"]
+
+FILE = "simclr-orch.toml"
+PREFIX = "SIMCLR_ORCH_"
+
+
+class Settings(Part):
+    """Where results are kept (folder or URI), MLflow's server (default: a database there), and a running Ray's address."""
+
+    storage: str = "simclr-orch-results"
+    tracking_uri: str | None = None
+    address: str | None = None
+
+
+def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path) -> Settings:
+    """The settings in force: flags, then SIMCLR_ORCH_* variables, then simclr-orch.toml in `folder`, then the defaults.
+
+    Raises SpecError that names the file, variable or field that is wrong.
+    """
+    values: dict[str, object] = {}
+    file = folder / FILE
+    if file.exists():
+        try:
+            values |= tomllib.loads(file.read_text())
+        except (tomllib.TOMLDecodeError, OSError) as error:
+            raise SpecError([f"{file}: cannot be read ({error})"]) from None
+    for name in Settings.model_fields:
+        if value := environment.get(PREFIX + name.upper()):
+            values[name] = value
+    values |= {name: value for name, value in flags.items() if value is not None}
+    return Settings.read(values)
+
+
+def cache_environment() -> dict[str, str]:
+    """Variables that Ray workers need to find this machine's decoded images."""
+    name = "SIMCLR_ORCH_CACHE"
+    return {name: os.environ[name]} if name in os.environ else {}

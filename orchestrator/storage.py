@@ -1,0 +1,193 @@
+"""Where results live: a folder of this machine or a shared disk, or a prefix in an object store.
+
+Whoever reads a name sees all of what some writer wrote, or nothing: a local file appears by renaming a finished one,
+and object stores show an object only when it is complete.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from orchestrator.errors import StorageError
+
+__all__ = ["Storage", "without_password"]
+
+PARTIAL = ".partial"
+# What file systems raise besides OSError: an unknown scheme, a missing package, an operation they do not have.
+FAILURES = (OSError, ValueError, ImportError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A place for results by its address: a plain path, or any URI that Arrow or fsspec knows (`s3://...`).
+
+    Names are relative to it, with `/` between folders. Methods raise StorageError where the place fails, and ValueError
+    for a name that leads outside. Instances travel between machines: only the address is pickled.
+    """
+
+    uri: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", _absolute(self.uri))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine's own file system holds it."""
+        return self.uri.startswith("/")
+
+    def path(self, *parts: str) -> str:
+        """The address of something below: an absolute path, or a URI that keeps this one's options (`?region=...`)."""
+        name = _checked("/".join(parts), may_be_empty=True)
+        base, mark, options = (self.uri, "", "") if self.is_local else self.uri.partition("?")
+        return (f"{base.rstrip('/')}/{name}" if name else base) + mark + options
+
+    def local_path(self, *parts: str) -> Path:
+        """The same as a path of this machine. Raises StorageError for an object store."""
+        if not self.is_local:
+            raise StorageError(f"{without_password(self.uri)}: is not a folder of this machine")
+        return Path(self.path(*parts))
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """The content of a file; None when there is none of that name."""
+        with self._at(name, "cannot read") as (filesystem, path):
+            try:
+                with filesystem.open_input_stream(path) as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                return None
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Create or replace a file as a whole, making its folders."""
+        with self._at(name, "cannot write") as (filesystem, path):
+            if self.is_local:
+                _replace(Path(path), data)
+            else:
+                with filesystem.open_output_stream(path) as stream:
+                    stream.write(data)
+
+    def read_json(self, name: str) -> Any:
+        """The value in a JSON file; None when there is no file of that name."""
+        data = self.read_bytes(name)
+        if data is None:
+            return None
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise StorageError(f"{without_password(self.path(name))}: is not JSON: {error}") from None
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write plain values in their order. Raises ValueError for NaN and infinities, which JSON does not have."""
+        self.write_bytes(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+    def list(self, folder: str = "") -> list[str]:
+        """Sorted names of the files and folders directly in a folder; empty when it does not exist."""
+        from pyarrow.fs import FileSelector
+
+        with self._at(folder, "cannot list", may_be_empty=True) as (filesystem, path):
+            entries = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
+            return sorted(entry.base_name for entry in entries if not entry.base_name.endswith(PARTIAL))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        from pyarrow.fs import FileType
+
+        with self._at(name, "cannot look for") as (filesystem, path):
+            return bool(filesystem.get_file_info(path).type != FileType.NotFound)
+
+    def delete(self, name: str) -> None:
+        """Remove a file, or a folder with all that is in it; nothing happens when there is neither."""
+        from pyarrow.fs import FileType
+
+        with self._at(name, "cannot delete") as (filesystem, path):
+            match filesystem.get_file_info(path).type:
+                case FileType.NotFound:
+                    return
+                case FileType.Directory:
+                    filesystem.delete_dir(path)
+                case _:
+                    filesystem.delete_file(path)
+
+    def check_writable(self) -> str | None:
+        """Why nothing can be kept here, as a line that names the option; None after a file came back as written."""
+        probe = f".probe-{uuid4().hex}{PARTIAL}"
+        try:
+            self.write_bytes(probe, probe.encode())
+            kept = self.read_bytes(probe)
+            self.delete(probe)
+        except StorageError as error:
+            return f"--storage {without_password(self.uri)}: cannot be written: {error.__cause__}"
+        came_back = kept == probe.encode()
+        return None if came_back else f"--storage {without_password(self.uri)}: what was written did not come back"
+
+    @contextmanager
+    def _at(self, name: str, doing: str, *, may_be_empty: bool = False) -> Iterator[tuple[Any, str]]:
+        """The file system and the path in it of a name, and what goes wrong there as a StorageError."""
+        name = _checked(name, may_be_empty=may_be_empty)
+        try:
+            filesystem, root = _filesystem(self.uri)
+            yield filesystem, f"{root.rstrip('/')}/{name}" if name else root
+        except FAILURES as error:
+            raise StorageError(f"{without_password(self.uri)}: {doing} {name}: {error}") from error
+
+
+def without_password(uri: str) -> str:
+    """The URI for messages: `scheme://user:***@...`."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
+def _absolute(uri: str) -> str:
+    """A plain absolute path for anything local, and the URI itself for the rest."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", uri) and not uri.startswith("file:"):
+        return uri
+    path = unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _checked(name: str, *, may_be_empty: bool = False) -> str:
+    parts = PurePosixPath(name).parts
+    if ".." in parts or name.startswith("/") or not (parts or may_be_empty):
+        raise ValueError(f"{name!r}: is not a name below the storage")
+    return "/".join(parts)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put a complete file in place of whatever is there; a crash leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}{PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=8)
+def _filesystem(uri: str) -> tuple[Any, str]:
+    """Arrow's file system for an address and the root's path in it, through fsspec for schemes Arrow does not know."""
+    from pyarrow import ArrowInvalid
+    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
+
+    if uri.startswith("/"):
+        return LocalFileSystem(), uri
+    try:
+        filesystem, root = FileSystem.from_uri(uri)
+    except ArrowInvalid as error:
+        if "Unrecognized filesystem type" not in str(error):
+            raise
+        from fsspec.core import url_to_fs
+
+        # Other machines write here too, so listings must not be remembered.
+        inner, root = url_to_fs(uri, use_listings_cache=False)
+        filesystem = PyFileSystem(FSSpecHandler(inner))
+    return filesystem, root

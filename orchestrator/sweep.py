@@ -1,0 +1,238 @@
+"""Runs the cells of a plan through Ray Tune: as many at once as fit, finished ones taken over, failed ones reported."""
+
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any
+
+from ray import tune
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from orchestrator.cell import CellJob, checkpoint_of, read_record, run_cell
+from orchestrator.plan import ClusterShape, Plan, Resources
+from orchestrator.progress import SweepProgress
+from orchestrator.recorder import Recorder
+from orchestrator.storage import Storage
+from workloads.worker import Worker, limit_threads
+
+__all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources", "run"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The records of a sweep by fingerprint: finished and failed ones, and which cells have none."""
+
+    finished: dict[str, dict[str, Any]]
+    failed: dict[str, dict[str, Any]]
+    missing: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell is finished."""
+        return not self.failed and not self.missing
+
+
+def finished_records(plan: Plan, storage: Storage) -> dict[str, dict[str, Any]]:
+    """Records of the plan's cells that have finished before, in this or any other sweep of the storage."""
+    found = {fingerprint: read_record(storage, fingerprint) for fingerprint in plan.jobs}
+    return {name: record for name, record in found.items() if record is not None and record["status"] == "finished"}
+
+
+def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | None) -> int:
+    """How many cells run at once. More than fit would each hold some workers and wait for the others."""
+    fit = max(1, shape.workers_that_fit(resources) // resources.workers)
+    return min(fit, limit) if limit else fit
+
+
+def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limit: int | None) -> Resources:
+    """CPUs for each worker so that the cells that can run at once use the whole cluster."""
+    at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
+    smallest = min((cpus for cpus, _ in shape.nodes if cpus), default=1.0)
+    share = sum(cpus for cpus, _ in shape.nodes) / (at_once * resources.workers)
+    return replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
+
+
+def run(
+    plan: Plan,
+    storage: Storage,
+    recorder: Recorder,
+    progress: SweepProgress,
+    *,
+    concurrent: int,
+    max_failures: int,
+    shared_storage: bool,
+) -> Outcome:
+    """Run every cell that has not finished; returns when all have ended or the user interrupts.
+
+    Ray must be connected. One worker: the cell runs inside its trial, in a process that the next cell uses again. Several:
+    the trial starts a Ray Train job. A cell that fails does not stop the others.
+    """
+    finished = finished_records(plan, storage)
+    jobs = [_job(plan, name, storage, max_failures) for name in plan.jobs if name not in finished]
+    for fingerprint, record in finished.items():
+        recorder.taken_over(fingerprint, record)
+    if jobs:
+        watcher = _Watcher({job.fingerprint: job for job in jobs}, recorder, progress)
+        with _stoppable(), tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
+            _tune(plan.resources, watcher, concurrent, max_failures, storage if shared_storage else Storage(scratch))
+    ended = {name: read_record(storage, name) for name in plan.jobs}
+    return Outcome(
+        finished={name: record for name, record in ended.items() if record and record["status"] == "finished"},
+        failed={
+            name: record
+            for name, record in ended.items()
+            if record and record["status"] == "failed" and (not jobs or name in watcher.ended)
+        },
+        missing=tuple(
+            name
+            for name, record in ended.items()
+            if record is None or (record["status"] == "failed" and jobs and name not in watcher.ended)
+        ),
+    )
+
+
+def _job(plan: Plan, fingerprint: str, storage: Storage, max_failures: int) -> CellJob:
+    cell = plan.jobs[fingerprint]
+    return CellJob(
+        name=cell.name,
+        fingerprint=fingerprint,
+        spec=cell.spec.tree(),
+        storage=storage.uri,
+        threads=plan.resources.cpus_per_worker,
+        workers=plan.resources.workers,
+        gpus_per_worker=plan.resources.gpus_per_worker,
+        max_failures=max_failures,
+    )
+
+
+def _tune(
+    resources: Resources,
+    watcher: "_Watcher",
+    concurrent: int,
+    max_failures: int,
+    own_files: Storage,
+) -> None:
+    """Our own explicit list of cells as the one grid of a Tune experiment."""
+    one = {"CPU": float(resources.cpus_per_worker), "GPU": resources.gpus_per_worker}
+    several = {"CPU": 0.001}  # the trial only waits; Ray Train reserves what the workers need
+    bundle = one if resources.workers == 1 else several
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(_trial, jobs=watcher.jobs), tune.PlacementGroupFactory([bundle])),
+        param_space={"cell": tune.grid_search(list(watcher.jobs))},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=concurrent,
+            reuse_actors=resources.workers == 1,
+            trial_name_creator=_fingerprint_of,
+            trial_dirname_creator=_fingerprint_of,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=own_files.path(),
+            callbacks=[watcher],
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+        ),
+    )
+    tuner.fit()
+
+
+def _trial(config: dict[str, str], jobs: dict[str, CellJob]) -> None:
+    """One cell inside a Tune trial."""
+    job = jobs[config["cell"]]
+    if job.workers > 1:
+        from ray.tune.integration.ray_train import TuneReportCallback
+
+        from orchestrator.train_job import train_on_workers
+
+        tune.report({"record": train_on_workers(job, [TuneReportCallback()])})
+        return
+    limit_threads(job.threads)
+    kept = checkpoint_of(Storage(job.storage), job.fingerprint)
+    tune.report({"record": run_cell(job, Worker.here(), kept, lambda metrics: tune.report(dict(metrics)))})
+
+
+def _fingerprint_of(trial: Trial) -> str:
+    fingerprint: str = trial.config["cell"]
+    return fingerprint
+
+
+class _Watcher(Callback):  # type: ignore[misc]
+    """Forwards what trials report to the recorder and the screen, in the driver."""
+
+    def __init__(self, jobs: dict[str, CellJob], recorder: Recorder, progress: SweepProgress) -> None:
+        self.jobs = jobs
+        self.ended: set[str] = set()
+        self._recorder = recorder
+        self._progress = progress
+
+    def __reduce__(self) -> tuple[type[Callback], tuple[()]]:
+        # Tune writes itself to a file for its own restore, which we never use; a database connection has no place there.
+        return Callback, ()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        job = self.jobs[_fingerprint_of(trial)]
+        self._recorder.started(job.fingerprint)
+        self._progress.started(job.fingerprint, job.name, job.spec["schedule"]["epochs"])
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
+        job = self.jobs[_fingerprint_of(trial)]
+        if "record" in result:
+            self._end(job, result["record"])
+        elif "loss" in result:
+            self._recorder.epoch(job.fingerprint, result)
+            self._progress.epoch(job.fingerprint, result)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial's process died more often than allowed, or Ray Train gave up."""
+        job = self.jobs[_fingerprint_of(trial)]
+        text = str(trial.get_pickled_error() or "the worker process was lost")
+        record = _failed_record(job, text)
+        Storage(job.storage).write_json(f"{job.folder}/run.json", record)
+        self._end(job, record)
+
+    def _end(self, job: CellJob, record: Mapping[str, Any]) -> None:
+        self.ended.add(job.fingerprint)
+        self._recorder.ended(job.fingerprint, dict(record))
+        failed = record["status"] == "failed"
+        self._progress.ended(job.fingerprint, job.name, _outcome_line(record), failed=failed)
+
+
+def _failed_record(job: CellJob, error: str) -> dict[str, Any]:
+    """The record of a cell whose worker could not write its own."""
+    storage = Storage(job.storage)
+    log = (storage.read_bytes(f"{job.folder}/log.txt") or b"").decode(errors="replace").splitlines()
+    return {
+        "name": job.name,
+        "fingerprint": job.fingerprint,
+        "status": "failed",
+        "error": error,
+        "log_tail": [*log[-20:], *error.splitlines()[-20:]],
+        "history": [],
+        "spec": job.spec,
+        "log": storage.path(job.folder, "log.txt"),
+    }
+
+
+def _outcome_line(record: Mapping[str, Any]) -> str:
+    """A record in a line: its accuracy and time, or its error and where the log lies."""
+    if record["status"] == "finished":
+        return f"{record['results']['linear_top1']:.1f} % top-1 in {record['total_seconds']:.0f} s"
+    return f"FAILED: {record['error'].splitlines()[-1] if record['error'] else ''} (log: {record['log']})"
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends a sweep as Ctrl-C does: Tune stops its trials and returns."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,122 @@
+"""MLflow's own pages on a sweep's store, served by a process of ours for as long as somebody looks."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from orchestrator.errors import PlanError, TrackingError
+from orchestrator.storage import Storage
+from orchestrator.tracking import store
+
+__all__ = ["Dashboard", "start_dashboard"]
+
+START_PATIENCE = 90.0  # seconds; a busy machine needs 10 to import MLflow twice
+STOP_PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Pages at `address`; `process` is None when they belong to a server that was running already."""
+
+    address: str
+    process: subprocess.Popen[bytes] | None
+
+    def wait(self) -> int:
+        """Until the process ends; its exit code."""
+        return self.process.wait() if self.process else 0
+
+    def stop(self) -> None:
+        """End the process and those it started, and nothing else."""
+        if self.process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            # The group outlives its first process as long as a child of it runs.
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            try:
+                self.process.wait(STOP_PATIENCE)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def start_dashboard(tracking_uri: str | None, storage: Storage, *, host: str = "127.0.0.1", port: int = 5000) -> Dashboard:
+    """Serve the store that a sweep with the same options writes; returns when the pages answer.
+
+    A store behind HTTP has pages already: nothing is started. Raises PlanError for a port that is taken, and
+    TrackingError for a store that cannot be used or a server that does not start.
+    """
+    uri, artifact_root = store.resolve(tracking_uri, storage)
+    if uri.startswith(("http:", "https:")):
+        return Dashboard(store.page(uri), None)
+    if problem := _port_problem(host, port):
+        raise PlanError([problem])
+    if problem := store.problem(uri):
+        raise TrackingError(problem)
+    log = Path(tempfile.mkstemp(prefix="simclr-orch-dashboard-", suffix=".log")[1])
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
+    # Runs keep the absolute address of their artifacts, which the pages read; there is nothing to pass on for clients.
+    command += ["--default-artifact-root", artifact_root or "", "--no-serve-artifacts", "--workers", "1"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**store.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},
+            cwd=tempfile.gettempdir(),
+            start_new_session=True,
+        )
+    dashboard = Dashboard(f"http://{_reachable(host)}:{port}", process)
+    try:
+        _wait_until_healthy(dashboard, log)
+    except BaseException:
+        dashboard.stop()
+        raise
+    return dashboard
+
+
+def _port_problem(host: str, port: int) -> str | None:
+    try:
+        with socket.create_server((host, port)):
+            return None
+    except (OSError, OverflowError) as error:
+        return f"--port {port}: cannot serve at {host}:{port}: {store.reason(error)}"
+
+
+def _reachable(host: str) -> str:
+    """An address to ask a server that listens on every interface."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _wait_until_healthy(dashboard: Dashboard, log: Path) -> None:
+    opener = build_opener(ProxyHandler({}))
+    deadline = time.monotonic() + START_PATIENCE
+    assert dashboard.process is not None
+    while time.monotonic() < deadline and dashboard.process.poll() is None:
+        try:
+            opener.open(f"{dashboard.address}/health", timeout=2).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+    raise TrackingError(f"MLflow's server did not start (log: {log}):\n{tail}")

@@ -1,0 +1,259 @@
+"""The MLflow store behind a tracking URI: loaded without noise, created once, and judged within seconds."""
+
+import fcntl
+import hashlib
+import os
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from orchestrator.errors import TrackingError
+from orchestrator.storage import Storage, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = [
+    "ENVIRONMENT",
+    "artifact_address",
+    "connect",
+    "exclusive",
+    "failures",
+    "is_permanent",
+    "page",
+    "problem",
+    "reason",
+    "resolve",
+]
+
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    # MLflow's own retries would hide a dead server for minutes; ours are bounded.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+CHECK_TIMEOUT = 4  # seconds for one request or connection of a check
+LOCK_PATIENCE = 60.0  # seconds; creating a database takes a few
+SQLITE = "sqlite:///"
+# Asking again does not change these answers. An experiment that exists already is found when asked again.
+PERMANENT = frozenset(
+    {
+        "CUSTOMER_UNAUTHORIZED",
+        "ENDPOINT_NOT_FOUND",
+        "FEATURE_DISABLED",
+        "INVALID_PARAMETER_VALUE",
+        "INVALID_STATE",
+        "NOT_FOUND",
+        "PERMISSION_DENIED",
+        "RESOURCE_DOES_NOT_EXIST",
+        "UNAUTHENTICATED",
+    }
+)
+
+
+def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None]:
+    """The tracking URI to use and where its experiments keep artifacts; None leaves that to the server.
+
+    The default is an SQLite database in a local storage. MLflow reads a relative path against the directory of
+    whichever process opens it, so paths are made absolute here. Raises TrackingError for an address of no use.
+    """
+    if tracking_uri is None:
+        if not storage.is_local:
+            raise TrackingError(
+                f"--storage {without_password(storage.uri)}: an object store cannot hold MLflow's database; "
+                "give --tracking-uri (http://host:port of an MLflow server)"
+            )
+        return _sqlite_uri("--storage", storage.path("mlflow.db")), artifact_address(storage)
+    match _scheme(tracking_uri):
+        case "http" | "https" | "databricks":
+            return tracking_uri.rstrip("/"), None
+        case "sqlite":
+            return _sqlite_uri("--tracking-uri", tracking_uri.partition(":///")[2]), artifact_address(storage)
+        case "postgresql" | "mysql" | "mssql":
+            return tracking_uri, artifact_address(storage)
+        case _:
+            raise TrackingError(
+                f"--tracking-uri {without_password(tracking_uri)}: is neither http://host:port, https://..., "
+                "sqlite:///path.db, postgresql://..., mysql://... nor mssql://... (MLflow no longer writes to plain folders)"
+            )
+
+
+def _scheme(uri: str) -> str | None:
+    """Of `postgresql+psycopg://...` it is postgresql; None for what is no URI, or one of a server without its name."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
+    return None if parts.scheme in ("http", "https") and not parts.hostname else parts.scheme.partition("+")[0]
+
+
+def _sqlite_uri(option: str, path: str) -> str:
+    if path in ("", ":memory:"):
+        raise TrackingError(f"{option} {path!r}: a database in memory is lost with its process; give the path of a file")
+    path = os.path.abspath(path)
+    if "?" in path or "%" in path:
+        raise TrackingError(f"{option} {path}: the path of MLflow's database cannot hold '?' or '%'")
+    return f"{SQLITE}{path}"
+
+
+def artifact_address(storage: Storage) -> str:
+    """Where artifacts lie when no server decides."""
+    return storage.local_path("artifacts").as_uri() if storage.is_local else storage.path("artifacts")
+
+
+def page(uri: str) -> str:
+    """The address of a server's pages for a browser: without user and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of the store, whose SQLite database is created when there is none.
+
+    Processes that start at once would create it in each other's way (MLflow crashes then), so one does it while the
+    others wait; it appears complete or not at all. Raises one of `failures()`, or TrackingError.
+    """
+    client_class = _client_class()
+    if not uri.startswith("sqlite:"):
+        return client_class(uri)
+    database = Path(uri.removeprefix(SQLITE))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(uri):
+        if not database.exists():
+            _create(database)
+        _probe_sqlite(database)
+        client = client_class(uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def _client_class() -> "type[MlflowClient]":
+    """MLflow's client, imported late (it takes seconds) and with its chatter off."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient
+
+
+def _create(database: Path) -> None:
+    partial = database.with_name(f"{database.name}.{os.getpid()}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        _probe_sqlite(partial)
+        _client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
+        partial.replace(database)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _probe_sqlite(database: Path) -> None:
+    """Fail at once where SQLite cannot write; MLflow would try for a minute and a half."""
+    with closing(sqlite3.connect(database, timeout=CHECK_TIMEOUT)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+
+
+def _probe_database(uri: str) -> None:
+    """The same for a database server."""
+    import sqlalchemy
+
+    timeout = {} if uri.startswith("mssql") else {"connect_timeout": CHECK_TIMEOUT}
+    sqlalchemy.create_engine(uri, connect_args=timeout).connect().close()
+
+
+def problem(uri: str) -> str | None:
+    """Why the store cannot be used, as a line that names the option; None when it answered."""
+    try:
+        if not uri.startswith(("sqlite:", "http:", "https:", "databricks")):
+            _probe_database(uri)
+        with _short_requests():
+            connect(uri).search_experiments(max_results=1)
+    except TrackingError as error:
+        return f"--tracking-uri {without_password(uri)}: {error}"
+    except failures() as error:
+        return f"--tracking-uri {without_password(uri)}: {reason(error)}"
+    return None
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What a request to a store can raise: MLflow, the database, the network, the disk, or a driver that is missing."""
+    _client_class()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Whether the store refused the request itself, so that asking again is useless."""
+    return isinstance(error, ImportError) or getattr(error, "error_code", None) in PERMANENT
+
+
+def reason(error: BaseException) -> str:
+    """One line: the system's own words where it refused a connection or a file, otherwise the error's first line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
+        if isinstance(cause, TimeoutError):
+            return "timed out"
+        # urllib3 keeps the system's error of a connection that was cut as an argument.
+        inner = (argument for argument in cause.args if isinstance(argument, BaseException))
+        cause = cause.__cause__ or cause.__context__ or next(inner, None)
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+@contextmanager
+def _short_requests() -> Iterator[None]:
+    """Let requests of this process fail within seconds; MLflow reads the limit from the environment at each."""
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    before = os.environ.get(name)
+    os.environ[name] = str(CHECK_TIMEOUT)
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
+@contextmanager
+def exclusive(uri: str) -> Iterator[None]:
+    """One process and thread of this machine at a time for a store. Raises TrackingError after a minute of waiting."""
+    path = _lock_file(uri)
+    deadline = time.monotonic() + LOCK_PATIENCE
+    try:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise TrackingError(f"{path}: {error.strerror}") from error
+    try:
+        while not _take(lock):
+            if time.monotonic() > deadline:
+                raise TrackingError(f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s")
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_file(uri: str) -> Path:
+    """Beside the SQLite database, which several machines may share; otherwise among this user's temporary files."""
+    if uri.startswith("sqlite:"):
+        return Path(f"{uri.removeprefix(SQLITE)}.lock")
+    name = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"simclr-orch-{os.getuid()}-{name}.lock")

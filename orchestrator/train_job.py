@@ -1,0 +1,61 @@
+"""A cell on several workers: Ray Train sets up the process group and replaces lost workers."""
+
+from typing import Any
+
+import ray.train
+import torch
+import torch.distributed as dist
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+
+from orchestrator.cell import CellJob, checkpoint_of, run_cell
+from orchestrator.storage import Storage
+from workloads.worker import Worker, limit_threads
+
+__all__ = ["train_on_workers"]
+
+CONTROLLER_FAILURES = 20  # a request that can never be placed would otherwise wait for ever
+
+
+def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, Any]:
+    """Run a cell as a Ray Train job and return its record. `callbacks` see every report of the first worker.
+
+    A lost worker restarts the group from the cell's last checkpoint, up to `job.max_failures` times; then
+    ray.train.TrainingFailedError is raised.
+    """
+    trainer = TorchTrainer(
+        _on_each_worker,
+        train_loop_config={"job": job},
+        scaling_config=ScalingConfig(
+            num_workers=job.workers,
+            use_gpu=job.gpus_per_worker > 0,
+            resources_per_worker=_resources(job),
+            placement_strategy="PACK",
+        ),
+        torch_config=TorchConfig(backend="nccl" if job.gpus_per_worker else "gloo"),
+        run_config=RunConfig(
+            name=job.fingerprint,
+            storage_path=Storage(job.storage).path("ray-train"),
+            failure_config=FailureConfig(max_failures=job.max_failures, controller_failure_limit=CONTROLLER_FAILURES),
+            callbacks=callbacks,
+        ),
+    )
+    record: dict[str, Any] = trainer.fit().return_value
+    return record
+
+
+def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
+    job = config["job"]
+    limit_threads(job.threads)
+    device = get_device()
+    worker = Worker.here(str(device))
+    # The first worker reads for all, so that none continues from another state and only one needs to reach the storage.
+    kept = [checkpoint_of(Storage(job.storage), job.fingerprint) if worker.rank == 0 else None]
+    if worker.world_size > 1:
+        dist.broadcast_object_list(kept, src=0, device=device if device.type == "cuda" else torch.device("cpu"))
+    return run_cell(job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)))
+
+
+def _resources(job: CellJob) -> dict[str, float]:
+    gpus = {"GPU": job.gpus_per_worker} if job.gpus_per_worker else {}
+    return {"CPU": float(job.threads)} | gpus
