@@ -118,7 +118,7 @@ def build(
             except SpecError as error:
                 problems += [f"cell {where}: {problem}" for problem in error.problems]
                 continue
-            found = problems_with(spec, train_images or spec.schedule.batch_size, resources.workers)
+            found = problems_with(spec, train_images or spec.schedule.batch_size, max(resources.workers, 1))
             problems += [f"cell {where}: {problem}" for problem in found]
             cells.append(PlannedCell(cell.at, seed, spec, spec.fingerprint(), cell.paper))
     if problems:
@@ -136,7 +136,7 @@ def build_single(
     """The plan of one run. Raises one PlanError that lists every violation."""
     resources = resources or Resources()
     problems = _resource_problems(1, resources, shape)
-    problems += problems_with(spec, train_images or spec.schedule.batch_size, resources.workers)
+    problems += problems_with(spec, train_images or spec.schedule.batch_size, max(resources.workers, 1))
     if problems:
         raise PlanError(problems)
     cell = PlannedCell(("pretrain",), spec.seed, spec, spec.fingerprint())
@@ -150,9 +150,8 @@ def _resolved(values: Mapping[str, Any], base: RunSpec) -> dict[str, Any]:
 
 
 def _resource_problems(seeds: int, resources: Resources, shape: ClusterShape | None) -> list[str]:
+    of_seeds = [] if 1 <= seeds <= MAX_SEEDS else [f"--seeds {seeds}: must lie between 1 and {MAX_SEEDS}"]
     found = []
-    if not 1 <= seeds <= MAX_SEEDS:
-        found.append(f"--seeds {seeds}: must lie between 1 and {MAX_SEEDS}")
     if resources.workers < 1:
         found.append(f"--workers {resources.workers}: must be at least 1")
     if resources.cpus_per_worker < 1:
@@ -162,7 +161,7 @@ def _resource_problems(seeds: int, resources: Resources, shape: ClusterShape | N
         found.append(f"--gpus-per-worker {gpus:g}: must be a share of one GPU or a whole number")
     elif shape is not None and not found:
         found += _placement_problems(resources, shape)
-    return found
+    return of_seeds + found
 
 
 def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:

@@ -213,7 +213,9 @@ def _row(values: Iterable[str]) -> str:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain data."""
+    """The report as plain data, fit to be shown to others: without the path of the images, which their digest pins."""
+    base = dict(report.plan["base"])
+    base["data"] = {name: value for name, value in base["data"].items() if name != "root"}
     return {
         "ablation": report.ablation.name,
         "source": report.ablation.source,
@@ -224,7 +226,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "note": report.layout.note,
         "machines": list(report.machines),
         "failed": list(report.problems),
-        "plan": {name: value for name, value in report.plan.items() if name != "cells"},
+        "plan": {name: value for name, value in report.plan.items() if name not in ("cells", "base")} | {"base": base},
     }
 
 

@@ -61,34 +61,25 @@ def start_dashboard(tracking_uri: str | None, storage: Storage, *, host: str = "
         raise PlanError([problem])
     if problem := store.problem(uri):
         raise TrackingError(problem)
-    log = Path(tempfile.mkstemp(prefix="simclr-orch-dashboard-", suffix=".log")[1])
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        uri,
-        "--host",
-        host,
-        "--port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     # Runs keep the absolute address of their artifacts, which the pages read; there is nothing to pass on for clients.
-    command += ["--default-artifact-root", artifact_root or "", "--no-serve-artifacts", "--workers", "1"]
-    with log.open("wb") as output:
+    command += ["--default-artifact-root", artifact_root or "", "--no-serve-artifacts"]
+    # Not an argument, which every user of the machine can see: the address may hold a password.
+    environment = {**store.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+    environment["MLFLOW_BACKEND_STORE_URI"] = uri
+    with tempfile.NamedTemporaryFile(prefix="simclr-orch-dashboard-", suffix=".log", delete=False) as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=log,
             stderr=subprocess.STDOUT,
-            env={**store.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ},
+            env=environment,
             cwd=tempfile.gettempdir(),
             start_new_session=True,
         )
     dashboard = Dashboard(f"http://{_reachable(host)}:{port}", process)
     try:
-        _wait_until_healthy(dashboard, log)
+        _wait_until_healthy(dashboard, Path(log.name))
     except BaseException:
         dashboard.stop()
         raise

@@ -1,0 +1,141 @@
+"""Milliseconds to seconds: the command line's surface, and how it refuses; nothing is started here."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from workloads.simclr.presets import PRESETS, preset
+from workloads.simclr.spec import RunSpec
+
+SHARED = {"--tracking-uri", "--storage", "--json", "--address"}
+RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--max-failures"}
+PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker"}
+OPTIONS = {
+    "spaces": {"--json"},
+    "presets": set(),
+    "pretrain": SHARED | RECIPE | PLACE,
+    "ablate": SHARED | RECIPE | PLACE | {"--seeds", "--max-concurrent", "--dry-run"},
+    "report": {"--sweep", "--output", "--storage", "--json"},
+    "evaluate": {"--protocol", "--set", "--storage", "--json"},
+    "runs": {"--storage", "--json"},
+    "dashboard": {"--host", "--port", "--tracking-uri", "--storage"},
+    "doctor": SHARED,
+}
+
+
+def simclr_orch(*arguments: str, **environment: str) -> Result:
+    """The command in this process, which has imported everything once."""
+    return CliRunner().invoke(app, list(arguments), env=environment, catch_exceptions=False)
+
+
+def test_the_surface_is_closed() -> None:
+    """Science belongs into presets, spaces and --set; a new flag is an operation and is added here with intent."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    found = {
+        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        for name, command in commands.items()
+    }
+    assert {name: options - {"--help"} for name, options in found.items()} == OPTIONS
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_printed_preset_is_read_back_unchanged(name: str, tmp_path: Path) -> None:
+    printed = simclr_orch("presets", name).stdout
+    assert RunSpec.read(yaml.safe_load(printed)) == preset(name)
+
+
+def test_a_config_gives_the_same_plan_as_the_preset_it_was_printed_from(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(simclr_orch("presets", "shapes").stdout)
+    plan = ["ablate", "temperature", "--dry-run", "--json", "--storage", str(tmp_path / "s")]
+    by_name, by_file = (
+        json.loads(simclr_orch(*plan, *source).stdout)
+        for source in (["--preset", "shapes"], ["--config", str(tmp_path / "own.yaml")])
+    )
+    assert by_name["sweep"] == by_file["sweep"]
+    assert [cell["fingerprint"] for cell in by_name["cells"]] == [cell["fingerprint"] for cell in by_file["cells"]]
+    assert len(by_name["cells"]) == 7
+    assert by_name["estimate"]["basis"].startswith("assumed")
+
+
+def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ended = simclr_orch(
+        *("ablate", "tempreature", "--preset", "shapes", "--seeds", "0", "--max-concurrent", "0"),
+        *("--set", "loss.temprature=0.1", "--set", "optim.name=adam", "--gpus-per-worker", "64"),
+        *("--storage", str(tmp_path / "file" / "below"), "--tracking-uri", "http://127.0.0.1:9"),
+    )
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    for problem in (
+        "tempreature: no such ablation; known are augmentations, temperature, batch-size, head",
+        "loss.temprature: no such field; did you mean loss.temperature?",
+        "--max-concurrent 0: must be at least 1",
+        "--storage ",
+        "--tracking-uri http://127.0.0.1:9",
+    ):
+        assert problem in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
+    ended = simclr_orch(
+        *("ablate", "batch-size", "--preset", "digits", "--workers", "3", "--gpus-per-worker", "64", "--seeds", "0"),
+        *("--set", "schedule.batch_size=1000", "--storage", str(tmp_path / "s")),
+    )
+    assert ended.exit_code == 2
+    assert "--seeds 0: must lie between 1 and 1000" in ended.stderr
+    assert "--gpus-per-worker 64: no node has more than" in ended.stderr
+    ended = simclr_orch(
+        *("ablate", "batch-size", "--preset", "digits", "--workers", "3", "--storage", str(tmp_path / "s")),
+        *("--set", "schedule.batch_size=1000"),
+    )
+    assert ended.exit_code == 2
+    assert "cell x 2 · x 1 · linear: schedule.batch_size=2000: is larger than the" in ended.stderr
+    assert "cell x 1 · x 1 · linear: schedule.batch_size=1000: is not divisible by 3 workers" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["pretrain", "--preset", "imagenet"], "--preset imagenet: no such preset; known are shapes, digits"),
+        (["pretrain", "--config", "nowhere.yaml"], "--config nowhere.yaml: cannot be read"),
+        (["pretrain", "--preset", "cifar10-small"], "data.root: is required"),
+        (["pretrain", "--set", "seed"], "--set seed: is not of the form field=value"),
+        (["pretrain", "--set", "schedule.epochs=0.5"], "schedule.epochs=0.5"),
+        (["report", "head"], "head: no sweep in"),
+        (["evaluate", "abc"], "abc: no such run in"),
+        (["evaluate", "abc", "--protocol", "forest"], "--protocol forest: no such protocol; known are linear"),
+        (["ablate", "head", "--tracking-uri", "ftp://somewhere"], "--tracking-uri ftp://somewhere"),
+    ],
+)
+def test_wrong_requests_leave_with_code_2_and_a_line_each(arguments: list[str], problem: str, tmp_path: Path) -> None:
+    ended = simclr_orch(*arguments, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
+    assert ended.exit_code == 2, ended.stderr
+    assert problem in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = simclr_orch("dashboard", "--port", port, "--storage", str(tmp_path / "s"))
+    assert ended.exit_code == 2
+    assert f"--port {port}" in ended.stderr
+
+
+def test_spaces_lists_cells_and_costs() -> None:
+    rows = {row["name"]: row for row in json.loads(simclr_orch("spaces", "--json").stdout)}
+    assert rows["augmentations"]["cells_paper"] == 49
+    assert rows["augmentations"]["paper_tpu_core_hours"] == 49 * 192
+    assert rows["batch-size"]["cells_small"] == 24
+    assert "Figure 8" in simclr_orch("spaces").stdout

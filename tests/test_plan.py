@@ -1,0 +1,155 @@
+"""Milliseconds: which cells a plan has, which requests it refuses, and what it expects to cost."""
+
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import PlanError
+from orchestrator.estimate import Speed, estimate, measured_speed, training_operations
+from orchestrator.plan import ClusterShape, Resources, build, build_single
+from search_spaces import ABLATIONS
+from workloads.simclr.presets import preset
+from workloads.simclr.spec import RunSpec
+
+SHAPES = preset("shapes")
+LAPTOP = ClusterShape(((2.0, 0.0),))
+LAB = ClusterShape(((4.0, 0.0), (16.0, 4.0), (16.0, 4.0)))
+
+
+def test_a_plan_is_every_cell_for_every_seed_and_an_untrained_reference_each() -> None:
+    plan = build(ABLATIONS["augmentations"], SHAPES, seeds=2)
+    assert len(plan.cells) == 2 * (49 + 1)
+    assert len(plan.jobs) == 100
+    assert [cell.seed for cell in plan.cells] == [0] * 50 + [1] * 50
+    references = [cell for cell in plan.cells if cell.role == "reference"]
+    assert [cell.spec.schedule.epochs for cell in references] == [0, 0]
+    crop_color = next(cell for cell in plan.cells if cell.at == ("crop", "color"))
+    assert crop_color.spec.augment.operations == ("crop", "color")
+    assert crop_color.spec.augment.branches == "one"
+    assert crop_color.paper == 56.3
+
+
+def test_multiples_are_of_the_base_recipe() -> None:
+    plan = build(ABLATIONS["batch-size"], SHAPES)
+    batches = {cell.spec.schedule.batch_size for cell in plan.cells if cell.role == "cell"}
+    epochs = {cell.spec.schedule.epochs for cell in plan.cells if cell.role == "cell"}
+    assert batches == {32, 64, 128, 256}
+    assert epochs == {7, 14, 28}
+
+
+def test_cells_that_ask_for_the_same_run_are_one_job() -> None:
+    plan = build(ABLATIONS["batch-size"], SHAPES)
+    assert len(plan.cells) == 25
+    assert len(plan.jobs) == 22  # at the preset's own batch, linear and square-root scaling agree, for three lengths
+
+
+def test_imagenet_gets_the_papers_own_grid() -> None:
+    base = preset("imagenet-paper").with_values({"data.root": "/data/imagenet"})
+    plan = build(ABLATIONS["batch-size"], base)
+    assert plan.scale == "paper"
+    assert {cell.spec.schedule.batch_size for cell in plan.cells} == {256, 512, 1024, 2048, 4096, 8192}
+
+
+def test_a_sweep_keeps_its_identity_when_it_grows() -> None:
+    one, three = (build(ABLATIONS["temperature"], SHAPES, seeds=seeds) for seeds in (1, 3))
+    assert one.sweep_id == three.sweep_id
+    assert one.jobs.keys() < three.jobs.keys()
+    other = build(ABLATIONS["temperature"], SHAPES.with_values({"schedule.epochs": 9}))
+    assert other.sweep_id != one.sweep_id
+    assert other.sweep_id != build(ABLATIONS["head"], SHAPES).sweep_id
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    base = SHAPES.with_values({"schedule.batch_size": 250, "optim.anchor_batch_size": 250})
+    with pytest.raises(PlanError) as refused:
+        build(
+            ABLATIONS["batch-size"],
+            base,
+            seeds=0,
+            resources=Resources(workers=4, gpus_per_worker=1),
+            train_images=400,
+            shape=LAPTOP,
+        )
+    text = str(refused.value)
+    assert "--seeds 0" in text
+    single = [problem for problem in refused.value.problems if problem.startswith("cell")]
+    assert not single  # without a seed there is no cell to look at
+    with pytest.raises(PlanError) as refused:
+        build(
+            ABLATIONS["batch-size"],
+            base,
+            resources=Resources(workers=4, gpus_per_worker=1),
+            train_images=400,
+            shape=LAPTOP,
+        )
+    problems = refused.value.problems
+    assert "--gpus-per-worker 1: no node has more than 0 GPUs" in problems
+    assert "cell x 2 · x 1 · linear: schedule.batch_size=500: is larger than the 400 training images" in problems
+    assert "cell x 1 · x 1 · linear: schedule.batch_size=250: is not divisible by 4 workers" in problems
+
+
+@pytest.mark.parametrize(
+    ("resources", "problem"),
+    [
+        (Resources(workers=0), "--workers 0: must be at least 1"),
+        (Resources(workers=3), "--workers 3: the cluster holds 2 workers of this size"),
+        (Resources(cpus_per_worker=3), "--cpus-per-worker 3: no node has more than 2 CPUs"),
+        (Resources(gpus_per_worker=1.5), "--gpus-per-worker 1.5: must be a share of one GPU or a whole number"),
+        (Resources(gpus_per_worker=-1), "--gpus-per-worker -1: must be a share of one GPU or a whole number"),
+    ],
+)
+def test_resources_that_the_cluster_cannot_give(resources: Resources, problem: str) -> None:
+    spec = SHAPES.with_values({"schedule.batch_size": 126})
+    with pytest.raises(PlanError) as refused:
+        build_single(spec, resources=resources, shape=LAPTOP)
+    assert refused.value.problems[0] == problem
+
+
+@pytest.mark.parametrize(
+    ("resources", "fit"),
+    [
+        (Resources(cpus_per_worker=1), 36),
+        (Resources(gpus_per_worker=1), 8),
+        (Resources(gpus_per_worker=2), 4),
+        (Resources(gpus_per_worker=3), 2),
+        (Resources(gpus_per_worker=0.25), 32),
+        (Resources(gpus_per_worker=0.4), 16),  # a GPU holds two of them, not two and a half
+        (Resources(cpus_per_worker=8, gpus_per_worker=0.25), 4),
+    ],
+)
+def test_workers_that_fit_a_cluster(resources: Resources, fit: int) -> None:
+    assert LAB.workers_that_fit(resources) == fit
+
+
+def record(spec: RunSpec, seconds: float, *, workers: int = 1, gpu: bool = False) -> dict[str, Any]:
+    history = [{"images_per_second": 1000.0, "seconds": 2.0}] * spec.schedule.epochs
+    machine = {"workers": workers, "gpu": gpu}
+    return {"status": "finished", "spec": spec.tree(), "history": history, "total_seconds": seconds, "machine": machine}
+
+
+def test_expected_time_rests_on_finished_cells_of_the_same_kind() -> None:
+    plan = build(ABLATIONS["temperature"], SHAPES)
+    others = [record(SHAPES, 1e-3, workers=2), record(SHAPES, 1e-3, gpu=True)]
+    speed = measured_speed([*others, record(SHAPES, 14.0)], plan.resources)
+    assert speed.basis == "measured: median of 1 finished cells in this storage"
+    assert speed.operations_per_second == pytest.approx(training_operations(SHAPES, 2000) / 14.0)
+    cost = estimate(plan, done=set(), train_images=2000, concurrent=2, speed=speed)
+    trained = next(cell.fingerprint for cell in plan.cells if cell.role == "cell")
+    assert cost.cell_seconds[trained] == pytest.approx(14.0 + 3.0)
+    assert cost.wall_seconds == pytest.approx(sum(cost.cell_seconds.values()) / 2)
+    assert cost.gpu_hours == 0
+
+
+def test_an_expectation_without_measurement_says_so() -> None:
+    speed = measured_speed([], Resources(workers=2, gpus_per_worker=1))
+    assert speed.basis.startswith("assumed: ")
+
+
+def test_finished_cells_cost_nothing_and_gpu_hours_count_every_worker() -> None:
+    resources = Resources(workers=2, gpus_per_worker=0.5)
+    plan = build(ABLATIONS["temperature"], SHAPES, resources=resources)
+    names = list(plan.jobs)
+    cost = estimate(plan, done=set(names[:-1]), train_images=2000, concurrent=4, speed=Speed(1e12, "test"))
+    assert list(cost.cell_seconds) == names[-1:]
+    assert cost.wall_seconds == cost.cell_seconds[names[-1]]
+    assert cost.gpu_hours == pytest.approx(cost.wall_seconds / 3600)
