@@ -1,7 +1,6 @@
 """The Ray that a command runs on: one of its own that ends with it, or a running one by address."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import ray
 
+from orchestrator import ENVIRONMENT
 from orchestrator.errors import ClusterError
 from orchestrator.plan import ClusterShape
 from orchestrator.settings import cache_environment
@@ -16,19 +16,6 @@ from orchestrator.settings import cache_environment
 __all__ = ["connected", "shape_of_cluster"]
 
 PACKAGES = ("orchestrator", "search_spaces", "workloads")
-ENVIRONMENT = {
-    # Train's controller polls its workers this often; the default delays every report by two seconds.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "60",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Loggers that would write a second copy of every metric beside the storage.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",  # its tables go to stdout whatever the verbosity
-    # glibc returns large blocks to the system at every step and faults them in again: up to 1.6 times slower on CPU.
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-}
 
 
 def shape_of_cluster() -> ClusterShape:
@@ -44,15 +31,10 @@ def connected(address: str | None, *, dashboard: bool = False) -> Iterator[Clust
     `dashboard` must be on where Ray Train runs inside Ray Tune: releasing a stopped run's resources needs its State API.
     Raises ClusterError when there is no cluster at `address`.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         options |= {"address": "local", "include_dashboard": dashboard}
     else:
-        if token.exists():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
         options |= {"address": address, "runtime_env": _code_for_the_cluster()}
     try:
         ray.init(**options)

@@ -87,6 +87,8 @@ class Recorder:
 
         def close() -> None:
             assert self._parent is not None, "begin comes first"
+            for run in self._open.values():
+                self._tracker.finish(run, {}, {}, status="KILLED")
             self._tracker.reconcile(self._parent)
             self._tracker.finish_sweep(self._parent, status=status, artifacts=files)
 

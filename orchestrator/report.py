@@ -95,10 +95,8 @@ def _cell_text(cell: Summary | None) -> str:
 
 
 def subtitle(report: Report) -> str:
-    """Data, setting, n and spread in one line for the figure."""
-    seeds = len(report.plan["seeds"])
-    spread = "bars or ±: sample standard deviation over seeds" if seeds > 1 else "one seed, so no spread"
-    return f"{report.plan['data']['title']} · {_setting(report)} · n = {seeds} seed{'s' * (seeds > 1)} a cell, {spread}"
+    """Data and setting in one line for the figure, whose caption says n and spread."""
+    return f"{report.plan['data']['title']} · {_setting(report)}"
 
 
 def _setting(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from workloads.spec import SpecError, read_assignments, read_yaml
 __all__ = ["Checked", "Problems", "Request", "ablation_named", "check", "command_line", "local_shape"]
 
 T = TypeVar("T")
+ADDRESS_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ def check(request: Request) -> Checked:
         problems.found.append(problem)
     if problem := _tracking_problem(settings, storage):
         problems.found.append(problem)
+    if settings.address and (problem := _address_problem(settings.address)):
+        problems.found.append(problem)
     if request.max_concurrent is not None and request.max_concurrent < 1:
         problems.found.append(f"--max-concurrent {request.max_concurrent}: must be at least 1")
     if request.max_failures < 0:
@@ -180,6 +184,18 @@ def _mistakes(recipe: RunSpec, values: Mapping[str, object]) -> list[str]:
     except SpecError as error:
         return error.problems
     return []
+
+
+def _address_problem(address: str) -> str | None:
+    """Whether something listens there; Ray itself would try for many minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return None  # "auto", which Ray looks up on this machine
+    try:
+        socket.create_connection((host, int(port)), ADDRESS_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        return f"--address {address}: no Ray answers there ({error})"
+    return None
 
 
 def _tracking_problem(settings: Settings, storage: Storage) -> str | None:

@@ -118,7 +118,8 @@ def _tune(
 ) -> None:
     """Our own explicit list of cells as the one grid of a Tune experiment."""
     one = {"CPU": float(resources.cpus_per_worker), "GPU": resources.gpus_per_worker}
-    several = {"CPU": 0.001}  # the trial only waits; Ray Train reserves what the workers need
+    # The trial only waits; Ray Train reserves what the workers need. Even a thousandth of a CPU would be missing there.
+    several = {"node:__internal_head__": 0.0001}
     bundle = one if resources.workers == 1 else several
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, jobs=watcher.jobs), tune.PlacementGroupFactory([bundle])),

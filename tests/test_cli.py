@@ -47,7 +47,7 @@ def test_the_surface_is_closed() -> None:
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
-def test_a_printed_preset_is_read_back_unchanged(name: str, tmp_path: Path) -> None:
+def test_a_printed_preset_is_read_back_unchanged(name: str) -> None:
     printed = simclr_orch("presets", name).stdout
     assert RunSpec.read(yaml.safe_load(printed)) == preset(name)
 
@@ -111,6 +111,7 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
         (["pretrain", "--preset", "cifar10-small"], "data.root: is required"),
         (["pretrain", "--set", "seed"], "--set seed: is not of the form field=value"),
         (["pretrain", "--set", "schedule.epochs=0.5"], "schedule.epochs=0.5"),
+        (["pretrain", "--address", "127.0.0.1:9"], "--address 127.0.0.1:9: no Ray answers there"),
         (["report", "head"], "head: no sweep in"),
         (["evaluate", "abc"], "abc: no such run in"),
         (["evaluate", "abc", "--protocol", "forest"], "--protocol forest: no such protocol; known are linear"),

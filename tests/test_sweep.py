@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ TINY = {
     "optim.anchor_batch_size": 32,
     "schedule.epochs": 2,
 }
+
+Start = Callable[[list[str]], "subprocess.Popen[str]"]
 
 
 def arguments(storage: Path, *more: str, **fields: Any) -> list[str]:
@@ -67,7 +69,7 @@ def test_a_sweep_reports_records_and_is_not_run_again(storage_folder: Path) -> N
     first = run(arguments(storage_folder, "--json"))
     assert first.returncode == 0, first.stderr
     document = json.loads(first.stdout)  # one document, and nothing beside it
-    assert [cell["at"] for cell in document["cells"]][0] == ["yes, 0.05"]
+    assert document["cells"][0]["at"] == ["yes, 0.05"]
     assert all(cell["n"] == 1 and 0 <= cell["mean"] <= 100 for cell in document["cells"])
     assert document["untrained"]["n"] == 1
 
@@ -159,6 +161,19 @@ def test_a_diverged_cell_says_where(storage_folder: Path) -> None:
     assert "last good state:" in ended.stderr
 
 
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a command and, whatever becomes of the test, ends it."""
+    with ExitStack() as stack:
+
+        def popen(command: list[str]) -> "subprocess.Popen[str]":
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            stack.callback(process.kill)
+            return process
+
+        yield popen
+
+
 def started_cells(storage: Path) -> int:
     return len(list(storage.glob("runs/*/spec.yaml")))
 
@@ -169,9 +184,9 @@ def finished_cells(storage: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda each: each.name)
-def test_a_stopped_driver_continues_by_the_same_command(number: signal.Signals, storage_folder: Path) -> None:
+def test_a_stopped_driver_continues_by_the_same_command(number: signal.Signals, storage_folder: Path, start: Start) -> None:
     command = arguments(storage_folder, "--max-concurrent", "1", schedule__epochs=6)
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver = start(command)
     wait_for(lambda: finished_cells(storage_folder) >= 2)
     driver.send_signal(number)
     _, said = driver.communicate(timeout=120)
@@ -197,25 +212,25 @@ def test_a_stopped_driver_continues_by_the_same_command(number: signal.Signals, 
 
 
 @pytest.mark.slow
-def test_a_lost_trial_process_is_replaced(storage_folder: Path) -> None:
+def test_a_lost_trial_process_is_replaced(storage_folder: Path, start: Start) -> None:
     command = arguments(storage_folder, "--max-concurrent", "1", schedule__epochs=20)
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver = start(command)
     wait_for(lambda: started_cells(storage_folder) >= 2)
     killed = kill_one(driver.pid, "ImplicitFunc")
-    out, said = driver.communicate(timeout=300)
+    _, said = driver.communicate(timeout=300)
     assert killed
     assert driver.returncode == 0, said
     assert len(records(storage_folder)) == 7
 
 
 @pytest.mark.slow
-def test_two_workers_give_the_result_of_one_and_survive_a_loss(storage_folder: Path, tmp_path: Path) -> None:
+def test_two_workers_give_the_result_of_one_and_survive_a_loss(storage_folder: Path, tmp_path: Path, start: Start) -> None:
     epochs = 30
     fields = TINY | {"schedule.epochs": epochs, "precision": "fp32"}
     assignments = [part for name, value in fields.items() for part in ("--set", f"{name}={value}")]
     pretrain = [*COMMAND, "pretrain", "--preset", "shapes", *assignments]
     command = [*pretrain, "--workers", "2", "--cpus-per-worker", "1", "--storage", str(storage_folder)]
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver = start(command)
     wait_for(lambda: bool(list(storage_folder.glob("runs/*/spec.yaml"))), 240)
     killed = kill_one(driver.pid, "RayTrainWorker")
     _, said = driver.communicate(timeout=400)
