@@ -249,9 +249,9 @@ class RunSpec(Part):
     def fingerprint(self) -> str:
         """Stable hex digest of everything that can change the result.
 
-        Two specifications share it when they can only give the same result: fields that the run never reads (the blur's
-        sigma without blur, the head's width without a head, the optimizer of an untrained encoder) are left out, and
-        so is `data.root` when `data.content` pins what lies there.
+        Fields that ablations vary and a run may not read (the blur's sigma without blur, the head's width without a head,
+        the optimizer of an untrained encoder) are left out then, so that equal runs are shared; and so is `data.root`
+        when `data.content` pins what lies there.
         """
         return digest({"revision": RESULT_REVISION, "simclr": self._that_matters()})
 
@@ -265,7 +265,10 @@ class RunSpec(Part):
         used = {*self.augment.operations} | ({"crop"} if self.augment.branches == "one" else set())
         for operation in ("crop", "color", "blur", "cutout", "noise", "rotate"):
             if operation not in used:
-                del tree["augment"][operation]
+                unread = tree["augment"].pop(operation)
+                if operation == "crop" and self.view_size != self.data.image_size:
+                    # Without a crop the whole image is resized, as a crop would be.
+                    tree["augment"]["crop"] = {name: unread[name] for name in ("interpolation", "antialias")}
         tree["augment"]["output_size"] = self.view_size
         if self.head.num_linear_layers == 0:
             tree["head"] = {"num_linear_layers": 0}
