@@ -94,7 +94,7 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this one as Y
         for known, build in PRESETS.items():
             console.print(known, style="bold", highlight=False)
             for line in (build.__doc__ or "").strip().splitlines():
-                console.print(f"  {line.strip()}", highlight=False)
+                console.print(f"  {line.strip()}", highlight=False, soft_wrap=True)
         return None
 
     _guarded(show, as_json=False)
