@@ -19,7 +19,7 @@ import yaml
 from orchestrator.storage import Storage
 from workloads.simclr.checkpoint import decode, encode
 from workloads.simclr.evaluate import evaluate
-from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, pretrain
+from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 from workloads.worker import Worker
@@ -74,7 +74,7 @@ def read_record(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
 
 
 def checkpoint_of(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
-    """`state` and `history` of a cell's last checkpoint; None when there is none."""
+    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is none."""
     data = storage.read_bytes(f"runs/{fingerprint}/{CHECKPOINT}")
     return decode(data) if data is not None else None
 
@@ -89,14 +89,14 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
     first = worker.rank == 0
     storage = Storage(job.storage)
     log = _Log(storage, f"{job.folder}/{LOG}")
-    started = time.time()
+    started = time.time() - (kept["elapsed"] if kept else 0.0)
     history: list[dict[str, float]] = list(kept["history"]) if kept else []
     spec = RunSpec.read(job.spec)
     log.add(f"{job.name} ({job.fingerprint}) on {_machine(spec, worker)['device']}, {worker.world_size} worker(s)")
     if kept:
         log.add(f"continues after epoch {kept['state']['epoch']}")
     try:
-        state = _train(job, spec, worker, kept, report, history, log if first else None)
+        state = _train(job, spec, worker, kept, report, history, started, log if first else None)
         if not first:
             return None
         log.add("evaluating the frozen encoder")
@@ -135,6 +135,7 @@ def _train(
     kept: dict[str, Any] | None,
     report: Report,
     history: list[dict[str, float]],
+    started: float,
     log: _Log | None,
 ) -> dict[str, Any]:
     """Every epoch that is still missing; returns the last state. Only the worker with a log writes."""
@@ -152,18 +153,15 @@ def _train(
             report(metrics)
         last = result.epoch == spec.schedule.epochs
         if log and (last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS):
-            _save(job, storage, result, history, log)
+            checkpoint = {"state": state, "history": history, "elapsed": time.time() - started}
+            storage.write_bytes(f"{job.folder}/{CHECKPOINT}", encode(checkpoint))
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+            log.add(f"epoch {result.epoch} kept: {shown}")
+            log.write()
             saved = time.monotonic()
         began = time.monotonic()
     assert state is not None, "pre-training yields at least once, or a state was given"
     return state
-
-
-def _save(job: CellJob, storage: Storage, result: EpochResult, history: list[dict[str, float]], log: _Log) -> None:
-    storage.write_bytes(f"{job.folder}/{CHECKPOINT}", encode({"state": result.state, "history": history}))
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-    log.add(f"epoch {result.epoch} kept: {shown}")
-    log.write()
 
 
 def _machine(spec: RunSpec, worker: Worker) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -291,11 +293,17 @@ def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, allow_nan=False))
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does: Tune stops its trials and returns, the rest raises KeyboardInterrupt."""
+    signal.raise_signal(signal.SIGINT)
+
+
 def _guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
     """Do the work; leave with 0 done, 1 something failed, 2 the request was wrong."""
     from orchestrator.errors import OrchestratorError
     from workloads.spec import SpecError
 
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         finished = work()
     except (OrchestratorError, SpecError) as error:

@@ -1,20 +1,24 @@
 """The Ray that a command runs on: one of its own that ends with it, or a running one by address."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator import ENVIRONMENT
 from orchestrator.errors import ClusterError
 from orchestrator.plan import ClusterShape
 from orchestrator.settings import cache_environment
+from orchestrator.storage import Storage
 
-__all__ = ["connected", "shape_of_cluster"]
+__all__ = ["connected", "nodes_that_miss", "shape_of_cluster"]
 
+PROBE = ".every-node-sees-this"
 PACKAGES = ("orchestrator", "search_spaces", "workloads")
 
 
@@ -36,8 +40,10 @@ def connected(address: str | None, *, dashboard: bool = False) -> Iterator[Clust
         options |= {"address": "local", "include_dashboard": dashboard}
     else:
         options |= {"address": address, "runtime_env": _code_for_the_cluster()}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the process without a word
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"--address {address}" if address else "a local Ray"
         raise ClusterError(f"{where}: cannot connect ({' '.join(str(error).split())})") from error
@@ -45,6 +51,23 @@ def connected(address: str | None, *, dashboard: bool = False) -> Iterator[Clust
         yield shape_of_cluster()
     finally:
         ray.shutdown()
+
+
+def nodes_that_miss(storage: Storage) -> list[str]:
+    """Addresses of the connected nodes that do not see what this process writes into a storage."""
+    storage.write_bytes(PROBE, b"seen")
+    try:
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        place = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+        looks = [_looked.options(num_cpus=0, scheduling_strategy=each).remote(storage) for each in place]
+        return [node["NodeManagerAddress"] for node, seen in zip(alive, ray.get(looks), strict=True) if not seen]
+    finally:
+        storage.delete(PROBE)
+
+
+@ray.remote  # type: ignore[untyped-decorator]
+def _looked(storage: Storage) -> bool:
+    return storage.read_bytes(PROBE) == b"seen"
 
 
 def _code_for_the_cluster() -> dict[str, Any]:

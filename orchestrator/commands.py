@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from orchestrator.cell import read_record
-from orchestrator.errors import PlanError, StorageError
+from orchestrator.cell import RECORD, read_record
+from orchestrator.errors import OrchestratorError, PlanError, StorageError
 from orchestrator.estimate import Estimate, estimate, measured_speed
 from orchestrator.figures import draw, save
 from orchestrator.plan import Plan
@@ -24,6 +24,9 @@ from orchestrator.report import Report, as_json, collect, markdown, print_report
 from orchestrator.request import Checked, Request, ablation_named, check, local_shape
 from orchestrator.storage import Storage
 from workloads.datasets.spec import EMBEDDED
+
+if TYPE_CHECKING:
+    from orchestrator.recorder import Recorder
 
 __all__ = ["Finished", "dry_run", "execute", "latest_sweep", "report_on"]
 
@@ -62,17 +65,23 @@ def execute(request: Request, out: Console, command: str) -> Finished:
 
     Exit code 1 if not every cell has finished.
     """
-    from orchestrator.cluster import connected
+    from orchestrator.cluster import connected, nodes_that_miss
     from orchestrator.tracking import Tracker
 
     checked = check(request)
     tracker = Tracker.open(checked.settings.tracking_uri, checked.storage)
     plan, _, done = _fitted(checked, local_shape(), placed=checked.settings.address is None)
+    for fingerprint, record in tracker.finished(plan.name, plan.jobs.keys() - done).items():
+        # MLflow has what the storage lost.
+        checked.storage.write_json(f"runs/{fingerprint}/{RECORD}", record)
+        done.add(fingerprint)
     with _only_one(plan, checked.storage):
         if len(done) == len(plan.jobs):
             return _run(checked, plan, tracker, out, command, 1)
         with connected(checked.settings.address, dashboard=request.workers > 1) as shape:
             plan, concurrent, done = _fitted(checked, shape)
+            if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
+                raise PlanError([f"--storage {checked.storage.uri}: node {node} does not see it" for node in blind])
             cost = _cost(checked, plan, concurrent, done)
             Console(stderr=True).print(_cost_line(plan, cost, done), highlight=False, soft_wrap=True)
             return _run(checked, plan, tracker, out, command, concurrent)
@@ -114,9 +123,7 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[
 
 
 def _run(checked: Checked, plan: Plan, tracker: Any, out: Console, command: str, concurrent: int) -> Finished:
-    from orchestrator.progress import SweepProgress
     from orchestrator.recorder import Recorder
-    from orchestrator.sweep import finished_records, run
 
     console = Console(stderr=True)
     tree = _plan_tree(checked, plan, command)
@@ -129,6 +136,32 @@ def _run(checked: Checked, plan: Plan, tracker: Any, out: Console, command: str,
         warn=lambda text: console.print(text, style="yellow", soft_wrap=True),
     )
     recorder.begin(tree)
+    try:
+        return _swept(checked, plan, tree, recorder, console, out, concurrent)
+    except KeyboardInterrupt:
+        recorder.finish("KILLED", {})
+        raise
+    except Exception as error:  # noqa: BLE001 - the request was right: what has begun, the same command continues
+        recorder.finish("FAILED", {})
+        if not isinstance(error, OrchestratorError):
+            console.print_exception()
+        console.print(f"{error}; continue with: {command}", highlight=False, soft_wrap=True, markup=False)
+        return Finished(1, {"error": str(error), "command": command})
+
+
+def _swept(
+    checked: Checked,
+    plan: Plan,
+    tree: dict[str, Any],
+    recorder: "Recorder",
+    console: Console,
+    out: Console,
+    concurrent: int,
+) -> Finished:
+    from orchestrator.progress import SweepProgress
+    from orchestrator.sweep import finished_records, run
+
+    command = tree["command"]
     checked.storage.write_json(f"sweeps/{plan.name}/{plan.sweep_id}/plan.json", tree)
     done = len(finished_records(plan, checked.storage))
     with SweepProgress(console, plan.name, len(plan.jobs), done) as progress:
@@ -149,6 +182,8 @@ def _run(checked: Checked, plan: Plan, tracker: Any, out: Console, command: str,
     complete = outcome.complete and recorder.failure is None
     if not complete:
         left = f"{len(outcome.failed)} failed, {len(outcome.missing)} not run"
+        if recorder.failure:
+            left += ", not all recorded in MLflow"
         console.print(f"{left}; continue with: {command}", highlight=False, soft_wrap=True, markup=False)
     document |= {"failed": sorted(outcome.failed), "missing": sorted(outcome.missing), "command": command}
     return Finished(0 if complete else 1, document)

@@ -5,6 +5,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from orchestrator.commands import PACKAGES, Finished
 from orchestrator.errors import OrchestratorError
+from orchestrator.request import address_problem
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 from workloads.datasets import default_cache
@@ -32,7 +34,7 @@ def examine(settings: Settings, console: Console) -> Finished:
         _checked("storage", storage.check_writable, storage.uri),
         _checked("mlflow", lambda: _mlflow(settings, storage), settings.tracking_uri or "a database in the storage"),
         _ray(settings.address),
-        ("decoded images", True, f"{default_cache()} ({_free(str(default_cache().anchor))} free)"),
+        ("decoded images", True, f"{default_cache()} ({_free(default_cache())} free)"),
     ]
     table = Table(box=None, show_header=False)
     for name, good, text in checks:
@@ -69,6 +71,8 @@ def _ray(address: str | None) -> Check:
 
     from orchestrator.cluster import connected
 
+    if address and (problem := address_problem(address)):
+        return "ray", False, problem
     try:
         with connected(address) as shape:
             ray.get(ray.remote(num_cpus=1)(platform.node).remote(), timeout=60)
@@ -78,5 +82,6 @@ def _ray(address: str | None) -> Check:
     return "ray", True, f"{address or 'local'}: {len(shape.nodes)} node(s): {nodes}"
 
 
-def _free(path: str) -> str:
-    return f"{shutil.disk_usage(path).free / 1e9:.0f} GB"
+def _free(folder: Path) -> str:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return f"{shutil.disk_usage(there).free / 1e9:.0f} GB"

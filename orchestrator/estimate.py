@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.plan import Plan, Resources
 from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError
 
 __all__ = ["Estimate", "Speed", "estimate", "measured_speed", "training_operations"]
 
@@ -45,13 +46,14 @@ def training_operations(spec: RunSpec, train_images: int) -> float:
 def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources) -> Speed:
     """The median speed of finished cells on as many workers of the same kind, or an assumption that says so."""
     kind = (resources.workers, resources.gpus_per_worker > 0)
-    rates = [
-        _operations_done(record) / record["total_seconds"]
+    alike = (
+        record
         for record in records
         if record["status"] == "finished"
         and record["history"]
         and (record["machine"]["workers"], record["machine"]["gpu"]) == kind
-    ]
+    )
+    rates = [done / record["total_seconds"] for record in alike if (done := _operations_done(record))]
     if rates:
         return Speed(statistics.median(rates), f"measured: median of {len(rates)} finished cells in this storage")
     if resources.gpus_per_worker:
@@ -77,6 +79,10 @@ def estimate(plan: Plan, *, done: set[str], train_images: int, concurrent: int, 
 
 
 def _operations_done(record: Mapping[str, Any]) -> float:
-    spec = RunSpec.read(record["spec"])
+    """0 for a record whose specification this version no longer reads."""
+    try:
+        spec = RunSpec.read(record["spec"])
+    except SpecError:
+        return 0.0
     images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in record["history"])
     return training_operations(spec, round(images / len(record["history"]))) * len(record["history"]) / spec.schedule.epochs

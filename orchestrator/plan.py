@@ -159,6 +159,8 @@ def _resource_problems(seeds: int, resources: Resources, shape: ClusterShape | N
     gpus = resources.gpus_per_worker
     if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
         found.append(f"--gpus-per-worker {gpus:g}: must be a share of one GPU or a whole number")
+    elif 0 < gpus < 1 and resources.workers > 1:
+        found.append(f"--gpus-per-worker {gpus:g}: a share of a GPU is for cells of one worker, not {resources.workers}")
     elif shape is not None and not found:
         found += _placement_problems(resources, shape)
     return of_seeds + found

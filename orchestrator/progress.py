@@ -29,7 +29,7 @@ class SweepProgress:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
         self._task = self._bar.add_task(title, total=total, completed=taken_over)
-        self._live = Live(self._view(), console=console, refresh_per_second=2, transient=True)
+        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -49,14 +49,12 @@ class SweepProgress:
     def started(self, fingerprint: str, name: str, epochs: int) -> None:
         """A cell has begun."""
         self._running[fingerprint] = (name, epochs, {}, time.monotonic())
-        self._refresh()
 
     def epoch(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
         """A cell has finished an epoch."""
         if fingerprint in self._running:
             name, epochs, _, since = self._running[fingerprint]
             self._running[fingerprint] = (name, epochs, metrics, since)
-            self._refresh()
 
     def ended(self, fingerprint: str, name: str, outcome: str, *, failed: bool) -> None:
         """A cell has ended; `outcome` is its result or its error."""
@@ -66,11 +64,6 @@ class SweepProgress:
         self._bar.update(self._task, completed=self._ended)
         if failed or not self._console.is_terminal:
             self.line(f"[{self._ended}/{self._total}] {name}: {outcome}")
-        self._refresh()
-
-    def _refresh(self) -> None:
-        if self._live.is_started:
-            self._live.update(self._view())
 
     def _view(self) -> Group:
         table = Table(box=None, pad_edge=False, show_header=bool(self._running))

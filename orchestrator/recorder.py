@@ -79,7 +79,7 @@ class Recorder:
 
     def taken_over(self, fingerprint: str, record: dict[str, Any]) -> None:
         """A cell that finished before, perhaps in another sweep: give it a run here unless it has one."""
-        if fingerprint not in self._recorded:
+        if fingerprint not in self._recorded or self._log_model:
             self._guarded(lambda: self._close(fingerprint, record))
 
     def finish(self, status: Status, files: Mapping[str, str | bytes]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -137,7 +138,7 @@ def _blocks(report: Report) -> list[_Block]:
 def _matrix(report: Report, title: str, values: Mapping[tuple[str, ...], str], panel: tuple[str, ...]) -> _Block:
     rows, columns = report.layout.axes[:2]
     body = tuple((row, *(values.get((row, column, *panel), "") for column in columns.labels)) for row in rows.labels)
-    return _Block(title, (f"{rows.name} \\ {columns.name}", *columns.labels), body)
+    return _Block(f"{title} (rows: {rows.name}; columns: {columns.name})", ("", *columns.labels), body)
 
 
 def _list_block(report: Report) -> _Block:
@@ -178,11 +179,11 @@ def print_report(report: Report, console: Console) -> None:
     for name, fact in _facts(report):
         console.print(Text.assemble((f"{name}: ", "dim"), fact), soft_wrap=True)
     for block in _blocks(report):
-        table = Table(title=block.title, title_justify="left", title_style="", padding=(0, 1))
+        table = Table(title=block.title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=0)
         for index, column in enumerate(block.header):
             table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in block.rows:
-            table.add_row(*row)
+            table.add_row(*(text.replace(" ± ", "±") for text in row))
         console.print(table)
     for problem in report.problems:
         console.print(Text(f"failed: {problem}"), soft_wrap=True)

@@ -10,18 +10,27 @@ from typing import TypeVar
 
 import torch
 
-from orchestrator.errors import OrchestratorError, PlanError
+from orchestrator.errors import OrchestratorError, PlanError, TrackingError
 from orchestrator.plan import ClusterShape, Plan, Resources, build, build_single
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation
-from workloads.datasets import DataSet, content_digest, load
+from workloads.datasets import DataSet, load
 from workloads.datasets.spec import EMBEDDED
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, read_assignments, read_yaml
 
-__all__ = ["Checked", "Problems", "Request", "ablation_named", "check", "command_line", "local_shape"]
+__all__ = [
+    "Checked",
+    "Problems",
+    "Request",
+    "ablation_named",
+    "address_problem",
+    "check",
+    "command_line",
+    "local_shape",
+]
 
 T = TypeVar("T")
 ADDRESS_TIMEOUT = 5.0
@@ -97,7 +106,7 @@ class Checked:
 
 def local_shape() -> ClusterShape:
     """This machine as a cluster of one node, without starting Ray."""
-    return ClusterShape(((float(os.cpu_count() or 1), float(torch.cuda.device_count())),))
+    return ClusterShape(((float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count())),))
 
 
 def check(request: Request) -> Checked:
@@ -113,7 +122,7 @@ def check(request: Request) -> Checked:
         problems.found.append(problem)
     if problem := _tracking_problem(settings, storage):
         problems.found.append(problem)
-    if settings.address and (problem := _address_problem(settings.address)):
+    if settings.address and (problem := address_problem(settings.address)):
         problems.found.append(problem)
     if request.max_concurrent is not None and request.max_concurrent < 1:
         problems.found.append(f"--max-concurrent {request.max_concurrent}: must be at least 1")
@@ -125,11 +134,11 @@ def check(request: Request) -> Checked:
     data = problems.attempt(lambda: load(base.data, download=request.download)) if base else None
     checked = None
     if base is not None:
-        # Only the number of images is missing where the data could not be read; the rest of the plan is checked anyway.
+        # Without the data only the number of images is missing; the rest of the plan is checked anyway.
         images = len(data.train) if data else None
         asked = Resources(request.workers, request.cpus_per_worker or 1, request.gpus_per_worker or 0.0)
         problems.attempt(lambda: _any_plan(ablation, base, request.seeds, asked, images, shape))
-        checked = Checked(request, settings, storage, ablation, base, data) if data else None
+        checked = Checked(request, settings, storage, ablation, _pinned(base, data), data) if data else None
     problems.refuse()
     assert checked is not None, "whatever is missing was refused"
     return checked
@@ -161,32 +170,24 @@ def _any_plan(
 
 
 def _base(request: Request) -> RunSpec:
-    """The base recipe with the assignments on it, its data pinned by content and its root absolute."""
+    """The base recipe with the assignments on it, and the root of its data absolute: workers run in folders of their own."""
     problems = Problems()
     values = problems.attempt(lambda: read_assignments(list(request.assignments)))
     recipe = problems.attempt(lambda: RunSpec.read(read_yaml(request.config)) if request.config else preset(request.preset))
-    if recipe is not None and values:
-        problems.found += _mistakes(recipe, values)
-    if problems.found:
-        raise SpecError(problems.found)
+    problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
-    assert values is not None, "whatever is missing was refused"
-    base = recipe.with_values(values)
-    if base.data.name in EMBEDDED or base.data.root is None:
+    base = recipe.with_values(values or {})
+    if base.data.root is None:
         return base
-    base = base.with_values({"data.root": os.path.abspath(os.path.expanduser(base.data.root))})
-    return base.with_values({"data.content": content_digest(base.data)})
+    return base.with_values({"data.root": os.path.abspath(os.path.expanduser(base.data.root))})
 
 
-def _mistakes(recipe: RunSpec, values: Mapping[str, object]) -> list[str]:
-    try:
-        recipe.with_values(values)
-    except SpecError as error:
-        return error.problems
-    return []
+def _pinned(base: RunSpec, data: DataSet) -> RunSpec:
+    """The recipe with the digest of its images, so that its fingerprint stands for them and not for a path."""
+    return base if base.data.name in EMBEDDED else base.with_values({"data.content": data.content})
 
 
-def _address_problem(address: str) -> str | None:
+def address_problem(address: str) -> str | None:
     """Whether something listens there; Ray itself would try for many minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdigit():
@@ -205,4 +206,7 @@ def _tracking_problem(settings: Settings, storage: Storage) -> str | None:
         return f"--tracking-uri: is needed, for MLflow cannot keep its database in {storage.uri}"
     from orchestrator.tracking import Tracker
 
-    return Tracker(settings.tracking_uri, None).check()
+    try:
+        return Tracker.open(settings.tracking_uri, storage).check()
+    except TrackingError as error:
+        return str(error)

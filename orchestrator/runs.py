@@ -50,8 +50,8 @@ def evaluate_run(run: str, protocol: str, assignments: tuple[str, ...], storage:
     fingerprint = _named(run, storage)
     kept = checkpoint_of(storage, fingerprint)
     record = read_record(storage, fingerprint)
-    if kept is None or record is None:
-        raise PlanError([f"{run}: has no finished checkpoint in {storage.uri}"])
+    if kept is None or record is None or record["status"] != "finished":
+        raise PlanError([f"{run}: has not finished in {storage.uri}"])
     spec = RunSpec.read(record["spec"]).with_values(PROTOCOLS[protocol] | values)
     console.print(f"{record['name']} ({fingerprint[:12]}), epoch {kept['state']['epoch']}, {protocol}", highlight=False)
     results = evaluate(spec, kept["state"], Worker.here())

@@ -1,18 +1,15 @@
 """Runs the cells of a plan through Ray Tune: as many at once as fit, finished ones taken over, failed ones reported."""
 
-import signal
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 from ray import tune
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orchestrator.cell import CellJob, checkpoint_of, read_record, run_cell
+from orchestrator.cell import RECORD, CellJob, checkpoint_of, read_record, run_cell
 from orchestrator.plan import ClusterShape, Plan, Resources
 from orchestrator.progress import SweepProgress
 from orchestrator.recorder import Recorder
@@ -53,7 +50,11 @@ def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limi
     at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
     smallest = min((cpus for cpus, _ in shape.nodes if cpus), default=1.0)
     share = sum(cpus for cpus, _ in shape.nodes) / (at_once * resources.workers)
-    return replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
+    fitted = replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
+    # Nodes differ: those with GPUs may have fewer CPUs than the others.
+    while fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers:
+        fitted = replace(fitted, cpus_per_worker=fitted.cpus_per_worker - 1)
+    return fitted
 
 
 def run(
@@ -77,8 +78,9 @@ def run(
         recorder.taken_over(fingerprint, record)
     if jobs:
         watcher = _Watcher({job.fingerprint: job for job in jobs}, recorder, progress)
-        with _stoppable(), tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
-            _tune(plan.resources, watcher, concurrent, max_failures, storage if shared_storage else Storage(scratch))
+        with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
+            own_files = storage.path("ray-tune", plan.sweep_id) if shared_storage else scratch
+            _tune(plan.resources, watcher, concurrent, max_failures, own_files)
     ended = {name: read_record(storage, name) for name in plan.jobs}
     return Outcome(
         finished={name: record for name, record in ended.items() if record and record["status"] == "finished"},
@@ -114,7 +116,7 @@ def _tune(
     watcher: "_Watcher",
     concurrent: int,
     max_failures: int,
-    own_files: Storage,
+    own_files: str,
 ) -> None:
     """Our own explicit list of cells as the one grid of a Tune experiment."""
     one = {"CPU": float(resources.cpus_per_worker), "GPU": resources.gpus_per_worker}
@@ -132,10 +134,11 @@ def _tune(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=own_files.path(),
+            storage_path=own_files,
             callbacks=[watcher],
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=max_failures),
+            # Ray Train replaces lost workers itself; a second count around it would multiply the tries.
+            failure_config=tune.FailureConfig(max_failures=max_failures if resources.workers == 1 else 0),
         ),
     )
     tuner.fit()
@@ -152,8 +155,9 @@ def _trial(config: dict[str, str], jobs: dict[str, CellJob]) -> None:
         tune.report({"record": train_on_workers(job, [TuneReportCallback()])})
         return
     limit_threads(job.threads)
+    worker = Worker.here(None if job.gpus_per_worker else "cpu")
     kept = checkpoint_of(Storage(job.storage), job.fingerprint)
-    tune.report({"record": run_cell(job, Worker.here(), kept, lambda metrics: tune.report(dict(metrics)))})
+    tune.report({"record": run_cell(job, worker, kept, lambda metrics: tune.report(dict(metrics)))})
 
 
 def _fingerprint_of(trial: Trial) -> str:
@@ -190,9 +194,10 @@ class _Watcher(Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The trial's process died more often than allowed, or Ray Train gave up."""
         job = self.jobs[_fingerprint_of(trial)]
-        text = str(trial.get_pickled_error() or "the worker process was lost")
-        record = _failed_record(job, text)
-        Storage(job.storage).write_json(f"{job.folder}/run.json", record)
+        record = read_record(Storage(job.storage), job.fingerprint)
+        if record is None or record["status"] != "finished":  # it may have finished and died before it said so
+            record = _failed_record(job, str(trial.get_pickled_error() or "the worker process was lost"))
+            Storage(job.storage).write_json(f"{job.folder}/{RECORD}", record)
         self._end(job, record)
 
     def _end(self, job: CellJob, record: Mapping[str, Any]) -> None:
@@ -223,17 +228,3 @@ def _outcome_line(record: Mapping[str, Any]) -> str:
     if record["status"] == "finished":
         return f"{record['results']['linear_top1']:.1f} % top-1 in {record['total_seconds']:.0f} s"
     return f"FAILED: {record['error'].splitlines()[-1] if record['error'] else ''} (log: {record['log']})"
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM ends a sweep as Ctrl-C does: Tune stops its trials and returns."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

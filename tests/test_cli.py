@@ -86,6 +86,17 @@ def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
+def test_problems_of_the_data_do_not_hide_those_of_the_plan(tmp_path: Path) -> None:
+    ended = simclr_orch(
+        *("ablate", "head", "--preset", "cifar10-small", "--set", f"data.root={tmp_path / 'nowhere'}"),
+        *("--workers", "3", "--gpus-per-worker", "64", "--storage", str(tmp_path / "s")),
+    )
+    assert ended.exit_code == 2
+    assert "nowhere" in ended.stderr
+    assert "schedule.batch_size=256: is not divisible by 3 workers" in ended.stderr
+    assert "--gpus-per-worker 64: no node has more than" in ended.stderr
+
+
 def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
     ended = simclr_orch(
         *("ablate", "batch-size", "--preset", "digits", "--workers", "3", "--gpus-per-worker", "64", "--seeds", "0"),

@@ -7,6 +7,9 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from orchestrator.plan import ClusterShape, Resources
+from orchestrator.sweep import concurrent_cells, fitted_resources
+
 FILE = Path(__file__).resolve().parent.parent / "cluster.yaml"
 
 
@@ -24,11 +27,14 @@ def test_rays_schema_refuses_a_misspelt_field() -> None:
         validate_config(prepare_config(config() | {"max_worker": 3}))
 
 
-def test_the_head_takes_no_cells_and_gpu_nodes_scale_from_none() -> None:
+def test_the_head_takes_no_cells_and_the_documented_command_fits_the_nodes() -> None:
     types = config()["available_node_types"]
     assert types["head"]["resources"] == {"CPU": 0}
-    assert (types["gpu"]["min_workers"], types["gpu"]["resources"]["GPU"]) == (0, 1)
-    assert config()["idle_timeout_minutes"] > 0
+    up = [(0.0, 0.0)] + [(types["gpu"]["resources"]["CPU"], types["gpu"]["resources"]["GPU"])] * types["gpu"]["min_workers"]
+    shape = ClusterShape(tuple(up))
+    resources = fitted_resources(shape, Resources(gpus_per_worker=1), cells=50, limit=None)
+    assert concurrent_cells(shape, resources, None) == 8
+    assert resources.cpus_per_worker == 8
 
 
 def test_no_start_command_stops_what_is_not_ours() -> None:

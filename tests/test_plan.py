@@ -7,6 +7,7 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.estimate import Speed, estimate, measured_speed, training_operations
 from orchestrator.plan import ClusterShape, Resources, build, build_single
+from orchestrator.sweep import concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
@@ -146,10 +147,43 @@ def test_an_expectation_without_measurement_says_so() -> None:
 
 
 def test_finished_cells_cost_nothing_and_gpu_hours_count_every_worker() -> None:
-    resources = Resources(workers=2, gpus_per_worker=0.5)
+    resources = Resources(workers=2, gpus_per_worker=1)
     plan = build(ABLATIONS["temperature"], SHAPES, resources=resources)
     names = list(plan.jobs)
     cost = estimate(plan, done=set(names[:-1]), train_images=2000, concurrent=4, speed=Speed(1e12, "test"))
     assert list(cost.cell_seconds) == names[-1:]
     assert cost.wall_seconds == cost.cell_seconds[names[-1]]
-    assert cost.gpu_hours == pytest.approx(cost.wall_seconds / 3600)
+    assert cost.gpu_hours == pytest.approx(2 * cost.wall_seconds / 3600)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "resources", "at_once", "cpus"),
+    [
+        (((2.0, 0.0),), Resources(), 2, 1),
+        (((16.0, 0.0), (16.0, 4.0)), Resources(workers=4, gpus_per_worker=1), 1, 4),
+        (((32.0, 0.0), (8.0, 4.0)), Resources(gpus_per_worker=1), 4, 2),
+        (((0.0, 0.0), (8.0, 1.0), (8.0, 1.0)), Resources(gpus_per_worker=0.5), 4, 4),
+    ],
+)
+def test_cells_share_the_cpus_and_every_gpu_is_used(
+    nodes: tuple[tuple[float, float], ...], resources: Resources, at_once: int, cpus: int
+) -> None:
+    shape = ClusterShape(nodes)
+    fitted = fitted_resources(shape, resources, cells=50, limit=None)
+    assert (concurrent_cells(shape, fitted, None), fitted.cpus_per_worker) == (at_once, cpus)
+
+
+def test_the_last_cells_get_all_cpus() -> None:
+    assert fitted_resources(ClusterShape(((8.0, 0.0),)), Resources(), cells=2, limit=None).cpus_per_worker == 4
+    assert fitted_resources(ClusterShape(((8.0, 0.0),)), Resources(), cells=50, limit=2).cpus_per_worker == 4
+
+
+def test_a_share_of_a_gpu_is_for_one_worker() -> None:
+    with pytest.raises(PlanError, match=r"--gpus-per-worker 0\.5: a share of a GPU is for cells of one worker, not 2"):
+        build_single(SHAPES, resources=Resources(workers=2, gpus_per_worker=0.5), shape=LAB)
+
+
+def test_records_of_another_version_do_not_disturb_the_estimate() -> None:
+    stale = record(SHAPES, 1.0)
+    stale["spec"]["loss"]["no_longer"] = 1
+    assert measured_speed([stale], Resources()).basis.startswith("assumed")
