@@ -21,7 +21,9 @@ __all__ = [
 def shapes() -> RunSpec:
     """Coloured shapes drawn from a seed, for a laptop without data; a cell takes seconds.
 
-    Source: ours. The setting shows the colour-histogram shortcut of Figure 6 on images that need no download.
+    Source: ours. The setting shows the colour-histogram shortcut of Figure 6 on images that need no download; tuned on its
+    validation split. Expected: 33.0 +- 0.9 % linear evaluation (3 seeds), 30.5 +- 3.8 % untrained, 51.6 +- 2.2 % with colour
+    and Sobel on one view. Cost: about 5 s on one core of an AMD EPYC.
     """
     return RunSpec.read(
         {
@@ -34,7 +36,8 @@ def shapes() -> RunSpec:
 def digits() -> RunSpec:
     """scikit-learn's 1,797 handwritten digits, real and tiny; a cell takes seconds.
 
-    Source: ours. The images are grey, so that colour distortion changes brightness and contrast only.
+    Source: ours. The images are grey, so that colour distortion changes brightness and contrast only. Expected:
+    97.8 +- 0.2 % linear evaluation and 91.5 +- 1.8 % kNN (3 seeds). Cost: about 15 s on two cores of an AMD EPYC.
     """
     return RunSpec.read({"data": {"name": "digits", "image_size": 16}, **_small_convnet(width=0.5, batch=128, epochs=20)})
 
@@ -43,7 +46,8 @@ def cifar10_small() -> RunSpec:
     """CIFAR-10 for a CPU: 10,000 training images and a small convolutional encoder; a cell takes minutes.
 
     Source: ours, with the paper's CIFAR-10 policy (B.9: s = 0.5, no blur, temperature 0.5). Give the images, in
-    train/<class>/ and test/<class>/, with --set data.root=FOLDER.
+    train/<class>/ and test/<class>/, with --set data.root=FOLDER. Expected: 51.5 +- 0.1 % linear evaluation, 42.0 +- 0.2 %
+    untrained (2 seeds, CIFAR-10 as JPEG of quality 75). Cost: about 3 minutes on one core of an AMD EPYC.
     """
     return RunSpec.read(
         {
