@@ -9,7 +9,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,21 +52,6 @@ class CellJob:
         return f"runs/{self.fingerprint}"
 
 
-@dataclass
-class _Log:
-    """The cell's log, written to the storage as a whole whenever it matters."""
-
-    storage: Storage
-    name: str
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, text: str) -> None:
-        self.lines += [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()]
-
-    def write(self) -> None:
-        self.storage.write_bytes(self.name, ("\n".join(self.lines) + "\n").encode())
-
-
 def read_record(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
     """The record of a cell that has ended, finished or failed; None when there is none."""
     record: dict[str, Any] | None = storage.read_json(f"runs/{fingerprint}/{RECORD}")
@@ -86,82 +71,94 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
     An exception of the run becomes a record with status `failed`; a rerun tries it again. A death of the process, and what
     only one of several workers meets, is the executor's to retry.
     """
-    first = worker.rank == 0
-    storage = Storage(job.storage)
-    log = _Log(storage, f"{job.folder}/{LOG}")
-    started = time.time() - (kept["elapsed"] if kept else 0.0)
-    history: list[dict[str, float]] = list(kept["history"]) if kept else []
-    spec = RunSpec.read(job.spec)
-    log.add(f"{job.name} ({job.fingerprint}) on {_machine(spec, worker)['device']}, {worker.world_size} worker(s)")
-    if kept:
-        log.add(f"continues after epoch {kept['state']['epoch']}")
+    run = _Run(job, RunSpec.read(job.spec), worker, Storage(job.storage), kept)
     try:
-        state = _train(job, spec, worker, kept, report, history, started, log if first else None)
-        if not first:
+        state = run.train(report)
+        if worker.rank > 0:
             return None
-        log.add("evaluating the frozen encoder")
-        results = evaluate(spec, state, worker)
-        log.add(", ".join(f"{name} {value:.6g}" for name, value in results.items()))
+        run.note("evaluating the frozen encoder")
+        results = evaluate(run.spec, state, worker)
+        run.note(", ".join(f"{name} {value:.6g}" for name, value in results.items()))
         outcome: dict[str, Any] = {"status": "finished", "results": results}
     except Exception as error:
         repeats = isinstance(error, LossNotFiniteError | SpecError)  # raised on every worker, and again if tried again
         if worker.world_size > 1 and not repeats:
             raise  # so that the whole group restarts; the other workers would wait for this one for ever
-        if not first:
+        if worker.rank > 0:
             return None
-        log.add(traceback.format_exc())
-        outcome = {"status": "failed", "error": f"{type(error).__name__}: {error}", "log_tail": log.lines[-LOG_TAIL:]}
-    log.write()
-    record = {
-        "name": job.name,
-        "fingerprint": job.fingerprint,
-        **outcome,
-        "history": history,
-        "spec": job.spec,
-        "machine": _machine(spec, worker),
-        "log": storage.path(job.folder, LOG),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(sum(epoch["seconds"] for epoch in history), 3),
-        "total_seconds": round(time.time() - started, 3),
-    }
-    storage.write_json(f"{job.folder}/{RECORD}", record)
-    return record
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, LossNotFiniteError) and run.state is not None:
+            run.keep("before the loss diverged")
+            text += f", kept in {run.storage.path(job.folder, CHECKPOINT)}"
+        run.note(traceback.format_exc())
+        outcome = {"status": "failed", "error": text, "log_tail": run.lines[-LOG_TAIL:]}
+    return run.leave(outcome)
 
 
-def _train(
-    job: CellJob,
-    spec: RunSpec,
-    worker: Worker,
-    kept: dict[str, Any] | None,
-    report: Report,
-    history: list[dict[str, float]],
-    started: float,
-    log: _Log | None,
-) -> dict[str, Any]:
-    """Every epoch that is still missing; returns the last state. Only the worker with a log writes."""
-    state: dict[str, Any] | None = kept["state"] if kept else None
-    storage = Storage(job.storage)
-    if log:
-        storage.write_bytes(f"{job.folder}/{SPEC}", yaml.safe_dump(job.spec, sort_keys=False).encode())
-        log.write()
-    saved = began = time.monotonic()
-    for result in pretrain(spec, worker, state):
-        state = result.state
-        if result.metrics:
-            metrics = result.metrics | {"epoch": float(result.epoch), "seconds": time.monotonic() - began}
-            history.append(metrics)
-            report(metrics)
-        last = result.epoch == spec.schedule.epochs
-        if log and (last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS):
-            checkpoint = {"state": state, "history": history, "elapsed": time.time() - started}
-            storage.write_bytes(f"{job.folder}/{CHECKPOINT}", encode(checkpoint))
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-            log.add(f"epoch {result.epoch} kept: {shown}")
-            log.write()
-            saved = time.monotonic()
-        began = time.monotonic()
-    assert state is not None, "pre-training yields at least once, or a state was given"
-    return state
+class _Run:
+    """A cell while it runs, and what it leaves in the storage. Only the first worker writes."""
+
+    def __init__(self, job: CellJob, spec: RunSpec, worker: Worker, storage: Storage, kept: dict[str, Any] | None) -> None:
+        self.job, self.spec, self.worker, self.storage = job, spec, worker, storage
+        self.state: dict[str, Any] | None = kept["state"] if kept else None
+        self.history: list[dict[str, float]] = list(kept["history"]) if kept else []
+        self.started = time.time() - (kept["elapsed"] if kept else 0.0)
+        self.lines: list[str] = []
+        machine = _machine(spec, worker)
+        self.note(f"{job.name} ({job.fingerprint}) on {machine['device']}, {worker.world_size} worker(s)")
+        if self.state is not None:
+            self.note(f"continues after epoch {self.state['epoch']}")
+        self._write(SPEC, yaml.safe_dump(job.spec, sort_keys=False).encode())
+
+    def train(self, report: Report) -> dict[str, Any]:
+        """Every epoch that is still missing; returns the last state."""
+        saved = began = time.monotonic()
+        for result in pretrain(self.spec, self.worker, self.state):
+            self.state = result.state
+            if result.metrics:
+                metrics = result.metrics | {"epoch": float(result.epoch), "seconds": time.monotonic() - began}
+                self.history.append(metrics)
+                report(metrics)
+            if result.epoch == self.spec.schedule.epochs or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                self.keep(", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items()))
+                saved = time.monotonic()
+            began = time.monotonic()
+        assert self.state is not None, "pre-training yields at least once, or a state was given"
+        return self.state
+
+    def keep(self, remark: str) -> None:
+        """The last state and the curves so far, from which a later run continues."""
+        assert self.state is not None, "called after an epoch"
+        if self.worker.rank == 0:
+            elapsed = time.time() - self.started
+            self._write(CHECKPOINT, encode({"state": self.state, "history": self.history, "elapsed": elapsed}))
+            self.note(f"epoch {self.state['epoch']} kept: {remark}")
+
+    def note(self, text: str) -> None:
+        """Lines of the log, which is replaced as a whole."""
+        self.lines += [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()]
+        self._write(LOG, ("\n".join(self.lines) + "\n").encode())
+
+    def leave(self, outcome: dict[str, Any]) -> dict[str, Any]:
+        """The record of the cell, written last."""
+        record = {
+            "name": self.job.name,
+            "fingerprint": self.job.fingerprint,
+            **outcome,
+            "history": self.history,
+            "spec": self.job.spec,
+            "machine": _machine(self.spec, self.worker),
+            "log": self.storage.path(self.job.folder, LOG),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(sum(epoch["seconds"] for epoch in self.history), 3),
+            "total_seconds": round(time.time() - self.started, 3),
+        }
+        self.storage.write_json(f"{self.job.folder}/{RECORD}", record)
+        return record
+
+    def _write(self, name: str, data: bytes) -> None:
+        if self.worker.rank == 0:
+            self.storage.write_bytes(f"{self.job.folder}/{name}", data)
 
 
 def _machine(spec: RunSpec, worker: Worker) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""One process: what a cell leaves in the storage, how it continues, and what it says when it fails."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cell import CellJob, checkpoint_of, read_record, run_cell
+from orchestrator.storage import Storage
+from workloads.simclr.presets import preset
+from workloads.simclr.pretrain import pretrain
+from workloads.simclr.spec import RunSpec
+from workloads.worker import Worker
+
+TINY = {
+    "data.image_size": 16,
+    "data.train_images": 200,
+    "data.test_images": 100,
+    "encoder.width": 0.125,
+    "schedule.batch_size": 32,
+    "optim.anchor_batch_size": 32,
+    "schedule.epochs": 3,
+    "precision": "fp32",
+}
+
+
+class Killed(BaseException):
+    """Stands for the death of the process: nothing of ours catches it."""
+
+
+def job(storage: Path, **fields: Any) -> CellJob:
+    spec: RunSpec = preset("shapes").with_values(TINY | {name.replace("__", "."): value for name, value in fields.items()})
+    return CellJob("a cell", spec.fingerprint(), spec.tree(), str(storage), threads=1)
+
+
+def run(one: CellJob, kept: dict[str, Any] | None = None, *, die_after: int | None = None) -> dict[str, Any]:
+    seen: list[dict[str, float]] = []
+
+    def report(metrics: dict[str, float]) -> None:
+        seen.append(metrics)
+        if die_after is not None and metrics["epoch"] > die_after:
+            raise Killed
+
+    record = run_cell(one, Worker.here("cpu"), kept, report)
+    assert record is not None
+    return record
+
+
+@pytest.fixture(autouse=True)
+def _checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.cell.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+
+def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
+    whole = run(job(tmp_path / "whole"))
+    broken = job(tmp_path / "broken")
+    with pytest.raises(Killed):
+        run(broken, die_after=2)
+    storage = Storage(broken.storage)
+    assert read_record(storage, broken.fingerprint) is None
+    kept = checkpoint_of(storage, broken.fingerprint)
+    assert kept is not None
+    assert kept["state"]["epoch"] == 2
+    continued = run(broken, kept)
+    assert continued["results"] == whole["results"]
+    curves = [[(epoch["epoch"], epoch["loss"]) for epoch in each["history"]] for each in (whole, continued)]
+    assert curves[0] == curves[1]
+    assert [epoch for epoch, _ in curves[0]] == [1, 2, 3]
+    assert continued["total_seconds"] >= continued["seconds"]  # over both attempts
+    log = (storage.read_bytes(f"runs/{broken.fingerprint}/log.txt") or b"").decode()
+    assert "continues after epoch 2" in log
+
+
+def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.cell.SECONDS_BETWEEN_CHECKPOINTS", 1e9)  # none would be due yet
+    good = job(tmp_path)
+    # A sound first epoch, continued with weights that overflow in the second.
+    first = next(iter(pretrain(RunSpec.read(good.spec), Worker.here("cpu"))))
+    state = first.state
+    for name, tensor in state["model"].items():
+        if name.endswith("weight") and tensor.ndim > 1:
+            tensor.mul_(1e30)
+    kept = {"state": state, "history": [first.metrics | {"epoch": 1.0, "seconds": 1.0}], "elapsed": 1.0}
+    record = run(good, kept)
+    assert record["status"] == "failed"
+    path = Storage(good.storage).path(good.folder, "checkpoint.pt")
+    assert "LossNotFiniteError: loss is nan at step 5 (learning rate 0.0" in record["error"]
+    assert any("LossNotFiniteError" in line for line in record["log_tail"])
+    assert f"last good state: the state after epoch 1, kept in {path}" in record["error"]
+    left = checkpoint_of(Storage(good.storage), good.fingerprint)
+    assert left is not None
+    assert left["state"]["epoch"] == 1
+
+
+def test_an_error_of_the_data_is_a_failed_record(tmp_path: Path) -> None:
+    too_large = job(tmp_path, schedule__batch_size=512)
+    record = run(too_large)
+    assert record["status"] == "failed"
+    assert "schedule.batch_size=512: is larger than the 180 training images" in record["error"]
+    assert read_record(Storage(too_large.storage), too_large.fingerprint) == record
