@@ -1,4 +1,4 @@
-"""What a sweep costs beyond the work of its cells: 8 tiny cells of one worker each, one after the other.
+"""What a sweep costs beyond the work of its cells: 7 tiny cells of one worker each, one after the other.
 
     python benchmarks/sweep.py
 
