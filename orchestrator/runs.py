@@ -3,7 +3,7 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from orchestrator.cell import checkpoint_of, read_record
 from orchestrator.commands import Finished
@@ -23,7 +23,7 @@ PROTOCOLS = {"linear": {"eval.protocol": "lbfgs"}, "linear-sgd": {"eval.protocol
 def list_runs(storage: Storage, console: Console) -> Finished:
     """Every run of the storage that has ended, by fingerprint."""
     records = [record for name in storage.list("runs") if (record := read_record(storage, name))]
-    table = Table("run", "name", "status", "data", "epochs", "linear top-1, %", "kNN, %", "seconds", box=None)
+    table = Table(Column("run", no_wrap=True), "name", "status", "data", "epochs", "linear, %", "kNN, %", "seconds", box=None)
     for record in records:
         results = record.get("results", {})
         table.add_row(
