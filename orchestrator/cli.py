@@ -295,6 +295,8 @@ def _print_json(document: Any) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """SIGTERM ends a command as Ctrl-C does: Tune stops its trials and returns, the rest raises KeyboardInterrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for what runs in its background
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +153,18 @@ def test_spaces_lists_cells_and_costs() -> None:
     assert rows["augmentations"]["paper_tpu_core_hours"] == 49 * 192
     assert rows["batch-size"]["cells_small"] == 24
     assert "Figure 8" in simclr_orch("spaces").stdout
+
+
+def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(tmp_path: Path) -> None:
+    """A shell lets what it starts in the background ignore SIGINT; SIGTERM must end it all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli import main; main()"
+    command = [sys.executable, "-c", code, "dashboard", "--port", str(port), "--storage", str(tmp_path / "s")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as board:
+        assert board.stdout is not None
+        assert f"http://127.0.0.1:{port}" in board.stdout.readline()
+        board.terminate()
+        assert board.wait(30) == 0
+    with socket.create_server(("127.0.0.1", port)):
+        pass  # nobody listens there any more
