@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.errors import PlanError
-from search_spaces import Ablation, Layout, Times
+from search_spaces import Ablation, Times
 from workloads.simclr.pretrain import problems_with
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, digest
@@ -82,11 +82,6 @@ class Plan:
         for cell in self.cells:
             first.setdefault(cell.fingerprint, cell)
         return first
-
-    @property
-    def layout(self) -> Layout | None:
-        """Where the cells lie on the figure."""
-        return self.ablation.layout(self.scale) if self.ablation else None
 
 
 def build(

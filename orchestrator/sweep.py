@@ -21,9 +21,8 @@ __all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The records of a sweep by fingerprint: finished and failed ones, and which cells have none."""
+    """What a sweep has left undone: the records of failed cells by fingerprint, and the cells that were not run."""
 
-    finished: dict[str, dict[str, Any]]
     failed: dict[str, dict[str, Any]]
     missing: tuple[str, ...]
 
@@ -73,28 +72,21 @@ def run(
     the trial starts a Ray Train job. A cell that fails does not stop the others.
     """
     finished = finished_records(plan, storage)
-    jobs = [_job(plan, name, storage, max_failures) for name in plan.jobs if name not in finished]
+    jobs = {name: _job(plan, name, storage, max_failures) for name in plan.jobs if name not in finished}
     for fingerprint, record in finished.items():
         recorder.taken_over(fingerprint, record)
-    if jobs:
-        watcher = _Watcher({job.fingerprint: job for job in jobs}, recorder, progress)
-        with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
-            own_files = storage.path("ray-tune", plan.sweep_id) if shared_storage else scratch
-            _tune(plan.resources, watcher, concurrent, max_failures, own_files)
-    ended = {name: read_record(storage, name) for name in plan.jobs}
-    return Outcome(
-        finished={name: record for name, record in ended.items() if record and record["status"] == "finished"},
-        failed={
-            name: record
-            for name, record in ended.items()
-            if record and record["status"] == "failed" and (not jobs or name in watcher.ended)
-        },
-        missing=tuple(
-            name
-            for name, record in ended.items()
-            if record is None or (record["status"] == "failed" and jobs and name not in watcher.ended)
-        ),
-    )
+    if not jobs:
+        return Outcome(failed={}, missing=())
+    watcher = _Watcher(jobs, recorder, progress)
+    with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
+        own_files = storage.path("ray-tune", plan.sweep_id) if shared_storage else scratch
+        _tune(plan.resources, watcher, concurrent, max_failures, own_files)
+    finished = finished_records(plan, storage)
+    left = [name for name in jobs if name not in finished]
+    # A failed record that no trial of this sweep has left is of an earlier one: the cell was not reached again.
+    records = {name: read_record(storage, name) for name in left if name in watcher.ended}
+    failed = {name: record for name, record in records.items() if record is not None}
+    return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
 
 
 def _job(plan: Plan, fingerprint: str, storage: Storage, max_failures: int) -> CellJob:
