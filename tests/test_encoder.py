@@ -77,6 +77,8 @@ def test_width_scales_every_convolution() -> None:
     ("spec", "feature_dim"),
     [
         (EncoderSpec(architecture="convnet", width=0.25), 64),
+        (EncoderSpec(architecture="convnet8", width=0.25), 64),
+        (EncoderSpec(architecture="convnet12", width=0.125), 32),
         (EncoderSpec(architecture="resnet18", width=0.1, stem="cifar"), 51),
         (EncoderSpec(architecture="resnet50", width=0.125), 256),
     ],
@@ -85,6 +87,35 @@ def test_representations_have_the_announced_width(spec: EncoderSpec, feature_dim
     encoder = build(spec)
     assert encoder.feature_dim == feature_dim
     assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, feature_dim)
+
+
+@pytest.mark.parametrize(("architecture", "a_stage"), [("convnet", 1), ("convnet8", 2), ("convnet12", 3)])
+def test_convnets_are_four_stages_of_convolutions(architecture: str, a_stage: int) -> None:
+    """The first of a stage halves the image, but in the first stage; every one is followed by BN and ReLU."""
+    with torch.device("meta"):
+        encoder = build(EncoderSpec.read({"architecture": architecture}))
+    convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
+    widths = [width for width in (32, 64, 128, 256) for _ in range(a_stage)]
+    assert [layer.out_channels for layer in convolutions] == widths
+    assert [layer.in_channels for layer in convolutions] == [3, *widths[:-1]]
+    assert [layer.stride[0] for layer in convolutions] == [1, *[1] * (a_stage - 1), *[2, *[1] * (a_stage - 1)] * 3]
+    assert [type(layer) for layer in encoder.stages] == [nn.Conv2d, GlobalBatchNorm, nn.ReLU] * 4 * a_stage
+    assert all(layer.kernel_size == (3, 3) and layer.bias is None for layer in convolutions)
+
+
+def test_finished_checkpoints_of_the_convnet_still_fit() -> None:
+    """Its keys and, for a seed, its initial weights: those of an equal stack of torch's layers drawn in the same order."""
+    torch.manual_seed(3)
+    encoder = build(EncoderSpec(architecture="convnet", width=0.25))
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    keys = [name for at in (0, 3, 6, 9) for name in (f"{at}.weight", *(f"{at + 1}.{part}" for part in norm))]
+    assert list(encoder.state_dict()) == [f"stages.{name}" for name in keys]
+    torch.manual_seed(3)
+    stack = [nn.Conv2d(inputs, outputs, 3, bias=False) for inputs, outputs in ((3, 8), (8, 16), (16, 32), (32, 64))]
+    for layer, ours in zip(stack, encoder.stages[::3], strict=True):
+        std = layer.weight[0].numel() ** -0.5 / 0.87962566103423978
+        nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+        assert torch.equal(ours.weight, layer.weight)
 
 
 def test_stems() -> None:
@@ -128,6 +159,10 @@ def test_multiply_adds() -> None:
     assert multiply_adds(EncoderSpec(architecture="resnet18"), 224) + 512 * 1000 == pytest.approx(1.814e9, rel=1e-3)
     convnet = (27 * 32 * 32 * 32) + 9 * (32 * 64 * 16 * 16 + 64 * 128 * 8 * 8 + 128 * 256 * 4 * 4)
     assert multiply_adds(EncoderSpec(architecture="convnet"), 32) == convnet
+    # A further convolution of a stage keeps channels and sides: 9.4 M each, whatever the stage.
+    further = 9 * (32 * 32 * 32 * 32 + 64 * 64 * 16 * 16 + 128 * 128 * 8 * 8 + 256 * 256 * 4 * 4)
+    assert multiply_adds(EncoderSpec(architecture="convnet8"), 32) == convnet + further
+    assert multiply_adds(EncoderSpec(architecture="convnet12"), 32) == convnet + 2 * further
 
 
 @pytest.mark.parametrize("shape", [(16, 6), (4, 6, 5, 5)])

@@ -17,7 +17,7 @@ def test_no_linear_layer_is_the_identity() -> None:
     assert not list(head.parameters())
 
 
-@pytest.mark.parametrize(("layers", "shapes"), [(1, [(7, 12)]), (2, [(12, 12), (7, 12)]), (3, [(12, 12), (12, 12), (7, 12)])])
+@pytest.mark.parametrize(("layers", "shapes"), [(count, [(12, 12)] * (count - 1) + [(7, 12)]) for count in (1, 2, 3, 4)])
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_count_and_order_of_modules(layers: int, shapes: list[tuple[int, int]], batch_norm: bool) -> None:
     head = projection_head(HeadSpec(num_linear_layers=layers, output_dim=7, batch_norm=batch_norm), 12)
@@ -34,6 +34,21 @@ def test_hidden_width_is_that_of_h_unless_given() -> None:
     head = projection_head(HeadSpec(num_linear_layers=3, hidden_dim=20, output_dim=7), 12)
     shapes = [tuple(layer.weight.shape) for layer in head.modules() if isinstance(layer, nn.Linear)]
     assert shapes == [(20, 12), (20, 20), (7, 20)]
+
+
+@pytest.mark.parametrize(
+    ("values", "shapes"),
+    [
+        ({"num_linear_layers": 1}, [(12, 12)]),
+        ({"num_linear_layers": 2}, [(12, 12), (12, 12)]),
+        ({"num_linear_layers": 3, "hidden_dim": 20}, [(20, 12), (20, 20), (12, 20)]),
+    ],
+)
+def test_output_width_null_is_that_of_h(values: dict[str, int], shapes: list[tuple[int, int]]) -> None:
+    """Table 3 compares h and z of equal width."""
+    head = projection_head(HeadSpec.read({"output_dim": None} | values), 12)
+    assert [tuple(layer.weight.shape) for layer in head.modules() if isinstance(layer, nn.Linear)] == shapes
+    assert head(torch.randn(4, 12)).shape == (4, 12)
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])

@@ -29,7 +29,14 @@ RICH = RunSpec.read(
         "schedule": {"epochs": 20, "batch_size": 256},
     }
 )
-UNREAD = {"optim.anchor_batch_size"}  # only the sqrt rule has an anchor
+# The same with everything that came later. Finished runs of before are still found: RICH's fingerprint is pinned below.
+FULL = RICH.with_values(
+    {
+        "augment.operations": [*RICH.augment.operations, "solarize", "equalize", "motion_blur", "auto_augment"],
+        "eval.probe.tasks": ["color", "noise"],
+    }
+)
+UNREAD = {"optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"}  # of other rules and losses
 READ_WITHOUT_TRAINING = ("data.", "encoder.", "eval.", "seed", "precision", "augment.output_size", "schedule.epochs")
 
 
@@ -91,7 +98,7 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
         ("loss.temperature", "warm", "valid number"),
         ("loss.negatives", "all", "'both' or 'cross'"),
         ("augment.color.strength", 3, "less than or equal to 2.5"),
-        ("head.num_linear_layers", 4, "less than or equal to 3"),
+        ("head.num_linear_layers", 5, "less than or equal to 4"),
         ("head.num_linear_layers", 1.5, "integer"),
         ("schedule.batch_size", None, "integer"),
         ("schedule.warmup_epochs", 101, "longer than schedule.epochs=100"),
@@ -120,9 +127,12 @@ def test_a_wrong_value_is_named_with_what_is_valid(field: str, value: Any, expec
     ("field", "expected"),
     [
         ("loss.temprature", "did you mean loss.temperature?"),
-        ("loss.tau", "(fields of loss: temperature, normalize, negatives, reduction)"),
+        (
+            "loss.tau",
+            "(fields of loss: name, temperature, normalize, negatives, reduction, margin, semi_hard,",
+        ),
         ("model", "(fields of the specification: data, augment, encoder,"),
-        ("loss", "set one of loss.temperature, loss.normalize"),
+        ("loss", "set one of loss.name, loss.temperature, loss.normalize"),
         ("augment.crop", "set one of augment.crop.min_area"),
         ("seed.first", "seed is a value"),
         ("augment.operations.0", "augment.operations is a value"),
@@ -265,9 +275,9 @@ def test_fingerprint_is_the_same_in_every_process() -> None:
         assert process.stdout.strip() == RICH.fingerprint()
 
 
-@pytest.mark.parametrize("field", [field for field in RICH.flat() if field not in UNREAD])
+@pytest.mark.parametrize("field", [field for field in FULL.flat() if field not in UNREAD])
 def test_fingerprint_changes_with_every_field_that_matters(field: str) -> None:
-    assert with_another_value(RICH, field).fingerprint() != RICH.fingerprint()
+    assert with_another_value(FULL, field).fingerprint() != FULL.fingerprint()
 
 
 @pytest.mark.parametrize("field", [field for field in RICH.flat() if not field.startswith(READ_WITHOUT_TRAINING)])
@@ -276,9 +286,11 @@ def test_fingerprint_of_an_untrained_encoder_leaves_out_all_training(field: str)
     assert with_another_value(untrained, field).fingerprint() == untrained.fingerprint()
 
 
-@pytest.mark.parametrize("field", [field for field in RICH.flat() if field.startswith(READ_WITHOUT_TRAINING)])
+@pytest.mark.parametrize(
+    "field", [field for field in FULL.flat() if field.startswith((*READ_WITHOUT_TRAINING, "head.output_dim"))]
+)
 def test_fingerprint_of_an_untrained_encoder_keeps_the_rest(field: str) -> None:
-    untrained = RICH.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0})
+    untrained = FULL.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0})
     assert with_another_value(untrained, field).fingerprint() != untrained.fingerprint()
 
 
@@ -298,6 +310,14 @@ UNREAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"optim.name": "sgd"}, "optim.trust_coefficient"),
     ({"optim.name": "adamw"}, "optim.trust_coefficient"),
     ({"optim.scaling": "none"}, "optim.anchor_batch_size"),
+    ({"loss.name": "cross-entropy"}, "head.num_linear_layers"),
+    ({"loss.name": "cross-entropy"}, "loss.temperature"),
+    ({"loss.name": "nt-logistic"}, "loss.negatives"),
+    ({"loss.name": "nt-logistic"}, "loss.margin"),
+    ({"loss.name": "margin-triplet"}, "loss.negatives"),
+    ({}, "loss.margin"),
+    ({}, "eval.probe.epochs"),
+    ({"augment.operations": ["crop", "blur"]}, "augment.solarize.threshold"),
     ({}, "optim.scaling"),  # linear and sqrt agree at the anchor of 4096
 ]
 
@@ -308,6 +328,7 @@ def test_fingerprint_leaves_out_what_the_run_never_reads(configuration: dict[str
     assert with_another_value(spec, field).fingerprint() == spec.fingerprint()
 
 
+BY_ALTERNATIVES = ("semi_hard", "negative_reduction", "temperature", "normalize", "reduction")
 READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"augment.operations": ["color"], "augment.branches": "one"}, "augment.crop.min_area"),
     ({"head.num_linear_layers": 1}, "head.output_dim"),
@@ -315,6 +336,13 @@ READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"optim.scaling": "sqrt"}, "optim.anchor_batch_size"),
     ({"schedule.batch_size": 256}, "optim.scaling"),
     ({"optim.name": "sgd"}, "optim.momentum"),
+    *(({"loss.name": name}, f"loss.{field}") for name in ("nt-logistic", "margin-triplet") for field in BY_ALTERNATIVES),
+    ({"loss.name": "margin-triplet"}, "loss.margin"),
+    ({"loss.name": "cross-entropy"}, "augment.color.strength"),
+    ({"augment.operations": ["noise"]}, "augment.noise.probability"),
+    ({"augment.operations": ["sobel"]}, "augment.sobel.probability"),
+    ({}, "loss.name"),
+    ({}, "eval.projection"),
 ]
 
 

@@ -1,7 +1,9 @@
 """Seconds: the drawn parameters of views follow the distributions that the specification states."""
 
+from collections.abc import Callable
 from itertools import permutations
-from math import log, sqrt
+from math import log, pi, sqrt
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,14 +12,16 @@ from scipy import stats
 from torch import Generator, Tensor
 from torchvision.transforms import v2
 
-from workloads.simclr.spec import AugmentSpec, BlurSpec, ColorSpec, CropSpec, RotateSpec
+from workloads.simclr.spec import AugmentSpec, BlurSpec, ColorSpec, CropSpec, Operation, RotateSpec
 from workloads.simclr.views import draw_two_views, draw_view
 from workloads.simclr.views.color import draw_color
-from workloads.simclr.views.corruptions import draw_cutout, draw_noise, draw_rotate
+from workloads.simclr.views.corruptions import NoiseParameters, draw_cutout, draw_noise, draw_rotate
 from workloads.simclr.views.crop import CropParameters, draw_crop
-from workloads.simclr.views.filters import draw_blur
+from workloads.simclr.views.filters import draw_blur, draw_motion_blur
+from workloads.simclr.views.levels import AutoAugmentParameters, draw_auto_augment
 
 COUNT = 20_000
+EVERYTHING = list(get_args(Operation))
 SIDE = 1000  # large, so that rounding boxes to pixels is invisible to the tests
 
 
@@ -161,8 +165,37 @@ def test_angles_are_uniform_over_those_of_the_specification() -> None:
     assert draw_rotate(RotateSpec(angles=(270,)), 5, generator()).quarter_turns.tolist() == [3] * 5
 
 
-def test_noise_seeds_are_all_different() -> None:
-    assert len(set(draw_noise(COUNT, generator()).seed.tolist())) == COUNT
+@pytest.mark.parametrize("draw", [draw_noise, draw_auto_augment])
+def test_seeds_are_all_different(draw: Callable[[int, Generator], NoiseParameters | AutoAugmentParameters]) -> None:
+    seeds = draw(COUNT, generator()).seed
+    assert len(set(seeds.tolist())) == COUNT
+    assert_uniform(seeds.double() / 2**63, 0, 1)
+
+
+def test_motion_has_every_direction_equally_often() -> None:
+    assert_uniform(draw_motion_blur(COUNT, generator()).angle, 0, pi)
+
+
+@pytest.mark.parametrize("operation", ["noise", "sobel", "solarize", "equalize", "motion_blur"])
+def test_images_are_chosen_at_the_rate_of_the_specification_apart_in_each_view(operation: str) -> None:
+    augment = AugmentSpec.read({"operations": [operation], operation: {"probability": 0.3}})
+    drawn = draw_two_views(augment, COUNT, 32, 32, generator())
+    (first,), (second,) = drawn.first.chosen.values(), drawn.second.chosen.values()
+    assert_rate(first, 0.3)
+    assert_rate(first & second, 0.09)
+
+
+def test_operations_that_are_certain_take_no_random_numbers_for_it() -> None:
+    certain = {name: {"probability": 1.0} for name in ("noise", "sobel", "solarize", "equalize", "motion_blur")}
+    augment = AugmentSpec.read({"operations": ["sobel", "noise", "solarize", "motion_blur", "equalize", "cutout"], **certain})
+    drawn, stream = draw_view(augment, 50, 32, 32, generator(3)), generator(3)
+    assert drawn.chosen == {}
+    for part, expected in (
+        (drawn.noise, draw_noise(50, stream)),
+        (drawn.motion_blur, draw_motion_blur(50, stream)),
+        (drawn.cutout, draw_cutout(50, 32, stream)),
+    ):
+        assert repr(part) == repr(expected)
 
 
 def test_parameters_of_samples_of_views_and_of_operations_are_uncorrelated() -> None:
@@ -185,8 +218,7 @@ def test_parameters_of_samples_of_views_and_of_operations_are_uncorrelated() -> 
 
 @pytest.mark.parametrize("branches", ["both", "one"])
 def test_the_state_of_the_generator_decides_the_parameters(branches: str) -> None:
-    everything = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
-    augment = AugmentSpec.read({"branches": branches, "operations": everything})
+    augment = AugmentSpec.read({"branches": branches, "operations": EVERYTHING})
     stream = generator(5)
     first, after = (repr(draw_two_views(augment, 6, 32, 32, stream)) for _ in range(2))
     assert repr(draw_two_views(augment, 6, 32, 32, generator(5))) == first
@@ -194,11 +226,13 @@ def test_the_state_of_the_generator_decides_the_parameters(branches: str) -> Non
 
 
 def test_a_slice_of_the_parameters_is_that_of_every_tensor() -> None:
-    everything = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
-    drawn = draw_view(AugmentSpec.read({"operations": everything}), 10, 32, 32, generator())
+    drawn = draw_view(AugmentSpec.read({"operations": EVERYTHING}), 10, 32, 32, generator())
     part = drawn[3:7]
     assert (len(drawn), len(part), len(drawn[8:20])) == (10, 4, 2)
-    for name in ("crop", "color", "blur", "cutout", "noise", "rotate"):
+    assert list(drawn.chosen) == ["solarize", "equalize", "motion_blur"]
+    for operation, images in drawn.chosen.items():
+        assert torch.equal(images[3:7], part.chosen[operation])
+    for name in ("crop", "color", "blur", "cutout", "noise", "rotate", "motion_blur", "auto_augment"):
         whole, some = vars(getattr(drawn, name)), vars(getattr(part, name))
         for field, values in whole.items():
             assert values.device.type == "cpu"

@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from workloads.spec import Part
 
-__all__ = ["EvalSpec", "KnnSpec", "LinearSgdSpec"]
+__all__ = ["EvalSpec", "KnnSpec", "LinearSgdSpec", "ProbeSpec", "ProbeTask"]
 
 Positive = Annotated[float, Field(gt=0)]
+ProbeTask = Literal["color", "rotation", "noise", "sobel"]
 
 
 class LinearSgdSpec(Part):
@@ -29,6 +30,27 @@ class KnnSpec(Part):
     temperature: Positive = 0.1
 
 
+class ProbeSpec(Part):
+    """Which transformation was applied, told from h and from z = g(h) by a small MLP (Table 3); its size is our choice.
+
+    color: colour or grey, at the odds of the colour distortion's grayscale step; rotation: which of four quarter turns;
+    noise and sobel: the original or the transformed image, at even odds.
+    """
+
+    tasks: tuple[ProbeTask, ...] = ()
+    hidden_dim: Annotated[int, Field(ge=1)] = 512
+    epochs: Annotated[int, Field(ge=1)] = 15
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    learning_rate: Positive = Field(1e-3, description="of Adam")
+    noise_std: Positive = 0.1
+
+    @model_validator(mode="after")
+    def _tasks(self) -> "ProbeSpec":
+        if len(set(self.tasks)) != len(self.tasks):
+            raise ValueError(f"eval.probe.tasks={list(self.tasks)}: names a task twice")
+        return self
+
+
 class EvalSpec(Part):
     """Linear evaluation on frozen features, and k-nearest neighbours beside it."""
 
@@ -41,6 +63,8 @@ class EvalSpec(Part):
     )
     sgd: LinearSgdSpec = LinearSgdSpec()
     knn: KnnSpec = KnnSpec()
+    projection: bool = Field(False, description="judge z = g(h) by linear evaluation, too (section 4.2)")
+    probe: ProbeSpec = ProbeSpec()
 
     @model_validator(mode="after")
     def _candidates(self) -> "EvalSpec":

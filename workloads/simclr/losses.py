@@ -1,4 +1,4 @@
-"""The contrastive loss NT-Xent (equation 1) and what it says about the embeddings (Table 5).
+"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and what similarities tell of embeddings (Table 5).
 
 Letters: N images of one worker, W workers, D dimensions of an embedding, A anchors, K keys.
 
@@ -6,7 +6,8 @@ Each worker compares its own anchors with every worker's keys: the mean over wor
 process on the whole batch, and no worker holds more than a block of rows of the matrix of similarities.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -16,23 +17,56 @@ from torch.autograd.function import once_differentiable
 
 from workloads.simclr.collectives import all_gather, all_gather_with_gradient, rank
 from workloads.simclr.spec import LossSpec
+from workloads.spec import SpecError
 
-__all__ = ["contrastive_loss", "contrastive_metrics", "nt_xent"]
+__all__ = ["contrastive_loss", "contrastive_metrics", "margin_triplet", "nt_logistic", "nt_xent"]
 
 BLOCK_ELEMENTS = 2**21  # similarities held at a time: 8 MiB in fp32
+
+Reduction = Literal["mean", "sum"]
+# Logits [a, K] of some anchors and where their positives are [a, 1], to the sum of these anchors' losses, [], and its
+# derivative by each logit [a, K].
+Terms = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def contrastive_loss(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
     """The loss that a specification asks for, on two views' embeddings [N, D].
 
     "sum-of-views" is the authors' code: the mean over the anchors of one view plus that of the other, twice equation 1.
+    Raises SpecError for cross-entropy, which compares no views.
     """
-    mean = nt_xent(z0, z1, temperature=loss.temperature, normalize=loss.normalize, negatives=loss.negatives)
+    mean = _mean_over_anchors(z0, z1, loss)
     match loss.reduction:
         case "mean":
             return mean
         case "sum-of-views":
             return 2 * mean
+
+
+def _mean_over_anchors(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
+    match loss.name:
+        case "nt-xent":
+            return nt_xent(z0, z1, temperature=loss.temperature, normalize=loss.normalize, negatives=loss.negatives)
+        case "nt-logistic":
+            return nt_logistic(
+                z0,
+                z1,
+                temperature=loss.temperature,
+                normalize=loss.normalize,
+                semi_hard=loss.semi_hard,
+                negative_reduction=loss.negative_reduction,
+            )
+        case "margin-triplet":
+            return margin_triplet(
+                z0,
+                z1,
+                margin=loss.margin,
+                normalize=loss.normalize,
+                semi_hard=loss.semi_hard,
+                negative_reduction=loss.negative_reduction,
+            )
+        case "cross-entropy":
+            raise SpecError(["loss.name='cross-entropy': compares no two views; nt-xent, nt-logistic, margin-triplet do"])
 
 
 def nt_xent(
@@ -49,21 +83,58 @@ def nt_xent(
     other view; the positive is always among them. `normalize=False` takes raw inner products (Table 5). Half-precision
     inputs are compared in fp32, whatever autocast says. In a process group this is a collective over equal N.
     """
-    n = len(z0)
     with torch.autocast(z0.device.type, enabled=False):
-        anchors = _embeddings(torch.cat([z0, z1]), normalize)
-        # An image's views travel together: sent one view after the other, they would come back interleaved by worker.
-        gathered = all_gather_with_gradient(anchors.view(2, n, -1).transpose(0, 1))
-        keys = gathered.transpose(0, 1).flatten(0, 1)
-        first = torch.arange(n, device=z0.device) + rank() * n
-        second = first + len(keys) // 2
-        if negatives == "both":
-            return _softmax_loss(anchors, keys, torch.cat([second, first]), torch.cat([first, second]), temperature)
-        (first_anchors, second_anchors), (first_keys, second_keys) = anchors.chunk(2), keys.chunk(2)
-        return (
-            _softmax_loss(first_anchors, second_keys, first, None, temperature)
-            + _softmax_loss(second_anchors, first_keys, first, None, temperature)
-        ) / 2
+        anchors, keys, own = _anchors_and_keys(z0, z1, normalize)
+        if negatives == "cross":
+            return _cross_view_loss(anchors, keys, own, temperature, _softmax_terms)
+        second = own + keys.shape[1]
+        positives, own = torch.cat([second, own]), torch.cat([own, second])
+        return _blockwise_loss(anchors.flatten(0, 1), keys.flatten(0, 1), positives, own, temperature, _softmax_terms)
+
+
+def nt_logistic(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    temperature: float,
+    normalize: bool = True,
+    semi_hard: bool = False,
+    negative_reduction: Reduction = "mean",
+) -> Tensor:
+    """NT-Logistic (Table 2) of two views' embeddings [N, D], averaged over their 2N anchors.
+
+    An anchor's loss is -log sigmoid(s+ / t) and, over its negatives, the mean or sum of -log sigmoid(-s- / t). Negatives
+    are the other view's N - 1 embeddings of other images ("negatives from one augmentation view only", Table 4; the paper
+    says neither which view nor mean or sum). `semi_hard` keeps of them only the one most similar to the anchor among those
+    less similar than the positive (B.10); where there is none, as for N = 1, the positive's term is all.
+    Precision and process groups are as in `nt_xent`.
+    """
+    with torch.autocast(z0.device.type, enabled=False):
+        anchors, keys, positives = _anchors_and_keys(z0, z1, normalize)
+        terms = partial(_logistic_terms, semi_hard=semi_hard, reduction=negative_reduction)
+        return _cross_view_loss(anchors, keys, positives, temperature, terms)
+
+
+def margin_triplet(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    margin: float,
+    normalize: bool = True,
+    semi_hard: bool = False,
+    negative_reduction: Reduction = "mean",
+) -> Tensor:
+    """Margin triplet loss (Table 2) of two views' embeddings [N, D], averaged over their 2N anchors.
+
+    An anchor's loss is the mean or sum of max(s- - s+ + margin, 0) over its negatives, those of `nt_logistic`. `semi_hard`
+    keeps of them only the one most similar to the anchor among those with s+ - margin < s- < s+ (B.10); where there is
+    none, as for N = 1 or for margin = 0, the loss and its gradient are 0.
+    Precision and process groups are as in `nt_xent`.
+    """
+    with torch.autocast(z0.device.type, enabled=False):
+        anchors, keys, positives = _anchors_and_keys(z0, z1, normalize)
+        terms = partial(_triplet_terms, margin=margin, semi_hard=semi_hard, reduction=negative_reduction)
+        return _cross_view_loss(anchors, keys, positives, 1.0, terms)
 
 
 @torch.no_grad()
@@ -91,40 +162,97 @@ def _embeddings(z: Tensor, normalize: bool) -> Tensor:
     return F.normalize(z, dim=1, eps=1e-6) if normalize else z
 
 
+def _anchors_and_keys(z0: Tensor, z1: Tensor, normalize: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Own embeddings [2, N, D], every worker's [2, W * N, D], and which of the latter are an image's own, [N]."""
+    n = len(z0)
+    anchors = _embeddings(torch.cat([z0, z1]), normalize).view(2, n, -1)
+    # An image's views travel together: sent one view after the other, they would come back interleaved by worker.
+    keys = all_gather_with_gradient(anchors.transpose(0, 1)).transpose(0, 1).contiguous()
+    return anchors, keys, torch.arange(n, device=z0.device) + rank() * n
+
+
+def _cross_view_loss(anchors: Tensor, keys: Tensor, positives: Tensor, temperature: float, terms: Terms) -> Tensor:
+    """The mean of both directions: own first views against all second ones, own second views against all first ones."""
+    (first_anchors, second_anchors), (first_keys, second_keys) = anchors.unbind(), keys.unbind()
+    return (
+        _blockwise_loss(first_anchors, second_keys, positives, None, temperature, terms)
+        + _blockwise_loss(second_anchors, first_keys, positives, None, temperature, terms)
+    ) / 2
+
+
 def _blocks(anchors: int, keys: int) -> Iterator[slice]:
     size = max(1, BLOCK_ELEMENTS // keys)
     return (slice(start, min(start + size, anchors)) for start in range(0, anchors, size))
 
 
-def _softmax_loss(anchors: Tensor, keys: Tensor, positives: Tensor, own: Tensor | None, temperature: float) -> Tensor:
-    loss: Tensor = _SoftmaxLoss.apply(anchors, keys, positives, own, temperature)
+def _softmax_terms(logits: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of picking the positive by softmax(logits)."""
+    log_p = logits.log_softmax(dim=1)
+    loss = -log_p.gather(1, positive).sum()
+    slope = log_p.exp_()
+    slope.scatter_add_(1, positive, slope.new_full((), -1).expand_as(positive))
+    return loss, slope
+
+
+def _logistic_terms(logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction) -> tuple[Tensor, Tensor]:
+    at_positive = logits.gather(1, positive)
+    weights = _negative_weights(logits, positive, semi_hard, reduction)
+    loss = -F.logsigmoid(at_positive).sum() - (weights * F.logsigmoid(-logits)).sum()
+    return loss, (weights * logits.sigmoid()).scatter_(1, positive, -torch.sigmoid(-at_positive))
+
+
+def _triplet_terms(
+    logits: Tensor, positive: Tensor, margin: float, semi_hard: bool, reduction: Reduction
+) -> tuple[Tensor, Tensor]:
+    at_positive = logits.gather(1, positive)
+    weights = _negative_weights(logits, positive, semi_hard, reduction)
+    violation = (logits - at_positive + margin).clamp_(min=0)
+    slope = weights * (violation > 0)
+    return (weights * violation).sum(), slope.scatter_(1, positive, -slope.sum(dim=1, keepdim=True))
+
+
+def _negative_weights(logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction) -> Tensor:
+    """What each key weighs as a negative in its anchor's loss, [a, K]: all others than the positive, or one semi-hard."""
+    if semi_hard:
+        # That it lies inside a margin needs no asking: beyond, its loss is 0. Of equally similar ones the first is taken.
+        farther = logits < logits.gather(1, positive)
+        closest = logits.masked_fill(~farther, -torch.inf).argmax(dim=1, keepdim=True)
+        return torch.zeros_like(logits).scatter_(1, closest, farther.gather(1, closest).to(logits.dtype))
+    weight = 1 / max(1, logits.shape[1] - 1) if reduction == "mean" else 1.0
+    return torch.full_like(logits, weight).scatter_(1, positive, 0)
+
+
+def _blockwise_loss(
+    anchors: Tensor, keys: Tensor, positives: Tensor, own: Tensor | None, temperature: float, terms: Terms
+) -> Tensor:
+    loss: Tensor = _BlockwiseLoss.apply(anchors, keys, positives, own, temperature, terms)
     return loss
 
 
-class _SoftmaxLoss(torch.autograd.Function):
-    """Mean cross-entropy of picking key `positives[a]` for anchor a by softmax(anchors @ keys.T / temperature).
+class _BlockwiseLoss(torch.autograd.Function):
+    """Mean loss of the anchors [A, D], whose logits are anchors @ keys.T / temperature and positives keys `positives[a]`.
 
     Key `own[a]`, if given, is the anchor itself and no candidate. The gradient (Table 2) is taken block by block while
-    a block's softmax is at hand, so that the matrix [A, K] never exists as a whole and nothing is computed twice.
+    a block's logits are at hand, so that the matrix [A, K] never exists as a whole and nothing is computed twice.
     """
 
     @staticmethod
-    def forward(ctx: Any, anchors: Tensor, keys: Tensor, positives: Tensor, own: Tensor | None, temperature: float) -> Tensor:
+    def forward(
+        ctx: Any, anchors: Tensor, keys: Tensor, positives: Tensor, own: Tensor | None, temperature: float, terms: Terms
+    ) -> Tensor:
         differentiable = any(ctx.needs_input_grad)
         grad_anchors, grad_keys = torch.empty_like(anchors), torch.zeros_like(keys)
         loss = anchors.new_zeros(())
         for rows in _blocks(len(anchors), len(keys)):
-            anchor, positive = anchors[rows], positives[rows].unsqueeze(1)
+            anchor = anchors[rows]
             logits = anchor / temperature @ keys.T
             if own is not None:
                 logits.scatter_(1, own[rows].unsqueeze(1), -torch.inf)
-            log_p = logits.log_softmax(dim=1)
-            loss -= log_p.gather(1, positive).sum()
+            of_rows, slope = terms(logits, positives[rows].unsqueeze(1))
+            loss += of_rows
             if differentiable:
-                residual = log_p.exp_()
-                residual.scatter_add_(1, positive, residual.new_full((), -1).expand_as(positive))
-                torch.matmul(residual, keys, out=grad_anchors[rows])
-                grad_keys.addmm_(residual.T, anchor)
+                torch.matmul(slope, keys, out=grad_anchors[rows])
+                grad_keys.addmm_(slope.T, anchor)
         if differentiable:
             ctx.save_for_backward(grad_anchors, grad_keys)
             ctx.scale = 1 / (temperature * len(anchors))
@@ -135,4 +263,4 @@ class _SoftmaxLoss(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         grad_anchors, grad_keys = ctx.saved_tensors
-        return grad_anchors * (grad * ctx.scale), grad_keys * (grad * ctx.scale), None, None, None
+        return grad_anchors * (grad * ctx.scale), grad_keys * (grad * ctx.scale), None, None, None, None

@@ -1,4 +1,7 @@
-"""SimCLR pre-training as a generator: one yielded result an epoch, from which a later run continues.
+"""Training as a generator: one yielded result an epoch, from which a later run continues.
+
+The loop is that of SimCLR's pre-training and of its supervised counterpart; their objectives say what a batch's views are
+and what their loss is.
 
 Shapes: N source images of the global batch, n = N / workers of them here, D the width of h, P the width of z.
 """
@@ -9,11 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, overload
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from workloads.datasets import DataSet, load
@@ -21,12 +24,22 @@ from workloads.simclr import optim
 from workloads.simclr.encoder import build as build_encoder
 from workloads.simclr.head import projection_head
 from workloads.simclr.losses import contrastive_loss, contrastive_metrics
-from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
+from workloads.simclr.supervised import SupervisedModel, SupervisedObjective, is_supervised, supervised_problems
 from workloads.simclr.views import apply_two_views, draw_two_views
 from workloads.spec import SpecError
 from workloads.worker import Worker
 
-__all__ = ["EpochResult", "LossNotFiniteError", "SimCLR", "autocast", "initial_model", "pretrain", "problems_with"]
+__all__ = [
+    "EpochResult",
+    "LossNotFiniteError",
+    "SimCLR",
+    "autocast",
+    "initial_model",
+    "pretrain",
+    "problems_with",
+    "seed_of",
+]
 
 CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device or for other workers
 
@@ -67,17 +80,50 @@ class SimCLR(nn.Module):
         return z
 
 
+@dataclass(frozen=True)
+class ContrastiveObjective:
+    """Two views of each image that must find each other; no labels."""
+
+    augment: AugmentSpec
+    of: LossSpec
+
+    metrics: ClassVar = ("loss", "contrastive_accuracy", "contrastive_entropy")
+
+    def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
+        """Both views of this worker's images, [2 n, 3, H, W], all first views before all second ones."""
+        height, width = images.shape[-2:]
+        parameters = draw_two_views(self.augment, batch, height, width, generator)
+        return torch.cat(apply_two_views(images, parameters[mine], self.augment))
+
+    def loss(self, z: Tensor, _: Tensor) -> Tensor:
+        """Of both views' embeddings [2 n, P], against those of all workers."""
+        z0, z1 = z.chunk(2)
+        return contrastive_loss(z0, z1, self.of)
+
+    def measures(self, z: Tensor, _: Tensor) -> list[Tensor]:
+        """Contrastive accuracy in % and entropy in nats (Table 5)."""
+        z0, z1 = z.chunk(2)
+        return [*contrastive_metrics(z0, z1, temperature=self.of.temperature, normalize=self.of.normalize)]
+
+
+Model = SimCLR | SupervisedModel
+Objective = ContrastiveObjective | SupervisedObjective
+Batch = tuple[Tensor, Tensor]  # views, and the labels of the images
+
+
 def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None) -> Iterator[EpochResult]:
     """Train from scratch, or from the `state` of an earlier result, and yield after each epoch.
 
     A resumed run equals an uninterrupted one: order, views and initial weights depend on (seed, epoch, step) alone, and
     so, up to rounding, does the result on any number of workers. With `schedule.epochs=0` the untrained model is yielded.
+    The state's `model` holds encoder.* and head.*, or encoder.* and classifier.* of a supervised run (`cross-entropy`).
     Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training diverges.
     """
     data = load(spec.data)
     if problems := problems_with(spec, len(data.train), worker.world_size):
         raise SpecError(problems)
-    model = initial_model(spec).to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: Model = initial_model(spec, len(data.classes)) if is_supervised(spec) else initial_model(spec)
+    model = model.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = optim.build(model, spec.optim, spec.learning_rate)
     if spec.schedule.epochs == 0:
         yield EpochResult(0, {}, _state(spec, model, optimizer, 0))
@@ -89,20 +135,34 @@ def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None
         yield EpochResult(epoch + 1, metrics, _state(spec, model, optimizer, epoch + 1))
 
 
-def initial_model(spec: RunSpec) -> SimCLR:
-    """The untrained model: the same weights for the same seed, on every device and worker."""
+@overload
+def initial_model(spec: RunSpec) -> SimCLR: ...
+
+
+@overload
+def initial_model(spec: RunSpec, classes: int) -> SupervisedModel: ...
+
+
+def initial_model(spec: RunSpec, classes: int | None = None) -> Model:
+    """The untrained model: the same weights for the same seed, on every device and worker.
+
+    With `classes`, a classifier of so many takes the place of the projection head; the encoder is the same.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_stream(spec.seed, "weights"))
-        return SimCLR(spec)
+        torch.manual_seed(seed_of(spec.seed, "weights"))
+        return SimCLR(spec) if classes is None else SupervisedModel(spec.encoder, classes)
 
 
 def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str]:
-    """Why a run cannot train on so many images and workers; empty when it can."""
-    batch, found = spec.schedule.batch_size, []
+    """Why a run cannot train on so many images and workers, or be judged afterwards; empty when it can."""
+    batch, found = spec.schedule.batch_size, supervised_problems(spec)
     if batch > train_images and spec.schedule.epochs:
         found.append(f"schedule.batch_size={batch}: is larger than the {train_images} training images")
     if batch % world_size:
         found.append(f"schedule.batch_size={batch}: is not divisible by {world_size} workers")
+    grey = spec.augment.color.grayscale_probability
+    if "color" in spec.eval.probe.tasks and not 0 < grey < 1:
+        found.append(f"augment.color.grayscale_probability={grey:g}: leaves 'color' of eval.probe.tasks nothing to tell")
     return found
 
 
@@ -116,7 +176,7 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the training images in a fresh order; the incomplete last batch is dropped."""
     model.train()
-    batch = spec.schedule.batch_size
+    objective, batch = _objective(spec), spec.schedule.batch_size
     steps = len(data.train) // batch
     order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
     started, seen = time.perf_counter(), []
@@ -125,49 +185,50 @@ def _train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate
         at = (step - epoch * steps) * batch
-        views = _views(spec, data, order[at : at + batch], step, worker)
-        seen.append(_train_step(spec, model, optimizer, views, worker))
+        drawn = _batch(spec, objective, data, order[at : at + batch], step, worker)
+        seen.append(_train_step(spec, objective, model, optimizer, drawn, worker))
         if _looks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
     # The update after the last finite loss may have ruined the weights, and then no epoch continues from them.
     if not _all_finite(model):
         last = (epoch + 1) * steps - 1
         raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
-    loss, accuracy, entropy = _mean_over_workers(torch.stack(seen).mean(0), worker)
+    means = _mean_over_workers(torch.stack(seen).mean(0), worker)
     return {
-        "loss": loss,
-        "contrastive_accuracy": accuracy,
-        "contrastive_entropy": entropy,
+        **dict(zip(objective.metrics, means, strict=True)),
         "learning_rate": _learning_rate(spec, (epoch + 1) * steps - 1, steps),
         "images_per_second": steps * batch / (time.perf_counter() - started),
     }
 
 
-def _train_step(spec: RunSpec, model: nn.Module, optimizer: torch.optim.Optimizer, views: Tensor, worker: Worker) -> Tensor:
-    """One update; returns [loss, contrastive accuracy in %, entropy in nats] without waiting for the device."""
+def _objective(spec: RunSpec) -> Objective:
+    return SupervisedObjective(spec.augment) if is_supervised(spec) else ContrastiveObjective(spec.augment, spec.loss)
+
+
+def _train_step(
+    spec: RunSpec, objective: Objective, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, worker: Worker
+) -> Tensor:
+    """One update; returns the loss and the objective's other measures without waiting for the device."""
+    views, labels = batch
     with autocast(spec, worker):
-        # Both views in one pass: BN that sees them apart could tell them apart.
-        z0, z1 = model(views).chunk(2)
-        loss = contrastive_loss(z0, z1, spec.loss)
+        # Both views of SimCLR in one pass: BN that sees them apart could tell them apart.
+        outputs = model(views)
+        loss = objective.loss(outputs, labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    z0, z1 = z0.detach(), z1.detach()
-    accuracy, entropy = contrastive_metrics(z0, z1, temperature=spec.loss.temperature, normalize=spec.loss.normalize)
-    return torch.stack([loss.detach().float(), accuracy.float(), entropy.float()])
+    return torch.stack([value.detach().float() for value in (loss, *objective.measures(outputs.detach(), labels))])
 
 
-def _views(spec: RunSpec, data: DataSet, rows: Tensor, step: int, worker: Worker) -> Tensor:
-    """Both views of this worker's share of the batch, [2 n, 3, H, W], all first views before all second ones."""
+def _batch(spec: RunSpec, objective: Objective, data: DataSet, rows: Tensor, step: int, worker: Worker) -> Batch:
+    """The objective's views of this worker's share of the batch, and the labels of its images."""
     share = len(rows) // worker.world_size
     mine = slice(worker.rank * share, (worker.rank + 1) * share)
-    images = data.train.take(rows[mine])
+    images = data.train.take(rows[mine]).to(worker.device, non_blocking=True)
+    labels = torch.from_numpy(data.train.labels)[rows[mine]].to(worker.device, non_blocking=True)
     # Drawn for the whole batch and then sliced, so that a view does not depend on the number of workers.
-    height, width = images.shape[-2:]
-    parameters = draw_two_views(spec.augment, len(rows), height, width, _generator(spec.seed, "views", step))
-    images = images.to(worker.device, non_blocking=True)
-    views = torch.cat(apply_two_views(images, parameters[mine], spec.augment))
-    return views.contiguous(memory_format=torch.channels_last)
+    views = objective.views(images, mine, len(rows), _generator(spec.seed, "views", step))
+    return views.contiguous(memory_format=torch.channels_last), labels
 
 
 def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int) -> float:
@@ -206,7 +267,7 @@ def _mean_over_workers(values: Tensor, worker: Worker) -> list[float]:
     return means
 
 
-def _across_workers(model: SimCLR, worker: Worker) -> nn.Module:
+def _across_workers(model: Model, worker: Worker) -> nn.Module:
     if worker.world_size == 1:
         return model
     # BN's statistics are global already, so its buffers agree on every worker without a broadcast.
@@ -214,7 +275,7 @@ def _across_workers(model: SimCLR, worker: Worker) -> nn.Module:
     return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
-def _state(spec: RunSpec, model: SimCLR, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, Any]:
+def _state(spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, Any]:
     # Copies: the next epoch changes the live tensors in place.
     return {
         "fingerprint": spec.fingerprint(),
@@ -224,7 +285,7 @@ def _state(spec: RunSpec, model: SimCLR, optimizer: torch.optim.Optimizer, epoch
     }
 
 
-def _restore(spec: RunSpec, model: SimCLR, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> int:
+def _restore(spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> int:
     if state["fingerprint"] != spec.fingerprint():
         raise SpecError([f"resume: the state is of another specification ({state['fingerprint']})"])
     model.load_state_dict(state["model"])
@@ -241,10 +302,10 @@ def _copied(tree: Any) -> Any:
     return [_copied(value) for value in tree] if isinstance(tree, list) else tree
 
 
-def _stream(seed: int, purpose: str, index: int = 0) -> int:
-    """An independent seed for one purpose and step."""
+def seed_of(seed: int, purpose: str, index: int = 0) -> int:
+    """An independent seed, derived from a run's, for one purpose and step."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()[:8], "big") >> 1
 
 
-def _generator(seed: int, purpose: str, index: int) -> torch.Generator:
-    return torch.Generator().manual_seed(_stream(seed, purpose, index))
+def _generator(seed: int, purpose: str, index: int) -> Generator:
+    return torch.Generator().manual_seed(seed_of(seed, purpose, index))

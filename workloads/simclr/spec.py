@@ -5,148 +5,63 @@ field's description says so.
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import DataSpec
 from workloads.evaluation.spec import EvalSpec
+from workloads.simclr.augment_spec import (
+    AugmentSpec,
+    AutoAugmentSpec,
+    BlurSpec,
+    ColorSpec,
+    CropSpec,
+    CutoutSpec,
+    EqualizeSpec,
+    MotionBlurSpec,
+    NoiseSpec,
+    Operation,
+    RotateSpec,
+    SobelSpec,
+    SolarizeSpec,
+)
 from workloads.spec import Part, digest
 
 __all__ = [
     "AugmentSpec",
+    "AutoAugmentSpec",
     "BlurSpec",
     "ColorSpec",
     "CropSpec",
     "CutoutSpec",
     "EncoderSpec",
+    "EqualizeSpec",
     "HeadSpec",
     "LossSpec",
+    "MotionBlurSpec",
     "NoiseSpec",
     "Operation",
     "OptimSpec",
     "RotateSpec",
     "RunSpec",
     "ScheduleSpec",
+    "SobelSpec",
+    "SolarizeSpec",
 ]
 
 RESULT_REVISION = 1  # raised whenever the code gives another result for an equal specification
 
-Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Operation = Literal["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
-
-
-class CropSpec(Part):
-    """Random crop, resize and horizontal flip (appendix A): the paper counts the flip as part of the crop."""
-
-    min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
-    max_area: Annotated[float, Field(gt=0, le=1)] = 1.0
-    min_aspect: Positive = 3 / 4
-    max_aspect: Positive = 4 / 3
-    min_covered: Probability = Field(
-        0.1, description="crops below this share of the area are redrawn: the authors' code only; 0 is the paper's text"
-    )
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    antialias: bool = Field(False, description="low-pass when shrinking; torchvision's default, not the authors' code's")
-    flip: Probability = 0.5
-
-    @model_validator(mode="after")
-    def _ranges(self) -> "CropSpec":
-        if self.min_area > self.max_area:
-            raise ValueError(f"augment.crop.min_area={self.min_area}: is above max_area={self.max_area}")
-        if self.min_aspect > self.max_aspect:
-            raise ValueError(f"augment.crop.min_aspect={self.min_aspect}: is above max_aspect={self.max_aspect}")
-        if self.min_covered > self.max_area:
-            raise ValueError(f"augment.crop.min_covered={self.min_covered}: is above max_area={self.max_area}")
-        return self
-
-
-class ColorSpec(Part):
-    """Colour distortion (appendix A): jitter of brightness, contrast, saturation (0.8 s) and hue (0.2 s), then grayscale."""
-
-    strength: Annotated[float, Field(ge=0, le=2.5)] = Field(1.0, description="s; 1 for ImageNet, 0.5 for CIFAR-10")
-    jitter_probability: Probability = 0.8
-    grayscale_probability: Probability = 0.2
-    brightness: Literal["additive", "multiplicative"] = Field(
-        "additive", description="additive in the authors' v1 code, multiplicative in their v2 code and torchvision"
-    )
-
-
-class BlurSpec(Part):
-    """Gaussian blur (appendix A) with a kernel of a tenth of the image side, made odd."""
-
-    probability: Probability = 0.5
-    min_sigma: Positive = 0.1
-    max_sigma: Positive = 2.0
-    kernel_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
-    one_sigma_per_batch: bool = Field(
-        False, description="the authors' code draws one sigma for a batch and view; the paper's text reads as per image"
-    )
-
-    @model_validator(mode="after")
-    def _range(self) -> "BlurSpec":
-        if self.min_sigma > self.max_sigma:
-            raise ValueError(f"augment.blur.min_sigma={self.min_sigma}: is above max_sigma={self.max_sigma}")
-        return self
-
-
-class CutoutSpec(Part):
-    """One square of constant value at a uniform centre. Unpublished in the paper; our choice."""
-
-    side_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
-    fill: Probability = 0.0
-
-
-class NoiseSpec(Part):
-    """Additive Gaussian noise on the [0, 1] scale, clipped. Unpublished in the paper; our choice."""
-
-    std: Positive = 0.1
-
-
-class RotateSpec(Part):
-    """Rotation by a multiple of 90 degrees, uniform over `angles` (Figure 4 lists 90, 180, 270)."""
-
-    angles: tuple[Literal[0, 90, 180, 270], ...] = (90, 180, 270)
-
-    @model_validator(mode="after")
-    def _angles(self) -> "RotateSpec":
-        if not self.angles or len(set(self.angles)) != len(self.angles):
-            raise ValueError(f"augment.rotate.angles={list(self.angles)}: needs at least one angle, none twice")
-        return self
-
-
-class AugmentSpec(Part):
-    """How two views of an image are made: the operations in their order, each with its own part.
-
-    `branches="both"`: both views are drawn by the operations. `branches="one"` (section 3, Figure 5): one random crop and
-    flip, shared by both views, and then the operations on the second view only.
-    """
-
-    operations: tuple[Operation, ...] = ("crop", "color", "blur")
-    branches: Literal["both", "one"] = "both"
-    output_size: Annotated[int, Field(ge=8, le=512)] | None = Field(
-        None, description="side of the views in pixels; null is data.image_size"
-    )
-    crop: CropSpec = CropSpec()
-    color: ColorSpec = ColorSpec()
-    blur: BlurSpec = BlurSpec()
-    cutout: CutoutSpec = CutoutSpec()
-    noise: NoiseSpec = NoiseSpec()
-    rotate: RotateSpec = RotateSpec()
-
-    @model_validator(mode="after")
-    def _operations(self) -> "AugmentSpec":
-        if not self.operations or len(set(self.operations)) != len(self.operations):
-            raise ValueError(f"augment.operations={list(self.operations)}: needs at least one operation, none twice")
-        return self
 
 
 class EncoderSpec(Part):
     """The base encoder f; its output h is what linear evaluation sees."""
 
-    architecture: Literal["convnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet50"
+    architecture: Literal["convnet", "convnet8", "convnet12", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = (
+        Field("resnet50", description="convnet has 4 convolutions, convnet8 and convnet12 have 8 and 12")
+    )
     width: Annotated[float, Field(gt=0, le=8)] = Field(1.0, description="multiplies every channel count, the stem too")
     stem: Literal["imagenet", "cifar"] = Field(
         "imagenet", description="cifar: 3x3 stride 1 without max-pool (appendix B.9); convnet has no other"
@@ -157,8 +72,10 @@ class EncoderSpec(Part):
 class HeadSpec(Part):
     """The projection head g; its output z is what the contrastive loss sees (section 4.2)."""
 
-    num_linear_layers: Annotated[int, Field(ge=0, le=3)] = Field(2, description="0 identity, 1 linear, 2 the paper's MLP")
-    output_dim: Annotated[int, Field(ge=1)] = Field(128, description="unused when there is no linear layer")
+    num_linear_layers: Annotated[int, Field(ge=0, le=4)] = Field(2, description="0 identity, 1 linear, 2 the paper's MLP")
+    output_dim: Annotated[int, Field(ge=1)] | None = Field(
+        128, description="null is the width of h (Table 3); unused when there is no linear layer"
+    )
     hidden_dim: Annotated[int, Field(ge=1)] | None = Field(None, description="null is the width of h")
     batch_norm: bool = Field(
         True, description="BN after every layer, the last without offset, as in the authors' code; the paper shows none"
@@ -166,13 +83,28 @@ class HeadSpec(Part):
 
 
 class LossSpec(Part):
-    """NT-Xent (equation 1)."""
+    """What training minimises: NT-Xent (equation 1), its alternatives in Table 2, or supervised cross-entropy.
 
-    temperature: Positive = 0.1
+    `nt-logistic` and `margin-triplet` take their negatives from the other view only, as the paper compares them (Table 4).
+    `cross-entropy` is the supervised counterpart: encoder and a linear classifier, without a projection head, on one
+    augmented view of each image and its label.
+    """
+
+    name: Literal["nt-xent", "nt-logistic", "margin-triplet", "cross-entropy"] = "nt-xent"
+    temperature: Positive = Field(0.1, description="of nt-xent and nt-logistic")
     normalize: bool = Field(True, description="l2-normalise z, so that similarities are cosines")
-    negatives: Literal["both", "cross"] = Field("both", description="cross: negatives from the other view only (Table 4)")
+    negatives: Literal["both", "cross"] = Field(
+        "both", description="of nt-xent; cross: negatives from the other view only (Table 4)"
+    )
     reduction: Literal["mean", "sum-of-views"] = Field(
         "mean", description="mean over the 2N anchors (equation 1), or the authors' code's sum of two means, twice as much"
+    )
+    margin: NonNegative = Field(0.4, description="of margin-triplet")
+    semi_hard: bool = Field(
+        False, description="of the alternatives: only the closest negative farther than the positive (B.10)"
+    )
+    negative_reduction: Literal["mean", "sum"] = Field(
+        "mean", description="of the alternatives, over an anchor's negatives; the paper does not say which"
     )
 
 
@@ -261,23 +193,60 @@ class RunSpec(Part):
             del tree["data"]["root"]
         if self.schedule.epochs == 0:
             kept = {name: tree[name] for name in ("data", "encoder", "eval", "seed", "precision")}
+            if self.eval.projection or self.eval.probe.tasks:
+                kept["head"] = tree["head"]
+            _forget_newer_defaults(kept)
             return kept | {"view_size": self.view_size, "schedule": {"epochs": 0}}
-        used = {*self.augment.operations} | ({"crop"} if self.augment.branches == "one" else set())
-        for operation in ("crop", "color", "blur", "cutout", "noise", "rotate"):
-            if operation not in used:
-                unread = tree["augment"].pop(operation)
-                if operation == "crop" and self.view_size != self.data.image_size:
-                    # Without a crop the whole image is resized, as a crop would be.
-                    tree["augment"]["crop"] = {name: unread[name] for name in ("interpolation", "antialias")}
-        tree["augment"]["output_size"] = self.view_size
-        if self.head.num_linear_layers == 0:
-            tree["head"] = {"num_linear_layers": 0}
-        elif self.head.num_linear_layers == 1:
-            del tree["head"]["hidden_dim"]
+        self._keep_what_views_read(tree["augment"])
+        tree["loss"] = {name: tree["loss"][name] for name in _READ_BY_LOSS[self.loss.name]}
+        self._keep_what_the_head_reads(tree)
         # How the peak rate came about does not matter: two scaling rules may agree at a batch size.
         for field in ("base_learning_rate", "scaling", "anchor_batch_size"):
             del tree["optim"][field]
         tree["optim"]["learning_rate"] = self.learning_rate
         if self.optim.name != "lars":
             del tree["optim"]["trust_coefficient"]
+        _forget_newer_defaults(tree)
         return tree
+
+    def _keep_what_views_read(self, augment: dict[str, Any]) -> None:
+        used = {*self.augment.operations} | ({"crop"} if self.augment.branches == "one" else set())
+        for operation in get_args(Operation):
+            if operation not in used:
+                unread = augment.pop(operation)
+                if operation == "crop" and self.view_size != self.data.image_size:
+                    # Without a crop the whole image is resized, as a crop would be.
+                    augment["crop"] = {name: unread[name] for name in ("interpolation", "antialias")}
+        augment["output_size"] = self.view_size
+
+    def _keep_what_the_head_reads(self, tree: dict[str, Any]) -> None:
+        if self.loss.name == "cross-entropy":
+            del tree["head"]
+        elif self.head.num_linear_layers == 0:
+            tree["head"] = {"num_linear_layers": 0}
+        elif self.head.num_linear_layers == 1:
+            del tree["head"]["hidden_dim"]
+
+
+_CONTRASTIVE = ("normalize", "reduction")
+_ALTERNATIVE = ("name", *_CONTRASTIVE, "semi_hard", "negative_reduction")
+_READ_BY_LOSS: dict[str, tuple[str, ...]] = {
+    "nt-xent": (*_CONTRASTIVE, "temperature", "negatives"),  # nameless: the only loss there was at first
+    "nt-logistic": (*_ALTERNATIVE, "temperature"),
+    "margin-triplet": (*_ALTERNATIVE, "margin", "temperature"),  # for the entropy that it logs
+    "cross-entropy": ("name",),
+}
+
+
+def _forget_newer_defaults(tree: dict[str, Any]) -> None:
+    """Drop fields that came after the first results, where they say what was done before them: finished runs stay found."""
+    augment = tree.get("augment", {})
+    for operation in ("noise", "sobel"):
+        if augment.get(operation, {}).get("probability") == 1.0:
+            del augment[operation]["probability"]
+    if not augment.get("sobel", True):
+        del augment["sobel"]
+    if not tree["eval"]["projection"]:
+        del tree["eval"]["projection"]
+    if not tree["eval"]["probe"]["tasks"]:
+        del tree["eval"]["probe"]

@@ -1,15 +1,7 @@
 """Two random views of each image (section 2.1, appendix A): parameters are drawn apart from being applied."""
 
-from workloads.simclr.views.policy import (
-    TwoViewParameters,
-    ViewParameters,
-    apply_two_views,
-    apply_view,
-    center_view,
-    draw_two_views,
-    draw_view,
-    two_views,
-)
+from workloads.simclr.views.parameters import TwoViewParameters, ViewParameters, draw_two_views, draw_view
+from workloads.simclr.views.policy import apply_two_views, apply_view, center_view, two_views
 
 __all__ = [
     "TwoViewParameters",

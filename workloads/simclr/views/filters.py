@@ -1,18 +1,28 @@
-"""Linear filters of a view: Gaussian blur (appendix A) and Sobel (Figure 4)."""
+"""Filters of a view: Gaussian blur (appendix A), motion blur (appendix B.2) and Sobel (Figure 4)."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import pi, sqrt
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from workloads.simclr.spec import BlurSpec
+from workloads.simclr.spec import BlurSpec, MotionBlurSpec
 from workloads.simclr.views.color import luma
 from workloads.simclr.views.resample import matrix_products
 from workloads.simclr.views.samples import coin, indices, uniform
 
-__all__ = ["BlurParameters", "apply_blur", "apply_sobel", "blur_kernel_size", "draw_blur"]
+__all__ = [
+    "BlurParameters",
+    "MotionBlurParameters",
+    "apply_blur",
+    "apply_motion_blur",
+    "apply_sobel",
+    "blur_kernel_size",
+    "draw_blur",
+    "draw_motion_blur",
+    "motion_kernels",
+]
 
 # Largest Sobel magnitude of an image in [0, 1]: gx = 4 and gy = 2 where five of the eight neighbours are chosen best.
 SOBEL_MAXIMUM = sqrt(20)
@@ -24,6 +34,13 @@ class BlurParameters:
 
     sigma: Tensor
     blurred: Tensor
+
+
+@dataclass(frozen=True)
+class MotionBlurParameters:
+    """Angle of the line in radians, from the rightward axis towards the downward one, float64 `[N]`."""
+
+    angle: Tensor
 
 
 def draw_blur(blur: BlurSpec, count: int, generator: Generator) -> BlurParameters:
@@ -56,6 +73,35 @@ def _blur_matrices(sigma: Tensor, taps: int, side: int) -> Tensor:
     source = torch.where(source < side, source, 2 * (side - 1) - source)
     shifts = F.one_hot(source, side).to(weights.dtype)
     return (weights @ shifts.flatten(1)).view(-1, side, side)
+
+
+def draw_motion_blur(count: int, generator: Generator) -> MotionBlurParameters:
+    """angle ~ U(0, pi): a line has no sense of direction."""
+    return MotionBlurParameters(angle=uniform(0, pi, count, generator))
+
+
+def apply_motion_blur(images: Tensor, parameters: MotionBlurParameters, motion_blur: MotionBlurSpec) -> Tensor:
+    """`[N, C, S, S]` to the same shape: each pixel becomes the mean along a line through it, of the image's own angle.
+
+    The line has as many pixels as the Gaussian kernel of that share of the side has taps, and at least 3. Borders are
+    reflected, as in `apply_blur`. The paper does not publish its kernel; ours.
+    """
+    count, channels, height, width = images.shape
+    length = max(3, blur_kernel_size(width, motion_blur.kernel_fraction))
+    # A small product, made on the CPU in float64: every device then multiplies by the same numbers.
+    kernels = motion_kernels(parameters.angle, length).to(images.device, torch.float32, non_blocking=True)
+    padded = F.pad(images, [length // 2] * 4, mode="reflect")
+    planes = padded.reshape(1, count * channels, *padded.shape[2:])
+    blurred = F.conv2d(planes, kernels.repeat_interleave(channels, 0).unsqueeze(1), groups=count * channels)
+    return blurred.view(count, channels, height, width).clamp_(0, 1)
+
+
+def motion_kernels(angle: Tensor, length: int) -> Tensor:
+    """`[N]` to `[N, length, length]`: `length` points a pixel apart on a centred line, shared out by bilinear weights."""
+    pixel = torch.arange(length) - length // 2
+    along = pixel.unsqueeze(1)
+    rows, columns = ((1 - (pixel - along * step.view(-1, 1, 1)).abs()).clamp_(min=0) for step in (angle.sin(), angle.cos()))
+    return rows.transpose(1, 2) @ columns / length
 
 
 def apply_sobel(images: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ __all__ = ["coin", "indices", "moved", "sliced", "uniform", "uniform_integer"]
 P = TypeVar("P", bound="DataclassInstance")
 
 
-def sliced(parameters: P, rows: slice) -> P:
-    """The parameters of some of the samples."""
+def sliced(parameters: P, rows: slice | Tensor) -> P:
+    """The parameters of some of the samples, given as a slice or as booleans `[N]`."""
     return replace(parameters, **{field.name: getattr(parameters, field.name)[rows] for field in fields(parameters)})
 
 

@@ -1,0 +1,169 @@
+"""What h and z = g(h) know of a transformation (Table 3): a small MLP is asked which one each image has gone through.
+
+The paper leaves out the probe's size, its training and the strength of the noise: `ProbeSpec` has ours.
+
+Shapes: N images of a split, B of a batch, D features (the width of h or of z), K things that may have been done.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from workloads.datasets import DataSet, Split
+from workloads.evaluation.scores import top_k_accuracy
+from workloads.evaluation.spec import ProbeSpec, ProbeTask
+from workloads.simclr.pretrain import seed_of
+from workloads.simclr.spec import AugmentSpec, ColorSpec, NoiseSpec, RotateSpec, RunSpec, SobelSpec
+from workloads.simclr.views import ViewParameters, apply_view, center_view, draw_view
+from workloads.worker import Worker
+
+__all__ = ["Probe", "ProbedSplit", "fit_probe", "probe_accuracies", "probed"]
+
+Floats = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ProbedSplit:
+    """Features [N, D] of a split's images, each transformed or not, and what was done to it [N]: 0 is nothing."""
+
+    h: Floats
+    z: Floats
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A trained MLP on features that are standardised by the training features."""
+
+    mean: Floats
+    scale: Floats
+    network: nn.Sequential
+
+    @torch.inference_mode()
+    def scores(self, features: Floats, batch: int = 4096) -> Floats:
+        """[N, K] of features [N, D]."""
+        device = next(self.network.parameters()).device
+        standard = torch.from_numpy((features - self.mean) / self.scale)
+        return torch.cat([self.network(rows.to(device)).cpu() for rows in torch.split(standard, batch)]).numpy()
+
+
+def probe_accuracies(
+    encoder: nn.Module, head: nn.Module, data: DataSet, spec: RunSpec, *, worker: Worker, bf16: bool
+) -> dict[str, float]:
+    """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of `spec.eval.probe`.
+
+    Chance is 25 for rotation, 50 for noise and sobel, and max(p, 1 - p) for color with p the policy's grayscale
+    probability (80 at the paper's). Probes are trained on the training split, h's and z's on the same images. What is done
+    to which image depends on (seed, task) alone. The encoder and the head are left in inference mode.
+    """
+    results = {}
+    for task in spec.eval.probe.tasks:
+        train, test = (
+            probed(task, encoder, head, split, spec, generator=_generator(spec, task, name), worker=worker, bf16=bf16)
+            for name, split in (("train", data.train), ("test", data.test))
+        )
+        classes, seed = len(_odds(task, spec)), seed_of(spec.seed, f"probe {task} fit")
+        for name, ours, theirs in (("h", train.h, test.h), ("z", train.z, test.z)):
+            probe = fit_probe(ours, train.labels, spec.eval.probe, classes=classes, seed=seed, device=worker.device)
+            results[f"probe_{task}_{name}"] = top_k_accuracy(probe.scores(theirs), test.labels, 1)
+    return results
+
+
+def probed(
+    task: ProbeTask,
+    encoder: nn.Module,
+    head: nn.Module,
+    split: Split,
+    spec: RunSpec,
+    *,
+    generator: Generator,
+    worker: Worker,
+    bf16: bool,
+    batch: int = 500,
+) -> ProbedSplit:
+    """Features of a split's clean central views, to each of which one of the task's things is done; in the split's order."""
+    encoder.eval()
+    head.eval()
+    count, side, policies = len(split), spec.view_size, _policies(task, spec)
+    labels = torch.multinomial(torch.tensor(_odds(task, spec)), count, replacement=True, generator=generator)
+    # Drawn for the whole split, so that views do not depend on the size of the batches.
+    drawn = [draw_view(policy, count, side, side, generator) for policy in policies]
+    of_h, of_z = [], []
+    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
+        for rows in (slice(start, start + batch) for start in range(0, count, batch)):
+            clean = center_view(split.take(rows).to(worker.device), side)
+            views = _transformed(clean, labels[rows], [parameters[rows] for parameters in drawn], policies)
+            h = encoder(views.contiguous(memory_format=torch.channels_last))
+            of_h.append(h.float().cpu())
+            of_z.append(head(h).float().cpu())
+    return ProbedSplit(torch.cat(of_h).numpy(), torch.cat(of_z).numpy(), labels.numpy())
+
+
+def fit_probe(features: Floats, labels: Labels, probe: ProbeSpec, *, classes: int, seed: int, device: torch.device) -> Probe:
+    """One hidden layer with ReLU, by Adam on the mean cross-entropy of random batches of features [N, D] and labels [N].
+
+    Features are standardised by their own mean and deviation, so that h and z are equally easy to learn from whatever
+    their scale.
+    """
+    mean = features.mean(0, dtype=np.float64).astype(np.float32)
+    scale = features.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
+    standard, targets = torch.from_numpy((features - mean) / scale), torch.from_numpy(labels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = nn.Sequential(
+            nn.Linear(features.shape[1], probe.hidden_dim), nn.ReLU(), nn.Linear(probe.hidden_dim, classes)
+        ).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=probe.learning_rate)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(probe.epochs):
+        for rows in torch.split(torch.randperm(len(standard), generator=generator), probe.batch_size):
+            loss = functional.cross_entropy(network(standard[rows].to(device)), targets[rows].to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return Probe(mean, scale, network)
+
+
+def _odds(task: ProbeTask, spec: RunSpec) -> tuple[float, ...]:
+    """How likely each of the K things is; the first is nothing."""
+    match task:
+        case "color":
+            grey = spec.augment.color.grayscale_probability
+            return 1 - grey, grey
+        case "rotation":
+            return (1 / 4,) * 4
+        case "noise" | "sobel":
+            return 1 / 2, 1 / 2
+
+
+def _policies(task: ProbeTask, spec: RunSpec) -> list[AugmentSpec]:
+    """What is done to an image of label 1, 2, ...: an operation of the views, for certain and the same for all."""
+    match task:
+        case "color":
+            grey = ColorSpec(strength=0, jitter_probability=0, grayscale_probability=1)
+            return [AugmentSpec(operations=("color",), color=grey)]
+        case "rotation":
+            quarters = (RotateSpec(angles=(90,)), RotateSpec(angles=(180,)), RotateSpec(angles=(270,)))
+            return [AugmentSpec(operations=("rotate",), rotate=quarter) for quarter in quarters]
+        case "noise":
+            noise = NoiseSpec(std=spec.eval.probe.noise_std, probability=1)
+            return [AugmentSpec(operations=("noise",), noise=noise)]
+        case "sobel":
+            return [AugmentSpec(operations=("sobel",), sobel=SobelSpec(probability=1))]
+
+
+def _transformed(clean: Tensor, labels: Tensor, parameters: list[ViewParameters], policies: list[AugmentSpec]) -> Tensor:
+    """[B, 3, S, S] with policy k - 1 applied to the images of label k."""
+    views, labels = clean, labels.to(clean.device).view(-1, 1, 1, 1)
+    for label, (drawn, policy) in enumerate(zip(parameters, policies, strict=True), start=1):
+        views = torch.where(labels == label, apply_view(clean, drawn, policy), views)
+    return views
+
+
+def _generator(spec: RunSpec, task: ProbeTask, split: str) -> Generator:
+    return torch.Generator().manual_seed(seed_of(spec.seed, f"probe {task} {split}"))

@@ -1,0 +1,78 @@
+"""Supervised training, what the paper holds SimCLR against (Tables 1 and B.3, Figure 7): the same loop on labels.
+
+Shapes: N images of the global batch, n of them on this worker, D the width of h, C classes.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from workloads.simclr.encoder import build as build_encoder
+from workloads.simclr.spec import AugmentSpec, EncoderSpec, RunSpec
+from workloads.simclr.views import apply_view, draw_view
+
+__all__ = ["SupervisedModel", "SupervisedObjective", "is_supervised", "supervised_problems"]
+
+
+class SupervisedModel(nn.Module):
+    """Encoder f and a linear classifier of h, without a projection head.
+
+    The classifier starts at zero, weights and biases, as the logits of linear evaluation and fine-tuning do (B.5, B.6); the
+    paper does not say how its supervised baselines start. The first loss is ln(C) whatever the encoder.
+    """
+
+    def __init__(self, encoder: EncoderSpec, classes: int) -> None:
+        super().__init__()
+        self.encoder = build_encoder(encoder)
+        self.classifier = nn.Linear(self.encoder.feature_dim, classes)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Views [B, 3, H, W] to logits [B, C]."""
+        logits: Tensor = self.classifier(self.encoder(views))
+        return logits
+
+
+@dataclass(frozen=True)
+class SupervisedObjective:
+    """Mean cross-entropy of one augmented view of each image, drawn by the policy that SimCLR draws two by."""
+
+    augment: AugmentSpec
+
+    metrics: ClassVar = ("loss", "training_accuracy")
+
+    def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
+        """One view of this worker's images, [n, 3, H, W], drawn for the whole batch of N."""
+        height, width = images.shape[-2:]
+        parameters = draw_view(self.augment, batch, height, width, generator)
+        return apply_view(images, parameters[mine], self.augment)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of logits [n, C], in fp32 under autocast, too. Workers have equally many images: their mean is that of the batch."""
+        return F.cross_entropy(logits, labels)
+
+    def measures(self, logits: Tensor, labels: Tensor) -> list[Tensor]:
+        """Accuracy in % on the augmented views, by the model before the update."""
+        return [100 * (logits.argmax(dim=1) == labels).float().mean()]
+
+
+def is_supervised(spec: RunSpec) -> bool:
+    """Whether a run learns from labels instead of from pairs of views."""
+    return spec.loss.name == "cross-entropy"
+
+
+def supervised_problems(spec: RunSpec) -> list[str]:
+    """What a specification asks of a supervised run that it has not; empty for every other run."""
+    if not is_supervised(spec):
+        return []
+    found, tasks = [], list(spec.eval.probe.tasks)
+    if spec.augment.branches == "one":
+        found.append("augment.branches='one': loss.name='cross-entropy' trains on one view of an image; needs 'both'")
+    if spec.eval.projection:
+        found.append("eval.projection=True: loss.name='cross-entropy' trains no projection head to judge; needs false")
+    if tasks:
+        found.append(f"eval.probe.tasks={tasks}: loss.name='cross-entropy' trains no projection head to probe; needs []")
+    return found

@@ -1,0 +1,165 @@
+"""What is drawn for the views of a batch, in the order of the operations, apart from its being applied."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import Generator, Tensor
+
+from workloads.simclr.spec import AugmentSpec, Operation
+from workloads.simclr.views.color import ColorParameters, draw_color
+from workloads.simclr.views.corruptions import (
+    CutoutParameters,
+    NoiseParameters,
+    RotateParameters,
+    draw_cutout,
+    draw_noise,
+    draw_rotate,
+)
+from workloads.simclr.views.crop import CropParameters, draw_crop
+from workloads.simclr.views.filters import BlurParameters, MotionBlurParameters, draw_blur, draw_motion_blur
+from workloads.simclr.views.levels import AutoAugmentParameters, draw_auto_augment
+from workloads.simclr.views.samples import coin, sliced
+
+__all__ = ["BASE", "Parameters", "TwoViewParameters", "ViewParameters", "draw_two_views", "draw_view"]
+
+BASE: tuple[Operation, ...] = ("crop",)  # what both views share when only one branch is augmented
+
+Parameters = (
+    CropParameters
+    | ColorParameters
+    | BlurParameters
+    | CutoutParameters
+    | NoiseParameters
+    | RotateParameters
+    | MotionBlurParameters
+    | AutoAugmentParameters
+)
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """Everything random about one view of `count` images; None where the operation is not in the policy.
+
+    `chosen` holds the operations of a probability below 1 with the images that each acts on, bool `[N]`. Crop, color and
+    blur are never there: they have coins of their own.
+    """
+
+    count: int
+    crop: CropParameters | None = None
+    color: ColorParameters | None = None
+    blur: BlurParameters | None = None
+    cutout: CutoutParameters | None = None
+    noise: NoiseParameters | None = None
+    rotate: RotateParameters | None = None
+    motion_blur: MotionBlurParameters | None = None
+    auto_augment: AutoAugmentParameters | None = None
+    chosen: Mapping[Operation, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, rows: slice) -> "ViewParameters":
+        """The parameters of some of the images."""
+        return ViewParameters(
+            count=len(range(self.count)[rows]),
+            crop=self.crop and sliced(self.crop, rows),
+            color=self.color and sliced(self.color, rows),
+            blur=self.blur and sliced(self.blur, rows),
+            cutout=self.cutout and sliced(self.cutout, rows),
+            noise=self.noise and sliced(self.noise, rows),
+            rotate=self.rotate and sliced(self.rotate, rows),
+            motion_blur=self.motion_blur and sliced(self.motion_blur, rows),
+            auto_augment=self.auto_augment and sliced(self.auto_augment, rows),
+            chosen={operation: images[rows] for operation, images in self.chosen.items()},
+        )
+
+    def of(self, operation: Operation) -> Parameters | None:
+        """What was drawn for one operation; None for sobel, solarize and equalize too, which need nothing."""
+        drawn: Parameters | None = getattr(self, operation, None)
+        return drawn
+
+
+@dataclass(frozen=True)
+class TwoViewParameters:
+    """Both views' parameters. With `branches="one"`, `first` is the shared crop and `second` what follows it."""
+
+    first: ViewParameters
+    second: ViewParameters
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, rows: slice) -> "TwoViewParameters":
+        """The parameters of some of the images."""
+        return TwoViewParameters(self.first[rows], self.second[rows])
+
+
+def draw_two_views(augment: AugmentSpec, count: int, height: int, width: int, generator: Generator) -> TwoViewParameters:
+    """Parameters of both views of `count` images of `height` x `width` pixels."""
+    if augment.branches == "both":
+        first = _draw(augment.operations, augment, count, height, width, generator)
+        return TwoViewParameters(first, _draw(augment.operations, augment, count, height, width, generator))
+    base = _draw(BASE, augment, count, height, width, generator)
+    side = augment.output_size or height
+    return TwoViewParameters(base, _draw(augment.operations, augment, count, side, side, generator))
+
+
+def draw_view(augment: AugmentSpec, count: int, height: int, width: int, generator: Generator) -> ViewParameters:
+    """Parameters of one view by `augment.operations`: small CPU tensors, one row per image, nothing per pixel."""
+    return _draw(augment.operations, augment, count, height, width, generator)
+
+
+def _draw(
+    operations: tuple[Operation, ...], augment: AugmentSpec, count: int, height: int, width: int, generator: Generator
+) -> ViewParameters:
+    if operations[0] != "crop":
+        height = width = augment.output_size or height
+    drawn, chosen = ViewParameters(count), {}
+    for operation in operations:
+        drawn = _with_operation(drawn, operation, augment, height, width, generator)
+        probability = _probability(operation, augment)
+        if probability < 1:  # what is certain takes no coin: such policies keep the random numbers they always had
+            chosen[operation] = coin(probability, count, generator)
+    return replace(drawn, chosen=chosen)
+
+
+def _with_operation(
+    drawn: ViewParameters, operation: Operation, augment: AugmentSpec, height: int, width: int, generator: Generator
+) -> ViewParameters:
+    count = drawn.count
+    match operation:
+        case "crop":
+            return replace(drawn, crop=draw_crop(augment.crop, count, height, width, generator))
+        case "color":
+            return replace(drawn, color=draw_color(augment.color, count, generator))
+        case "blur":
+            return replace(drawn, blur=draw_blur(augment.blur, count, generator))
+        case "cutout":
+            return replace(drawn, cutout=draw_cutout(count, augment.output_size or height, generator))
+        case "noise":
+            return replace(drawn, noise=draw_noise(count, generator))
+        case "rotate":
+            return replace(drawn, rotate=draw_rotate(augment.rotate, count, generator))
+        case "motion_blur":
+            return replace(drawn, motion_blur=draw_motion_blur(count, generator))
+        case "auto_augment":
+            return replace(drawn, auto_augment=draw_auto_augment(count, generator))
+        case "sobel" | "solarize" | "equalize":
+            return drawn
+
+
+def _probability(operation: Operation, augment: AugmentSpec) -> float:
+    """Of acting on an image at all."""
+    match operation:
+        case "noise":
+            return augment.noise.probability
+        case "sobel":
+            return augment.sobel.probability
+        case "solarize":
+            return augment.solarize.probability
+        case "equalize":
+            return augment.equalize.probability
+        case "motion_blur":
+            return augment.motion_blur.probability
+        case _:
+            return 1.0
