@@ -1,16 +1,57 @@
-"""The paper's ablations as data. Standard library only."""
+"""Every table and figure of the paper that pre-training and its judgement can answer, as data. Standard library only."""
 
-from search_spaces.ablation import Ablation, Axis, Cell, Claim, Layout, Times
+from search_spaces.ablation import Ablation, Axis, Cell, Layout
 from search_spaces.augmentations import AUGMENTATIONS
 from search_spaces.batch_size import BATCH_SIZE
+from search_spaces.batch_temperature import BATCH_TEMPERATURE
+from search_spaces.broader_augmentation import BROADER_AUGMENTATION
+from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
+from search_spaces.color_strength import COLOR_STRENGTH
+from search_spaces.encoder import ENCODER
+from search_spaces.flip_and_blur import FLIP_AND_BLUR
 from search_spaces.head import HEAD
+from search_spaces.head_depth import HEAD_DEPTH
+from search_spaces.head_norm import HEAD_NORM
+from search_spaces.losses import LOSSES
+from search_spaces.optimizer import OPTIMIZER
+from search_spaces.probes import PROBES
+from search_spaces.small_batches import SMALL_BATCHES
+from search_spaces.steps import STEPS
+from search_spaces.supervised import SUPERVISED
 from search_spaces.temperature import TEMPERATURE
+from search_spaces.values import Step, Times
 
-__all__ = ["ABLATIONS", "Ablation", "Axis", "Cell", "Claim", "Layout", "Times"]
+__all__ = [
+    "ABLATIONS",
+    "UNTRAINED",
+    "Ablation",
+    "Axis",
+    "Cell",
+    "Claim",
+    "Comparison",
+    "Layout",
+    "Step",
+    "Term",
+    "Times",
+]
 
+# In the order of the paper: the main text, the appendix, and what extends it.
 ABLATIONS: dict[str, Ablation] = {
     "augmentations": AUGMENTATIONS,
+    "color-strength": COLOR_STRENGTH,
+    "encoder": ENCODER,
+    "head": HEAD,
+    "probes": PROBES,
+    "losses": LOSSES,
     "temperature": TEMPERATURE,
     "batch-size": BATCH_SIZE,
-    "head": HEAD,
+    "flip-and-blur": FLIP_AND_BLUR,
+    "broader-augmentation": BROADER_AUGMENTATION,
+    "supervised": SUPERVISED,
+    "batch-temperature": BATCH_TEMPERATURE,
+    "head-depth": HEAD_DEPTH,
+    "head-norm": HEAD_NORM,
+    "small-batches": SMALL_BATCHES,
+    "steps": STEPS,
+    "optimizer": OPTIMIZER,
 }

@@ -9,14 +9,16 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
-__all__ = ["Ablation", "Axis", "Cell", "Claim", "Figure", "Layout", "Scale", "Times", "Value", "grid"]
+from search_spaces.claims import UNTRAINED, Claim, Place
+from search_spaces.values import Step, Times, Value
 
-Number = TypeVar("Number", int, float)
+__all__ = ["Ablation", "Axis", "Cell", "Figure", "Layout", "Scale", "grid"]
+
 Scale = Literal["paper", "small"]
 Figure = Literal["heatmap", "lines", "table"]
 
@@ -24,30 +26,6 @@ PAPER_EPOCHS = 100  # the default of the paper's ablations
 PAPER_CORE_HOURS = 192.0  # of one default run: 1.5 h on 128 TPU v3 cores (the paper's footnote)
 
 _AXES_OF: dict[Figure, tuple[int, ...]] = {"heatmap": (2,), "lines": (2, 3), "table": (1,)}
-
-
-@dataclass(frozen=True)
-class Times:
-    """A multiple of what the preset has in a field, for questions that small presets ask at their own size."""
-
-    factor: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.factor) and self.factor > 0):
-            raise ValueError(f"Times({self.factor!r}): the factor must be positive and finite")
-
-    def resolve(self, base: Number) -> Number:
-        """`factor * base` in the type of `base`, whole numbers rounded. ValueError if a whole number would vanish."""
-        if isinstance(base, bool) or not isinstance(base, (int, float)):
-            raise ValueError(f"Times({self.factor!r}): {base!r} is not a number to multiply")
-        product = type(base)(round(self.factor * base) if isinstance(base, int) else self.factor * base)
-        if base and not product:
-            raise ValueError(f"Times({self.factor!r}): of {base!r} nothing is left")
-        return product
-
-
-Scalar = str | int | float | bool | None
-Value = Scalar | Sequence[Scalar] | Times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,21 +71,30 @@ class Axis:
 class Cell:
     """One setting: its place on the axes, the fields it sets, and what the paper reports for it.
 
-    `paper` is the value of the ablation's metric in percent, None where the paper has none; `paper_more` holds further
-    reported quantities by the name of their metric.
+    `paper` is the value of the metric in percent, None where the paper has none; `paper_more` holds further reported
+    quantities by the name of their metric. `metric` None is the ablation's. A cell with `candidates` is tuned, as the
+    paper tunes its losses (B.10): each candidate is run with a seed of its own, and the cell is the one that the
+    validation split prefers.
     """
 
-    at: tuple[str, ...]
+    at: Place
     values: Mapping[str, Value]
     paper: float | None = None
     paper_more: Mapping[str, float] = field(default_factory=dict)
+    metric: str | None = None
+    candidates: tuple[Mapping[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.at:
             raise ValueError(f"cell {self.at!r}: needs a place")
         if not self.values:
             raise ValueError(f"cell {self.at!r}: sets no field")
-        _check_fields(f"cell {self.at!r}", self.values)
+        for values in (self.values, *self.candidates):
+            _check_fields(f"cell {self.at!r}", values)
+        if len({_text(values) for values in self.candidates}) != len(self.candidates) or len(self.candidates) == 1:
+            raise ValueError(f"cell {self.at!r}: needs no candidates, or several different ones")
+        if twice := sorted(self.values.keys() & {name for values in self.candidates for name in values}):
+            raise ValueError(f"cell {self.at!r}: sets {twice!r}, and so do its candidates")
         if self.paper is not None and not 0 <= self.paper <= 100:
             raise ValueError(f"cell {self.at!r}: the paper's value {self.paper!r} is not a percentage")
 
@@ -126,18 +113,18 @@ class Layout:
     def __post_init__(self) -> None:
         if not self.axes or not self.cells:
             raise ValueError(f"layout with axes {self.axes!r} and {len(self.cells)} cells: needs both")
-        places: set[tuple[str, ...]] = set()
-        points: dict[str, tuple[str, ...]] = {}
+        places: set[Place] = set()
+        points: dict[str, Place] = {}
         for cell in self.cells:
             self._check_place(cell.at)
             if cell.at in places:
                 raise ValueError(f"cell {cell.at!r}: the place is taken by another cell")
-            twin = points.setdefault(_text(cell.values), cell.at)
+            twin = points.setdefault(_text([cell.values, cell.candidates, cell.metric]), cell.at)
             if twin != cell.at:
                 raise ValueError(f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}")
             places.add(cell.at)
 
-    def _check_place(self, at: tuple[str, ...]) -> None:
+    def _check_place(self, at: Place) -> None:
         if len(at) != len(self.axes):
             raise ValueError(f"cell {at!r}: needs one label for each of {[axis.name for axis in self.axes]!r}")
         for label, axis in zip(at, self.axes, strict=True):
@@ -146,23 +133,12 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A statement of the paper that the cells can support or contradict, and where the paper makes it."""
-
-    statement: str
-    source: str
-
-    def __post_init__(self) -> None:
-        if not self.statement.strip() or not self.source.strip():
-            raise ValueError(f"claim {self.statement!r} from {self.source!r}: needs both")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ablation:
     """A question, the cells that answer it at the paper's scale and at a small one, and the paper's own answer.
 
     `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map of two axes, lines
-    over the second axis (a third makes panels), or one row for each cell.
+    over the second axis (a third makes panels), or one row for each cell. `setting` names the preset that is the paper's
+    own for this question. An `extension` asks what the paper does not; `tuned_by` chooses among a cell's candidates.
     """
 
     name: str
@@ -175,25 +151,42 @@ class Ablation:
     metric: str = "linear_top1"
     figure: Figure
     claims: tuple[Claim, ...]
+    workload: Literal["simclr"] = "simclr"
+    setting: Literal["imagenet-paper", "cifar10-paper"] = "imagenet-paper"
+    extension: bool = False
+    tuned_by: str = "linear_validation_top1"
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):
             raise ValueError(f"ablation {self.name!r}: the name must be lower-case words joined by hyphens")
-        for what in ("title", "question", "source", "metric", "claims"):
+        for what in ("title", "question", "source", "metric", "tuned_by"):
             if not getattr(self, what):
                 raise ValueError(f"ablation {self.name!r}: {what} is empty")
         if self.figure not in get_args(Figure):
             raise ValueError(f"ablation {self.name!r}: figure {self.figure!r} is none of {', '.join(get_args(Figure))}")
         _check_fields(f"ablation {self.name!r}", self.fixed)
-        for layout in (self.paper, self.small):
-            self._check_layout(layout)
+        if not (self.claims or self.extension):
+            raise ValueError(f"ablation {self.name!r}: claims nothing")
+        if len({claim.statement for claim in self.claims}) != len(self.claims):
+            raise ValueError(f"ablation {self.name!r}: claims something twice")
+        for scale in get_args(Scale):
+            self._check_layout(self.layout(scale))
+            self._check_claims(scale)
 
     def _check_layout(self, layout: Layout) -> None:
         if len(layout.axes) not in _AXES_OF[self.figure]:
             raise ValueError(f"ablation {self.name!r}: a {self.figure} cannot have {len(layout.axes)} axes")
         for cell in layout.cells:
-            if both := sorted(self.fixed.keys() & cell.values.keys()):
+            own = {*cell.values}.union(*cell.candidates)
+            if both := sorted(self.fixed.keys() & own):
                 raise ValueError(f"ablation {self.name!r}: cell {cell.at!r} sets {both!r}, which is fixed")
+
+    def _check_claims(self, scale: Scale) -> None:
+        known = {cell.at for cell in self.layout(scale).cells} | {UNTRAINED}
+        for claim in self.claims:
+            for comparison in claim.comparisons(scale):
+                if unknown := [term.at for term in comparison.terms if term.at not in known]:
+                    raise ValueError(f"ablation {self.name!r}: {comparison.label!r} needs {unknown!r}, no cells at {scale}")
 
     def layout(self, scale: Scale) -> Layout:
         """The cells and axes at one scale."""
@@ -206,20 +199,38 @@ class Ablation:
                 raise ValueError(f"scale {scale!r}: is none of {', '.join(get_args(Scale))}")
 
     def points(self, scale: Scale = "paper") -> list[dict[str, Value]]:
-        """What each cell sets, dotted field to value, in the order of the layout's cells."""
-        return [{**self.fixed, **cell.values} for cell in self.layout(scale).cells]
+        """What each run of one seed sets, dotted field to value, in the order of the layout's cells.
+
+        A tuned cell has a point for each of its candidates.
+        """
+        return [
+            {**self.fixed, **cell.values, **candidate}
+            for cell in self.layout(scale).cells
+            for candidate in cell.candidates or ({},)
+        ]
+
+    def metric_of(self, cell: Cell) -> str:
+        """The name of the result that the cell is judged by."""
+        return cell.metric or self.metric
 
     def relative_cost(self, scale: Scale) -> float:
-        """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the paper's 100)."""
-        return math.fsum(_relative_epochs(point.get("schedule.epochs", Times(1))) for point in self.points(scale))
+        """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the paper's 100).
+
+        Cells that set the same values share a run, which counts once.
+        """
+        runs = {_text(point): point for point in self.points(scale)}
+        return math.fsum(_relative_epochs(point.get("schedule.epochs", Times(1))) for point in runs.values())
 
     @property
     def paper_tpu_hours(self) -> float:
-        """TPU v3 core-hours of one seed of the paper's cells, by the paper's 1.5 h on 128 cores for 100 epochs."""
+        """TPU v3 core-hours of one seed of the paper's cells, by the paper's 1.5 h on 128 cores for 100 epochs.
+
+        Of ImageNet and as if every encoder cost what ResNet-50 does; says nothing of cells in another setting.
+        """
         return PAPER_CORE_HOURS * self.relative_cost("paper")
 
 
-def grid(*choices: Mapping[str, Mapping[str, Value]], paper: Mapping[tuple[str, ...], float] | None = None) -> tuple[Cell, ...]:
+def grid(*choices: Mapping[str, Mapping[str, Value]], paper: Mapping[Place, float] | None = None) -> tuple[Cell, ...]:
     """Every combination of one choice from each axis, the last varying fastest.
 
     A choice is a label and the fields that it sets; `paper` maps places to the paper's value, where it has one.
@@ -258,7 +269,7 @@ def _check_fields(owner: str, values: Mapping[str, Value]) -> None:
         try:
             _text(value)
         except (TypeError, ValueError):
-            raise ValueError(f"{owner}: {path}={value!r} is neither a finite plain value nor Times") from None
+            raise ValueError(f"{owner}: {path}={value!r} is neither a finite plain value nor Times or Step") from None
 
 
 def _text(value: object) -> str:
@@ -268,6 +279,8 @@ def _text(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Times):
         return {"times": value.factor}
+    if isinstance(value, Step):
+        return {"step": value.places, "lists": value.lists}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(value)

@@ -15,7 +15,9 @@ size. Both rules then ask for the same run at the preset's batch, which is run o
 
 from fractions import Fraction
 
-from search_spaces.ablation import Ablation, Axis, Claim, Layout, Times, grid
+from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.claims import Claim, Comparison, Place, beats, wider_gap
+from search_spaces.values import Times
 
 __all__ = ["BATCH_SIZE"]
 
@@ -105,6 +107,35 @@ def _small() -> Layout:
     )
 
 
+_BATCHES = tuple(str(batch) for batch in _FIGURE_9)
+_MULTIPLES = ("x 1/4", "x 1/2", "x 1", "x 2")
+
+
+def _linear(batches: tuple[str, ...], epochs: str) -> tuple[Place, ...]:
+    return tuple((batch, epochs, "linear") for batch in batches)
+
+
+def _larger_is_better(batches: tuple[str, ...], epochs: str) -> tuple[Comparison, ...]:
+    places, half = _linear(batches, epochs), len(batches) // 2
+    return beats(places[-1], places[0]), beats(places[half:], places[:half])
+
+
+def _gap_shrinks(batches: tuple[str, ...], few: str, many: str) -> tuple[Comparison, ...]:
+    early, late, half = _linear(batches, few), _linear(batches, many), len(batches) // 2
+    return (
+        wider_gap((early[-1], early[0]), (late[-1], late[0])),
+        wider_gap((early[half:], early[:half]), (late[half:], late[:half])),
+    )
+
+
+def _longer_is_better(batches: tuple[str, ...], few: str, many: str) -> tuple[Comparison, ...]:
+    return tuple(beats(long, short) for long, short in zip(_linear(batches, many), _linear(batches, few), strict=True))
+
+
+def _sqrt_is_better(batches: tuple[str, ...], lengths: tuple[str, ...]) -> tuple[Comparison, ...]:
+    return tuple(beats((batch, epochs, "sqrt"), (batch, epochs, "linear")) for batch in batches for epochs in lengths)
+
+
 BATCH_SIZE = Ablation(
     name="batch-size",
     title="Batch size, training length and learning-rate scaling",
@@ -117,18 +148,26 @@ BATCH_SIZE = Ablation(
         Claim(
             statement="With few epochs (100), larger batches have a significant advantage under linear scaling.",
             source="section 5.2, Figure 9",
+            paper=_larger_is_better(_BATCHES, "100"),
+            small=_larger_is_better(_MULTIPLES, "x 1"),
         ),
         Claim(
             statement="With more epochs the gap between batch sizes decreases or disappears.",
             source="section 5.2, Figure 9",
+            paper=_gap_shrinks(_BATCHES, "100", "1000"),
+            small=_gap_shrinks(_MULTIPLES, "x 1", "x 4"),
         ),
         Claim(
             statement="Longer training improves accuracy at every batch size.",
             source="section 5.2, Figure 9",
+            paper=_longer_is_better(_BATCHES, "100", "1000"),
+            small=_longer_is_better(_MULTIPLES, "x 1", "x 4"),
         ),
         Claim(
             statement="Square-root scaling is better than linear at small batches and few epochs.",
             source="appendix B.1, Table B.1",
+            paper=_sqrt_is_better(_BATCHES[:2], ("100", "200")),
+            small=_sqrt_is_better(_MULTIPLES[:2], ("x 1", "x 2")),
         ),
     ),
 )

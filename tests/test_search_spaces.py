@@ -1,78 +1,147 @@
-"""Milliseconds: the ablations as data, checked against the paper's printed numbers and against the specification.
+"""Milliseconds: what the ablations ask, checked against the specification and the presets that they run on.
 
 One test starts a Python process.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 import search_spaces
-from search_spaces import ABLATIONS, Ablation, Axis, Cell, Claim, Layout, Times
-from search_spaces.ablation import Scale, Value, grid
+from search_spaces import ABLATIONS, Ablation, Step, Times
+from search_spaces.ablation import Scale
+from search_spaces.values import Value
+from workloads.simclr.presets import preset
+from workloads.simclr.pretrain import problems_with
 from workloads.simclr.spec import RunSpec
 
 SCALES = get_args(Scale)
-BASE = {
-    "paper": RunSpec(),
-    "small": RunSpec().with_values(
-        {
-            "schedule.batch_size": 256,
-            "schedule.epochs": 10,
-            "schedule.warmup_epochs": 1,
-            "optim.anchor_batch_size": 256,
-        }
-    ),
+SMALL_PRESETS = ("shapes", "digits", "cifar10-small", "cifar10")
+TRAIN_IMAGES = {  # without the validation split
+    "shapes": 1800,
+    "digits": 1290,
+    "cifar10-small": 9000,
+    "cifar10": 45000,
+    "cifar10-paper": 45000,
+    "imagenet-paper": 1268355,
 }
-EVERY_LAYOUT = [pytest.param(a, scale, id=f"{name}-{scale}") for name, a in ABLATIONS.items() for scale in SCALES]
+
+# Cells of the paper's layout and of the small one, points and distinct runs of each, for one seed.
+COUNTS = {
+    "augmentations": (49, 49, (49, 49), (49, 49)),
+    "color-strength": (12, 12, (12, 12), (12, 12)),
+    "encoder": (19, 15, (19, 15), (19, 15)),
+    "head": (22, 13, (22, 13), (22, 13)),
+    "probes": (10, 10, (10, 10), (4, 4)),  # h and g(h) of one run, and classes and color
+    "losses": (5, 5, (100, 60), (100, 60)),
+    "temperature": (6, 6, (6, 6), (6, 6)),
+    "batch-size": (84, 24, (84, 24), (80, 21)),  # the rules agree at the batch size that anchors them
+    "flip-and-blur": (4, 4, (4, 4), (4, 4)),
+    "broader-augmentation": (6, 8, (6, 8), (6, 8)),
+    "supervised": (18, 9, (18, 9), (18, 9)),
+    "batch-temperature": (61, 24, (183, 24), (183, 24)),
+    "head-depth": (5, 5, (5, 5), (5, 5)),
+    "head-norm": (4, 4, (4, 4), (4, 4)),
+    "small-batches": (8, 8, (8, 8), (8, 7)),
+    "steps": (4, 3, (4, 3), (4, 3)),
+    "optimizer": (3, 3, (12, 12), (12, 12)),
+}
+EXTENSIONS = {"head-depth", "head-norm", "small-batches", "steps", "optimizer"}
+
+EVERY_PRESET = [
+    pytest.param(ablation, scale, name, id=f"{ablation.name}-{name}")
+    for ablation in ABLATIONS.values()
+    for scale in SCALES
+    for name in ([ablation.setting] if scale == "paper" else SMALL_PRESETS)
+]
 
 
 def resolved(point: Mapping[str, Value], base: RunSpec) -> dict[str, object]:
     flat = base.flat()
-    return {path: value.resolve(flat[path]) if isinstance(value, Times) else value for path, value in point.items()}
+    return {path: value.resolve(flat[path]) if isinstance(value, Times | Step) else value for path, value in point.items()}
 
 
-def specs(ablation: Ablation, scale: Scale) -> list[RunSpec]:
-    return [BASE[scale].with_values(resolved(point, BASE[scale])) for point in ablation.points(scale)]
+def specs(ablation: Ablation, scale: Scale, base: RunSpec) -> list[RunSpec]:
+    return [base.with_values(resolved(point, base)) for point in ablation.points(scale)]
 
 
-def paper_value(name: str, *at: str, scale: Scale = "paper") -> float | None:
-    (cell,) = [cell for cell in ABLATIONS[name].layout(scale).cells if cell.at == at]
-    return cell.paper
+def by_place(name: str, scale: Scale, of: str) -> dict[tuple[str, ...], RunSpec]:
+    """The specification of every cell that is not tuned."""
+    cells = ABLATIONS[name].layout(scale).cells
+    assert not any(cell.candidates for cell in cells)
+    return {cell.at: spec for cell, spec in zip(cells, specs(ABLATIONS[name], scale, preset(of)), strict=True)}
 
 
-# What an ablation asks -----------------------------------------------------------------------------------------------
+# What every ablation has in common ------------------------------------------------------------------------------------
 
 
-def test_the_ablations_and_their_numbers_of_cells() -> None:
-    cells = {name: (len(a.paper.cells), len(a.small.cells)) for name, a in ABLATIONS.items()}
-    assert list(cells.items()) == [
-        ("augmentations", (49, 49)),
-        ("temperature", (6, 6)),
-        ("batch-size", (84, 24)),
-        ("head", (22, 13)),
-    ]
-    assert all(name == ablation.name for name, ablation in ABLATIONS.items())
+def test_the_ablations_in_the_order_of_the_paper_and_what_they_run() -> None:
+    assert list(ABLATIONS) == list(COUNTS)
+    for name, ablation in ABLATIONS.items():
+        points = tuple(len(ablation.points(scale)) for scale in SCALES)
+        assert (name, len(ablation.paper.cells), len(ablation.small.cells), points) == (ablation.name, *COUNTS[name][:3])
 
 
-@pytest.mark.parametrize(("ablation", "scale"), EVERY_LAYOUT)
-def test_every_point_is_a_valid_specification_and_few_are_one_run(ablation: Ablation, scale: Scale) -> None:
-    # Linear and square-root scaling give one learning rate at the batch size that anchors them, hence one run.
-    shared = {("batch-size", "paper"): 4, ("batch-size", "small"): 3}.get((ablation.name, scale), 0)
-    fingerprints = {spec.fingerprint() for spec in specs(ablation, scale)}
-    assert len(fingerprints) == len(ablation.layout(scale).cells) - shared
+def test_extensions_come_last_and_claim_nothing_for_the_paper() -> None:
+    assert {name for name, ablation in ABLATIONS.items() if ablation.extension} == EXTENSIONS == {*list(ABLATIONS)[-5:]}
+    assert {name for name, ablation in ABLATIONS.items() if not ablation.claims} == EXTENSIONS
 
 
-@pytest.mark.parametrize(("ablation", "scale"), EVERY_LAYOUT)
-def test_points_change_the_fields_that_they_name_and_no_other(ablation: Ablation, scale: Scale) -> None:
-    base = BASE[scale]
-    for point, spec in zip(ablation.points(scale), specs(ablation, scale), strict=True):
-        wanted = {**base.flat(), **resolved(point, base)}
-        assert spec.flat() == wanted
+@pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
+def test_every_point_is_a_run_that_the_preset_can_do(ablation: Ablation, scale: Scale, name: str) -> None:
+    base = preset(name)
+    found = specs(ablation, scale, base)
+    assert [problem for spec in found for problem in problems_with(spec, TRAIN_IMAGES[name], 1)] == []
+    assert len({spec.fingerprint() for spec in found}) == COUNTS[ablation.name][3][SCALES.index(scale)]
+    for point, spec in zip(ablation.points(scale), found, strict=True):
+        assert spec.flat() == {**base.flat(), **resolved(point, base)}, "a point changes the fields that it names, no other"
+
+
+@pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
+def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: Scale, name: str) -> None:
+    base = preset(name)
+    for cell in ablation.layout(scale).cells:
+        spec = base.with_values(resolved({**ablation.fixed, **cell.values}, base))
+        metrics = {"linear_top1"}
+        if spec.loss.name == "cross-entropy":
+            metrics = {"classifier_top1"}
+        elif spec.eval.projection:
+            metrics |= {"linear_top1_z", *(f"probe_{task}_{of}" for task in spec.eval.probe.tasks for of in "hz")}
+        assert ablation.metric_of(cell) in metrics
+        assert ablation.tuned_by == "linear_validation_top1"
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS.values(), ids=ABLATIONS)
+def test_the_module_gives_source_command_and_cost(ablation: Ablation) -> None:
+    module = sys.modules[f"search_spaces.{ablation.name.replace('-', '_')}"]
+    text = " ".join((module.__doc__ or "").split())
+    assert f"simclr-orch ablate {ablation.name} --preset P" in text
+    assert ablation.source in text
+    assert "Expected ordering: " in text
+    if ablation.setting == "imagenet-paper":
+        assert f"{ablation.paper_tpu_hours:,.0f} TPU v3 core-hours a seed" in text
+    else:
+        epochs = ablation.relative_cost("paper") * 100
+        assert f"{epochs:,.0f} epochs of CIFAR-10 a seed, about 910 A100-hours" in text
+        assert round(epochs * 36.9 / 3600, -1) == 910
+
+
+def test_cost_by_the_papers_hour_and_a_half_on_128_cores() -> None:
+    assert ABLATIONS["temperature"].paper_tpu_hours == 6 * 1.5 * 128
+    linear, sqrt = 6 * sum(range(100, 1001, 100)), 6 * (100 + 200 + 400 + 800)
+    assert ABLATIONS["batch-size"].paper_tpu_hours == pytest.approx((linear + sqrt) / 100 * 192)
+    assert ABLATIONS["batch-size"].relative_cost("small") == 2 * 4 * (1 + 2 + 4)
+    assert ABLATIONS["head"].relative_cost("small") == 13
+    assert ABLATIONS["losses"].relative_cost("small") == 5 * 3 * 4
+    assert ABLATIONS["probes"].relative_cost("small") == 4, "cells that share a run count once"
+    assert ABLATIONS["encoder"].relative_cost("small") == 9 + 3 * 3 + 3
+
+
+# What single ablations ask --------------------------------------------------------------------------------------------
 
 
 def test_points_are_what_is_fixed_and_then_the_cell_in_the_order_of_the_cells() -> None:
@@ -88,20 +157,17 @@ def test_points_are_what_is_fixed_and_then_the_cell_in_the_order_of_the_cells() 
 
 def test_small_batch_sizes_are_multiples_of_the_preset_and_their_rules_agree_at_its_own_batch() -> None:
     found = {
-        cell.at: (spec.schedule.batch_size, spec.schedule.epochs, spec.learning_rate)
-        for cell, spec in zip(ABLATIONS["batch-size"].small.cells, specs(ABLATIONS["batch-size"], "small"), strict=True)
+        at: (spec.schedule.batch_size, spec.schedule.epochs, spec.learning_rate)
+        for at, spec in by_place("batch-size", "small", "cifar10-small").items()
     }
-    assert found["x 1/4", "x 1", "linear"] == pytest.approx((64, 10, 0.3 / 4))
-    assert found["x 1/4", "x 1", "sqrt"] == pytest.approx((64, 10, 0.3 / 2))
-    assert found["x 2", "x 4", "linear"] == pytest.approx((512, 40, 0.6))
-    assert found["x 1", "x 2", "linear"] == found["x 1", "x 2", "sqrt"] == pytest.approx((256, 20, 0.3))
+    assert found["x 1/4", "x 1", "linear"] == pytest.approx((64, 10, 0.006 / 4))
+    assert found["x 1/4", "x 1", "sqrt"] == pytest.approx((64, 10, 0.006 / 2))
+    assert found["x 2", "x 4", "linear"] == pytest.approx((512, 40, 0.012))
+    assert found["x 1", "x 2", "linear"] == found["x 1", "x 2", "sqrt"] == pytest.approx((256, 20, 0.006))
 
 
 def test_the_papers_learning_rates_at_its_extreme_batch_sizes() -> None:
-    rates = {
-        cell.at: spec.learning_rate
-        for cell, spec in zip(ABLATIONS["batch-size"].paper.cells, specs(ABLATIONS["batch-size"], "paper"), strict=True)
-    }
+    rates = {at: spec.learning_rate for at, spec in by_place("batch-size", "paper", "imagenet-paper").items()}
     assert rates["256", "100", "linear"] == pytest.approx(0.3)
     assert rates["256", "100", "sqrt"] == pytest.approx(1.2)
     assert rates["8192", "800", "sqrt"] == pytest.approx(6.788, abs=1e-3)
@@ -117,217 +183,80 @@ def test_a_head_of_none_is_one_cell_at_the_width_of_the_encoder() -> None:
         ]
 
 
-# What the paper found ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "at", "value"),
-    [
-        ("augmentations", ("crop", "color"), 56.3),
-        ("augmentations", ("color", "crop"), 55.8),
-        ("augmentations", ("noise", "color"), 7.5),
-        ("augmentations", ("crop", "crop"), 33.1),
-        ("augmentations", ("sobel", "cutout"), 40.6),
-        ("augmentations", ("rotate", "rotate"), 2.6),
-        ("temperature", ("yes, 0.05",), 59.7),
-        ("temperature", ("yes, 0.1",), 64.4),
-        ("temperature", ("yes, 0.5",), 60.7),
-        ("temperature", ("yes, 1",), 58.0),
-        ("temperature", ("no, 10",), 57.2),
-        ("temperature", ("no, 100",), 57.0),
-        ("batch-size", ("256", "100", "linear"), 57.5),
-        ("batch-size", ("1024", "500", "linear"), 68.0),
-        ("batch-size", ("8192", "1000", "linear"), 68.9),
-        ("batch-size", ("256", "100", "sqrt"), 62.8),
-        ("batch-size", ("256", "800", "sqrt"), 66.5),
-        ("batch-size", ("8192", "400", "sqrt"), 68.3),
-        ("head", ("linear", "32"), 59.8),
-        ("head", ("linear", "1024"), 60.3),
-        ("head", ("non-linear", "128"), 64.2),
-        ("head", ("non-linear", "2048"), 64.7),
-        ("head", ("depth 3", "128"), None),
-    ],
-)
-def test_the_papers_numbers(name: str, at: tuple[str, ...], value: float | None) -> None:
-    assert paper_value(name, *at) == value
-
-
-def test_the_row_averages_printed_in_figure_5() -> None:
-    operations = ABLATIONS["augmentations"].paper.axes[1].labels
-    rows = {first: sum(paper_value("augmentations", first, second) or 0 for second in operations) / 7 for first in operations}
-    printed = {
-        "crop": 39.2, "cutout": 29.4, "color": 25.7, "sobel": 18.8, "noise": 15.5, "blur": 14.5, "rotate": 13.8
-    }  # fmt: skip
-    assert rows == pytest.approx(printed, abs=0.1)  # cells and averages are each rounded to 0.1
-
-
-@pytest.mark.parametrize(
-    ("batch", "linear", "sqrt"),
-    [
-        ("256", (57.5, 61.9, 64.7, 66.6), (62.8, 64.3, 65.7, 66.5)),
-        ("512", (60.7, 64.0, 66.2, 67.8), (63.8, 65.6, 66.7, 67.4)),
-        ("1024", (62.8, 65.3, 67.2, 68.5), (64.3, 66.1, 67.2, 68.3)),
-        ("2048", (64.0, 66.1, 68.1, 68.9), (64.7, 66.8, 67.9, 68.8)),
-        ("4096", (64.6, 66.5, 68.2, 68.9), (64.5, 66.8, 68.0, 69.1)),
-        ("8192", (64.8, 66.6, 67.8, 69.0), (64.8, 67.0, 68.3, 69.1)),
-    ],
-)
-def test_table_b1(batch: str, linear: tuple[float, ...], sqrt: tuple[float, ...]) -> None:
-    columns = ("100", "200", "400", "800")
-    assert tuple(paper_value("batch-size", batch, epochs, "linear") for epochs in columns) == linear
-    assert tuple(paper_value("batch-size", batch, epochs, "sqrt") for epochs in columns) == sqrt
-
-
-def test_entropy_and_contrastive_accuracy_of_table_5() -> None:
-    more = {cell.at[0]: dict(cell.paper_more) for cell in ABLATIONS["temperature"].paper.cells}
-    pairs = {at: (found["contrastive_entropy"], found["contrastive_accuracy"]) for at, found in more.items()}
-    assert pairs == {
-        "yes, 0.05": (1.0, 90.5),
-        "yes, 0.1": (4.5, 87.8),
-        "yes, 0.5": (8.2, 68.2),
-        "yes, 1": (8.3, 59.1),
-        "no, 10": (0.5, 91.7),
-        "no, 100": (0.5, 92.1),
+def test_the_policies_of_table_1() -> None:
+    found = {
+        at: (spec.augment.operations, spec.augment.color.strength, spec.loss.name, spec.schedule.epochs)
+        for at, spec in by_place("color-strength", "paper", "imagenet-paper").items()
     }
+    assert found["SimCLR", "1/8"] == (("crop", "color"), 0.125, "nt-xent", 100)
+    assert found["SimCLR", "1 (+blur)"] == (("crop", "color", "blur"), 1.0, "nt-xent", 100)
+    assert found["SimCLR", "AutoAug"][0] == ("crop", "auto_augment")
+    assert found["supervised", "1/2"] == (("crop", "color"), 0.5, "cross-entropy", 90)
 
 
-def test_a_small_layout_shows_the_papers_value_at_the_same_multiple() -> None:
-    assert paper_value("batch-size", "x 1/4", "x 1", "linear", scale="small") == 62.8  # 1024, 100
-    assert paper_value("batch-size", "x 1", "x 1", "linear", scale="small") == 64.6  # 4096, 100
-    assert paper_value("batch-size", "x 2", "x 4", "sqrt", scale="small") == 68.3  # 8192, 400
-    assert paper_value("head", "non-linear", "256", scale="small") == 64.7
-    assert paper_value("head", "depth 3", "256", scale="small") is None
+def test_small_encoders_step_through_the_family_of_the_preset() -> None:
+    names = {}
+    for of in ("shapes", "cifar10", "cifar10-paper"):
+        found = by_place("encoder", "small", of)
+        diagonal = zip(("the preset's", "one deeper", "two deeper"), ("x 1/2", "x 1", "x 2"), strict=True)
+        encoders = [found[depth, width, "SimCLR x 1"].encoder for depth, width in diagonal]
+        names[of] = [(encoder.architecture, encoder.width) for encoder in encoders]
+    assert names["shapes"] == [("convnet", 0.1875), ("convnet8", 0.375), ("convnet12", 0.75)]
+    assert names["cifar10"] == [("resnet18", 0.5), ("resnet34", 1.0), ("resnet50", 2.0)]
+    assert names["cifar10-paper"] == [("resnet50", 0.5), ("resnet101", 1.0), ("resnet152", 2.0)]
+    with pytest.raises(ValueError, match=r"\+2 from 'resnet101': there is none"):
+        specs(ABLATIONS["encoder"], "small", preset("cifar10").with_values({"encoder.architecture": "resnet101"}))
 
 
-@pytest.mark.parametrize("ablation", ABLATIONS.values(), ids=ABLATIONS)
-def test_claims_name_their_source_and_the_module_gives_command_and_cost(ablation: Ablation) -> None:
-    assert len(ablation.claims) >= 3
-    module = sys.modules[f"search_spaces.{ablation.name.replace('-', '_')}"]
-    text = " ".join((module.__doc__ or "").split())
-    assert f"simclr-orch ablate {ablation.name} --preset P" in text
-    assert f"{ablation.paper_tpu_hours:,.0f} TPU v3 core-hours a seed" in text
-    assert ablation.source in text
+def test_the_figure_7_that_was_trained() -> None:
+    found = by_place("encoder", "paper", "imagenet-paper")
+    sizes = {(spec.encoder.architecture, spec.encoder.width, spec.schedule.epochs, spec.loss.name) for spec in found.values()}
+    once = {(f"resnet{depth}", width, 100, "nt-xent") for depth in (18, 34, 50, 101, 152) for width in (1.0, 2.0)}
+    fourfold = {(f"resnet{depth}", 4.0, 100, "nt-xent") for depth in (18, 34, 50)}
+    stars = {("resnet50", width, 1000, "nt-xent") for width in (1.0, 2.0, 4.0)}
+    crosses = {("resnet50", width, 90, "cross-entropy") for width in (1.0, 2.0, 4.0)}
+    assert sizes == once | fourfold | stars | crosses
 
 
-def test_cost_by_the_papers_hour_and_a_half_on_128_cores() -> None:
-    assert ABLATIONS["temperature"].paper_tpu_hours == 6 * 1.5 * 128
-    linear, sqrt = 6 * sum(range(100, 1001, 100)), 6 * (100 + 200 + 400 + 800)
-    assert ABLATIONS["batch-size"].paper_tpu_hours == pytest.approx((linear + sqrt) / 100 * 192)
-    assert ABLATIONS["batch-size"].relative_cost("small") == 2 * 4 * (1 + 2 + 4)
-    assert ABLATIONS["head"].relative_cost("small") == 13
+def test_probes_add_their_operation_to_pre_training_at_even_odds_and_see_as_wide_a_z_as_h() -> None:
+    found = {at[0]: spec for at, spec in by_place("probes", "paper", "imagenet-paper").items()}
+    assert found["color"].augment.operations == found["classes"].augment.operations == ("crop", "color", "blur")
+    assert found["rotation"].augment.operations == ("crop", "color", "blur", "rotate")
+    assert found["rotation"].augment.rotate.angles == (0, 90, 180, 270)
+    assert (found["noise"].augment.operations[-1], found["noise"].augment.noise.probability) == ("noise", 0.5)
+    assert (found["sobel"].augment.operations[-1], found["sobel"].augment.sobel.probability) == ("sobel", 0.5)
+    assert {spec.head.output_dim for spec in found.values()} == {None}
 
 
-# What the parts refuse -----------------------------------------------------------------------------------------------
+def test_losses_are_tuned_over_equally_many_candidates_as_in_b10() -> None:
+    for scale, of, rates in (
+        ("paper", "imagenet-paper", {0.01, 0.1, 0.3, 0.5, 1.0}),
+        ("small", "cifar10", {1 / 3, 1.0, 3.0}),
+    ):
+        found = specs(ABLATIONS["losses"], scale, preset(of))  # type: ignore[arg-type]
+        grids: dict[tuple[str, bool], set[tuple[float, float]]] = {}
+        for spec in found:
+            option = spec.loss.margin if spec.loss.name == "margin-triplet" else spec.loss.temperature
+            grids.setdefault((spec.loss.name, spec.loss.semi_hard), set()).add((spec.optim.base_learning_rate, option))
+        assert {(spec.loss.negatives, spec.loss.normalize) for spec in found} == {("cross", True)}
+        assert len(grids) == 5
+        for (loss, _), pairs in grids.items():
+            options = {0.0, 0.4, 0.8, 1.6} if loss == "margin-triplet" else {0.1, 0.2, 0.5, 1.0}
+            assert pairs == {(rate, option) for rate in rates for option in options}
 
 
-@pytest.mark.parametrize(
-    ("factor", "base", "expected"),
-    [(1 / 4, 256, 64), (2, 100, 200), (0.3, 5, 2), (1 / 4, 0.2, 0.05), (2, 3.0, 6.0), (4, 0, 0)],
-)
-def test_times_keeps_the_type_of_what_it_multiplies(factor: float, base: float, expected: float) -> None:
-    found = Times(factor).resolve(base)
-    assert found == pytest.approx(expected)
-    assert type(found) is type(base)
-
-
-@pytest.mark.parametrize("factor", [0, -1.0, float("nan"), float("inf")])
-def test_times_refuses_a_factor_that_is_no_multiple(factor: float) -> None:
-    with pytest.raises(ValueError, match=rf"Times\({factor}\)"):
-        Times(factor)
-
-
-@pytest.mark.parametrize("base", [1, True, "256"])
-def test_times_refuses_to_vanish_or_to_multiply_what_is_no_number(base: int) -> None:
-    with pytest.raises(ValueError, match=repr(base)):
-        Times(1 / 4).resolve(base)
-
-
-@pytest.mark.parametrize(
-    ("labels", "log"),
-    [
-        ((), False),
-        (("a", "a"), False),
-        (("a", " "), False),
-        (("2", "1"), True),
-        (("0", "1"), True),
-        (("width", "32"), True),
-        (("crop", "color"), True),
-    ],
-)
-def test_an_axis_refuses_labels_that_cannot_be_laid_out(labels: tuple[str, ...], log: bool) -> None:
-    with pytest.raises(ValueError, match="axis 'x'") as error:
-        Axis(name="x", labels=labels, log=log)
-    assert repr(labels) in str(error.value)
-
-
-def test_positions_are_even_or_logarithmic_with_words_last() -> None:
-    assert Axis(name="x", labels=("a", "b", "c")).positions() == (0, 1, 2)
-    assert Axis(name="x", labels=("32", "64", "256", "width of h"), log=True).positions() == (5, 6, 8, 9)
-    assert Axis(name="x", labels=("x 1/4", "x 1/2", "x 1", "x 2"), log=True).positions() == (-2, -1, 0, 1)
-
-
-ROW = Axis(name="row", labels=("a", "b"))
-A = Cell(at=("a",), values={"loss.temperature": 1.0})
-B = Cell(at=("b",), values={"loss.temperature": 2.0})
-LAYOUT = Layout(axes=(ROW,), cells=(A, B))
-CLAIM = Claim(statement="a is better than b", source="Table 0")
-
-
-def ablation(**changes: object) -> Ablation:
-    good = {
-        "name": "rows",
-        "title": "Rows",
-        "question": "Which row?",
-        "source": "Table 0",
-        "paper": LAYOUT,
-        "small": LAYOUT,
-        "figure": "table",
-        "claims": (CLAIM,),
-    }
-    return Ablation(**{**good, **changes})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("build", "shown"),
-    [
-        (lambda: Cell(at=("a",), values={}), "'a'"),
-        (lambda: Cell(at=("a",), values={"loss..temperature": 1.0}), r"loss\.\.temperature"),
-        (lambda: Cell(at=("a",), values={"loss.temperature": float("nan")}), "loss.temperature=nan"),
-        (lambda: Cell(at=("a",), values={"loss.temperature": {1.0}}), r"loss.temperature=\{1.0\}"),  # type: ignore[dict-item]
-        (lambda: Cell(at=("a",), values={"loss.temperature": 1.0}, paper=564.0), "564.0"),
-        (lambda: Layout(axes=(ROW,), cells=()), "0 cells"),
-        (lambda: Layout(axes=(ROW,), cells=(Cell(at=("c",), values=A.values),)), "'c' is not on axis 'row'"),
-        (lambda: Layout(axes=(ROW, ROW), cells=(A,)), "one label for each"),
-        (lambda: Layout(axes=(ROW,), cells=(A, Cell(at=("a",), values=B.values))), "taken"),
-        (lambda: Layout(axes=(ROW,), cells=(A, Cell(at=("b",), values=A.values))), "same values as"),
-        (lambda: Claim(statement=" ", source="Table 0"), "' '"),
-        (lambda: ablation(name="Two words"), "Two words"),
-        (lambda: ablation(question=""), "question"),
-        (lambda: ablation(claims=()), "claims"),
-        (lambda: ablation(figure="pie"), "pie"),
-        (lambda: ablation(figure="heatmap"), "heatmap cannot have 1"),
-        (lambda: ablation(fixed={"loss.temperature": 0.5}), r"\['loss.temperature'\], which is fixed"),
-        (lambda: ablation(fixed={"Loss temperature": 0.5}), "Loss temperature"),
-        (lambda: ablation().layout("huge"), "huge"),  # type: ignore[arg-type]
-    ],
-)
-def test_nonsense_is_refused_and_shown(build: Callable[[], object], shown: str) -> None:
-    with pytest.raises(ValueError, match=shown):
-        build()
-
-
-def test_grid_is_every_combination_with_the_last_choice_fastest() -> None:
-    cells = grid(
-        {"a": {"loss.temperature": 1.0}, "b": {"loss.temperature": 2.0}},
-        {"c": {"head.output_dim": 3}, "d": {"head.output_dim": 4}},
-        paper={("a", "d"): 50.0},
-    )
-    assert [(cell.at, dict(cell.values), cell.paper) for cell in cells] == [
-        (("a", "c"), {"loss.temperature": 1.0, "head.output_dim": 3}, None),
-        (("a", "d"), {"loss.temperature": 1.0, "head.output_dim": 4}, 50.0),
-        (("b", "c"), {"loss.temperature": 2.0, "head.output_dim": 3}, None),
-        (("b", "d"), {"loss.temperature": 2.0, "head.output_dim": 4}, None),
-    ]
+def test_steps_are_equally_many_with_equal_warm_up() -> None:
+    for spec in by_place("steps", "paper", "imagenet-paper").values():
+        assert spec.schedule.epochs / spec.schedule.batch_size == 100 / 4096
+        assert spec.schedule.warmup_epochs == spec.schedule.epochs / 10
+    for of in SMALL_PRESETS:
+        steps = [
+            (spec.schedule.epochs * (TRAIN_IMAGES[of] // spec.schedule.batch_size), spec.schedule.warmup_epochs)
+            for spec in by_place("steps", "small", of).values()
+        ]
+        counts = [count for count, _ in steps]
+        assert max(counts) <= 1.03 * min(counts)
+        assert [warmup / steps[0][1] for _, warmup in steps] == [1, 2, 4]
 
 
 def test_the_package_imports_the_standard_library_only() -> None:
