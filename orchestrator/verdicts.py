@@ -1,0 +1,144 @@
+"""Verdicts on the paper's claims from the seeds that were run: reproduced, contradicted, undecided, or not asked.
+
+Each of a claim's m comparisons is judged by itself (orchestrator/comparisons.py), at error level alpha:
+
+- the claim is reproduced when every comparison is. No correction is needed: a wrong claim has a comparison that is
+  wrong, and that one would have to pass, too (intersection-union test, Berger 1982);
+- the claim is contradicted when some comparison is; alpha / m each (Bonferroni) leaves alpha for any of them.
+
+So a wrong claim is called reproduced, and a right one contradicted, with probability alpha at most, each, whatever m and
+however many looks. Over many claims a share of up to alpha may still be wrong.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.comparisons import Judged, Schedule, Values, Verdict, judge_comparison
+from search_spaces.ablation import Scale
+from search_spaces.claims import Claim, Place
+
+__all__ = ["ClaimVerdict", "Judged", "Values", "Verdict", "cells_needed", "judge", "looks_up_to"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimVerdict:
+    """A claim, its verdict, and the comparisons behind it; `seeds` is the fewest that a comparison rests on.
+
+    `more_seeds` would probably decide the claim; None when nothing is left to decide or it cannot be said.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    judged: tuple[Judged, ...]
+    seeds: int
+    more_seeds: int | None
+    level: float
+    looks: tuple[int, ...]
+    sentence: str
+
+
+def judge(claim: Claim, scale: Scale, values: Values, *, level: float = 0.05, looks: Sequence[int] = ()) -> ClaimVerdict:
+    """The verdict on a claim at one scale; `looks` are numbers of seeds, fixed before the first was looked at.
+
+    ValueError for a level or looks without sense, and for a value that is not finite.
+    """
+    schedule = Schedule(tuple(looks), level)
+    comparisons = claim.comparisons(scale)
+    judged = tuple(judge_comparison(comparison, len(comparisons), values, schedule) for comparison in comparisons)
+    verdict = _claim_verdict(judged)
+    return ClaimVerdict(
+        claim=claim,
+        verdict=verdict,
+        judged=judged,
+        seeds=min((len(one.seeds) for one in judged), default=0),
+        more_seeds=_pivot(judged).more_seeds if verdict == "undecided" else None,
+        level=level,
+        looks=schedule.looks,
+        sentence=_sentence(claim, scale, verdict, judged, level),
+    )
+
+
+def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
+    """The cells whose further seeds can decide a claim: those of undecided comparisons in undecided claims.
+
+    Comparisons that tie at their bound are left, and those that the last look did not decide.
+    """
+    return {
+        term.at
+        for verdict in verdicts
+        for one in verdict.judged
+        if verdict.verdict == one.verdict == "undecided"
+        and not one.tied
+        and len(one.seeds) < max(verdict.looks, default=math.inf)
+        for term in one.comparison.terms
+    }
+
+
+def looks_up_to(first: int, max_seeds: int) -> tuple[int, ...]:
+    """Numbers of seeds at which to look, each about 1.4 times the one before: 3, 4, 6, 8, ... and the maximum."""
+    if not 2 <= first <= max_seeds:
+        raise ValueError(f"looks from {first!r} to {max_seeds!r} seeds: need at least 2, and no fewer at the end")
+    looks = [first]
+    while looks[-1] < max_seeds:
+        looks.append(min(max_seeds, max(looks[-1] + 1, round(1.4 * looks[-1]))))
+    return tuple(looks)
+
+
+def _claim_verdict(judged: Sequence[Judged]) -> Verdict:
+    found = {one.verdict for one in judged}
+    if not found:
+        return "not asked"
+    if "contradicted" in found:
+        return "contradicted"
+    return "undecided" if "undecided" in found else "reproduced"
+
+
+def _pivot(judged: Sequence[Judged]) -> Judged:
+    """The comparison that an undecided claim hangs on.
+
+    One that fails decides the claim, so the nearest of those that lean to it; if none does, all must hold, so the farthest.
+    """
+    left = [one for one in judged if one.verdict == "undecided"]
+    failing = [one for one in left if one.leans == "contradicted" and not one.tied]
+    return min(failing, key=_distance) if failing else max(left, key=_distance)
+
+
+def _distance(judged: Judged) -> float:
+    return math.inf if judged.more_seeds is None else judged.more_seeds
+
+
+def _sentence(claim: Claim, scale: Scale, verdict: Verdict, judged: Sequence[Judged], level: float) -> str:
+    """The verdict for people, with the comparison that it hangs on."""
+    if verdict == "not asked":
+        return f"not asked at the {scale} scale: {claim.silent}"
+    m, same = len(judged), [one for one in judged if one.verdict == verdict]
+    opening = f"{verdict} at level {100 * level:g} %"
+    if verdict == "reproduced" and m > 1:
+        counts = [len(one.seeds) for one in judged]
+        return f"{opening}: each of {m} comparisons holds ({_seeds(min(counts), max(counts))})"
+    if verdict == "reproduced":
+        return f"{opening}: {_measured(same[0])}"
+    if verdict == "contradicted":
+        others = f"; {len(same)} of {m} comparisons fail" if m > 1 else ""
+        return f"{opening}: not {_measured(same[0])}{others}"
+    pivot = _pivot(judged)
+    parts = [_measured(pivot), pivot.note, f"{sum(one.verdict == 'reproduced' for one in judged)} of {m} hold" if m > 1 else ""]
+    if pivot.more_seeds is not None:
+        parts.insert(2, f"about {_seeds(pivot.more_seeds, more=' more')} would decide")
+    return f"{opening}: " + "; ".join(part for part in parts if part)
+
+
+def _measured(one: Judged) -> str:
+    """The comparison with estimate, interval and number of seeds, to as many decimals as the interval deserves."""
+    if one.estimate is None:
+        return one.comparison.label
+    width = abs(one.estimate) if one.low is None or one.high is None else one.high - one.low
+    decimals = min(4, max(1, 1 - math.floor(math.log10(width)))) if width else 1
+    interval = "" if one.low is None else f" [{one.low:z.{decimals}f}, {one.high:z.{decimals}f}]"
+    return f"{one.comparison.label}, measured {one.estimate:z.{decimals}f}{interval} ({_seeds(len(one.seeds))})"
+
+
+def _seeds(fewest: int, most: int | None = None, *, more: str = "") -> str:
+    count = f"{fewest} to {most}" if most is not None and most != fewest else f"{fewest}"
+    return f"{count}{more} seed{'s' * (count != '1')}"
