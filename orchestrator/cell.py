@@ -17,16 +17,15 @@ import torch
 import yaml
 
 from orchestrator.storage import Storage
-from workloads.simclr.checkpoint import decode, encode
-from workloads.simclr.evaluate import evaluate
-from workloads.simclr.pretrain import LossNotFiniteError, pretrain
-from workloads.simclr.spec import RunSpec
+from workloads.checkpoint import decode, encode
 from workloads.spec import SpecError
 from workloads.worker import Worker
+from workloads.workload import WorkloadName, workload_named
 
-__all__ = ["CHECKPOINT", "RECORD", "CellJob", "checkpoint_of", "read_record", "run_cell"]
+__all__ = ["CHECKPOINT", "RECORD", "SCORE", "CellJob", "checkpoint_of", "read_record", "run_cell"]
 
 RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
+SCORE = "validation_score"
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LOG_TAIL = 20
 
@@ -38,6 +37,7 @@ class CellJob:
     """What a worker needs to run a cell; plain data, so that it travels to any node."""
 
     name: str
+    workload: WorkloadName
     fingerprint: str
     spec: dict[str, Any]
     storage: str
@@ -45,6 +45,7 @@ class CellJob:
     workers: int = 1
     gpus_per_worker: float = 0.0
     max_failures: int = 2
+    scored: bool = False  # whether each epoch is judged on the validation split, for a search to compare
 
     @property
     def folder(self) -> str:
@@ -71,40 +72,43 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
     An exception of the run becomes a record with status `failed`; a rerun tries it again. A death of the process, and what
     only one of several workers meets, is the executor's to retry.
     """
-    run = _Run(job, RunSpec.read(job.spec), worker, Storage(job.storage), kept)
+    run = _Run(job, worker, kept)
     try:
         state = run.train(report)
         if worker.rank > 0:
             return None
         run.note("evaluating the frozen encoder")
-        results = evaluate(run.spec, state, worker)
+        results = run.workload.evaluate(run.spec, state, worker)
         run.note(", ".join(f"{name} {value:.6g}" for name, value in results.items()))
         outcome: dict[str, Any] = {"status": "finished", "results": results}
     except Exception as error:
-        repeats = isinstance(error, LossNotFiniteError | SpecError)  # raised on every worker, and again if tried again
+        diverged = isinstance(error, run.workload.divergence)
+        repeats = diverged or isinstance(error, SpecError)  # raised on every worker, and again if tried again
         if worker.world_size > 1 and not repeats:
             raise  # so that the whole group restarts; the other workers would wait for this one for ever
         if worker.rank > 0:
             return None
         text = f"{type(error).__name__}: {error}"
-        if isinstance(error, LossNotFiniteError) and run.state is not None:
+        if diverged and run.state is not None:
             run.keep("before the loss diverged")
             text += f", kept in {run.storage.path(job.folder, CHECKPOINT)}"
         run.note(traceback.format_exc())
-        outcome = {"status": "failed", "error": text, "log_tail": run.lines[-LOG_TAIL:]}
+        outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": run.lines[-LOG_TAIL:]}
     return run.leave(outcome)
 
 
 class _Run:
     """A cell while it runs, and what it leaves in the storage. Only the first worker writes."""
 
-    def __init__(self, job: CellJob, spec: RunSpec, worker: Worker, storage: Storage, kept: dict[str, Any] | None) -> None:
-        self.job, self.spec, self.worker, self.storage = job, spec, worker, storage
+    def __init__(self, job: CellJob, worker: Worker, kept: dict[str, Any] | None) -> None:
+        self.job, self.worker, self.storage = job, worker, Storage(job.storage)
+        self.workload = workload_named(job.workload)
+        self.spec = self.workload.read(job.spec)
         self.state: dict[str, Any] | None = kept["state"] if kept else None
         self.history: list[dict[str, float]] = list(kept["history"]) if kept else []
         self.started = time.time() - (kept["elapsed"] if kept else 0.0)
         self.lines: list[str] = []
-        machine = _machine(spec, worker)
+        machine = _machine(self.spec.flat()["precision"], worker)
         self.note(f"{job.name} ({job.fingerprint}) on {machine['device']}, {worker.world_size} worker(s)")
         if self.state is not None:
             self.note(f"continues after epoch {self.state['epoch']}")
@@ -113,13 +117,15 @@ class _Run:
     def train(self, report: Report) -> dict[str, Any]:
         """Every epoch that is still missing; returns the last state."""
         saved = began = time.monotonic()
-        for result in pretrain(self.spec, self.worker, self.state):
+        for result in self.workload.train(self.spec, self.worker, self.state):
             self.state = result.state
             if result.metrics:
                 metrics = result.metrics | {"epoch": float(result.epoch), "seconds": time.monotonic() - began}
+                if self.job.scored:
+                    metrics[SCORE] = self.workload.score(self.spec, result.state, self.worker)
                 self.history.append(metrics)
                 report(metrics)
-            if result.epoch == self.spec.schedule.epochs or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if result.epoch == self.workload.epochs(self.spec) or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self.keep(", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items()))
                 saved = time.monotonic()
             began = time.monotonic()
@@ -144,10 +150,11 @@ class _Run:
         record = {
             "name": self.job.name,
             "fingerprint": self.job.fingerprint,
+            "workload": self.job.workload,
             **outcome,
             "history": self.history,
             "spec": self.job.spec,
-            "machine": _machine(self.spec, self.worker),
+            "machine": _machine(self.spec.flat()["precision"], self.worker),
             "log": self.storage.path(self.job.folder, LOG),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(sum(epoch["seconds"] for epoch in self.history), 3),
@@ -161,7 +168,7 @@ class _Run:
             self.storage.write_bytes(f"{self.job.folder}/{name}", data)
 
 
-def _machine(spec: RunSpec, worker: Worker) -> dict[str, Any]:
+def _machine(precision: str, worker: Worker) -> dict[str, Any]:
     """What the numbers were measured on."""
     gpu = worker.device.type == "cuda"
     return {
@@ -169,7 +176,7 @@ def _machine(spec: RunSpec, worker: Worker) -> dict[str, Any]:
         "gpu": gpu,
         "threads": torch.get_num_threads(),
         "workers": worker.world_size,
-        "precision": "bf16" if spec.precision == "bf16" and worker.bf16 else "fp32",
+        "precision": "fp32" if precision == "bf16" and not worker.bf16 else precision,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

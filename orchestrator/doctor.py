@@ -11,8 +11,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.commands import PACKAGES, Finished
 from orchestrator.errors import OrchestratorError
+from orchestrator.kept import PACKAGES
+from orchestrator.outcome import Finished
 from orchestrator.request import address_problem
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage

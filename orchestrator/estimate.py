@@ -1,16 +1,15 @@
 """How long a plan will take, and what that number rests on. Pure."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.plan import Plan, Resources
-from workloads.simclr.encoder import multiply_adds
-from workloads.simclr.spec import RunSpec
+from orchestrator.plan import Plan, Resources, jobs_of
 from workloads.spec import SpecError
+from workloads.workload import workload_named
 
-__all__ = ["Estimate", "Speed", "estimate", "measured_speed", "training_operations"]
+__all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
 
 # Only until a first cell has been measured. A CPU core in bf16 reached 100-300 GFLOP/s with small encoders.
 ASSUMED_CPU_CORE = 60e9
@@ -37,12 +36,6 @@ class Estimate:
     basis: str
 
 
-def training_operations(spec: RunSpec, train_images: int) -> float:
-    """Operations of a run: forward and backward (3 x forward, 2 x multiply-adds) of two views of every image, each epoch."""
-    view = 2 * multiply_adds(spec.encoder, spec.view_size)
-    return 3 * 2 * view * train_images * spec.schedule.epochs + view * train_images
-
-
 def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources) -> Speed:
     """The median speed of finished cells on as many workers of the same kind, or an assumption that says so."""
     kind = (resources.workers, resources.gpus_per_worker > 0)
@@ -63,26 +56,29 @@ def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources) -
     return Speed(speed, f"assumed: {ASSUMED_CPU_CORE / 1e9:g} GFLOP/s a CPU core, nothing measured in this storage yet")
 
 
-def estimate(plan: Plan, *, done: set[str], train_images: int, concurrent: int, speed: Speed) -> Estimate:
-    """Times for the cells that are not done, spread over `concurrent` places."""
-    overhead = OVERHEAD_SECONDS["trial" if plan.resources.workers == 1 else "workers"]
+def estimate(plans: Sequence[Plan], *, done: Collection[str], train_images: int, concurrent: int, speed: Speed) -> Estimate:
+    """Times for the cells that are not done, each distinct one once, spread over `concurrent` places."""
+    workload, resources = plans[0].workload, plans[0].resources
+    overhead = OVERHEAD_SECONDS["trial" if resources.workers == 1 else "workers"]
     seconds = {
-        fingerprint: training_operations(cell.spec, train_images) / speed.operations_per_second + overhead
-        for fingerprint, cell in plan.jobs.items()
+        fingerprint: workload.operations(cell.spec, train_images) / speed.operations_per_second + overhead
+        for fingerprint, cell in jobs_of(plans).items()
         if fingerprint not in done
     }
     total = sum(seconds.values())
     longest = max(seconds.values(), default=0.0)
-    gpus = plan.resources.workers * plan.resources.gpus_per_worker
+    gpus = resources.workers * resources.gpus_per_worker
     wall = max(total / max(concurrent, 1), longest)
     return Estimate(seconds, concurrent, wall, total * gpus / 3600, speed.basis)
 
 
 def _operations_done(record: Mapping[str, Any]) -> float:
-    """0 for a record whose specification this version no longer reads."""
+    """0 for a record whose specification this version no longer reads, and where no images were counted."""
+    workload = workload_named(record.get("workload", "simclr"))
     try:
-        spec = RunSpec.read(record["spec"])
+        spec = workload.read(record["spec"])
     except SpecError:
         return 0.0
     images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in record["history"])
-    return training_operations(spec, round(images / len(record["history"]))) * len(record["history"]) / spec.schedule.epochs
+    epochs = len(record["history"])
+    return workload.operations(spec, round(images / epochs)) * epochs / workload.epochs(spec)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from orchestrator.panels import AVERAGE, SMALLEST, Place, Side, heatmaps, lines, rows, windows
 from search_spaces import Ablation, Layout
 
-__all__ = ["Summary", "draw", "save"]
+__all__ = ["Summary", "draw", "metric_name", "save"]
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -29,7 +29,12 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "hatch.linewidth": 0.6,
 }
-_METRICS = {"linear_top1": "linear evaluation top-1 (%)"}
+_METRICS = {
+    "linear_top1": "linear evaluation top-1 (%)",
+    "linear_top1_z": "linear evaluation top-1 (%)",
+    "classifier_top1": "supervised top-1 (%)",
+}
+_DATA_OF_SETTING = {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"}
 _LISTED_CELLS = 6
 
 
@@ -63,14 +68,21 @@ class Summary:
         return statistics.stdev(self.values) if self.n > 1 else None
 
 
+def metric_name(ablation: Ablation) -> str:
+    """What the cells are judged by, with its unit; cells that are judged apart share only the unit."""
+    metrics = {ablation.metric_of(cell) for cell in (*ablation.paper.cells, *ablation.small.cells)}
+    names = {_METRICS.get(metric, f"{metric.replace('_', ' ')} (%)") for metric in metrics}
+    return names.pop() if len(names) == 1 else "accuracy (%)"
+
+
 def draw(ablation: Ablation, layout: Layout, cells: Sequence[Summary], *, reference: Summary | None, subtitle: str) -> Figure:
     """The ablation's figure. A cell of the layout without a summary is missing; a summary without a cell is an error.
 
     `reference` is the untrained encoder, judged like the cells. `subtitle` says what was run: preset, data, hardware.
     """
     summaries = _of_every_cell(layout, cells)
-    sides = _this_run(summaries, reference), _paper(summaries, ablation.source)
-    metric = _METRICS.get(ablation.metric, f"{ablation.metric} (%)")
+    sides = _this_run(summaries, reference), _paper(summaries, ablation)
+    metric = metric_name(ablation)
     with mpl.rc_context(_STYLE):
         match ablation.figure:
             case "heatmap":
@@ -116,9 +128,9 @@ def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None) -> 
     )
 
 
-def _paper(summaries: Mapping[Place, Summary], source: str) -> Side:
+def _paper(summaries: Mapping[Place, Summary], ablation: Ablation) -> Side:
     return Side(
-        title=f"Paper: {source} (ImageNet)",
+        title=f"Paper: {ablation.source} ({_DATA_OF_SETTING[ablation.setting]})",
         values={at: cell.paper for at, cell in summaries.items() if cell.paper is not None},
         spreads={},
         gaps={at: "not in paper" for at, cell in summaries.items() if cell.paper is None},

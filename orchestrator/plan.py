@@ -1,18 +1,31 @@
 """From a question and a base recipe to an explicit list of cells. Pure: reads and starts nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.errors import PlanError
-from search_spaces import Ablation, Times
-from workloads.simclr.pretrain import problems_with
-from workloads.simclr.spec import RunSpec
+from search_spaces import UNTRAINED, Ablation, Step, Times
+from search_spaces.claims import Place
+from search_spaces.values import Value
 from workloads.spec import SpecError, digest
+from workloads.workload import Specification, Workload, workload_named
 
-__all__ = ["ClusterShape", "Plan", "PlannedCell", "Resources", "build", "build_single"]
+__all__ = [
+    "MAX_SEEDS",
+    "Ask",
+    "ClusterShape",
+    "Plan",
+    "PlannedCell",
+    "Resources",
+    "build",
+    "build_single",
+    "jobs_of",
+    "resource_problems",
+]
 
 Scale = Literal["paper", "small"]
+Role = Literal["cell", "reference", "candidate", "sample"]
 MAX_SEEDS = 1000
 
 
@@ -38,91 +51,144 @@ class ClusterShape:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One run of one cell of the layout with one seed. Cells with equal fingerprints are one run."""
+    """One run of one cell of the layout with one seed. Cells with equal fingerprints are one run.
 
-    at: tuple[str, ...]
+    A `reference` is a run without training. A `candidate` is one of several settings that a tuned cell chooses among; it
+    has a seed of its own, so that the choice cannot flatter the seeds that are reported. A `sample` is one setting of a
+    search, which may stop it early.
+    """
+
+    at: Place
     seed: int
-    spec: RunSpec
+    spec: Specification
     fingerprint: str
     paper: float | None = None
-    role: Literal["cell", "reference"] = "cell"
+    role: Role = "cell"
+    candidate: int | None = None
 
     @property
     def name(self) -> str:
-        """For people: where the cell lies, and its seed."""
-        return f"{' · '.join(self.at)} · seed {self.seed}"
+        """For people: where the cell lies, which candidate it is, and its seed."""
+        which = f" · candidate {self.candidate + 1}" if self.role == "candidate" and self.candidate is not None else ""
+        return f"{' · '.join(self.at)}{which} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How much of an ablation is wanted: seeds of every cell, more of some cells, and what tuned cells have chosen."""
+
+    seeds: int = 1
+    more: Mapping[Place, int] = field(default_factory=dict)
+    chosen: Mapping[Place, int] = field(default_factory=dict)
+
+    def seeds_of(self, at: Place) -> int:
+        """Runs of one cell."""
+        return max(self.seeds, self.more.get(at, 0))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every cell of a sweep, in the order of the layout, seed by seed, references first."""
+    """Every run of a sweep, seed by seed in the order of the layout, references first and candidates before all.
+
+    Tuned cells that have not chosen a candidate yet have no runs beside their candidates.
+    """
 
     ablation: Ablation | None
+    workload: Workload
     scale: Scale
-    base: RunSpec
-    seeds: tuple[int, ...]
+    base: Specification
+    ask: Ask
     cells: tuple[PlannedCell, ...]
     resources: Resources
 
     @property
     def name(self) -> str:
-        """The ablation's name, or `pretrain` for a single run."""
-        return self.ablation.name if self.ablation else "pretrain"
+        """The ablation's name, `tune` for a search, or `pretrain` for a single run."""
+        if self.ablation:
+            return self.ablation.name
+        return "tune" if self.is_search else "pretrain"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether less promising cells may be stopped early."""
+        return any(cell.role == "sample" for cell in self.cells)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that at least one cell is run with, candidates aside."""
+        return tuple(sorted({cell.seed for cell in self.cells if cell.role != "candidate"}))
+
+    @property
+    def waiting(self) -> tuple[Place, ...]:
+        """Tuned cells that have not chosen among their candidates yet."""
+        cells = self.ablation.layout(self.scale).cells if self.ablation else ()
+        return tuple(cell.at for cell in cells if cell.candidates and cell.at not in self.ask.chosen)
 
     @property
     def sweep_id(self) -> str:
         """Identity of the sweep: the same question on the same recipe, whatever the number of seeds or workers."""
-        identity = {"name": self.name, "scale": self.scale, "base": self.base.fingerprint()}
+        identity: dict[str, Any] = {"name": self.name, "scale": self.scale, "base": self.base.fingerprint()}
+        if self.is_search:
+            identity["samples"] = [cell.fingerprint for cell in self.cells]
         return digest(identity)[:12]
 
     @property
     def jobs(self) -> dict[str, PlannedCell]:
         """One cell for each distinct fingerprint, in order."""
-        first: dict[str, PlannedCell] = {}
-        for cell in self.cells:
+        return jobs_of((self,))
+
+
+def jobs_of(plans: Iterable[Plan]) -> dict[str, PlannedCell]:
+    """One cell for each distinct fingerprint of several plans, in order: equal runs are run once and shared."""
+    first: dict[str, PlannedCell] = {}
+    for plan in plans:
+        for cell in plan.cells:
             first.setdefault(cell.fingerprint, cell)
-        return first
+    return first
 
 
 def build(
     ablation: Ablation,
-    base: RunSpec,
+    base: Specification,
     *,
     seeds: int = 1,
+    ask: Ask | None = None,
     resources: Resources | None = None,
     train_images: int | None = None,
     shape: ClusterShape | None = None,
 ) -> Plan:
     """The plan of an ablation on a base recipe, with `seeds` seeds from the base's on and an untrained reference for each.
 
-    Every cell is the base re-validated with the cell's values. `train_images` (after validation is split off) and `shape`
-    are checked against where they are known. Raises one PlanError that lists every violation.
+    Every cell is the base re-validated with the cell's values. `ask` says more than a number of seeds. `train_images`
+    (after validation is split off) and `shape` are checked against where they are known. Raises one PlanError that lists
+    every violation.
     """
-    resources = resources or Resources()
-    scale: Scale = "paper" if base.data.name == "imagenet" else "small"
-    layout = ablation.layout(scale)
-    problems = _resource_problems(seeds, resources, shape)
-    cells: list[PlannedCell] = []
-    for seed in range(base.seed, base.seed + max(0, min(seeds, MAX_SEEDS))):
-        reference = base.with_values({"seed": seed, "schedule.epochs": 0, "schedule.warmup_epochs": 0})
-        cells.append(PlannedCell(("untrained",), seed, reference, reference.fingerprint(), role="reference"))
-        for cell, values in zip(layout.cells, ablation.points(scale), strict=True):
-            where = " · ".join(cell.at)
-            try:
-                spec = base.with_values(_resolved(values, base) | {"seed": seed})
-            except SpecError as error:
-                problems += [f"cell {where}: {problem}" for problem in error.problems]
-                continue
-            found = problems_with(spec, train_images or spec.schedule.batch_size, max(resources.workers, 1))
-            problems += [f"cell {where}: {problem}" for problem in found]
-            cells.append(PlannedCell(cell.at, seed, spec, spec.fingerprint(), cell.paper))
+    resources, ask = resources or Resources(), ask or Ask(seeds)
+    workload = workload_named(ablation.workload)
+    scale = workload.scale(base, ablation.setting)
+    problems = resource_problems(ask.seeds, resources, shape)
+    cells = [] if problems and not 1 <= ask.seeds <= MAX_SEEDS else list(_asked_for(ablation, scale, base.seed, ask))
+    planned: list[PlannedCell] = []
+    for asked in cells:
+        try:
+            spec = _spec(asked, base, workload)
+        except SpecError as error:
+            problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in error.problems]
+            continue
+        if spec is None:
+            continue
+        if asked.role != "reference":
+            found = workload.problems(spec, train_images, max(resources.workers, 1))
+            problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in found]
+        planned.append(PlannedCell(asked.at, asked.seed, spec, spec.fingerprint(), asked.paper, asked.role, asked.candidate))
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
-    return Plan(ablation, scale, base, tuple(range(base.seed, base.seed + seeds)), tuple(cells), resources)
+    return Plan(ablation, workload, scale, base, ask, tuple(planned), resources)
 
 
 def build_single(
-    spec: RunSpec,
+    spec: Specification,
+    workload: Workload,
     *,
     resources: Resources | None = None,
     train_images: int | None = None,
@@ -130,21 +196,69 @@ def build_single(
 ) -> Plan:
     """The plan of one run. Raises one PlanError that lists every violation."""
     resources = resources or Resources()
-    problems = _resource_problems(1, resources, shape)
-    problems += problems_with(spec, train_images or spec.schedule.batch_size, max(resources.workers, 1))
+    problems = resource_problems(1, resources, shape)
+    problems += workload.problems(spec, train_images, max(resources.workers, 1))
     if problems:
         raise PlanError(problems)
     cell = PlannedCell(("pretrain",), spec.seed, spec, spec.fingerprint())
-    return Plan(None, "small", spec, (spec.seed,), (cell,), resources)
+    return Plan(None, workload, "small", spec, Ask(), (cell,), resources)
 
 
-def _resolved(values: Mapping[str, Any], base: RunSpec) -> dict[str, Any]:
-    """Values as numbers: multiples of what the base recipe has are worked out."""
-    flat = base.flat()
-    return {field: value.resolve(flat[field]) if isinstance(value, Times) else value for field, value in values.items()}
+@dataclass(frozen=True)
+class _Asked:
+    """A run before its specification is made."""
+
+    at: Place
+    seed: int
+    values: Mapping[str, Value]
+    paper: float | None
+    role: Role
+    candidate: int | None = None
 
 
-def _resource_problems(seeds: int, resources: Resources, shape: ClusterShape | None) -> list[str]:
+def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterator[_Asked]:
+    layout = ablation.layout(scale)
+    for cell in layout.cells:
+        for index, candidate in enumerate(cell.candidates):
+            values = {**ablation.fixed, **cell.values, **candidate}
+            yield _Asked(cell.at, first + MAX_SEEDS, values, cell.paper, "candidate", index)
+    most = max((ask.seeds_of(cell.at) for cell in layout.cells), default=ask.seeds)
+    for number in range(max(most, ask.seeds_of(UNTRAINED))):
+        seed = first + number
+        if number < ask.seeds_of(UNTRAINED):
+            yield _Asked(UNTRAINED, seed, {}, None, "reference")
+        for cell in layout.cells:
+            choice = ask.chosen.get(cell.at)
+            if number >= ask.seeds_of(cell.at) or (cell.candidates and choice is None):
+                continue
+            chosen = cell.candidates[choice] if choice is not None else {}
+            values = {**ablation.fixed, **cell.values, **chosen}
+            yield _Asked(cell.at, seed, values, cell.paper, "cell", choice)
+
+
+def _spec(asked: _Asked, base: Specification, workload: Workload) -> Specification | None:
+    """The specification of a run; None for a reference that the workload does not have. Raises SpecError."""
+    if asked.role == "reference":
+        reference = workload.reference(base)
+        return reference and reference.with_values({"seed": asked.seed})
+    return base.with_values(_resolved(asked.values, base) | {"seed": asked.seed})
+
+
+def _resolved(values: Mapping[str, Value], base: Specification) -> dict[str, Any]:
+    """Plain values: multiples and neighbours of what the base recipe has are worked out. Raises SpecError."""
+    flat, resolved, problems = base.flat(), dict[str, Any](), list[str]()
+    for path, value in values.items():
+        try:
+            resolved[path] = value.resolve(flat[path]) if isinstance(value, Times | Step) else value
+        except ValueError as error:
+            problems.append(f"{path}: {error}")
+    if problems:
+        raise SpecError(problems)
+    return resolved
+
+
+def resource_problems(seeds: int, resources: Resources, shape: ClusterShape | None) -> list[str]:
+    """What is wrong with a number of seeds and with what a cell occupies, on a cluster of that shape if it is known."""
     of_seeds = [] if 1 <= seeds <= MAX_SEEDS else [f"--seeds {seeds}: must lie between 1 and {MAX_SEEDS}"]
     found = []
     if resources.workers < 1:

@@ -7,7 +7,7 @@ sweep goes on and a rerun records what is missing.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -17,10 +17,20 @@ from orchestrator.plan import Plan, PlannedCell
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "Recorders"]
 
+STATUSES: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 SECONDS_BETWEEN_WRITES = 5.0  # of one cell's curve: a write costs tens of milliseconds of the driver
-CURVES = ("loss", "contrastive_accuracy", "contrastive_entropy", "learning_rate", "images_per_second", "seconds")
+CURVES = (
+    "loss",
+    "training_accuracy",
+    "contrastive_accuracy",
+    "contrastive_entropy",
+    "learning_rate",
+    "images_per_second",
+    "seconds",
+    "validation_score",
+)
 
 
 class Recorder:
@@ -94,6 +104,10 @@ class Recorder:
 
         self._guarded(close)
 
+    def has(self, fingerprint: str) -> bool:
+        """Whether the cell is one of this sweep's."""
+        return fingerprint in self._plan.jobs
+
     def _run_of(self, fingerprint: str) -> CellRun:
         assert self._parent is not None, "begin comes first"
         if fingerprint not in self._open:
@@ -116,7 +130,7 @@ class Recorder:
         run = self._run_of(fingerprint)
         self._write_curve(fingerprint, record["history"])
         finished = record["status"] == "finished"
-        results = dict(record["results"]) if finished else {}
+        results = dict(record.get("results", {}))
         if finished:
             results["total_seconds"] = record["total_seconds"]
         spec = yaml.safe_dump(record["spec"], sort_keys=False)
@@ -129,7 +143,7 @@ class Recorder:
             checkpoint = self._storage.read_bytes(f"runs/{fingerprint}/checkpoint.pt")
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
-        self._tracker.finish(run, results, files, status="FINISHED" if finished else "FAILED")
+        self._tracker.finish(run, results, files, status=STATUSES[record["status"]])
         del self._open[fingerprint]
 
     def _guarded(self, write: Callable[[], object]) -> None:
@@ -141,3 +155,38 @@ class Recorder:
         except TrackingError as error:
             self.failure = str(error)
             self._warn(f"MLflow cannot be written: {error}. The sweep goes on; rerun the command to record it.")
+
+
+class Recorders:
+    """Several sweeps that run together: what happens to a cell is written to each sweep that has it."""
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self._recorders = tuple(recorders)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the first of them can no longer be written; None while all can."""
+        return next((recorder.failure for recorder in self._recorders if recorder.failure), None)
+
+    def started(self, fingerprint: str) -> None:
+        """A cell runs."""
+        for recorder in self._having(fingerprint):
+            recorder.started(fingerprint)
+
+    def epoch(self, fingerprint: str, metrics: Mapping[str, Any]) -> None:
+        """An epoch's metrics of a running cell."""
+        for recorder in self._having(fingerprint):
+            recorder.epoch(fingerprint, metrics)
+
+    def ended(self, fingerprint: str, record: dict[str, Any]) -> None:
+        """A cell has ended."""
+        for recorder in self._having(fingerprint):
+            recorder.ended(fingerprint, record)
+
+    def taken_over(self, fingerprint: str, record: dict[str, Any]) -> None:
+        """A cell that finished before."""
+        for recorder in self._having(fingerprint):
+            recorder.taken_over(fingerprint, record)
+
+    def _having(self, fingerprint: str) -> Iterator[Recorder]:
+        return (recorder for recorder in self._recorders if recorder.has(fingerprint))

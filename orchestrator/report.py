@@ -1,20 +1,42 @@
-"""The answer to an ablation: the cells' results in the paper's layout, beside the paper's own, as table, picture and JSON."""
+"""The answer to an ablation as data: results in the paper's layout, verdicts on its claims, likeness to its numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from orchestrator.figures import Summary
+from orchestrator.rounds import choices, result_of, values_of, verdicts
+from orchestrator.similarity import Similarity, rank_correlation
+from orchestrator.verdicts import ClaimVerdict
 from search_spaces import Ablation, Layout
+from search_spaces.claims import Place
+from workloads.workload import workload_named
 
-__all__ = ["Report", "as_json", "collect", "markdown", "print_report", "subtitle"]
+__all__ = ["Difference", "Report", "Tuned", "as_json", "collect", "verdict_json"]
+
+NOT_OF_THE_SETTING = ("seed", "data.root", "data.content", "data.split_seed")
 
 Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a tuned cell chose among how many candidates, by which validation score, and which of them diverged."""
+
+    at: Place
+    chosen: Mapping[str, object]
+    score: float
+    candidates: int
+    diverged: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field in which the recipe differs from the paper's own setting."""
+
+    field: str
+    ours: object
+    paper: object
 
 
 @dataclass(frozen=True)
@@ -29,6 +51,10 @@ class Report:
     reference: Summary | None
     machines: tuple[str, ...]
     problems: tuple[str, ...]
+    verdicts: tuple[ClaimVerdict, ...]
+    similarity: Similarity | None
+    tuned: tuple[Tuned, ...]
+    differences: tuple[Difference, ...]
 
     @property
     def finished(self) -> int:
@@ -38,12 +64,16 @@ class Report:
 
 def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]) -> Report:
     """The report of a sweep from its plan (as `plan_tree` keeps it) and the records of its cells by fingerprint."""
-    layout = ablation.layout(plan["scale"])
-    runs: dict[tuple[str, ...], list[str]] = {}
+    scale = plan["scale"]
+    layout = ablation.layout(scale)
+    runs: dict[Place, list[str]] = {}
     references: list[str] = []
     for cell in plan["cells"]:
-        (references if cell["role"] == "reference" else runs.setdefault(tuple(cell["at"]), [])).append(cell["fingerprint"])
-    cells = tuple(_summary(cell.at, runs.get(cell.at, []), records, ablation.metric, cell.paper) for cell in layout.cells)
+        if cell["role"] != "candidate":
+            (references if cell["role"] == "reference" else runs.setdefault(tuple(cell["at"]), [])).append(cell["fingerprint"])
+    cells = tuple(
+        _summary(cell.at, runs.get(cell.at, []), records, ablation.metric_of(cell), cell.paper) for cell in layout.cells
+    )
     more = {
         cell.at: _means([records[name] for name in runs.get(cell.at, [])], cell.paper_more)
         for cell in layout.cells
@@ -56,15 +86,74 @@ def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, R
         for record in records.values()
         if record and record["status"] == "failed"
     ]
-    machines = tuple(sorted({_machine_line(record["machine"]) for record in done}))
-    return Report(ablation, layout, plan, cells, more, reference, machines, tuple(problems))
+    values = values_of(ablation, scale, plan["cells"], records)
+    paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
+    return Report(
+        ablation=ablation,
+        layout=layout,
+        plan=plan,
+        cells=cells,
+        more=more,
+        reference=reference if reference and reference.values else None,
+        machines=tuple(sorted({_machine_line(record["machine"]) for record in done})),
+        problems=tuple(problems),
+        verdicts=tuple(verdicts(ablation, scale, values, plan.get("looks", []))),
+        similarity=rank_correlation({cell.at: cell.values for cell in cells}, paper) if paper else None,
+        tuned=tuple(_tuned(ablation, plan, records)),
+        differences=tuple(_differences(ablation, plan)),
+    )
+
+
+def _tuned(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]) -> Iterable[Tuned]:
+    of_cell = {cell.at: cell.candidates for cell in ablation.layout(plan["scale"]).cells}
+    for at, index in choices(ablation, plan["scale"], plan["cells"], records).items():
+        mine = [cell for cell in plan["cells"] if tuple(cell["at"]) == at and cell["role"] == "candidate"]
+        found = {cell["candidate"]: records[cell["fingerprint"]] for cell in mine}
+        diverged = sum(1 for record in found.values() if record and record.get("diverged"))
+        best = found[index]
+        spec = best["spec"] if best else {}
+        chosen = {path: _at_path(spec, path) for path in of_cell[at][index]}
+        score = result_of(best, ablation.tuned_by) if best else None
+        yield Tuned(at, chosen, score or 0.0, len(mine), diverged)
+
+
+def _at_path(tree: Mapping[str, Any], path: str) -> object:
+    value: Any = tree
+    for name in path.split("."):
+        value = value[name]
+    return value
+
+
+def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Difference]:
+    """Where the recipe is not the paper's, but for what every cell sets itself and what is no part of a setting."""
+    workload = workload_named(plan.get("workload", "simclr"))
+    if ablation.setting not in workload.presets:
+        return
+    paper = workload.presets[ablation.setting]().flat()
+    ours = dict(_flat(plan["base"]))
+    points = ablation.points(plan["scale"])
+    set_by_all = {path for path in points[0] if all(not hasattr(point.get(path, 0), "resolve") for point in points)}
+    own = set_by_all.intersection(*points)
+    for field, value in ours.items():
+        if field in paper and field not in own and field not in NOT_OF_THE_SETTING and value != paper[field]:
+            yield Difference(field, value, paper[field])
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """As the sweep was kept, perhaps by another version: not read as a specification."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _summary(
     at: tuple[str, ...], names: Sequence[str], records: Mapping[str, Record | None], metric: str, paper: float | None
 ) -> Summary:
     found = [records.get(name) for name in names]
-    values = tuple(float(record["results"][metric]) for record in found if record and record["status"] == "finished")
+    results = [result_of(record, metric) for record in found if record and record["status"] == "finished"]
+    values = tuple(value for value in results if value is not None)
     failed = sum(1 for record in found if record and record["status"] == "failed")
     return Summary(at=at, values=values, failed=failed, missing=len(found) - len(values) - failed, paper=paper)
 
@@ -81,136 +170,6 @@ def _machine_line(machine: Mapping[str, Any]) -> str:
     return f"{machine['device']}{place}{workers}, {machine['precision']}, torch {machine['torch']}"
 
 
-def _cell_text(cell: Summary | None) -> str:
-    """A cell in the table: mean, sample standard deviation where there are seeds for it, and what is not there."""
-    if cell is None:
-        return ""
-    parts = []
-    if cell.n:
-        parts.append(f"{cell.mean:.1f}" + (f" ± {cell.spread:.1f}" if cell.spread is not None else ""))
-    if cell.failed:
-        parts.append(f"{cell.failed} failed" if cell.n else "failed")
-    if cell.missing:
-        parts.append(f"{cell.missing} missing" if cell.n else "missing")
-    return ", ".join(parts) or "missing"
-
-
-def subtitle(report: Report) -> str:
-    """Data and setting in one line for the figure, whose caption says n and spread."""
-    return f"{report.plan['data']['title']} · {_setting(report)}"
-
-
-def _setting(report: Report) -> str:
-    base = report.plan["base"]
-    return (
-        f"{base['encoder']['architecture']} width {base['encoder']['width']:g}, "
-        f"{base['schedule']['epochs']} epochs, batch {base['schedule']['batch_size']}"
-    )
-
-
-@dataclass(frozen=True)
-class _Block:
-    """One table: a title, a header and rows of text, the same for the terminal and for Markdown."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def _blocks(report: Report) -> list[_Block]:
-    axes = report.layout.axes
-    match len(axes):
-        case 1:
-            return [_list_block(report)]
-        case 2:
-            panels: tuple[tuple[str, ...], ...] = ((),)
-        case _:
-            panels = tuple((label,) for label in axes[2].labels)
-    ours = {cell.at: _cell_text(cell) for cell in report.cells}
-    paper = {cell.at: f"{cell.paper:.1f}" for cell in report.cells if cell.paper is not None}
-    return [
-        _matrix(report, f"{title}{' · ' + panel[0] if panel else ''}", values, panel)
-        for panel in panels
-        for title, values in (("this run, % top-1", ours), ("the paper, % top-1", paper))
-    ]
-
-
-def _matrix(report: Report, title: str, values: Mapping[tuple[str, ...], str], panel: tuple[str, ...]) -> _Block:
-    rows, columns = report.layout.axes[:2]
-    body = tuple((row, *(values.get((row, column, *panel), "") for column in columns.labels)) for row in rows.labels)
-    return _Block(f"{title} (rows: {rows.name}; columns: {columns.name})", ("", *columns.labels), body)
-
-
-def _list_block(report: Report) -> _Block:
-    names = list(dict.fromkeys(name for cell in report.layout.cells for name in cell.paper_more))
-    header = [report.layout.axes[0].name, "top-1, %", "paper", "n"]
-    for name in names:
-        header += [name.replace("_", " "), "paper"]
-    rows = []
-    for cell, place in zip(report.cells, report.layout.cells, strict=True):
-        row = [" · ".join(cell.at), _cell_text(cell), "" if cell.paper is None else f"{cell.paper:.1f}", str(cell.n)]
-        for name in names:
-            mean = report.more.get(cell.at, {}).get(name)
-            row += ["" if mean is None else f"{mean:.1f}", f"{place.paper_more[name]:.1f}"]
-        rows.append(tuple(row))
-    return _Block("this run and the paper", tuple(header), tuple(rows))
-
-
-def _facts(report: Report) -> list[tuple[str, str]]:
-    data = report.plan["data"]
-    facts = [
-        ("Question", report.ablation.question),
-        ("Source", f"SimCLR paper, {report.ablation.source}"),
-        ("Data", f"{data['title']}: {data['train']:,} training, {data['validation']:,} validation, {data['test']:,} test"),
-        ("Setting", f"preset {report.plan['preset']}, {_setting(report)}"),
-        ("Measured on", "; ".join(report.machines) or "nothing finished"),
-        ("Seeds", f"{', '.join(map(str, report.plan['seeds']))}; ± is the sample standard deviation over them"),
-    ]
-    if report.reference is not None:
-        facts.append(("Untrained", f"the same encoder without pre-training: {_cell_text(report.reference)} % top-1"))
-    if report.layout.note:
-        facts.append(("Beside the paper", report.layout.note))
-    return facts
-
-
-def print_report(report: Report, console: Console) -> None:
-    """The report on a terminal."""
-    console.print(Text(f"{report.ablation.title} ({report.ablation.source})", style="bold"))
-    for name, fact in _facts(report):
-        console.print(Text.assemble((f"{name}: ", "dim"), fact), soft_wrap=True)
-    for block in _blocks(report):
-        table = Table(title=block.title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=0)
-        for index, column in enumerate(block.header):
-            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-        for row in block.rows:
-            table.add_row(*(text.replace(" ± ", "±") for text in row))
-        console.print(table)
-    for problem in report.problems:
-        console.print(Text(f"failed: {problem}"), soft_wrap=True)
-
-
-def markdown(report: Report, picture: str) -> str:
-    """The report as Markdown, with `picture` as the figure's file name."""
-    lines = [f"# {report.ablation.title}", ""]
-    lines += [f"- **{name}:** {fact}" for name, fact in _facts(report)]
-    lines += [f"- **Command:** `{report.plan['command']}`", "", f"![{report.ablation.title}]({picture})", ""]
-    for block in _blocks(report):
-        lines += [f"## {block.title[0].upper()}{block.title[1:]}", "", _row(block.header)]
-        lines.append(_row(["---", *["---:"] * (len(block.header) - 1)]))
-        lines += [_row(row) for row in block.rows]
-        lines.append("")
-    lines += ["## What the paper says", ""]
-    lines += [f"- {claim.statement} ({claim.source})" for claim in report.ablation.claims]
-    lines += ["", "Whether these numbers support the statements is not judged here.", ""]
-    if report.problems:
-        lines += ["## Failed cells", "", *[f"- {problem}" for problem in report.problems], ""]
-    return "\n".join(lines)
-
-
-def _row(values: Iterable[str]) -> str:
-    return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
-
-
 def as_json(report: Report) -> dict[str, Any]:
     """The report as plain data, fit to be shown to others: without the path of the images, which their digest pins."""
     base = dict(report.plan["base"])
@@ -225,7 +184,42 @@ def as_json(report: Report) -> dict[str, Any]:
         "note": report.layout.note,
         "machines": list(report.machines),
         "failed": list(report.problems),
+        "verdicts": [verdict_json(one) for one in report.verdicts],
+        "rank_correlation": None if report.similarity is None else vars(report.similarity),
+        "tuned": [
+            {"at": list(one.at), "chosen": dict(one.chosen), "validation": one.score, "candidates": one.candidates}
+            | {"diverged": one.diverged}
+            for one in report.tuned
+        ],
+        "differences": [vars(one) for one in report.differences],
         "plan": {name: value for name, value in report.plan.items() if name not in ("cells", "base")} | {"base": base},
+    }
+
+
+def verdict_json(one: ClaimVerdict) -> dict[str, Any]:
+    """A verdict as plain data."""
+    return {
+        "claim": one.claim.statement,
+        "source": one.claim.source,
+        "verdict": one.verdict,
+        "level": one.level,
+        "seeds": one.seeds,
+        "more_seeds": one.more_seeds,
+        "looks": list(one.looks),
+        "sentence": one.sentence,
+        "comparisons": [
+            {
+                "comparison": judged.comparison.label,
+                "verdict": judged.verdict,
+                "seeds": list(judged.seeds),
+                "estimate": judged.estimate,
+                "low": judged.low,
+                "high": judged.high,
+                "bound": judged.comparison.bound,
+                "more_seeds": judged.more_seeds,
+            }
+            for judged in one.judged
+        ],
     }
 
 

@@ -3,7 +3,7 @@
 import os
 import shlex
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -11,21 +11,19 @@ from typing import TypeVar
 import torch
 
 from orchestrator.errors import OrchestratorError, PlanError, TrackingError
-from orchestrator.plan import ClusterShape, Plan, Resources, build, build_single
+from orchestrator.plan import MAX_SEEDS, Ask, ClusterShape, Plan, Resources, build, build_single
+from orchestrator.search_space import build_search, read_space
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation
-from workloads.datasets import DataSet, load
-from workloads.datasets.spec import EMBEDDED
-from workloads.simclr.presets import preset
-from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.workload import DataFacts, Specification, Workload, every_preset, workload_named, workload_of_preset
 
 __all__ = [
     "Checked",
     "Problems",
     "Request",
-    "ablation_named",
+    "ablations_named",
     "address_problem",
     "check",
     "command_line",
@@ -34,17 +32,21 @@ __all__ = [
 
 T = TypeVar("T")
 ADDRESS_TIMEOUT = 5.0
+EVERY = "all"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for, as typed. `ablation` is None for a single run."""
+    """What a person asked for, as typed. Neither ablations nor a search: a single run. `max_seeds` None: as many as `seeds`."""
 
-    ablation: str | None
-    preset: str
+    ablations: tuple[str, ...]
+    preset: str | None = None
     config: Path | None = None
     assignments: tuple[str, ...] = ()
     seeds: int = 1
+    max_seeds: int | None = None
+    search: tuple[str, ...] = ()
+    samples: int = 16
     workers: int = 1
     cpus_per_worker: int | None = None
     gpus_per_worker: float | None = None
@@ -57,7 +59,8 @@ class Request:
     @property
     def recipe(self) -> str:
         """For people: where the base recipe comes from."""
-        return (str(self.config) if self.config else self.preset) + "".join(f" {one}" for one in self.assignments)
+        source = str(self.config) if self.config else self.preset or "the default preset"
+        return source + "".join(f" {one}" for one in self.assignments)
 
 
 @dataclass
@@ -89,13 +92,17 @@ class Checked:
     request: Request
     settings: Settings
     storage: Storage
-    ablation: Ablation | None
-    base: RunSpec
-    data: DataSet
+    ablations: tuple[Ablation, ...]
+    workload: Workload
+    base: Specification
+    data: DataFacts
 
-    def plan(self, resources: Resources, shape: ClusterShape | None) -> Plan:
-        """The plan for these resources. Raises PlanError."""
-        return _any_plan(self.ablation, self.base, self.request.seeds, resources, len(self.data.train), shape)
+    def plans(
+        self, resources: Resources, shape: ClusterShape | None, asks: Mapping[str, Ask] | None = None
+    ) -> tuple[Plan, ...]:
+        """A plan for each ablation, or that of the single run, for these resources. Raises one PlanError."""
+        asked = asks or {ablation.name: Ask(self.request.seeds) for ablation in self.ablations}
+        return _plans(self.request, self.ablations, self.workload, self.base, asked, resources, self.data.train, shape)
 
     def resources(self, shape: ClusterShape) -> Resources:
         """What a cell occupies: as asked for, otherwise one GPU a worker where there are any, and one CPU."""
@@ -128,27 +135,37 @@ def check(request: Request) -> Checked:
         problems.found.append(f"--max-concurrent {request.max_concurrent}: must be at least 1")
     if request.max_failures < 0:
         problems.found.append(f"--max-failures {request.max_failures}: must be at least 0")
-    name = request.ablation
-    ablation = problems.attempt(lambda: ablation_named(name)) if name else None
-    base = problems.attempt(lambda: _base(request))
-    data = problems.attempt(lambda: load(base.data, download=request.download)) if base else None
+    fewest = max(request.seeds, 2)  # one seed is never a verdict
+    if request.max_seeds is not None and not fewest <= request.max_seeds <= MAX_SEEDS:
+        problems.found.append(f"--max-seeds {request.max_seeds}: must lie between {fewest} and {MAX_SEEDS}")
+    ablations = problems.attempt(lambda: ablations_named(request.ablations))
+    workload = problems.attempt(lambda: _workload(request, ablations or ()))
+    base = problems.attempt(lambda: _base(request, workload)) if workload else None
+    prepared = problems.attempt(lambda: workload.prepare(base, download=request.download)) if workload and base else None
     checked = None
-    if base is not None:
+    if base is not None and workload is not None:
         # Without the data only the number of images is missing; the rest of the plan is checked anyway.
-        images = len(data.train) if data else None
+        images = prepared[1].train if prepared else None
         asked = Resources(request.workers, request.cpus_per_worker or 1, request.gpus_per_worker or 0.0)
-        problems.attempt(lambda: _any_plan(ablation, base, request.seeds, asked, images, shape))
-        checked = Checked(request, settings, storage, ablation, _pinned(base, data), data) if data else None
+        asks = {ablation.name: Ask(request.seeds) for ablation in ablations or ()}
+        problems.attempt(lambda: _plans(request, ablations or (), workload, base, asks, asked, images, shape))
+        if prepared:
+            checked = Checked(request, settings, storage, ablations or (), workload, *prepared)
     problems.refuse()
     assert checked is not None, "whatever is missing was refused"
     return checked
 
 
-def ablation_named(name: str) -> Ablation:
-    """The ablation of that name. Raises SpecError that lists the known ones."""
-    if name not in ABLATIONS:
-        raise SpecError([f"{name}: no such ablation; known are {', '.join(ABLATIONS)}"])
-    return ABLATIONS[name]
+def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
+    """The ablations of these names, each once; `all` is every table and figure of the SimCLR paper, without extensions.
+
+    Raises SpecError that lists the known ones.
+    """
+    if unknown := [name for name in names if name not in ABLATIONS and name != EVERY]:
+        raise SpecError([f"{name}: no such ablation; known are {', '.join(ABLATIONS)}, {EVERY}" for name in unknown])
+    of_the_paper = [name for name, ablation in ABLATIONS.items() if ablation.workload == "simclr" and not ablation.extension]
+    wanted = [one for name in names for one in (of_the_paper if name == EVERY else [name])]
+    return tuple(ABLATIONS[name] for name in dict.fromkeys(wanted))
 
 
 def command_line(arguments: list[str]) -> str:
@@ -156,35 +173,67 @@ def command_line(arguments: list[str]) -> str:
     return shlex.join(["simclr-orch", *arguments])
 
 
-def _any_plan(
-    ablation: Ablation | None,
-    base: RunSpec,
-    seeds: int,
+def _plans(
+    request: Request,
+    ablations: Sequence[Ablation],
+    workload: Workload,
+    base: Specification,
+    asks: Mapping[str, Ask],
     resources: Resources,
     images: int | None,
     shape: ClusterShape | None,
-) -> Plan:
-    if ablation is None:
-        return build_single(base, resources=resources, train_images=images, shape=shape)
-    return build(ablation, base, seeds=seeds, resources=resources, train_images=images, shape=shape)
+) -> tuple[Plan, ...]:
+    if request.search:
+        space = read_space(request.search)
+        return (build_search(space, request.samples, base, workload, resources=resources, train_images=images, shape=shape),)
+    if not ablations:
+        return (build_single(base, workload, resources=resources, train_images=images, shape=shape),)
+    plans, problems = list[Plan](), list[str]()
+    for ablation in ablations:
+        ask = asks[ablation.name]
+        try:
+            plans.append(build(ablation, base, ask=ask, resources=resources, train_images=images, shape=shape))
+        except PlanError as error:
+            whose = f"{ablation.name}: " if len(ablations) > 1 else ""
+            problems += [whose * problem.startswith("cell ") + problem for problem in error.problems]
+    if problems:
+        raise PlanError(list(dict.fromkeys(problems)))
+    return tuple(plans)
 
 
-def _base(request: Request) -> RunSpec:
+def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
+    """The one that all ablations and the preset are of. Raises PlanError."""
+    names = {ablation.workload for ablation in ablations}
+    if len(names) > 1:
+        raise PlanError([f"{', '.join(request.ablations)}: are of different workloads ({', '.join(sorted(names))})"])
+    of_ablations = workload_named(names.pop()) if names else None
+    if request.preset is None or request.config is not None:
+        return of_ablations or workload_named("simclr")
+    of_preset = workload_of_preset(request.preset)
+    if of_preset is None:
+        known = of_ablations.presets if of_ablations else every_preset()
+        raise PlanError([f"--preset {request.preset}: no such preset; known are {', '.join(known)}"])
+    if of_ablations is not None and of_preset is not of_ablations:
+        presets = ", ".join(of_ablations.presets)
+        raise PlanError([f"--preset {request.preset}: is not for {request.ablations[0]}, whose presets are {presets}"])
+    return of_preset
+
+
+def _base(request: Request, workload: Workload) -> Specification:
     """The base recipe with the assignments on it, and the root of its data absolute: workers run in folders of their own."""
     problems = Problems()
     values = problems.attempt(lambda: read_assignments(list(request.assignments)))
-    recipe = problems.attempt(lambda: RunSpec.read(read_yaml(request.config)) if request.config else preset(request.preset))
+    preset = request.preset or next(iter(workload.presets))
+    recipe = problems.attempt(
+        lambda: workload.read(read_yaml(request.config)) if request.config else workload.presets[preset]()
+    )
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
     base = recipe.with_values(values or {})
-    if base.data.root is None:
+    root = base.flat().get("data.root")
+    if root is None:
         return base
-    return base.with_values({"data.root": os.path.abspath(os.path.expanduser(base.data.root))})
-
-
-def _pinned(base: RunSpec, data: DataSet) -> RunSpec:
-    """The recipe with the digest of its images, so that its fingerprint stands for them and not for a path."""
-    return base if base.data.name in EMBEDDED else base.with_values({"data.content": data.content})
+    return base.with_values({"data.root": os.path.abspath(os.path.expanduser(root))})
 
 
 def address_problem(address: str) -> str | None:

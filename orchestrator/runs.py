@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from orchestrator.cell import checkpoint_of, read_record
-from orchestrator.commands import Finished
 from orchestrator.errors import PlanError
+from orchestrator.outcome import Finished
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 from workloads.simclr.evaluate import evaluate
@@ -74,8 +74,8 @@ def serve_dashboard(settings: Settings, host: str, port: int, console: Console) 
     from orchestrator.tracking import start_dashboard
 
     board = start_dashboard(settings.tracking_uri, Storage(settings.storage), host=host, port=port)
-    console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
     try:
+        console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         code = board.wait()
     except KeyboardInterrupt:
         code = 0

@@ -16,8 +16,8 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 # Each of these appears in one place of the orchestrator, so that its changes are met in one place.
 PLACES = {
     "mlflow": "orchestrator/tracking/",
-    "typer": "orchestrator/cli.py",
-    "ray.tune": "orchestrator/sweep.py",
+    "typer": "orchestrator/cli/",
+    "ray.tune": "orchestrator/sweep/",
     "ray.train": "orchestrator/train_job.py",
 }
 

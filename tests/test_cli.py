@@ -24,7 +24,9 @@ OPTIONS = {
     "spaces": {"--json"},
     "presets": set(),
     "pretrain": SHARED | RECIPE | PLACE,
-    "ablate": SHARED | RECIPE | PLACE | {"--seeds", "--max-concurrent", "--dry-run"},
+    "ablate": SHARED | RECIPE | PLACE | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
+    "tune": (SHARED | RECIPE | PLACE | {"--search", "--samples", "--max-concurrent"}) - {"--workers", "--log-model"},
+    "verdicts": {"--storage", "--json"},
     "report": {"--sweep", "--output", "--storage", "--json"},
     "evaluate": {"--protocol", "--set", "--storage", "--json"},
     "runs": {"--storage", "--json"},
@@ -77,7 +79,7 @@ def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_p
     assert ended.exit_code == 2
     assert ended.stdout == ""
     for problem in (
-        "tempreature: no such ablation; known are augmentations, temperature, batch-size, head",
+        "tempreature: no such ablation; known are augmentations, color-strength, encoder, head",
         "loss.temprature: no such field; did you mean loss.temperature?",
         "--max-concurrent 0: must be at least 1",
         "--storage ",
@@ -128,6 +130,12 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
         (["report", "head"], "head: no sweep in"),
         (["evaluate", "abc"], "abc: no such run in"),
         (["evaluate", "abc", "--protocol", "forest"], "--protocol forest: no such protocol; known are linear"),
+        (["ablate", "head", "--until-decided"], "--until-decided and --max-seeds: belong together"),
+        (["ablate", "head", "--until-decided", "--max-seeds", "1"], "--max-seeds 1: must lie between 2 and 1000"),
+        (["ablate", "all", "--seeds", "0"], "--seeds 0: must lie between 1 and 1000"),
+        (["tune", "--search", "loss.temperature=0.1"], "--search loss.temperature=0.1: needs at least two choices"),
+        (["verdicts"], "has no sweep of an ablation"),
+        (["verdicts", "haed"], "haed: no such ablation; known are"),
         (["ablate", "head", "--tracking-uri", "ftp://somewhere"], "--tracking-uri ftp://somewhere"),
     ],
 )

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import PlanError
-from orchestrator.estimate import Speed, estimate, measured_speed, training_operations
+from orchestrator.estimate import Speed, estimate, measured_speed
 from orchestrator.plan import ClusterShape, Resources, build, build_single
 from orchestrator.sweep import concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.workload import SIMCLR
 
 SHAPES = preset("shapes")
 LAPTOP = ClusterShape(((2.0, 0.0),))
@@ -102,7 +103,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 def test_resources_that_the_cluster_cannot_give(resources: Resources, problem: str) -> None:
     spec = SHAPES.with_values({"schedule.batch_size": 126})
     with pytest.raises(PlanError) as refused:
-        build_single(spec, resources=resources, shape=LAPTOP)
+        build_single(spec, SIMCLR, resources=resources, shape=LAPTOP)
     assert refused.value.problems[0] == problem
 
 
@@ -133,8 +134,8 @@ def test_expected_time_rests_on_finished_cells_of_the_same_kind() -> None:
     others = [record(SHAPES, 1e-3, workers=2), record(SHAPES, 1e-3, gpu=True)]
     speed = measured_speed([*others, record(SHAPES, 14.0)], plan.resources)
     assert speed.basis == "measured: median of 1 finished cells in this storage"
-    assert speed.operations_per_second == pytest.approx(training_operations(SHAPES, 2000) / 14.0)
-    cost = estimate(plan, done=set(), train_images=2000, concurrent=2, speed=speed)
+    assert speed.operations_per_second == pytest.approx(SIMCLR.operations(SHAPES, 2000) / 14.0)
+    cost = estimate([plan], done=set(), train_images=2000, concurrent=2, speed=speed)
     trained = next(cell.fingerprint for cell in plan.cells if cell.role == "cell")
     assert cost.cell_seconds[trained] == pytest.approx(14.0 + 3.0)
     assert cost.wall_seconds == pytest.approx(sum(cost.cell_seconds.values()) / 2)
@@ -150,7 +151,7 @@ def test_finished_cells_cost_nothing_and_gpu_hours_count_every_worker() -> None:
     resources = Resources(workers=2, gpus_per_worker=1)
     plan = build(ABLATIONS["temperature"], SHAPES, resources=resources)
     names = list(plan.jobs)
-    cost = estimate(plan, done=set(names[:-1]), train_images=2000, concurrent=4, speed=Speed(1e12, "test"))
+    cost = estimate([plan], done=set(names[:-1]), train_images=2000, concurrent=4, speed=Speed(1e12, "test"))
     assert list(cost.cell_seconds) == names[-1:]
     assert cost.wall_seconds == cost.cell_seconds[names[-1]]
     assert cost.gpu_hours == pytest.approx(2 * cost.wall_seconds / 3600)
@@ -180,7 +181,7 @@ def test_the_last_cells_get_all_cpus() -> None:
 
 def test_a_share_of_a_gpu_is_for_one_worker() -> None:
     with pytest.raises(PlanError, match=r"--gpus-per-worker 0\.5: a share of a GPU is for cells of one worker, not 2"):
-        build_single(SHAPES, resources=Resources(workers=2, gpus_per_worker=0.5), shape=LAB)
+        build_single(SHAPES, SIMCLR, resources=Resources(workers=2, gpus_per_worker=0.5), shape=LAB)
 
 
 def test_records_of_another_version_do_not_disturb_the_estimate() -> None:

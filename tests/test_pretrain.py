@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+from workloads.checkpoint import decode, encode
 from workloads.datasets import load
-from workloads.simclr.checkpoint import decode, encode
 from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, initial_model, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.multiprocessing.spawn import start_processes
 
-from workloads.simclr.checkpoint import decode, encode
+from workloads.checkpoint import decode, encode
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError

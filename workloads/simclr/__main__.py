@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 import yaml
 
+from workloads.checkpoint import decode, encode
 from workloads.datasets import load
-from workloads.simclr.checkpoint import decode, encode
 from workloads.simclr.evaluate import evaluate
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain

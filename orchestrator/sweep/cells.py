@@ -1,20 +1,22 @@
 """Runs the cells of a plan through Ray Tune: as many at once as fit, finished ones taken over, failed ones reported."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ray import tune
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler
 
-from orchestrator.cell import RECORD, CellJob, checkpoint_of, read_record, run_cell
-from orchestrator.plan import ClusterShape, Plan, Resources
+from orchestrator.cell import RECORD, SCORE, CellJob, checkpoint_of, read_record, run_cell
+from orchestrator.plan import ClusterShape, Plan, PlannedCell, Resources, jobs_of
 from orchestrator.progress import SweepProgress
-from orchestrator.recorder import Recorder
+from orchestrator.recorder import Recorders
 from orchestrator.storage import Storage
 from workloads.worker import Worker, limit_threads
+from workloads.workload import workload_named
 
 __all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources", "run"]
 
@@ -32,10 +34,22 @@ class Outcome:
         return not self.failed and not self.missing
 
 
-def finished_records(plan: Plan, storage: Storage) -> dict[str, dict[str, Any]]:
-    """Records of the plan's cells that have finished before, in this or any other sweep of the storage."""
-    found = {fingerprint: read_record(storage, fingerprint) for fingerprint in plan.jobs}
-    return {name: record for name, record in found.items() if record is not None and record["status"] == "finished"}
+def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, dict[str, Any]]:
+    """Records of the plans' cells that have ended before, in these or any other sweeps of the storage.
+
+    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would diverge again. So has a
+    setting of a search that was stopped for better ones.
+    """
+    jobs = jobs_of(plans)
+    records = {fingerprint: read_record(storage, fingerprint) for fingerprint in jobs}
+    return {name: record for name, record in records.items() if record is not None and _ended(record, jobs[name])}
+
+
+def _ended(record: Mapping[str, Any], cell: PlannedCell) -> bool:
+    if record["status"] == "finished":
+        return True
+    diverged = cell.role in ("candidate", "sample") and bool(record.get("diverged"))
+    return diverged or (cell.role == "sample" and record["status"] == "stopped")
 
 
 def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | None) -> int:
@@ -57,31 +71,33 @@ def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limi
 
 
 def run(
-    plan: Plan,
+    plans: Sequence[Plan],
     storage: Storage,
-    recorder: Recorder,
+    recorder: Recorders,
     progress: SweepProgress,
     *,
     concurrent: int,
     max_failures: int,
     shared_storage: bool,
 ) -> Outcome:
-    """Run every cell that has not finished; returns when all have ended or the user interrupts.
+    """Run every cell of the plans that has not finished, each distinct one once; returns when all have ended.
 
-    Ray must be connected. One worker: the cell runs inside its trial, in a process that the next cell uses again. Several:
-    the trial starts a Ray Train job. A cell that fails does not stop the others.
+    Also when the user interrupts. Ray must be connected. One worker: the cell runs inside its trial, in a process that
+    the next cell uses again. Several: the trial starts a Ray Train job. A cell that fails does not stop the others.
     """
-    finished = finished_records(plan, storage)
-    jobs = {name: _job(plan, name, storage, max_failures) for name in plan.jobs if name not in finished}
+    finished = finished_records(plans, storage)
+    cells = jobs_of(plans)
+    jobs = {name: _job(plans[0], cell, storage, max_failures) for name, cell in cells.items() if name not in finished}
     for fingerprint, record in finished.items():
         recorder.taken_over(fingerprint, record)
     if not jobs:
         return Outcome(failed={}, missing=())
     watcher = _Watcher(jobs, recorder, progress)
     with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
-        own_files = storage.path("ray-tune", plan.sweep_id) if shared_storage else scratch
-        _tune(plan.resources, watcher, concurrent, max_failures, own_files)
-    finished = finished_records(plan, storage)
+        own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
+        scheduler = _halving(plans[0]) if plans[0].is_search else None
+        _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
+    finished = finished_records(plans, storage)
     left = [name for name in jobs if name not in finished]
     # A failed record that no trial of this sweep has left is of an earlier one: the cell was not reached again.
     records = {name: read_record(storage, name) for name in left if name in watcher.ended}
@@ -89,17 +105,26 @@ def run(
     return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
 
 
-def _job(plan: Plan, fingerprint: str, storage: Storage, max_failures: int) -> CellJob:
-    cell = plan.jobs[fingerprint]
+def _job(plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int) -> CellJob:
     return CellJob(
         name=cell.name,
-        fingerprint=fingerprint,
+        workload=plan.workload.name,
+        fingerprint=cell.fingerprint,
         spec=cell.spec.tree(),
         storage=storage.uri,
         threads=plan.resources.cpus_per_worker,
         workers=plan.resources.workers,
         gpus_per_worker=plan.resources.gpus_per_worker,
         max_failures=max_failures,
+        scored=plan.is_search,
+    )
+
+
+def _halving(plan: Plan) -> ASHAScheduler:
+    """Asynchronous successive halving (Li et al. 2020): at each rung the better third trains on."""
+    epochs = max(plan.workload.epochs(cell.spec) for cell in plan.cells)
+    return ASHAScheduler(
+        time_attr="epoch", metric=SCORE, mode="max", max_t=epochs, grace_period=max(1, epochs // 9), reduction_factor=3
     )
 
 
@@ -109,6 +134,7 @@ def _tune(
     concurrent: int,
     max_failures: int,
     own_files: str,
+    scheduler: ASHAScheduler | None,
 ) -> None:
     """Our own explicit list of cells as the one grid of a Tune experiment."""
     one = {"CPU": float(resources.cpus_per_worker), "GPU": resources.gpus_per_worker}
@@ -120,6 +146,7 @@ def _tune(
         param_space={"cell": tune.grid_search(list(watcher.jobs))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=concurrent,
+            scheduler=scheduler,
             reuse_actors=resources.workers == 1,
             trial_name_creator=_fingerprint_of,
             trial_dirname_creator=_fingerprint_of,
@@ -149,7 +176,16 @@ def _trial(config: dict[str, str], jobs: dict[str, CellJob]) -> None:
     limit_threads(job.threads)
     worker = Worker.here(None if job.gpus_per_worker else "cpu")
     kept = checkpoint_of(Storage(job.storage), job.fingerprint)
-    tune.report({"record": run_cell(job, worker, kept, lambda metrics: tune.report(dict(metrics)))})
+    record = run_cell(job, worker, kept, lambda metrics: _report_epoch(job, metrics))
+    last = record["history"][-1] if record and record["history"] else {}
+    tune.report({name: last[name] for name in ("epoch", SCORE) if name in last} | {"record": record})
+
+
+def _report_epoch(job: CellJob, metrics: dict[str, float]) -> None:
+    workload = workload_named(job.workload)
+    # A search would stop a trial at its last epoch, before it is evaluated; its record will tell what there is to tell.
+    if not (job.scored and metrics["epoch"] >= workload.epochs(workload.read(job.spec))):
+        tune.report(dict(metrics))
 
 
 def _fingerprint_of(trial: Trial) -> str:
@@ -160,7 +196,7 @@ def _fingerprint_of(trial: Trial) -> str:
 class _Watcher(Callback):  # type: ignore[misc]
     """Forwards what trials report to the recorder and the screen, in the driver."""
 
-    def __init__(self, jobs: dict[str, CellJob], recorder: Recorder, progress: SweepProgress) -> None:
+    def __init__(self, jobs: dict[str, CellJob], recorder: Recorders, progress: SweepProgress) -> None:
         self.jobs = jobs
         self.ended: set[str] = set()
         self._recorder = recorder
@@ -173,7 +209,8 @@ class _Watcher(Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         job = self.jobs[_fingerprint_of(trial)]
         self._recorder.started(job.fingerprint)
-        self._progress.started(job.fingerprint, job.name, job.spec["schedule"]["epochs"])
+        workload = workload_named(job.workload)
+        self._progress.started(job.fingerprint, job.name, workload.epochs(workload.read(job.spec)))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
         job = self.jobs[_fingerprint_of(trial)]
@@ -182,6 +219,15 @@ class _Watcher(Callback):  # type: ignore[misc]
         elif "loss" in result:
             self._recorder.epoch(job.fingerprint, result)
             self._progress.epoch(job.fingerprint, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial that ends without a record was stopped by the search."""
+        job = self.jobs[_fingerprint_of(trial)]
+        if job.fingerprint not in self.ended and job.scored and trial.last_result and SCORE in trial.last_result:
+            storage = Storage(job.storage)
+            record = _stopped_record(job, trial.last_result)
+            storage.write_json(f"{job.folder}/{RECORD}", record)
+            self._end(job, record)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The trial's process died more often than allowed, or Ray Train gave up."""
@@ -205,6 +251,7 @@ def _failed_record(job: CellJob, error: str) -> dict[str, Any]:
     log = (storage.read_bytes(f"{job.folder}/log.txt") or b"").decode(errors="replace").splitlines()
     return {
         "name": job.name,
+        "workload": job.workload,
         "fingerprint": job.fingerprint,
         "status": "failed",
         "error": error,
@@ -215,8 +262,26 @@ def _failed_record(job: CellJob, error: str) -> dict[str, Any]:
     }
 
 
+def _stopped_record(job: CellJob, last: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a setting that a search has given up."""
+    return {
+        "name": job.name,
+        "workload": job.workload,
+        "fingerprint": job.fingerprint,
+        "status": "stopped",
+        "results": {SCORE: last[SCORE]},
+        "epoch": last["epoch"],
+        "history": [],
+        "spec": job.spec,
+        "log": Storage(job.storage).path(job.folder, "log.txt"),
+    }
+
+
 def _outcome_line(record: Mapping[str, Any]) -> str:
-    """A record in a line: its accuracy and time, or its error and where the log lies."""
+    """A record in a line: its first result and time, or its error and where the log lies."""
+    if record["status"] == "stopped":
+        return f"stopped after epoch {record['epoch']:.0f}, validation score {record['results'][SCORE]:.1f}"
     if record["status"] == "finished":
-        return f"{record['results']['linear_top1']:.1f} % top-1 in {record['total_seconds']:.0f} s"
+        name, value = next(iter(record["results"].items()))
+        return f"{name.replace('_', ' ')} {value:.1f} in {record['total_seconds']:.0f} s"
     return f"FAILED: {record['error'].splitlines()[-1] if record['error'] else ''} (log: {record['log']})"

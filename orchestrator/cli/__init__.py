@@ -1,0 +1,13 @@
+"""The command line. Operations are flags; science is presets, spaces and `--set`. Heavy imports wait for the command."""
+
+from orchestrator.cli import asking, running
+from orchestrator.cli.app import app
+
+__all__ = ["app", "main"]
+
+COMMANDS = asking, running  # imported for the commands that they add
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    app()

@@ -1,0 +1,104 @@
+"""The options that commands share, each with its help, and how every command ends."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from orchestrator.outcome import Finished
+
+__all__ = [
+    "AblationName",
+    "AblationNames",
+    "Address",
+    "Assignments",
+    "Config",
+    "Cpus",
+    "Download",
+    "Gpus",
+    "Json",
+    "LogModel",
+    "MaxConcurrent",
+    "MaxFailures",
+    "Preset",
+    "StorageUri",
+    "TrackingUri",
+    "Workers",
+    "console_for",
+    "guarded",
+    "print_json",
+    "storage_at",
+]
+
+Preset = Annotated[str | None, typer.Option(help="Base recipe; `simclr-orch presets` lists them. Default: shapes.")]
+Config = Annotated[Path | None, typer.Option(help="A whole specification as YAML, in place of a preset.")]
+Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; may be repeated.")]
+Workers = Annotated[int, typer.Option(help="Processes that share a cell; more than one use Ray Train.")]
+Cpus = Annotated[int | None, typer.Option(help="CPUs of each worker; default: a fair share of the cluster.")]
+Gpus = Annotated[float | None, typer.Option(help="GPUs of each worker, 0.25 for a quarter; default: 1 if there are any.")]
+MaxConcurrent = Annotated[int | None, typer.Option(help="Cells at once; default: as many as fit.")]
+MaxFailures = Annotated[int, typer.Option(help="How often a cell's lost process is replaced.")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a data set that is not in data.root yet.")]
+LogModel = Annotated[bool, typer.Option("--log-model", help="Keep each encoder in MLflow, too.")]
+Address = Annotated[str | None, typer.Option(help="Address of a running Ray; none starts a local one.")]
+TrackingUri = Annotated[str | None, typer.Option(help="MLflow server; default: a database in the storage.")]
+StorageUri = Annotated[str | None, typer.Option("--storage", help="Folder or URI for everything that is kept.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+AblationName = Annotated[str, typer.Argument(metavar="NAME", help="`simclr-orch spaces` lists them.")]
+AblationNames = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions."),
+]
+
+
+def storage_at(flag: str | None) -> Any:
+    from orchestrator.settings import read_settings
+    from orchestrator.storage import Storage
+
+    return Storage(read_settings({"storage": flag}, os.environ, Path.cwd()).storage)
+
+
+def console_for(as_json: bool) -> Console:
+    """Where people read results: stdout, or stderr when stdout is a document's."""
+    return Console(stderr=as_json)
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does: Tune stops its trials and returns, the rest raises KeyboardInterrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for what runs in its background
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+
+
+def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
+    """Do the work; leave with 0 done, 1 something failed, 2 the request was wrong."""
+    from orchestrator.errors import OrchestratorError
+    from workloads.spec import SpecError
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        finished = work()
+    except (OrchestratorError, SpecError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        from orchestrator.request import command_line
+
+        typer.echo(f"interrupted; continue with: {command_line(sys.argv[1:])}", err=True)
+        raise typer.Exit(1) from None
+    if finished is not None:
+        if as_json:
+            print_json(finished.document)
+        raise typer.Exit(finished.exit_code)

@@ -1,0 +1,128 @@
+"""What the storage keeps of a sweep beside its runs: its plan, and a lock while it runs."""
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import PlanError, StorageError
+from orchestrator.plan import Plan
+from orchestrator.request import Checked
+from orchestrator.rounds import kept_cells, looks_of
+from orchestrator.storage import Storage
+
+__all__ = ["PACKAGES", "keep_plan", "latest_sweep", "only_one", "plan_tree", "sweep_folder", "tags_of"]
+
+PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
+
+
+def sweep_folder(plan: Plan) -> str:
+    """Where the plan and the report of a sweep lie in the storage."""
+    return f"sweeps/{plan.name}/{plan.sweep_id}"
+
+
+def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
+    """The plan as it is kept: what was asked, of which data, with which code.
+
+    Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which its claims are looked
+    at: a verdict does not forget that it was looked at before.
+    """
+    before = checked.storage.read_json(f"{sweep_folder(plan)}/plan.json") or {"cells": [], "looks": []}
+    cells = kept_cells(plan)
+    here = {_key(cell) for cell in cells}
+    cells += [cell for cell in before["cells"] if _key(cell) not in here]
+    most = checked.request.max_seeds
+    data = checked.data
+    return {
+        "sweep": plan.sweep_id,
+        "ablation": plan.name,
+        "workload": plan.workload.name,
+        "scale": plan.scale,
+        "preset": checked.request.recipe,
+        "base": plan.base.tree(),
+        "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
+        "looks": list(looks_of(plan.ask.seeds, most)) if most else before.get("looks", []),
+        "cells": cells,
+        "data": {
+            "title": data.title,
+            "train": data.train,
+            "validation": data.validation,
+            "test": data.test,
+            "content": data.content,
+            "notes": list(data.notes),
+        },
+        "resources": vars(plan.resources),
+        "command": command,
+        "git_commit": _git_commit(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def keep_plan(storage: Storage, plan: Plan, tree: Mapping[str, Any]) -> None:
+    """Write the plan to where reports look for it."""
+    storage.write_json(f"{sweep_folder(plan)}/plan.json", tree)
+
+
+def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[str, Any]:
+    """The kept plan of a sweep, by the beginning of its id, or the latest one. Raises PlanError when there is none."""
+    found = [storage.read_json(f"sweeps/{name}/{folder}/plan.json") for folder in storage.list(f"sweeps/{name}")]
+    plans = sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
+    fitting: list[dict[str, Any]] = [plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)]
+    if not fitting:
+        known = f"; known are {', '.join(plan['sweep'] for plan in plans)}" if plans else ""
+        raise PlanError([f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.uri}{known}"])
+    return fitting[-1]
+
+
+def tags_of(plan: Plan, tree: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of the sweep's run in MLflow."""
+    source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
+    commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}
+    return {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]} | source | commit
+
+
+@contextmanager
+def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
+    """Refuse to run a sweep that another process of this machine is running. A killed process leaves no lock behind."""
+    if not storage.is_local:
+        yield
+        return
+    path = storage.local_path(f"{sweep_folder(plan)}/lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise StorageError(f"--storage {storage.uri}: {error}") from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlanError([f"{plan.name} {plan.sweep_id}: another process is running this sweep"]) from None
+        yield
+    finally:
+        os.close(file)
+
+
+def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
+    """One run of one cell: a tuned cell that chose again has other runs in the place of the old ones."""
+    candidate = cell.get("candidate") if cell["role"] == "candidate" else None
+    return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)
+
+
+def _git_commit() -> str | None:
+    """The commit of the code that runs, marked when the files differ from it; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("-changed" if changed.stdout.strip() else "")

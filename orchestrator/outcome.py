@@ -1,0 +1,14 @@
+"""How a command ends."""
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Finished"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended: its exit code, and what `--json` prints."""
+
+    exit_code: int
+    document: dict[str, Any]

@@ -1,0 +1,126 @@
+"""Reports and verdicts on what the storage has: printed, and written as Markdown, pictures and JSON."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cell import SCORE, read_record
+from orchestrator.errors import PlanError
+from orchestrator.figures import draw, save
+from orchestrator.kept import latest_sweep
+from orchestrator.outcome import Finished
+from orchestrator.plan import Plan, PlannedCell
+from orchestrator.report import Report, as_json, collect, verdict_json
+from orchestrator.report_text import STYLES, markdown, print_report, subtitle
+from orchestrator.request import ablations_named
+from orchestrator.storage import Storage
+from search_spaces import ABLATIONS
+
+__all__ = ["REPORT_FILES", "report_on", "search_report", "verdicts_on"]
+
+REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg")
+
+
+def report_on(name: str, storage: Storage, console: Console, *, sweep: str | None, output: Path | None) -> Finished:
+    """Print the report of an ablation's sweep, the latest unless named, and write its files.
+
+    Raises PlanError when the storage has no such sweep.
+    """
+    report = _collected(name, storage, sweep)
+    print_report(report, console)
+    files = _files(report)
+    if output is None:
+        folder = f"sweeps/{name}/{report.plan['sweep']}"
+        for file, content in files.items():
+            storage.write_bytes(f"{folder}/{file}", content)
+        where = storage.path(folder)
+    else:
+        output.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            (output / file).write_bytes(content)
+        where = str(output)
+    console.print(f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True)
+    return Finished(0, as_json(report) | {"files": where})
+
+
+def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Finished:
+    """Print, claim by claim, what the latest sweep of each ablation says; of every one in the storage unless named.
+
+    Raises PlanError when a named ablation has no sweep, or the storage has none at all.
+    """
+    known = set(storage.list("sweeps"))
+    ablations = ablations_named(names) if names else tuple(one for name, one in ABLATIONS.items() if name in known)
+    if not ablations:
+        raise PlanError([f"--storage {storage.uri}: has no sweep of an ablation"])
+    document = {}
+    table = Table("ablation", "claim", "verdict", "why", box=None, padding=(0, 1))
+    for ablation in ablations:
+        report = _collected(ablation.name, storage, None)
+        document[ablation.name] = {"sweep": report.plan["sweep"], "claims": [verdict_json(one) for one in report.verdicts]}
+        for index, one in enumerate(report.verdicts):
+            head = ablation.name if index == 0 else ""
+            table.add_row(head, Text(one.claim.statement), Text(one.verdict, style=STYLES[one.verdict]), Text(one.sentence))
+    console.print(table)
+    return Finished(0, {"verdicts": document})
+
+
+def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, Any]:
+    """Print the settings of a search, the longest trained and best first, and the best as options."""
+    rows = []
+    for cell in plan.cells:
+        record = read_record(storage, cell.fingerprint)
+        if record is not None:
+            rows.append(_searched(cell, record))
+    rows.sort(key=lambda row: (row["epochs"], row["validation_score"]), reverse=True)
+    table = Table("setting", "epochs", "validation, %", "status", "test, %", box=None)
+    for row in rows:
+        test = row["results"].get("linear_top1")
+        table.add_row(
+            row["setting"].replace(", ", "\n"),
+            f"{row['epochs']:.0f}",
+            f"{row['validation_score']:.1f}",
+            row["status"],
+            "" if test is None else f"{test:.1f}",
+        )
+    console.print(table)
+    if rows:
+        options = " ".join(f"--set {part}" for part in rows[0]["setting"].split(", "))
+        console.print(f"best: {options}", highlight=False, soft_wrap=True)
+    return {"sweep": plan.sweep_id, "settings": rows}
+
+
+def _searched(cell: PlannedCell, record: Mapping[str, Any]) -> dict[str, Any]:
+    last = record["history"][-1] if record["history"] else {}
+    results = dict(record.get("results", {}))
+    return {
+        "setting": cell.at[0],
+        "fingerprint": cell.fingerprint,
+        "status": record["status"],
+        "epochs": record.get("epoch", last.get("epoch", 0.0)),
+        "validation_score": results.pop(SCORE, last.get(SCORE, 0.0)),
+        "results": results,
+    }
+
+
+def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
+    (ablation,) = ablations_named([name])
+    plan = latest_sweep(storage, name, sweep)
+    records = {cell["fingerprint"]: read_record(storage, cell["fingerprint"]) for cell in plan["cells"]}
+    return collect(ablation, plan, records)
+
+
+def _files(report: Report) -> dict[str, bytes]:
+    figure = draw(report.ablation, report.layout, report.cells, reference=report.reference, subtitle=subtitle(report))
+    files = {
+        "report.md": markdown(report, "report.png").encode(),
+        "report.json": (json.dumps(as_json(report), indent=2) + "\n").encode(),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), "report")}
+    return files

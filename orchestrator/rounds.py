@@ -1,0 +1,114 @@
+"""What a sweep wants next: which candidate a tuned cell has chosen, and which cells undecided claims need more seeds of.
+
+Pure. A sweep is run in rounds: build the plan, run what is missing, ask again. Each answer depends on records alone, so a
+rerun comes to the same round without running anything twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from orchestrator.plan import Ask, Plan
+from orchestrator.verdicts import ClaimVerdict, Values, cells_needed, judge, looks_up_to
+from search_spaces import Ablation
+from search_spaces.ablation import Scale
+from search_spaces.claims import Place
+
+__all__ = ["choices", "kept_cells", "looks_of", "next_ask", "result_of", "values_of", "verdicts"]
+
+Record = Mapping[str, Any]
+Records = Mapping[str, Record | None]
+
+
+def kept_cells(plan: Plan) -> list[dict[str, Any]]:
+    """The runs of a plan as they are kept in the storage."""
+    return [
+        {
+            "at": list(cell.at),
+            "seed": cell.seed,
+            "role": cell.role,
+            "candidate": cell.candidate,
+            "name": cell.name,
+            "fingerprint": cell.fingerprint,
+        }
+        for cell in plan.cells
+    ]
+
+
+def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
+    """What the ablation wants, given what has ended. Equal to what it wanted before when nothing more is to be done."""
+    if plan.ablation is None:
+        return plan.ask
+    cells = kept_cells(plan)
+    chosen = choices(plan.ablation, plan.scale, cells, records)
+    more = dict(plan.ask.more)
+    if max_seeds is not None:
+        looks = looks_of(plan.ask.seeds, max_seeds)
+        for claim in verdicts(plan.ablation, plan.scale, values_of(plan.ablation, plan.scale, cells, records), looks):
+            open_ones = [len(judged.seeds) for judged in claim.judged if judged.verdict == "undecided"]
+            following = next((look for look in looks if look > min(open_ones, default=0)), None)
+            if following is None:
+                continue
+            for at in cells_needed([claim]):
+                more[at] = max(following, more.get(at, 0))
+    return Ask(plan.ask.seeds, more, chosen)
+
+
+def looks_of(seeds: int, max_seeds: int) -> tuple[int, ...]:
+    """The numbers of seeds at which claims are looked at, fixed before the first run."""
+    return looks_up_to(max(seeds, 2), max_seeds)
+
+
+def choices(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records) -> dict[Place, int]:
+    """The candidate that each tuned cell takes, by the validation split; cells with candidates still to run are left out.
+
+    Candidates whose training diverged are out. Of equally good ones the first is taken.
+    """
+    scores: dict[Place, dict[int, float | None]] = {}
+    for cell in cells:
+        if cell["role"] == "candidate":
+            record = records.get(cell["fingerprint"])
+            score = None if record is None else _score(record, ablation.tuned_by)
+            scores.setdefault(tuple(cell["at"]), {})[cell["candidate"]] = score
+    tuned = {cell.at: len(cell.candidates) for cell in ablation.layout(scale).cells if cell.candidates}
+    chosen: dict[Place, int] = {}
+    for at, found in scores.items():
+        known = {index: score for index, score in found.items() if score is not None}
+        if len(known) == tuned.get(at) and any(known.values()):
+            chosen[at] = max(sorted(known), key=lambda index: known[index])
+    return chosen
+
+
+def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records) -> Values:
+    """What the claims are judged by: of each cell, and each metric that a claim names, a value for each finished seed."""
+    own = {cell.at: ablation.metric_of(cell) for cell in ablation.layout(scale).cells}
+    terms = [term for claim in ablation.claims for asked in claim.comparisons(scale) for term in asked.terms]
+    named = {(term.at, term.metric) for term in terms}
+    values: dict[tuple[Place, str | None], dict[int, float]] = {key: {} for key in named}
+    for cell in cells:
+        at, record = tuple(cell["at"]), records.get(cell["fingerprint"])
+        if cell["role"] == "candidate" or record is None or record["status"] != "finished":
+            continue
+        for place, metric in named:
+            if place == at:
+                value = result_of(record, metric or own.get(at, ablation.metric))
+                if value is not None:
+                    values[place, metric][cell["seed"]] = value
+    return values
+
+
+def verdicts(ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]) -> list[ClaimVerdict]:
+    """A verdict on each claim."""
+    return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
+
+
+def result_of(record: Record, metric: str) -> float | None:
+    """A run's result by name, or what it logged under that name in its last epoch; None when there is none."""
+    last = record["history"][-1] if record["history"] else {}
+    value = record["results"].get(metric, last.get(metric))
+    return None if value is None else float(value)
+
+
+def _score(record: Record, metric: str) -> float | None:
+    if record["status"] == "finished":
+        return result_of(record, metric)
+    return 0.0 if record.get("diverged") else None
