@@ -8,8 +8,10 @@ is better by 1.5, 3 or 6 standard deviations of one run. Rates are percent, to b
 """
 
 import argparse
+import math
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from orchestrator.verdicts import ClaimVerdict, Values, judge, looks_up_to
 from search_spaces.claims import Claim, Place, beats
 
-Draws = npt.NDArray[np.float64]
+Draws = npt.NDArray[np.floating[Any]]
 Noise = Callable[[np.random.Generator, int], Draws]
 
 
@@ -28,7 +30,7 @@ def normal(rng: np.random.Generator, n: int) -> Draws:
 
 def heavy_tailed(rng: np.random.Generator, n: int) -> Draws:
     """Student's t with 3 degrees of freedom, scaled to standard deviation 1."""
-    return rng.standard_t(3, n) / 3**0.5
+    return rng.standard_t(3, n) / math.sqrt(3)
 
 
 def skewed(rng: np.random.Generator, n: int) -> Draws:
@@ -38,13 +40,14 @@ def skewed(rng: np.random.Generator, n: int) -> Draws:
 
 def collapsing(rng: np.random.Generator, n: int) -> Draws:
     """One run in ten is 10 standard deviations of the others below them."""
-    return (rng.normal(0, 1, n) - 10 * rng.binomial(1, 0.1, n) + 1) * 0.1**0.5
+    collapsed = rng.random(n) < 0.1
+    return math.sqrt(0.1) * (rng.normal(1, 1, n) - 10 * collapsed)
 
 
 def coarse(rng: np.random.Generator, n: int) -> Draws:
     """Accuracy whose standard deviation is less than one test image: 7.2 of 8 on average."""
-    right: Draws = rng.binomial(8, 0.9, n) - 7.2
-    return right / 0.72**0.5
+    right = rng.binomial(8, 0.9, n) - 7.2
+    return right / math.sqrt(0.72)
 
 
 def steady(rng: np.random.Generator, n: int) -> Draws:

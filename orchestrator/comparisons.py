@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from scipy.special import nctdtr, stdtrit
+from scipy.special import nctdtr, ndtr, stdtrit
 
 from search_spaces.claims import Comparison, Place
 
@@ -242,7 +242,11 @@ def _power(sample: _Sample, n: int, edge: float, side: int, level: float) -> flo
     beyond = side * (sample.mean - edge)
     if sample.sd == 0:
         return float(beyond > 0 and 2.0**-n <= level)
-    return 1 - float(nctdtr(n - 1, beyond / sample.sd * math.sqrt(n), _t(n - 1, level)))
+    shift, quantile = beyond / sample.sd * math.sqrt(n), _t(n - 1, level)
+    below = float(nctdtr(n - 1, shift, quantile))
+    if math.isnan(below):  # as scipy answers now and then for a shift above 37; then Abramowitz and Stegun 26.7.10
+        below = float(ndtr((quantile * (1 - 0.25 / (n - 1)) - shift) / math.sqrt(1 + quantile**2 / (2 * (n - 1)))))
+    return 1 - below
 
 
 def _outlook(test: _Test, sample: _Sample, available: int, schedule: Schedule) -> tuple[int | None, str]:

@@ -37,6 +37,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
     here = {_key(cell) for cell in cells}
     cells += [cell for cell in before["cells"] if _key(cell) not in here]
     most = checked.request.max_seeds
+    looks = list(looks_of(plan.ask.seeds, most)) if most else before.get("looks", [])
     data = checked.data
     return {
         "sweep": plan.sweep_id,
@@ -46,7 +47,9 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
         "preset": checked.request.recipe,
         "base": plan.base.tree(),
         "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
-        "looks": list(looks_of(plan.ask.seeds, most)) if most else before.get("looks", []),
+        "looks": looks,
+        # Verdicts keep their level only if the schedule was fixed before the first look.
+        "looks_changed": before.get("looks_changed", False) or before.get("looks", []) not in ([], looks),
         "cells": cells,
         "data": {
             "title": data.title,

@@ -387,14 +387,15 @@ def test_more_seeds_is_the_least_number_with_power_of_80_percent(sums: list[floa
     assert one.more_seeds == next(n for n in numbers if power(n) >= 0.8) - 3
 
 
-def test_the_larger_an_effect_the_fewer_seeds_it_needs() -> None:
+@pytest.mark.parametrize(("level", "least", "most"), [(0.05, 0.09, 1.6), (0.0025, 0.5, 8.0)])
+def test_the_larger_an_effect_the_fewer_seeds_it_needs(level: float, least: float, most: float) -> None:
     needed = []
-    for effect in np.linspace(0.09, 1.6, 400):
-        one = judge(claims(beats(A, B)), "small", shifted([effect - 1, effect, effect + 1])).judged[0]
+    for effect in np.linspace(least, most, 500):
+        one = judge(claims(beats(A, B)), "small", shifted([effect - 1, effect, effect + 1]), level=level).judged[0]
         assert one.more_seeds is not None
         needed.append(one.more_seeds)
     assert needed == sorted(needed, reverse=True)
-    assert 700 < needed[0] < 800  # ((1.645 + 0.842) / 0.09)^2
+    assert needed[0] == pytest.approx(((stats.norm.isf(level) + stats.norm.isf(0.2)) / least) ** 2, abs=5)
     assert needed[-1] < 5
 
 

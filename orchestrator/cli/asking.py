@@ -20,7 +20,7 @@ from orchestrator.cli.options import (
     print_json,
     storage_at,
 )
-from search_spaces import ABLATIONS
+from search_spaces import ABLATIONS, Ablation
 
 if TYPE_CHECKING:
     from orchestrator.outcome import Finished
@@ -37,7 +37,7 @@ def spaces(as_json: Json = False) -> None:
             "source": ablation.source,
             "question": ablation.question,
             "cells_paper": len(ablation.paper.cells),
-            "paper_tpu_core_hours": round(ablation.paper_tpu_hours) if ablation.setting == "imagenet-paper" else None,
+            "paper_tpu_core_hours": round(ablation.paper_tpu_hours) if _on_tpus(ablation) else None,
             "cells_small": len(ablation.small.cells),
             "claims": len(ablation.claims),
             "extension": ablation.extension,
@@ -61,6 +61,10 @@ def spaces(as_json: Json = False) -> None:
         )
     console.print("Costs are of one seed. `simclr-orch ablate NAME --preset P --dry-run` estimates the time on your machine.")
     return None
+
+
+def _on_tpus(ablation: Ablation) -> bool:
+    return ablation.workload == "simclr" and ablation.setting == "imagenet-paper"
 
 
 def _tpu_hours(hours: int | None) -> str:
