@@ -328,6 +328,7 @@ def test_fingerprint_leaves_out_what_the_run_never_reads(configuration: dict[str
     assert with_another_value(spec, field).fingerprint() == spec.fingerprint()
 
 
+UNTRAINED = {"schedule.epochs": 0, "schedule.warmup_epochs": 0}
 BY_ALTERNATIVES = ("semi_hard", "negative_reduction", "temperature", "normalize", "reduction")
 READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"augment.operations": ["color"], "augment.branches": "one"}, "augment.crop.min_area"),
@@ -341,6 +342,8 @@ READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"loss.name": "cross-entropy"}, "augment.color.strength"),
     ({"augment.operations": ["noise"]}, "augment.noise.probability"),
     ({"augment.operations": ["sobel"]}, "augment.sobel.probability"),
+    ({"augment.operations": ["crop"], "eval.probe.tasks": ["color"]}, "augment.color.grayscale_probability"),
+    ({"eval.probe.tasks": ["color"], **UNTRAINED}, "augment.color.grayscale_probability"),
     ({}, "loss.name"),
     ({}, "eval.projection"),
 ]

@@ -16,6 +16,7 @@ from workloads.checkpoint import decode, encode
 from workloads.datasets import DataSet, Split, load
 from workloads.simclr import pretrain as training
 from workloads.simclr.evaluate import evaluate, load_encoder, load_model
+from workloads.simclr.optim import parameter_groups
 from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, initial_model, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel
@@ -103,8 +104,8 @@ def trained_by_hand() -> tuple[SupervisedModel, list[list[float]]]:
     views = gaussian_blur(train.take(slice(None)).float() / 255, [5, 5], [1.5, 1.5])
     labels = torch.from_numpy(train.labels)
     model = initial_model(PLAIN, 10).train()
-    weights = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim == 1]
+    weights = [weight for weight in model.encoder.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.encoder.parameters() if weight.ndim == 1] + [*model.classifier.parameters()]
     groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": DECAY}, {"params": others}]
     optimizer = torch.optim.SGD(groups, momentum=MOMENTUM)
     history = []
@@ -134,14 +135,24 @@ def test_supervised_training_is_the_loop_written_by_hand() -> None:
 
 
 def test_the_first_loss_is_that_of_guessing() -> None:
-    """Logits start at zero, whatever the encoder says; the first class of ten wins every tie."""
+    """Logits start near zero, whatever the encoder says: the classifier is drawn as the authors draw theirs."""
     (result,) = pretrain(PLAIN.with_values({"schedule.epochs": 1}), CPU)
-    assert result.metrics["loss"] == pytest.approx(log(10), abs=1e-6)
-    assert result.metrics["training_accuracy"] == pytest.approx(10)
-    model = initial_model(TINY, 7)
-    assert model.classifier.weight.shape == (7, 32)
-    assert not model.classifier.weight.any()
+    assert result.metrics["loss"] == pytest.approx(log(10), abs=0.02)
+    model = initial_model(TINY, 1000)
+    assert model.classifier.weight.shape == (1000, 32)
+    weight = model.classifier.weight.detach()
+    assert float(weight.std()) == pytest.approx(0.01, rel=0.02)
+    assert float(weight.mean()) == pytest.approx(0, abs=3e-4)
     assert not model.classifier.bias.any()
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_lars_leaves_the_classifier_alone_where_it_leaves_biases(exclude: bool) -> None:
+    groups = parameter_groups(initial_model(TINY, 10), exclude)
+    adapted = sum(parameter.numel() for group in groups if group["adapt"] for parameter in group["params"])
+    every = sum(parameter.numel() for group in groups for parameter in group["params"])
+    kernels = sum(parameter.numel() for parameter in initial_model(TINY, 10).encoder.parameters() if parameter.ndim > 1)
+    assert adapted == (kernels if exclude else every)
 
 
 def test_the_encoder_starts_as_that_of_simclr() -> None:
@@ -187,7 +198,8 @@ def test_bf16_rounds_the_encoder_and_not_the_loss() -> None:
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
     (first,) = pretrain(PLAIN.with_values({"precision": "bf16", "schedule.epochs": 1}), CPU_BF16)
-    assert first.metrics["loss"] == pytest.approx(log(10), abs=1e-6)  # bf16 would have 2.3
+    assert first.metrics["loss"] == pytest.approx(log(10), abs=0.02)
+    assert (64 * first.metrics["loss"]) % 1 != 0  # what bf16 could say next to 2.3 is a multiple of 1/64
 
 
 def test_a_diverging_run_stops_and_names_its_last_good_epoch() -> None:
@@ -220,7 +232,6 @@ def test_only_the_labels_of_training_images_are_read(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(last_weights(TINY, unread, monkeypatch), honest, rtol=0, atol=0)
     misled = replace(data, train=relabelled(data.train))
     changed = last_weights(TINY, misled, monkeypatch)["classifier.bias"]
-    assert changed.roll(-1) == pytest.approx(honest["classifier.bias"], abs=1e-4), "the same classes under other numbers"
     assert not torch.allclose(changed, honest["classifier.bias"], atol=1e-3)
     blind = last_weights(CONTRASTIVE, misled, monkeypatch)
     torch.testing.assert_close(blind, last_weights(CONTRASTIVE, data, monkeypatch), rtol=0, atol=0)

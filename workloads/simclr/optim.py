@@ -102,14 +102,16 @@ def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dic
     """The module's trainable parameters in groups for an optimizer.
 
     With `exclude_bias_and_norm`, parameters of at most one dimension (biases, BN's scale and offset) are a group of
-    their own, without weight decay and without LARS's adaptation. Groups without parameters are left out.
+    their own, without weight decay and without LARS's adaptation; and so is a supervised classifier, as in the authors'
+    code. Groups without parameters are left out.
     """
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    trainable = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     if not exclude_bias_and_norm:
-        return [{"params": trainable, "adapt": True}]
+        return [{"params": list(trainable.values()), "adapt": True}]
+    exempt = {name for name, parameter in trainable.items() if parameter.ndim <= 1 or name.startswith("classifier.")}
     groups: list[dict[str, Any]] = [
-        {"params": [parameter for parameter in trainable if parameter.ndim > 1], "adapt": True},
-        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "adapt": False, "weight_decay": 0.0},
+        {"params": [trainable[name] for name in trainable if name not in exempt], "adapt": True},
+        {"params": [trainable[name] for name in trainable if name in exempt], "adapt": False, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

@@ -195,9 +195,11 @@ class RunSpec(Part):
             kept = {name: tree[name] for name in ("data", "encoder", "eval", "seed", "precision")}
             if self.eval.projection or self.eval.probe.tasks:
                 kept["head"] = tree["head"]
+            self._keep_what_probes_read(kept)
             _forget_newer_defaults(kept)
             return kept | {"view_size": self.view_size, "schedule": {"epochs": 0}}
         self._keep_what_views_read(tree["augment"])
+        self._keep_what_probes_read(tree)
         tree["loss"] = {name: tree["loss"][name] for name in _READ_BY_LOSS[self.loss.name]}
         self._keep_what_the_head_reads(tree)
         # How the peak rate came about does not matter: two scaling rules may agree at a batch size.
@@ -218,6 +220,10 @@ class RunSpec(Part):
                     # Without a crop the whole image is resized, as a crop would be.
                     augment["crop"] = {name: unread[name] for name in ("interpolation", "antialias")}
         augment["output_size"] = self.view_size
+
+    def _keep_what_probes_read(self, tree: dict[str, Any]) -> None:
+        if "color" in self.eval.probe.tasks:
+            tree["eval"]["grayscale_probability"] = self.augment.color.grayscale_probability
 
     def _keep_what_the_head_reads(self, tree: dict[str, Any]) -> None:
         if self.loss.name == "cross-entropy":

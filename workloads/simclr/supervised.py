@@ -19,15 +19,15 @@ __all__ = ["SupervisedModel", "SupervisedObjective", "is_supervised", "supervise
 class SupervisedModel(nn.Module):
     """Encoder f and a linear classifier of h, without a projection head.
 
-    The classifier starts at zero, weights and biases, as the logits of linear evaluation and fine-tuning do (B.5, B.6); the
-    paper does not say how its supervised baselines start. The first loss is ln(C) whatever the encoder.
+    The classifier starts as every dense layer of the authors' code, N(0, 0.01^2) with zero biases: from zero, as the logits of
+    linear evaluation do, the encoder would learn late. The first loss is ln(C), nearly.
     """
 
     def __init__(self, encoder: EncoderSpec, classes: int) -> None:
         super().__init__()
         self.encoder = build_encoder(encoder)
         self.classifier = nn.Linear(self.encoder.feature_dim, classes)
-        nn.init.zeros_(self.classifier.weight)
+        nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, views: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, pretrain,
 from workloads.simclr.score import validation_score
 from workloads.simclr.spec import RunSpec
 from workloads.worker import Worker
-from workloads.workload import DataFacts, Workload, WorkloadName
+from workloads.workload import DataFacts, Evaluation, TrainedAlone, WorkloadName
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]
 
@@ -21,13 +21,22 @@ __all__ = ["SIMCLR", "SimCLRWorkload"]
 # and budgets as well, with its encoder.
 _OF_SETTING = {"imagenet-paper": ("imagenet", None), "cifar10-paper": ("cifar10", "resnet50")}
 
+_EVALUATIONS = {
+    "linear": Evaluation({"eval.protocol": "lbfgs"}),
+    "linear-sgd": Evaluation({"eval.protocol": "sgd"}),
+    "knn": Evaluation(only="knn"),
+}
+
 
 class SimCLRWorkload:
     """Contrastive pre-training, or its supervised counterpart, and evaluation of the frozen encoder."""
 
     name: WorkloadName = "simclr"
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
+    headline: tuple[str, ...] = ("linear_top1", "knn_top1")
+    uses_gpu: bool = True
     divergence: type[Exception] = LossNotFiniteError
+    evaluations: Mapping[str, Evaluation] = _EVALUATIONS
 
     def read(self, tree: Mapping[str, Any]) -> RunSpec:
         """The specification in a plain tree. Raises SpecError."""
@@ -84,7 +93,7 @@ class SimCLRWorkload:
         )
 
 
-SIMCLR: Workload = SimCLRWorkload()
+SIMCLR: TrainedAlone = SimCLRWorkload()
 
 
 def _title(data: DataSpec) -> str:
