@@ -1,0 +1,286 @@
+"""Milliseconds, then one process, then real Ray (slow): the two-layer study through the machinery of all workloads."""
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from io import StringIO
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+from PIL import Image
+from rich.console import Console
+
+from orchestrator.cell import CellJob
+from orchestrator.errors import PlanError
+from orchestrator.estimate import Speed, estimate, measured_speed
+from orchestrator.pack import Pack, run_pack
+from orchestrator.plan import Resources, build, build_single
+from orchestrator.request import Request, check
+from orchestrator.runs import evaluate_run, list_runs
+from orchestrator.storage import Storage
+from search_spaces import ABLATIONS, Ablation
+from workloads.spec import SpecError
+from workloads.two_layer_cnn.presets import preset
+from workloads.two_layer_cnn.spec import TwoLayerSpec
+from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
+from workloads.workload import (
+    TrainedAlone,
+    TrainedTogether,
+    WorkloadName,
+    every_preset,
+    every_workload,
+    workload_named,
+    workload_of_preset,
+    workload_of_tree,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+BASE = preset("gaussian-patches")
+TINY = {"data.dimension": 60, "data.unlabeled": 20, "data.test": 100}
+FLAGS = {"address": None, "tracking_uri": None}
+
+
+def asked(storage: Path, *names: str, **more: Any) -> Request:
+    return Request(ablations=names, flags={**FLAGS, "storage": str(storage)}, **more)
+
+
+# Workloads
+
+
+def test_every_workload_is_of_one_kind_and_known_to_the_spaces() -> None:
+    names = get_args(WorkloadName)
+    assert names == get_args(Ablation.__annotations__["workload"])
+    for name in names:
+        workload = workload_named(name)
+        assert workload.name == name
+        assert isinstance(workload, TrainedAlone) != isinstance(workload, TrainedTogether)
+        assert workload.presets
+
+
+def test_presets_name_their_workload() -> None:
+    assert sum(len(workload.presets) for workload in every_workload()) == len(every_preset())
+    for workload in every_workload():
+        for name, build_preset in workload.presets.items():
+            assert workload_of_preset(name) is workload
+            tree = yaml.safe_load(yaml.safe_dump(build_preset().tree()))
+            assert workload_of_tree(tree) is workload
+            assert workload.read(tree) == build_preset()
+            assert workload.setting(tree)
+
+
+def test_the_orchestrator_names_no_workload_in_its_imports() -> None:
+    """So that a third one is a folder, a space and a line that names it."""
+    for path in (ROOT / "orchestrator").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("workloads."):
+                assert node.module.split(".")[1] not in ("simclr", "two_layer_cnn"), path
+
+
+# What there is to know before a run
+
+
+def test_generated_inputs_are_described(tmp_path: Path) -> None:
+    spec, facts = TWO_LAYER_CNN.prepare(BASE, download=False)
+    assert spec == BASE
+    assert (facts.title, facts.train, facts.validation, facts.test) == ("Gaussian patches, d = 1000", 64, 0, 2000)
+    assert "250 unlabeled" in facts.notes[0]
+    other = TWO_LAYER_CNN.prepare(BASE.with_values({"data.noise_std": 2.0}), download=False)[1]
+    assert other.content != facts.content
+    assert check(asked(tmp_path, "label-complexity")).data == facts
+
+
+def images(folder: Path, classes: int) -> Path:
+    generator = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label in range(classes):
+            place = folder / split / f"class{label}"
+            place.mkdir(parents=True)
+            for number in range(6):
+                pixels = generator.integers(0, 255, (8, 8), dtype=np.uint8)
+                Image.fromarray(pixels).save(place / f"{number}.png")
+    return folder
+
+
+def test_images_are_pinned_by_their_content(tmp_path: Path) -> None:
+    places = [images(tmp_path / name, 2) for name in ("a", "b")]
+    specs = [BASE.with_values({"data.name": "image-folder", "data.root": str(place), "data.image_size": 8}) for place in places]
+    assert specs[0].fingerprint() != specs[1].fingerprint()
+    (one, facts), (other, _) = (TWO_LAYER_CNN.prepare(spec, download=False) for spec in specs)
+    assert one.flat()["data.content"] == facts.content
+    assert one.fingerprint() == other.fingerprint()
+    assert facts.title == "a beside Gaussian patches, 8 px"
+    with pytest.raises(SpecError, match=r"image-folder has the classes 0 to 1"):
+        TWO_LAYER_CNN.prepare(specs[0].with_values({"data.classes": [0, 7]}), download=False)
+    digits, facts = TWO_LAYER_CNN.prepare(preset("digit-patches"), download=False)
+    assert digits == preset("digit-patches")  # what comes with a library needs no pin
+    assert facts.title == "digits (embedded) beside Gaussian patches, 28 px"
+
+
+def test_a_plan_has_every_cell_and_no_reference() -> None:
+    plan = build(ABLATIONS["label-complexity"], BASE, seeds=5)
+    assert len(plan.cells) == len(plan.jobs) == 5 * 10 * 2 * 5
+    assert {cell.role for cell in plan.cells} == {"cell"}
+    assert plan.scale == "small"
+    methods = {cell.spec.flat()["pretrain.method"] for cell in plan.cells}
+    assert methods == {"simclr", "none"}
+
+
+def test_what_this_workload_cannot_do_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as refused:
+        build_single(BASE, TWO_LAYER_CNN, resources=Resources(workers=2))
+    assert refused.value.problems == [
+        "--workers 2: two-layer-cnn has one worker a cell; its many cells are spread over the cluster"
+    ]
+    searched = asked(tmp_path, preset="gaussian-patches", search=("pretrain.temperature=0.5,1",))
+    with pytest.raises(PlanError, match="tune: two-layer-cnn has no validation split to search by"):
+        check(searched)
+    with pytest.raises(PlanError, match="is not for label-complexity, whose presets are gaussian-patches"):
+        check(asked(tmp_path, "label-complexity", preset="shapes"))
+    with pytest.raises(PlanError, match="are of different workloads"):
+        check(asked(tmp_path, "label-complexity", "temperature"))
+
+
+def test_a_written_recipe_finds_its_workload(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(BASE.with_values(TINY).tree()))
+    checked = check(asked(tmp_path / "s", config=tmp_path / "own.yaml"))
+    assert checked.workload is TWO_LAYER_CNN
+    assert checked.base == BASE.with_values(TINY)
+
+
+# What it costs
+
+
+def test_shared_pretraining_is_paid_once() -> None:
+    few, many = (BASE.with_values({"data.labels": count}) for count in (2, 64))
+    alone = TWO_LAYER_CNN.cost([few]) + TWO_LAYER_CNN.cost([many])
+    direct = [spec.with_values({"pretrain.method": "none"}) for spec in (few, many)]
+    pretraining = TWO_LAYER_CNN.cost([few]) - TWO_LAYER_CNN.cost(direct[:1])
+    assert pretraining > 0
+    assert TWO_LAYER_CNN.cost([few, many]) == pytest.approx(alone - pretraining)
+    assert TWO_LAYER_CNN.cost(direct) == pytest.approx(sum(TWO_LAYER_CNN.cost([spec]) for spec in direct))
+
+
+def test_the_whole_grid_is_expected_to_take_minutes_not_hours() -> None:
+    plan = build(ABLATIONS["label-complexity"], BASE, seeds=5)
+    cost = estimate([plan], done=set(), train_images=64, concurrent=2, speed=measured_speed([], Resources()))
+    assert cost.packs == 2
+    assert len(cost.cell_seconds) == 500
+    assert sum(cost.cell_seconds.values()) == pytest.approx(2 * cost.wall_seconds, rel=0.1)
+    assert 20 < cost.wall_seconds < 600
+
+
+def test_speed_is_measured_on_cells_of_the_same_workload() -> None:
+    machine = {"workers": 1, "gpu": False}
+    record = {"status": "finished", "history": [{"epoch": 0.0}], "total_seconds": 2.0, "machine": machine}
+    two_layer = record | {"workload": "two-layer-cnn", "spec": BASE.tree()}
+    speed = measured_speed([two_layer], Resources(), "two-layer-cnn")
+    assert speed == Speed(TWO_LAYER_CNN.cost([BASE]) / 2, "measured: median of 1 finished cells in this storage")
+    assert measured_speed([two_layer], Resources(), "simclr").basis.startswith("assumed")
+
+
+# Runs in the storage
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> tuple[Storage, str]:
+    """A storage with one finished run, and its fingerprint."""
+    spec = BASE.with_values(TINY | {"data.labels": 4})
+    assert isinstance(spec, TwoLayerSpec)
+    job = CellJob("pretrain · seed 0", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(tmp_path), threads=1)
+    run_pack(Pack((job,), "sweeps/x/running"), lambda *_: None)
+    return Storage(str(tmp_path)), spec.fingerprint()
+
+
+def test_the_list_of_runs_shows_the_test_error(kept: tuple[Storage, str]) -> None:
+    storage, fingerprint = kept
+    shown = StringIO()
+    (listed,) = list_runs(storage, Console(file=shown, width=200)).document["runs"]
+    assert (listed["fingerprint"], listed["status"], listed["workload"]) == (fingerprint, "finished", "two-layer-cnn")
+    results = listed["results"]
+    assert f"test error {results['test_error']:.4g}, alignment {results['alignment']:.4g}" in shown.getvalue()
+    assert "gaussian" in shown.getvalue()
+
+
+def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
+    storage, fingerprint = kept
+    with pytest.raises(PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their end"):
+        evaluate_run(fingerprint[:8], "linear", (), storage, Console(quiet=True))
+
+
+# Real Ray
+
+
+def command(storage: Path, *words: str, **fields: Any) -> list[str]:
+    values = TINY | {name.replace("__", "."): value for name, value in fields.items()}
+    assignments = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    return [*COMMAND, *words, "--preset", "gaussian-patches", "--storage", str(storage), *assignments]
+
+
+def finished(storage: Path) -> dict[str, dict[str, Any]]:
+    return {path.parent.name: json.loads(path.read_text()) for path in storage.glob("runs/*/run.json")}
+
+
+@pytest.mark.slow
+def test_a_sweep_of_packs_survives_the_loss_of_a_process(storage_folder: Path) -> None:
+    words = ("ablate", "pretraining-controls", "--max-concurrent", "1", "--json")
+    # The training loss is never reached, so that each number of labels takes its time.
+    again = command(storage_folder, *words, finetune__loss_target=1e-12, finetune__max_steps=2000)
+    driver = subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (before := finished(storage_folder)):
+            assert time.monotonic() < deadline, "no cell has finished"
+            time.sleep(0.05)
+        kill_the_trial(driver.pid)
+        said, complaints = driver.communicate(timeout=300)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, complaints
+    after = finished(storage_folder)
+    assert len(before) < len(after) == 25
+    assert all(record["status"] == "finished" for record in after.values())
+    assert {name: after[name]["ended"] for name in before} == {name: record["ended"] for name, record in before.items()}
+    assert not list(storage_folder.glob("sweeps/*/*/running/*"))
+    cells = json.loads(said)["cells"]
+    assert len(cells) == 25
+
+    client = MlflowClient(f"sqlite:///{storage_folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("pretraining-controls")
+    assert experiment is not None
+    children = [run for run in client.search_runs([experiment.experiment_id]) if "mlflow.parentRunId" in run.data.tags]
+    assert {run.data.tags["simclr_orch.fingerprint"] for run in children} == after.keys()
+    for run in children:
+        record = after[run.data.tags["simclr_orch.fingerprint"]]
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["test_error"] == record["results"]["test_error"]
+        losses = client.get_metric_history(run.info.run_id, "loss")
+        assert [(entry.step, entry.value) for entry in losses] == [
+            (point["epoch"], point["loss"]) for point in record["history"]
+        ]
+
+    repeated = subprocess.run(again, capture_output=True, text=True, check=False, timeout=120)
+    assert repeated.returncode == 0, repeated.stderr
+    assert {name: record["ended"] for name, record in finished(storage_folder).items()} == {
+        name: record["ended"] for name, record in after.items()
+    }
+
+
+def kill_the_trial(driver: int) -> None:
+    """SIGKILL the process of the pack that runs below the driver."""
+    for process in psutil.Process(driver).children(recursive=True):
+        with suppress(psutil.Error):
+            if "ImplicitFunc" in " ".join(process.cmdline()):
+                os.kill(process.pid, signal.SIGKILL)
+                return
+    raise AssertionError("no pack runs")

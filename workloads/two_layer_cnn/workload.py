@@ -1,0 +1,118 @@
+"""The two-layer study as a workload: what plans and executors need of it, in one object."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from workloads.datasets import load
+from workloads.datasets.spec import EMBEDDED
+from workloads.spec import digest
+from workloads.two_layer_cnn.data import signals
+from workloads.two_layer_cnn.presets import PRESETS
+from workloads.two_layer_cnn.spec import Method, PatchDataSpec, TwoLayerSpec
+from workloads.two_layer_cnn.together import train_together
+from workloads.workload import DataFacts, Progress, TrainedTogether, WorkloadName
+
+__all__ = ["TWO_LAYER_CNN", "TwoLayerWorkload"]
+
+_ARMS: dict[Method, str] = {
+    "simclr": "SimCLR pre-training",
+    "none": "no pre-training",
+    "pca": "principal component",
+    "simclr-relu": "SimCLR pre-training of ReLU filters",
+    "simclr-labeled": "SimCLR pre-training on the labeled inputs",
+}
+
+
+class TwoLayerWorkload:
+    """Contrastive pre-training of a two-layer CNN, fine-tuning and test, of many cells as one array."""
+
+    name: WorkloadName = "two-layer-cnn"
+    presets: Mapping[str, Callable[[], TwoLayerSpec]] = PRESETS
+    headline: tuple[str, ...] = ("test_error", "alignment")
+
+    def read(self, tree: Mapping[str, Any]) -> TwoLayerSpec:
+        """The specification in a plain tree. Raises SpecError."""
+        return TwoLayerSpec.read(tree)
+
+    def prepare(self, spec: TwoLayerSpec, *, download: bool) -> tuple[TwoLayerSpec, DataFacts]:
+        """The recipe with the digest of its images, if it has any, so that its fingerprint stands for them."""
+        data = spec.data
+        notes = [f"{data.unlabeled:,} unlabeled inputs for pre-training, unless a cell sets another number"]
+        if data.name == "gaussian":
+            return spec, DataFacts(_title(data), data.labels, 0, data.test, digest({"gaussian": data.tree()}), tuple(notes))
+        images = load(data.images(), download=download)
+        pinned = spec if data.name in EMBEDDED else spec.with_values({"data.content": images.content})
+        source = signals(pinned.data)  # refuses classes that the images do not have
+        notes += [f"{len(one)} training images of class {label}" for one, label in zip(source.train, data.classes, strict=True)]
+        return pinned, DataFacts(_title(data), data.labels, 0, data.test, images.content, (*notes, *images.notes))
+
+    def problems(self, spec: TwoLayerSpec, train_images: int | None, world_size: int) -> list[str]:
+        """Everything but the number of workers is refused by the specification itself."""
+        if world_size == 1:
+            return []
+        return [f"--workers {world_size}: {self.name} has one worker a cell; its many cells are spread over the cluster"]
+
+    def reference(self, spec: TwoLayerSpec) -> None:
+        """None: training without pre-training is an arm of its own."""
+
+    def scale(self, spec: TwoLayerSpec, setting: str) -> Literal["paper", "small"]:
+        """The paper gives no numbers, so that there is one grid."""
+        return "small"
+
+    def setting(self, tree: Mapping[str, Any]) -> str:
+        """Where the filters come from, the numbers of inputs and filters, and the power of the activation."""
+        data, network = tree["data"], tree["network"]
+        return (
+            f"{_ARMS[tree['pretrain']['method']]}, {data['unlabeled']} unlabeled and {data['labels']} labeled inputs, "
+            f"SNR {data['signal_to_noise']:g}, {network['filters']} filters each, q = {network['power']}"
+        )
+
+    def together(self, spec: TwoLayerSpec) -> str:
+        """Cells on the same images, or all on generated inputs."""
+        data = spec.data
+        return data.name if data.name == "gaussian" else digest({"images": data.images().tree(), "classes": data.classes})
+
+    def shared(self, spec: TwoLayerSpec) -> str:
+        """Pre-training; cells without it have none to share."""
+        return spec.fingerprint() if spec.pretrain.method == "none" else spec.pretrain_fingerprint()
+
+    def cost(self, specs: Sequence[TwoLayerSpec]) -> float:
+        """Half of the most steps that each descent may take: how many it needs is not known."""
+        pretrained = {spec.pretrain_fingerprint(): _pretrain_operations(spec) for spec in specs}
+        return sum(pretrained.values()) + sum(map(_finetune_operations, specs))
+
+    def train_together(self, specs: Sequence[TwoLayerSpec], resume: dict[str, Any] | None) -> Iterator[Progress]:
+        """Cells of equal sizes are one array; those with equal unlabeled inputs share their pre-training."""
+        return train_together(specs, resume)
+
+
+TWO_LAYER_CNN: TrainedTogether = TwoLayerWorkload()
+
+
+def _title(data: PatchDataSpec) -> str:
+    if data.name == "gaussian":
+        return f"Gaussian patches, d = {data.dim}"
+    if data.name in EMBEDDED:
+        return f"{data.name} (embedded) beside Gaussian patches, {data.image_size} px"
+    folder = Path(data.root or "").name
+    return f"{folder if data.name == 'image-folder' else data.name} beside Gaussian patches, {data.image_size} px"
+
+
+def _pretrain_operations(spec: TwoLayerSpec) -> float:
+    """Each step: the similarities of all inputs, their gradient, and the new products with the patches."""
+    if spec.pretrain.method in ("none", "pca"):
+        return 0.0
+    inputs, filters = spec.pretrain_inputs, 2 * spec.network.filters
+    step = 4.0 * filters * inputs**2 + _products(spec, 2 * inputs)
+    return spec.pretrain.max_steps / 2 * step
+
+
+def _finetune_operations(spec: TwoLayerSpec) -> float:
+    testing = 2.0 * 2 * spec.network.filters * spec.data.test * spec.data.dim
+    return spec.finetune.max_steps / 2 * _products(spec, spec.data.labels) + testing
+
+
+def _products(spec: TwoLayerSpec, patches: int) -> float:
+    """Of all filters with the noise patches, by their Gram matrix where that is cheaper (`Span`)."""
+    return 2.0 * 2 * spec.network.filters * patches * min(patches, 2 * spec.data.dim)
