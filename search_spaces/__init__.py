@@ -1,6 +1,11 @@
-"""Every table and figure of the paper that pre-training and its judgement can answer, as data. Standard library only."""
+"""Every table and figure of the paper that pre-training and its judgement can answer, as data. Standard library only.
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which their paper shows by no table.
+"""
+
+from search_spaces.ablation import Ablation, Axis, Cell, Layout, Overlay
+from search_spaces.activation_power import ACTIVATION_POWER
+from search_spaces.augmentation_quality import AUGMENTATION_QUALITY
 from search_spaces.augmentations import AUGMENTATIONS
 from search_spaces.batch_size import BATCH_SIZE
 from search_spaces.batch_temperature import BATCH_TEMPERATURE
@@ -12,13 +17,18 @@ from search_spaces.flip_and_blur import FLIP_AND_BLUR
 from search_spaces.head import HEAD
 from search_spaces.head_depth import HEAD_DEPTH
 from search_spaces.head_norm import HEAD_NORM
+from search_spaces.label_complexity import LABEL_COMPLEXITY
 from search_spaces.losses import LOSSES
 from search_spaces.optimizer import OPTIMIZER
+from search_spaces.pretraining_controls import PRETRAINING_CONTROLS
 from search_spaces.probes import PROBES
+from search_spaces.signal_to_noise import SIGNAL_TO_NOISE
 from search_spaces.small_batches import SMALL_BATCHES
 from search_spaces.steps import STEPS
 from search_spaces.supervised import SUPERVISED
 from search_spaces.temperature import TEMPERATURE
+from search_spaces.total_budget import TOTAL_BUDGET
+from search_spaces.unlabeled_data import UNLABELED_DATA
 from search_spaces.values import Step, Times
 
 __all__ = [
@@ -30,12 +40,13 @@ __all__ = [
     "Claim",
     "Comparison",
     "Layout",
+    "Overlay",
     "Step",
     "Term",
     "Times",
 ]
 
-# In the order of the paper: the main text, the appendix, and what extends it.
+# In the order of each paper: the main text, the appendix, and what extends it.
 ABLATIONS: dict[str, Ablation] = {
     "augmentations": AUGMENTATIONS,
     "color-strength": COLOR_STRENGTH,
@@ -54,4 +65,11 @@ ABLATIONS: dict[str, Ablation] = {
     "small-batches": SMALL_BATCHES,
     "steps": STEPS,
     "optimizer": OPTIMIZER,
+    "label-complexity": LABEL_COMPLEXITY,
+    "activation-power": ACTIVATION_POWER,
+    "unlabeled-data": UNLABELED_DATA,
+    "signal-to-noise": SIGNAL_TO_NOISE,
+    "pretraining-controls": PRETRAINING_CONTROLS,
+    "augmentation-quality": AUGMENTATION_QUALITY,
+    "total-budget": TOTAL_BUDGET,
 }

@@ -17,15 +17,21 @@ from typing import Literal, get_args
 from search_spaces.claims import UNTRAINED, Claim, Place
 from search_spaces.values import Step, Times, Value
 
-__all__ = ["Ablation", "Axis", "Cell", "Figure", "Layout", "Scale", "grid"]
+__all__ = ["Ablation", "Axis", "Cell", "Figure", "Layout", "Overlay", "Scale", "grid"]
 
 Scale = Literal["paper", "small"]
-Figure = Literal["heatmap", "lines", "table"]
+Figure = Literal["heatmap", "lines", "table", "maps", "points"]
 
 PAPER_EPOCHS = 100  # the default of the paper's ablations
 PAPER_CORE_HOURS = 192.0  # of one default run: 1.5 h on 128 TPU v3 cores (the paper's footnote)
 
-_AXES_OF: dict[Figure, tuple[int, ...]] = {"heatmap": (2,), "lines": (2, 3), "table": (1,)}
+_AXES_OF: dict[Figure, tuple[int, ...]] = {
+    "heatmap": (2,),
+    "lines": (2, 3),
+    "table": (1,),
+    "maps": (3,),
+    "points": (1, 2, 3),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +139,31 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overlay:
+    """What theory predicts, drawn into the figure: a line through points in the numbers that the axes' labels say.
+
+    For `maps`, x is on the second axis (columns) and y on the first (rows); for `points`, x is the metric `against` and
+    y the cells' metric. `only` names the maps that it belongs to; none means all.
+    """
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.label.strip() or len(self.points) < 2:
+            raise ValueError(f"overlay {self.label!r}: needs a label and two points or more, not {self.points!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ablation:
     """A question, the cells that answer it at the paper's scale and at a small one, and the paper's own answer.
 
     `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map of two axes, lines
-    over the second axis (a third makes panels), or one row for each cell. `setting` names the preset that is the paper's
-    own for this question. An `extension` asks what the paper does not; `tuned_by` chooses among a cell's candidates.
+    over the second axis (a third makes panels), one row for each cell, a heat map for each label of the third axis, or
+    a point for each cell, by its metric and the one named `against`. `setting` names the preset that is the paper's
+    own for this question. An `extension` asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run
+    whose result `counts_if` is not 1 says nothing on claims: it did not converge.
     """
 
     name: str
@@ -151,10 +176,13 @@ class Ablation:
     metric: str = "linear_top1"
     figure: Figure
     claims: tuple[Claim, ...]
-    workload: Literal["simclr"] = "simclr"
+    workload: Literal["simclr", "two-layer-cnn"] = "simclr"
     setting: Literal["imagenet-paper", "cifar10-paper"] = "imagenet-paper"
     extension: bool = False
     tuned_by: str = "linear_validation_top1"
+    against: str | None = None
+    overlays: tuple[Overlay, ...] = ()
+    counts_if: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):
@@ -165,6 +193,8 @@ class Ablation:
         if self.figure not in get_args(Figure):
             raise ValueError(f"ablation {self.name!r}: figure {self.figure!r} is none of {', '.join(get_args(Figure))}")
         _check_fields(f"ablation {self.name!r}", self.fixed)
+        if (self.figure == "points") != (self.against is not None):
+            raise ValueError(f"ablation {self.name!r}: points, and only points, are drawn against another metric")
         if not (self.claims or self.extension):
             raise ValueError(f"ablation {self.name!r}: claims nothing")
         if len({claim.statement for claim in self.claims}) != len(self.claims):

@@ -5,9 +5,9 @@ One test starts a Python process.
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import pytest
 
@@ -18,6 +18,9 @@ from search_spaces.values import Value
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import problems_with
 from workloads.simclr.spec import RunSpec
+from workloads.spec import Part
+from workloads.two_layer_cnn import presets as two_layer
+from workloads.two_layer_cnn.spec import TwoLayerSpec
 
 SCALES = get_args(Scale)
 SMALL_PRESETS = ("shapes", "digits", "cifar10-small", "cifar10")
@@ -49,23 +52,47 @@ COUNTS = {
     "small-batches": (8, 8, (8, 8), (8, 7)),
     "steps": (4, 3, (4, 3), (4, 3)),
     "optimizer": (3, 3, (12, 12), (12, 12)),
+    "label-complexity": (100, 100, (100, 100), (100, 100)),
+    "activation-power": (40, 40, (40, 40), (40, 40)),
+    "unlabeled-data": (16, 16, (16, 16), (16, 16)),
+    "signal-to-noise": (28, 28, (28, 28), (28, 28)),
+    "pretraining-controls": (25, 25, (25, 25), (25, 25)),
+    "augmentation-quality": (10, 10, (10, 10), (10, 10)),
+    "total-budget": (51, 51, (51, 51), (51, 51)),
 }
-EXTENSIONS = {"head-depth", "head-norm", "small-batches", "steps", "optimizer"}
+EXTENSIONS = {
+    "simclr": ["head-depth", "head-norm", "small-batches", "steps", "optimizer"],
+    "two-layer-cnn": ["augmentation-quality", "total-budget"],
+}
+
+Spec = TypeVar("Spec", bound=Part)
+
+
+def presets_of(ablation: Ablation, scale: Scale) -> Iterable[str]:
+    """The presets whose plans take that layout; those of the two-layer study have equal ones."""
+    if ablation.workload == "two-layer-cnn":
+        return two_layer.PRESETS
+    return [ablation.setting] if scale == "paper" else SMALL_PRESETS
+
+
+def base_of(ablation: Ablation, name: str) -> RunSpec | TwoLayerSpec:
+    return two_layer.preset(name) if ablation.workload == "two-layer-cnn" else preset(name)
+
 
 EVERY_PRESET = [
     pytest.param(ablation, scale, name, id=f"{ablation.name}-{name}")
     for ablation in ABLATIONS.values()
     for scale in SCALES
-    for name in ([ablation.setting] if scale == "paper" else SMALL_PRESETS)
+    for name in presets_of(ablation, scale)
 ]
 
 
-def resolved(point: Mapping[str, Value], base: RunSpec) -> dict[str, object]:
+def resolved(point: Mapping[str, Value], base: Spec) -> dict[str, object]:
     flat = base.flat()
     return {path: value.resolve(flat[path]) if isinstance(value, Times | Step) else value for path, value in point.items()}
 
 
-def specs(ablation: Ablation, scale: Scale, base: RunSpec) -> list[RunSpec]:
+def specs(ablation: Ablation, scale: Scale, base: Spec) -> list[Spec]:
     return [base.with_values(resolved(point, base)) for point in ablation.points(scale)]
 
 
@@ -86,16 +113,21 @@ def test_the_ablations_in_the_order_of_the_paper_and_what_they_run() -> None:
         assert (name, len(ablation.paper.cells), len(ablation.small.cells), points) == (ablation.name, *COUNTS[name][:3])
 
 
-def test_extensions_come_last_and_claim_nothing_for_the_paper() -> None:
-    assert {name for name, ablation in ABLATIONS.items() if ablation.extension} == EXTENSIONS == {*list(ABLATIONS)[-5:]}
-    assert {name for name, ablation in ABLATIONS.items() if not ablation.claims} == EXTENSIONS
+@pytest.mark.parametrize("workload", EXTENSIONS)
+def test_extensions_come_last_and_claim_nothing_for_the_paper(workload: str) -> None:
+    ablations = [ablation for ablation in ABLATIONS.values() if ablation.workload == workload]
+    extensions = EXTENSIONS[workload]
+    assert [ablation.name for ablation in ablations if ablation.extension] == extensions
+    assert [ablation.name for ablation in ablations if not ablation.claims] == extensions
+    assert [ablation.name for ablation in ablations][-len(extensions) :] == extensions
 
 
 @pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
 def test_every_point_is_a_run_that_the_preset_can_do(ablation: Ablation, scale: Scale, name: str) -> None:
-    base = preset(name)
+    base = base_of(ablation, name)
     found = specs(ablation, scale, base)
-    assert [problem for spec in found for problem in problems_with(spec, TRAIN_IMAGES[name], 1)] == []
+    runs = [spec for spec in found if isinstance(spec, RunSpec)]
+    assert [problem for spec in runs for problem in problems_with(spec, TRAIN_IMAGES[name], 1)] == []
     assert len({spec.fingerprint() for spec in found}) == COUNTS[ablation.name][3][SCALES.index(scale)]
     for point, spec in zip(ablation.points(scale), found, strict=True):
         assert spec.flat() == {**base.flat(), **resolved(point, base)}, "a point changes the fields that it names, no other"
@@ -103,9 +135,12 @@ def test_every_point_is_a_run_that_the_preset_can_do(ablation: Ablation, scale: 
 
 @pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
 def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: Scale, name: str) -> None:
-    base = preset(name)
+    base = base_of(ablation, name)
     for cell in ablation.layout(scale).cells:
         spec = base.with_values(resolved({**ablation.fixed, **cell.values}, base))
+        if isinstance(spec, TwoLayerSpec):
+            assert ablation.metric_of(cell) in {"test_error", "alignment"}
+            continue
         metrics = {"linear_top1"}
         if spec.loss.name == "cross-entropy":
             metrics = {"classifier_top1"}
@@ -122,7 +157,9 @@ def test_the_module_gives_source_command_and_cost(ablation: Ablation) -> None:
     assert f"simclr-orch ablate {ablation.name} --preset P" in text
     assert ablation.source in text
     assert "Expected ordering: " in text
-    if ablation.setting == "imagenet-paper":
+    if ablation.workload == "two-layer-cnn":
+        assert f"Cost: {len(ablation.points())} runs a seed, " in text
+    elif ablation.setting == "imagenet-paper":
         assert f"{ablation.paper_tpu_hours:,.0f} TPU v3 core-hours a seed" in text
     else:
         epochs = ablation.relative_cost("paper") * 100
