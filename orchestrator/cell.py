@@ -8,7 +8,7 @@ the work since the last checkpoint.
 import platform
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +20,9 @@ from orchestrator.storage import Storage
 from workloads.checkpoint import decode, encode
 from workloads.spec import SpecError
 from workloads.worker import Worker
-from workloads.workload import WorkloadName, workload_named
+from workloads.workload import TrainedAlone, WorkloadName, workload_named
 
-__all__ = ["CHECKPOINT", "RECORD", "SCORE", "CellJob", "checkpoint_of", "read_record", "run_cell"]
+__all__ = ["CHECKPOINT", "RECORD", "SCORE", "CellFiles", "CellJob", "checkpoint_of", "read_record", "run_cell"]
 
 RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
 SCORE = "validation_score"
@@ -77,9 +77,9 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
         state = run.train(report)
         if worker.rank > 0:
             return None
-        run.note("evaluating the frozen encoder")
+        run.files.note("evaluating the frozen encoder")
         results = run.workload.evaluate(run.spec, state, worker)
-        run.note(", ".join(f"{name} {value:.6g}" for name, value in results.items()))
+        run.files.note(", ".join(f"{name} {value:.6g}" for name, value in results.items()))
         outcome: dict[str, Any] = {"status": "finished", "results": results}
     except Exception as error:
         diverged = isinstance(error, run.workload.divergence)
@@ -91,28 +91,79 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
         text = f"{type(error).__name__}: {error}"
         if diverged and run.state is not None:
             run.keep("before the loss diverged")
-            text += f", kept in {run.storage.path(job.folder, CHECKPOINT)}"
-        run.note(traceback.format_exc())
-        outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": run.lines[-LOG_TAIL:]}
+            text += f", kept in {run.files.storage.path(job.folder, CHECKPOINT)}"
+        run.files.note(traceback.format_exc())
+        outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": run.files.tail}
     return run.leave(outcome)
 
 
+class CellFiles:
+    """What a cell leaves in the storage beside its checkpoint: specification, log, and at last its record.
+
+    Only the first worker writes.
+    """
+
+    def __init__(self, job: CellJob, worker: Worker) -> None:
+        self.job, self.worker, self.storage = job, worker, Storage(job.storage)
+        self.machine = _machine(job.spec.get("precision", "fp32"), worker)
+        self._lines: list[str] = []
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines of the log."""
+        return self._lines[-LOG_TAIL:]
+
+    def write_spec(self) -> None:
+        """The specification, for people."""
+        self.write(SPEC, yaml.safe_dump(self.job.spec, sort_keys=False).encode())
+
+    def note(self, text: str) -> None:
+        """Lines of the log, which is replaced as a whole."""
+        self._lines += [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()]
+        self.write(LOG, ("\n".join(self._lines) + "\n").encode())
+
+    def leave(
+        self, outcome: Mapping[str, Any], history: Sequence[Mapping[str, float]], *, seconds: float, total_seconds: float
+    ) -> dict[str, Any]:
+        """The record of the cell, written last: `seconds` of training and, with all that belongs to it, in all."""
+        record = {
+            "name": self.job.name,
+            "fingerprint": self.job.fingerprint,
+            "workload": self.job.workload,
+            **outcome,
+            "history": list(history),
+            "spec": self.job.spec,
+            "machine": self.machine,
+            "log": self.storage.path(self.job.folder, LOG),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+            "total_seconds": round(total_seconds, 3),
+        }
+        self.storage.write_json(f"{self.job.folder}/{RECORD}", record)
+        return record
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace one of the cell's files."""
+        if self.worker.rank == 0:
+            self.storage.write_bytes(f"{self.job.folder}/{name}", data)
+
+
 class _Run:
-    """A cell while it runs, and what it leaves in the storage. Only the first worker writes."""
+    """A cell while it runs."""
 
     def __init__(self, job: CellJob, worker: Worker, kept: dict[str, Any] | None) -> None:
-        self.job, self.worker, self.storage = job, worker, Storage(job.storage)
-        self.workload = workload_named(job.workload)
-        self.spec = self.workload.read(job.spec)
+        self.job, self.worker, self.files = job, worker, CellFiles(job, worker)
+        workload = workload_named(job.workload)
+        assert isinstance(workload, TrainedAlone), "other cells are run as packs"
+        self.workload: TrainedAlone = workload
+        self.spec = workload.read(job.spec)
         self.state: dict[str, Any] | None = kept["state"] if kept else None
         self.history: list[dict[str, float]] = list(kept["history"]) if kept else []
         self.started = time.time() - (kept["elapsed"] if kept else 0.0)
-        self.lines: list[str] = []
-        machine = _machine(self.spec.flat()["precision"], worker)
-        self.note(f"{job.name} ({job.fingerprint}) on {machine['device']}, {worker.world_size} worker(s)")
+        self.files.note(f"{job.name} ({job.fingerprint}) on {self.files.machine['device']}, {worker.world_size} worker(s)")
         if self.state is not None:
-            self.note(f"continues after epoch {self.state['epoch']}")
-        self._write(SPEC, yaml.safe_dump(job.spec, sort_keys=False).encode())
+            self.files.note(f"continues after epoch {self.state['epoch']}")
+        self.files.write_spec()
 
     def train(self, report: Report) -> dict[str, Any]:
         """Every epoch that is still missing; returns the last state."""
@@ -137,35 +188,13 @@ class _Run:
         assert self.state is not None, "called after an epoch"
         if self.worker.rank == 0:
             elapsed = time.time() - self.started
-            self._write(CHECKPOINT, encode({"state": self.state, "history": self.history, "elapsed": elapsed}))
-            self.note(f"epoch {self.state['epoch']} kept: {remark}")
-
-    def note(self, text: str) -> None:
-        """Lines of the log, which is replaced as a whole."""
-        self.lines += [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()]
-        self._write(LOG, ("\n".join(self.lines) + "\n").encode())
+            self.files.write(CHECKPOINT, encode({"state": self.state, "history": self.history, "elapsed": elapsed}))
+            self.files.note(f"epoch {self.state['epoch']} kept: {remark}")
 
     def leave(self, outcome: dict[str, Any]) -> dict[str, Any]:
-        """The record of the cell, written last."""
-        record = {
-            "name": self.job.name,
-            "fingerprint": self.job.fingerprint,
-            "workload": self.job.workload,
-            **outcome,
-            "history": self.history,
-            "spec": self.job.spec,
-            "machine": _machine(self.spec.flat()["precision"], self.worker),
-            "log": self.storage.path(self.job.folder, LOG),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(sum(epoch["seconds"] for epoch in self.history), 3),
-            "total_seconds": round(time.time() - self.started, 3),
-        }
-        self.storage.write_json(f"{self.job.folder}/{RECORD}", record)
-        return record
-
-    def _write(self, name: str, data: bytes) -> None:
-        if self.worker.rank == 0:
-            self.storage.write_bytes(f"{self.job.folder}/{name}", data)
+        """The record of the cell, with the time of all attempts."""
+        seconds = sum(epoch["seconds"] for epoch in self.history)
+        return self.files.leave(outcome, self.history, seconds=seconds, total_seconds=time.time() - self.started)
 
 
 def _machine(precision: str, worker: Worker) -> dict[str, Any]:

@@ -192,7 +192,8 @@ class _Sweep:
         storage = self._checked.storage
         if plan.ablation is not None:
             finished = report_on(plan.name, storage, self._out, sweep=plan.sweep_id, output=None)
-            files = {name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") or b"" for name in REPORT_FILES}
+            found = {name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") for name in REPORT_FILES}
+            files = {name: content for name, content in found.items() if content is not None}
             return finished.document, files
         if plan.is_search:
             return search_report(plan, storage, self._out), {}
@@ -227,7 +228,8 @@ def _settled(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> _
 def _cost(checked: Checked, planned: _Round) -> Estimate:
     storage = checked.storage
     records = [read_record(storage, name) for name in storage.list("runs")]
-    speed = measured_speed((record for record in records if record), planned.plans[0].resources)
+    plan = planned.plans[0]
+    speed = measured_speed((record for record in records if record), plan.resources, plan.workload.name)
     return estimate(
         planned.plans, done=planned.done, train_images=checked.data.train, concurrent=planned.concurrent, speed=speed
     )
@@ -243,10 +245,15 @@ def _cost_line(planned: _Round, cost: Estimate) -> str:
         f"{names}: {planned.jobs} cells ({len(planned.done)} finished before, {left} to run"
         f"{f', {planned.shared} runs saved by sharing' if planned.shared else ''}"
         f"{f', {waiting} more settings to run once tuned' if waiting else ''}), "
-        f"{min(cost.concurrent, max(left, 1))} at once, each "
+        f"{_at_once(cost, left)}, each "
         f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
         f"{_duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
     )
+
+
+def _at_once(cost: Estimate, left: int) -> str:
+    at_once = f"{min(cost.concurrent, max(cost.packs, 1))} at once"
+    return f"in {cost.packs} packs, {at_once}" if cost.packs < left else at_once
 
 
 def _duration(seconds: float) -> str:

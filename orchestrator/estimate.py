@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.packing import packed
 from orchestrator.plan import Plan, Resources, jobs_of
 from workloads.spec import SpecError
-from workloads.workload import workload_named
+from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName, workload_named
 
 __all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
 
@@ -15,6 +16,7 @@ __all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
 ASSUMED_CPU_CORE = 60e9
 ASSUMED_GPU = 40e12
 OVERHEAD_SECONDS = {"trial": 3.0, "workers": 25.0}
+RECORDING_SECONDS = 0.1  # of a cell, in the driver and in its pack
 
 
 @dataclass(frozen=True)
@@ -27,22 +29,24 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds for each cell, for the whole plan at so many cells at once, and the GPU-hours it occupies."""
+    """Seconds for each cell, for the whole plan at so many packs of cells at once, and the GPU-hours it occupies."""
 
     cell_seconds: dict[str, float]
+    packs: int
     concurrent: int
     wall_seconds: float
     gpu_hours: float
     basis: str
 
 
-def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources) -> Speed:
-    """The median speed of finished cells on as many workers of the same kind, or an assumption that says so."""
+def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources, workload: WorkloadName = "simclr") -> Speed:
+    """The median speed of a workload's finished cells on as many workers of the same kind, or an assumption that says so."""
     kind = (resources.workers, resources.gpus_per_worker > 0)
     alike = (
         record
         for record in records
         if record["status"] == "finished"
+        and record.get("workload", "simclr") == workload
         and record["history"]
         and (record["machine"]["workers"], record["machine"]["gpu"]) == kind
     )
@@ -60,16 +64,27 @@ def estimate(plans: Sequence[Plan], *, done: Collection[str], train_images: int,
     """Times for the cells that are not done, each distinct one once, spread over `concurrent` places."""
     workload, resources = plans[0].workload, plans[0].resources
     overhead = OVERHEAD_SECONDS["trial" if resources.workers == 1 else "workers"]
-    seconds = {
-        fingerprint: workload.operations(cell.spec, train_images) / speed.operations_per_second + overhead
-        for fingerprint, cell in jobs_of(plans).items()
-        if fingerprint not in done
+    specs = {name: cell.spec for name, cell in jobs_of(plans).items() if name not in done}
+    packs = packed(workload, specs, concurrent)
+    whole = {
+        names: _operations(workload, [specs[name] for name in names], train_images) / speed.operations_per_second
+        + overhead
+        + RECORDING_SECONDS * (len(names) - 1)
+        for names in packs
     }
-    total = sum(seconds.values())
-    longest = max(seconds.values(), default=0.0)
+    total = sum(whole.values())
+    longest = max(whole.values(), default=0.0)
     gpus = resources.workers * resources.gpus_per_worker
     wall = max(total / max(concurrent, 1), longest)
-    return Estimate(seconds, concurrent, wall, total * gpus / 3600, speed.basis)
+    seconds = {name: whole[names] / len(names) for names in packs for name in names}
+    return Estimate(seconds, len(packs), concurrent, wall, total * gpus / 3600, speed.basis)
+
+
+def _operations(workload: Workload, specs: Sequence[Specification], train_images: int) -> float:
+    if isinstance(workload, TrainedTogether):
+        return workload.cost(specs)
+    assert isinstance(workload, TrainedAlone), "the two kinds that there are"
+    return sum(workload.operations(spec, train_images) for spec in specs)
 
 
 def _operations_done(record: Mapping[str, Any]) -> float:
@@ -79,6 +94,8 @@ def _operations_done(record: Mapping[str, Any]) -> float:
         spec = workload.read(record["spec"])
     except SpecError:
         return 0.0
+    if isinstance(workload, TrainedTogether):
+        return workload.cost([spec])
     images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in record["history"])
     epochs = len(record["history"])
     return workload.operations(spec, round(images / epochs)) * epochs / workload.epochs(spec)

@@ -1,60 +1,55 @@
-"""An ablation drawn: this run on the left, the paper's numbers on the right, and under them what they rest on.
+"""An ablation drawn: this run, beside it the paper's numbers if there are any, and under them what they rest on.
 
-The caption gives the number of seeds and their spread, the untrained encoder, every cell without a value, and how the
-cells differ from the paper's. Values are in percent. matplotlib's object interface only: no window, no global state.
+The caption gives the number of seeds and their spread, the untrained encoder, every cell without a value, runs that do not
+count, and how the cells differ from the paper's. matplotlib's object interface only: no window, no global state.
 """
 
 import math
 import statistics
-import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from orchestrator.panels import AVERAGE, SMALLEST, Place, Side, heatmaps, lines, rows, windows
+from orchestrator.maps import maps, points, points_window
+from orchestrator.panels import AVERAGE, SMALLEST, STYLE, UNCOUNTED, Place, Side, heatmaps, lines, rows, windows, wrapped
+from orchestrator.quantities import Quantity, judged_by, quantity
 from search_spaces import Ablation, Layout
 
-__all__ = ["Summary", "draw", "metric_name", "save"]
+__all__ = ["Summary", "draw", "listed", "save"]
 
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "hatch.linewidth": 0.6,
-}
-_METRICS = {
-    "linear_top1": "linear evaluation top-1 (%)",
-    "linear_top1_z": "linear evaluation top-1 (%)",
-    "classifier_top1": "supervised top-1 (%)",
-}
 _DATA_OF_SETTING = {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"}
 _LISTED_CELLS = 6
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known about one cell: a value in percent for each finished seed, and how many seeds have none."""
+    """What is known about one cell: a value for each finished seed that counts, and how many seeds have none.
+
+    `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for each value, that of the
+    other metric that points are drawn against.
+    """
 
     at: Place
     values: tuple[float, ...]
     failed: int
     missing: int
     paper: float | None
+    uncounted: int = 0
+    against: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in self.values):
-            raise ValueError(f"cell {self.at!r}: {self.values!r} are not all finite")
+        if not all(math.isfinite(value) for value in (*self.values, *self.against)):
+            raise ValueError(f"cell {self.at!r}: {self.values!r} and {self.against!r} are not all finite")
+        if len(self.against) not in (0, self.n):
+            raise ValueError(f"cell {self.at!r}: has {len(self.against)} values against {self.n}")
 
     @property
     def n(self) -> int:
-        """Finished seeds."""
+        """Finished seeds that count."""
         return len(self.values)
 
     @property
@@ -67,12 +62,12 @@ class Summary:
         """Sample standard deviation over finished seeds, None with fewer than two."""
         return statistics.stdev(self.values) if self.n > 1 else None
 
-
-def metric_name(ablation: Ablation) -> str:
-    """What the cells are judged by, with its unit; cells that are judged apart share only the unit."""
-    metrics = {ablation.metric_of(cell) for cell in (*ablation.paper.cells, *ablation.small.cells)}
-    names = {_METRICS.get(metric, f"{metric.replace('_', ' ')} (%)") for metric in metrics}
-    return names.pop() if len(names) == 1 else "accuracy (%)"
+    @property
+    def gap(self) -> str | None:
+        """Why the cell has no value, in a word or two; None when it has one."""
+        if self.n:
+            return None
+        return UNCOUNTED if self.uncounted else "failed" if self.failed else "missing"
 
 
 def draw(ablation: Ablation, layout: Layout, cells: Sequence[Summary], *, reference: Summary | None, subtitle: str) -> Figure:
@@ -81,21 +76,27 @@ def draw(ablation: Ablation, layout: Layout, cells: Sequence[Summary], *, refere
     `reference` is the untrained encoder, judged like the cells. `subtitle` says what was run: preset, data, hardware.
     """
     summaries = _of_every_cell(layout, cells)
-    sides = _this_run(summaries, reference), _paper(summaries, ablation)
-    metric = metric_name(ablation)
-    with mpl.rc_context(_STYLE):
+    paper, judged = _paper(summaries, ablation), judged_by(ablation)
+    run = _this_run(summaries, reference, title="This run" if paper else "")
+    sides = [run, *paper]
+    with mpl.rc_context(STYLE):
         match ablation.figure:
             case "heatmap":
-                figure = heatmaps(layout, sides, metric)
+                figure = heatmaps(layout, sides, judged)
             case "lines":
-                figure = lines(layout, sides, metric)
+                figure = lines(layout, sides, judged)
             case "table":
-                figure = rows(layout, sides, metric)
+                figure = rows(layout, sides, judged)
+            case "maps":
+                figure = maps(layout, run, judged, ablation.overlays)
+            case "points":
+                against = {at: cell.against for at, cell in summaries.items() if cell.against}
+                figure = points(layout, run, against, (_against(ablation), judged), ablation.overlays)
             case _:
                 assert_never(ablation.figure)
-        figure.suptitle(_wrap([ablation.title, subtitle], figure, points=10), fontsize=10)
+        figure.suptitle(wrapped([ablation.title, subtitle], figure, points=10), fontsize=10)
         caption = [*_results(ablation, summaries), *_untrained(ablation, sides, reference), layout.note]
-        figure.supxlabel(_wrap(caption, figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01)
+        figure.supxlabel(wrapped(caption, figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01)
     return figure
 
 
@@ -117,40 +118,64 @@ def _of_every_cell(layout: Layout, cells: Sequence[Summary]) -> dict[Place, Summ
     return {cell.at: found.get(cell.at) or Summary(cell.at, (), 0, 1, cell.paper) for cell in layout.cells}
 
 
-def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None) -> Side:
+def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None, *, title: str) -> Side:
     return Side(
-        title="This run",
+        title=title,
         values={at: cell.mean for at, cell in summaries.items() if cell.mean is not None},
         spreads={at: cell.spread for at, cell in summaries.items() if cell.spread is not None},
-        gaps={at: "failed" if cell.failed else "missing" for at, cell in summaries.items() if not cell.n},
+        gaps={at: cell.gap for at, cell in summaries.items() if cell.gap is not None},
         reference=reference.mean if reference else None,
         marks_gaps=True,
+        partial=frozenset(at for at, cell in summaries.items() if cell.n and cell.uncounted),
     )
 
 
-def _paper(summaries: Mapping[Place, Summary], ablation: Ablation) -> Side:
-    return Side(
-        title=f"Paper: {ablation.source} ({_DATA_OF_SETTING[ablation.setting]})",
-        values={at: cell.paper for at, cell in summaries.items() if cell.paper is not None},
-        spreads={},
-        gaps={at: "not in paper" for at, cell in summaries.items() if cell.paper is None},
-    )
+def _paper(summaries: Mapping[Place, Summary], ablation: Ablation) -> list[Side]:
+    """The paper's side, if the paper has a number for any of the cells."""
+    values = {at: cell.paper for at, cell in summaries.items() if cell.paper is not None}
+    if not values:
+        return []
+    data = f" ({_DATA_OF_SETTING[ablation.setting]})" if ablation.workload == "simclr" else ""
+    gaps = {at: "not in paper" for at, cell in summaries.items() if cell.paper is None}
+    return [Side(title=f"Paper: {ablation.source}{data}", values=values, spreads={}, gaps=gaps)]
+
+
+def _against(ablation: Ablation) -> Quantity:
+    assert ablation.against is not None, "an ablation drawn as points names it"
+    return quantity(ablation.against)
 
 
 def _results(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str]:
     """Seeds and spread of the cells that have a value, and the names of those that have none."""
-    heatmap = ablation.figure == "heatmap"
-    sentences = [_seeds(summaries.values()) + _spread(summaries, heatmap=heatmap)]
-    if heatmap:
+    colored = ablation.figure in ("heatmap", "maps")
+    sentences = [_seeds(summaries.values()) + _spread(summaries, judged_by(ablation), colored=colored)]
+    if ablation.figure == "heatmap":
         sentences[0] += f" {AVERAGE}: of the row's values as shown."
-    failed = [at for at, cell in summaries.items() if not cell.n and cell.failed]
-    missing = [at for at, cell in summaries.items() if not cell.n and not cell.failed]
-    for word, places in (("Failed", failed), ("Missing", missing)):
-        if places:
-            listed = ", ".join(f"({', '.join(at)})" for at in places[:_LISTED_CELLS])
-            more = f" and {len(places) - _LISTED_CELLS} more" if len(places) > _LISTED_CELLS else ""
-            sentences.append(f"{word}: {len(places)} of {len(summaries)} cells, {listed}{more}.")
-    return sentences
+    for word, gap in (("Failed", "failed"), ("Missing", "missing")):
+        if places := [at for at, cell in summaries.items() if cell.gap == gap]:
+            names = listed([f"({', '.join(at)})" for at in places], _LISTED_CELLS)
+            sentences.append(f"{word}: {len(places)} of {len(summaries)} cells, {names}.")
+    return sentences + _uncounted(ablation, summaries)
+
+
+def _uncounted(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str]:
+    """How many runs are left out of which cells, and how the figure marks these."""
+    left_out = {at: cell for at, cell in summaries.items() if cell.uncounted}
+    if not left_out:
+        return []
+    runs = sum(cell.uncounted for cell in left_out.values())
+    finished = runs + sum(cell.n for cell in summaries.values())
+    marked = "dot; hatched: none is left" if ablation.figure in ("heatmap", "maps") else "hollow"
+    names = [f"({', '.join(at)}) {cell.uncounted} of {cell.uncounted + cell.n}" for at, cell in left_out.items()]
+    return [
+        f"Left out, as {ablation.counts_if} is not 1: {runs} of {finished} runs, "
+        f"in {len(left_out)} of {len(summaries)} cells ({marked}): {listed(names, _LISTED_CELLS)}."
+    ]
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _seeds(cells: Collection[Summary]) -> str:
@@ -158,39 +183,36 @@ def _seeds(cells: Collection[Summary]) -> str:
     if not counts:
         return "No cell has a result yet."
     count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    partial = sum(1 for cell in cells if cell.n and cell.failed + cell.missing)
+    partial = sum(1 for cell in cells if cell.n and cell.failed + cell.missing + cell.uncounted)
     lost = f" (fewer than asked in {partial} of {len(cells)} cells)" if partial else ""
     return f"n = {count} seed{'s' if counts[-1] > 1 else ''} a cell{lost}"
 
 
-def _spread(summaries: Mapping[Place, Summary], *, heatmap: bool) -> str:
+def _spread(summaries: Mapping[Place, Summary], judged: Quantity, *, colored: bool) -> str:
     """How far apart the seeds are, to follow their number."""
     spreads = {at: cell.spread for at, cell in summaries.items() if cell.spread is not None}
     singles = any(cell.n == 1 for cell in summaries.values())
     if not spreads:
         return ", hence no spread." if singles else ""
-    if heatmap:
+    if colored:
         worst = max(spreads, key=lambda at: spreads[at])
         median = statistics.median(spreads.values())
-        return f", sample sd: median {median:.1f}, largest {spreads[worst]:.1f} points ({', '.join(worst)})."
+        found = f"median {judged.text(median)}, largest {judged.text(spreads[worst])} {judged.differences}".rstrip()
+        return f", sample sd: {found} ({', '.join(worst)})."
     return ", bars: sample sd, none where n = 1." if singles else ", bars: sample sd."
 
 
-def _untrained(ablation: Ablation, sides: tuple[Side, Side], reference: Summary | None) -> list[str]:
+def _untrained(ablation: Ablation, sides: Sequence[Side], reference: Summary | None) -> list[str]:
     if reference is None or reference.mean is None:
         return []
-    low, high = windows(sides)[0]
-    if ablation.figure == "heatmap":
-        where = "dashed on the colour bar"
-    elif low <= reference.mean <= high:
-        where = "dashed line"
-    else:
-        where = "out of the panel's range"
-    spread = "" if reference.spread is None else f" ± {reference.spread:.1f}"
-    return [f"Untrained encoder: {reference.mean:.1f}{spread} % (n = {reference.n}; {where})."]
-
-
-def _wrap(paragraphs: Sequence[str], figure: Figure, *, points: int) -> str:
-    """Paragraphs, each broken into lines that fit the figure's width: DejaVu Sans is about 0.55 em a character."""
-    width = int(figure.get_figwidth() * 0.97 * 72 / (0.55 * points))
-    return "\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs if paragraph)
+    judged = quantity(ablation.metric)
+    match ablation.figure:
+        case "heatmap" | "maps":
+            where = "dashed on the colour bar"
+        case "points":
+            low, high = points_window(sides[0], judged, ablation.overlays)
+            where = "dashed line" if low <= reference.mean <= high else "out of the panel's range"
+        case _:
+            low, high = windows(sides, judged_by(ablation))[0]
+            where = "dashed line" if low <= reference.mean <= high else "out of the panel's range"
+    return [f"Untrained encoder: {judged.told(reference.mean, reference.spread)} (n = {reference.n}; {where})."]

@@ -56,6 +56,10 @@ class SweepProgress:
             name, epochs, _, since = self._running[fingerprint]
             self._running[fingerprint] = (name, epochs, metrics, since)
 
+    def left(self, fingerprint: str) -> None:
+        """Several cells that ran as one are no longer running; each of them has ended by itself."""
+        self._running.pop(fingerprint, None)
+
     def ended(self, fingerprint: str, name: str, outcome: str, *, failed: bool) -> None:
         """A cell has ended; `outcome` is its result or its error."""
         self._running.pop(fingerprint, None)

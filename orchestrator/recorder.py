@@ -30,6 +30,9 @@ CURVES = (
     "images_per_second",
     "seconds",
     "validation_score",
+    "alignment",
+    "norm",
+    "phase",
 )
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.curves import History
 from orchestrator.figures import Summary
+from orchestrator.quantities import judged_by
 from orchestrator.rounds import choices, result_of, values_of, verdicts
 from orchestrator.similarity import Similarity, rank_correlation
 from orchestrator.verdicts import ClaimVerdict
@@ -41,7 +43,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Report:
-    """A sweep's results, cell by cell; `more` are the other quantities that the paper reports for the cell."""
+    """A sweep's results, cell by cell; `more` are the other quantities that the paper reports for the cell.
+
+    `histories` are the training curves of the finished runs, those that do not count as well.
+    """
 
     ablation: Ablation
     layout: Layout
@@ -55,11 +60,17 @@ class Report:
     similarity: Similarity | None
     tuned: tuple[Tuned, ...]
     differences: tuple[Difference, ...]
+    histories: Mapping[Place, Sequence[History]]
 
     @property
     def finished(self) -> int:
-        """Runs that finished, the references not counted."""
-        return sum(cell.n for cell in self.cells)
+        """Runs that finished, the references left out."""
+        return sum(cell.n + cell.uncounted for cell in self.cells)
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether the paper has a number for any of the cells."""
+        return any(cell.paper is not None for cell in self.cells)
 
 
 def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]) -> Report:
@@ -71,15 +82,15 @@ def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, R
     for cell in plan["cells"]:
         if cell["role"] != "candidate":
             (references if cell["role"] == "reference" else runs.setdefault(tuple(cell["at"]), [])).append(cell["fingerprint"])
-    cells = tuple(
-        _summary(cell.at, runs.get(cell.at, []), records, ablation.metric_of(cell), cell.paper) for cell in layout.cells
-    )
+    found = {cell.at: [records.get(name) for name in runs.get(cell.at, [])] for cell in layout.cells}
+    cells = tuple(_summary(cell.at, found[cell.at], ablation, ablation.metric_of(cell), cell.paper) for cell in layout.cells)
     more = {
-        cell.at: _means([records[name] for name in runs.get(cell.at, [])], cell.paper_more)
+        cell.at: _means([record for record in found[cell.at] if record and _counts(record, ablation)], cell.paper_more)
         for cell in layout.cells
         if cell.paper_more
     }
-    reference = _summary(("untrained",), references, records, ablation.metric, None) if references else None
+    untrained = [records.get(name) for name in references]
+    reference = _summary(("untrained",), untrained, ablation, ablation.metric, None) if references else None
     done = [record for record in records.values() if record and record["status"] == "finished"]
     problems = [
         f"{record['name']}: {record['error'].splitlines()[-1] if record['error'] else 'failed'} (log: {record['log']})"
@@ -101,6 +112,7 @@ def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, R
         similarity=rank_correlation({cell.at: cell.values for cell in cells}, paper) if paper else None,
         tuned=tuple(_tuned(ablation, plan, records)),
         differences=tuple(_differences(ablation, plan)),
+        histories={at: _histories(mine) for at, mine in found.items()},
     )
 
 
@@ -149,19 +161,39 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
 
 
 def _summary(
-    at: tuple[str, ...], names: Sequence[str], records: Mapping[str, Record | None], metric: str, paper: float | None
+    at: tuple[str, ...], found: Sequence[Record | None], ablation: Ablation, metric: str, paper: float | None
 ) -> Summary:
-    found = [records.get(name) for name in names]
-    results = [result_of(record, metric) for record in found if record and record["status"] == "finished"]
-    values = tuple(value for value in results if value is not None)
+    """The runs that count, like those that claims are judged by, and how many of the others there are."""
+    finished = [record for record in found if record and record["status"] == "finished"]
+    counted = [record for record in finished if _counts(record, ablation)]
+    named = [metric] if ablation.against is None else [metric, ablation.against]
+    results = [[result_of(record, name) for name in named] for record in counted]
+    known = [[value for value in row if value is not None] for row in results if None not in row]
     failed = sum(1 for record in found if record and record["status"] == "failed")
-    return Summary(at=at, values=values, failed=failed, missing=len(found) - len(values) - failed, paper=paper)
+    uncounted = len(finished) - len(counted)
+    return Summary(
+        at=at,
+        values=tuple(row[0] for row in known),
+        failed=failed,
+        missing=len(found) - len(known) - uncounted - failed,
+        paper=paper,
+        uncounted=uncounted,
+        against=tuple(row[1] for row in known) if ablation.against else (),
+    )
 
 
-def _means(records: Iterable[Record | None], names: Iterable[str]) -> dict[str, float]:
+def _counts(record: Record, ablation: Ablation) -> bool:
+    return ablation.counts_if is None or result_of(record, ablation.counts_if) == 1
+
+
+def _means(records: Iterable[Record], names: Iterable[str]) -> dict[str, float]:
     """Means over seeds of what was logged in the last epoch."""
-    last = [record["history"][-1] for record in records if record and record["status"] == "finished" and record["history"]]
+    last = [history[-1] for history in _histories(records)]
     return {name: sum(epoch[name] for epoch in last) / len(last) for name in names} if last else {}
+
+
+def _histories(records: Iterable[Record | None]) -> list[History]:
+    return [record["history"] for record in records if record and record["status"] == "finished" and record["history"]]
 
 
 def _machine_line(machine: Mapping[str, Any]) -> str:
@@ -178,6 +210,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "ablation": report.ablation.name,
         "source": report.ablation.source,
         "metric": report.ablation.metric,
+        "unit": judged_by(report.ablation).unit,
+        "against": report.ablation.against,
+        "counts_if": report.ablation.counts_if,
         "axes": [{"name": axis.name, "labels": list(axis.labels)} for axis in report.layout.axes],
         "cells": [_cell_json(cell) | {"more": dict(report.more.get(cell.at, {}))} for cell in report.cells],
         "untrained": _cell_json(report.reference) if report.reference else None,
@@ -232,5 +267,7 @@ def _cell_json(cell: Summary) -> dict[str, Any]:
         "n": cell.n,
         "failed": cell.failed,
         "missing": cell.missing,
+        "uncounted": cell.uncounted,
+        "against": list(cell.against),
         "paper": cell.paper,
     }

@@ -2,34 +2,39 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.figures import Summary, metric_name
+from orchestrator.figures import Summary, listed
+from orchestrator.quantities import Quantity, judged_by, quantity
 from orchestrator.report import Report
 from orchestrator.similarity import Similarity
+from search_spaces import Ablation, Comparison
 from workloads.workload import workload_named
 
 __all__ = ["STYLES", "markdown", "print_report", "subtitle"]
 
 STYLES = {"reproduced": "green", "contradicted": "red", "undecided": "yellow", "not asked": "dim"}
 SHOWN_COMPARISONS = 12
+SHOWN_CELLS = 12
+_PAPERS = {"simclr": "SimCLR paper", "two-layer-cnn": "Zhang & Cao (arXiv 2409.18685)"}
 
 
-def _cell_text(cell: Summary | None) -> str:
+def _cell_text(cell: Summary | None, judged: Quantity) -> str:
     """A cell in the table: mean, sample standard deviation where there are seeds for it, and what is not there."""
     if cell is None:
         return ""
     parts = []
-    if cell.n:
-        parts.append(f"{cell.mean:.1f}" + (f" ± {cell.spread:.1f}" if cell.spread is not None else ""))
-    if cell.failed:
-        parts.append(f"{cell.failed} failed" if cell.n else "failed")
-    if cell.missing:
-        parts.append(f"{cell.missing} missing" if cell.n else "missing")
+    if cell.mean is not None:
+        parts.append(judged.text(cell.mean) + (f" ± {judged.text(cell.spread)}" if cell.spread is not None else ""))
+    for word, runs in (("uncounted", cell.uncounted), ("failed", cell.failed), ("missing", cell.missing)):
+        if runs:
+            parts.append(f"{runs} {word}" if cell.n else word)
     return ", ".join(parts) or "missing"
 
 
@@ -53,20 +58,18 @@ class _Block:
 
 def _blocks(report: Report) -> list[_Block]:
     axes = report.layout.axes
-    match len(axes):
-        case 1:
-            return [_list_block(report)]
-        case 2:
-            panels: tuple[tuple[str, ...], ...] = ((),)
-        case _:
-            panels = tuple((label,) for label in axes[2].labels)
-    ours = {cell.at: _cell_text(cell) for cell in report.cells}
-    paper = {cell.at: f"{cell.paper:.1f}" for cell in report.cells if cell.paper is not None}
-    what = metric_name(report.ablation)
+    if len(axes) == 1 or report.ablation.against:
+        return [_list_block(report)]
+    panels = [(label,) for label in axes[2].labels] if len(axes) == 3 else [()]
+    judged = judged_by(report.ablation)
+    tables = [("this run", {cell.at: _cell_text(cell, judged) for cell in report.cells})]
+    if report.has_paper:
+        numbers = {cell.at: judged.text(cell.paper) for cell in report.cells if cell.paper is not None}
+        tables.append(("the paper", numbers))
     return [
-        _matrix(report, f"{title}{' · ' + panel[0] if panel else ''}", values, panel)
+        _matrix(report, f"{whose}, {judged.label}{' · ' + panel[0] if panel else ''}", values, panel)
         for panel in panels
-        for title, values in ((f"this run, {what}", ours), (f"the paper, {what}", paper))
+        for whose, values in tables
     ]
 
 
@@ -77,38 +80,51 @@ def _matrix(report: Report, title: str, values: Mapping[tuple[str, ...], str], p
 
 
 def _list_block(report: Report) -> _Block:
+    """A row for each cell, with the paper's columns if the paper has numbers."""
+    ablation, judged = report.ablation, judged_by(report.ablation)
     names = list(dict.fromkeys(name for cell in report.layout.cells for name in cell.paper_more))
-    header = [report.layout.axes[0].name, "this run, %", "paper", "n"]
+    header = [" · ".join(axis.name for axis in report.layout.axes), f"this run, {judged.unit or judged.name}"]
+    header += [*(["paper"] if report.has_paper else []), "n"]
+    if ablation.against:
+        header.insert(1, quantity(ablation.against).label)
     for name in names:
-        header += [name.replace("_", " "), "paper"]
+        header += [quantity(name).name, "paper"]
     rows = []
     for cell, place in zip(report.cells, report.layout.cells, strict=True):
-        row = [" · ".join(cell.at), _cell_text(cell), "" if cell.paper is None else f"{cell.paper:.1f}", str(cell.n)]
+        row = [" · ".join(cell.at), _cell_text(cell, judged)]
+        if report.has_paper:
+            row.append("" if cell.paper is None else judged.text(cell.paper))
+        row.append(str(cell.n))
+        if ablation.against:
+            row.insert(1, quantity(ablation.against).text(fmean(cell.against)) if cell.against else "")
         for name in names:
             mean = report.more.get(cell.at, {}).get(name)
-            row += ["" if mean is None else f"{mean:.1f}", f"{place.paper_more[name]:.1f}"]
+            row += ["" if mean is None else quantity(name).text(mean), quantity(name).text(place.paper_more[name])]
         rows.append(tuple(row))
-    return _Block(f"this run and the paper: {metric_name(report.ablation)}", tuple(header), tuple(rows))
+    whose = "this run and the paper" if report.has_paper else "this run"
+    return _Block(f"{whose}: {judged.label}", tuple(header), tuple(rows))
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     data = report.plan["data"]
     facts = [
         ("Question", report.ablation.question),
-        ("Source", f"SimCLR paper, {report.ablation.source}"),
-        ("Data", f"{data['title']}: {data['train']:,} training, {data['validation']:,} validation, {data['test']:,} test"),
+        ("Source", f"{_PAPERS[report.ablation.workload]}, {report.ablation.source}"),
+        ("Data", f"{data['title']}: {_inputs(data)}"),
         ("Setting", f"preset {report.plan['preset']}, {_setting(report)}"),
         ("Measured on", "; ".join(report.machines) or "nothing finished"),
         ("Seeds", f"{', '.join(map(str, report.plan['seeds']))}; ± is the sample standard deviation over them"),
     ]
     if report.reference is not None:
-        facts.append(("Untrained", f"the same encoder without pre-training: {_cell_text(report.reference)} % top-1"))
+        judged = quantity(report.ablation.metric)
+        what = f"{judged.unit} top-1" if judged.name.endswith("top-1") else f"{judged.unit} {judged.name}".strip()
+        facts.append(("Untrained", f"the same encoder without pre-training: {_cell_text(report.reference, judged)} {what}"))
     for tuned in report.tuned:
         chosen = ", ".join(f"{path}={_plain(value)}" for path, value in tuned.chosen.items())
         lost = f", {tuned.diverged} diverged" if tuned.diverged else ""
-        facts.append(
-            (f"Tuned {' · '.join(tuned.at)}", f"{chosen} ({tuned.score:.1f} % validation, best of {tuned.candidates}{lost})")
-        )
+        score = quantity(report.ablation.tuned_by).told(tuned.score, None)
+        facts.append((f"Tuned {' · '.join(tuned.at)}", f"{chosen} ({score} validation, best of {tuned.candidates}{lost})"))
+    facts += _uncounted(report)
     if report.ablation.extension:
         facts.append(("Extension", "the paper does not ask this question and has no numbers for it"))
     if report.layout.note:
@@ -119,6 +135,23 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         listed = "; ".join(f"{one.field}={one.ours} (paper: {one.paper})" for one in report.differences)
         facts.append(("Differs from the paper's setting in", listed))
     return facts
+
+
+def _inputs(data: Mapping[str, Any]) -> str:
+    sizes = [(data[part], name) for part, name in (("train", "training"), ("validation", "validation"), ("test", "test"))]
+    return ", ".join(f"{size:,} {name}" for size, name in sizes if size)
+
+
+def _uncounted(report: Report) -> list[tuple[str, str]]:
+    """Runs that say nothing, by the ablation's `counts_if`, cell by cell."""
+    left_out = [cell for cell in report.cells if cell.uncounted]
+    if not left_out:
+        return []
+    runs = sum(cell.uncounted for cell in left_out)
+    names = [f"{' · '.join(cell.at)}: {cell.uncounted} of {cell.uncounted + cell.n}" for cell in left_out]
+    where = f"{runs} of {report.finished} finished runs, in {len(left_out)} of {len(report.cells)} cells"
+    why = f"{report.ablation.counts_if} is not 1, so that they are left out of means and verdicts"
+    return [("Uncounted", f"{where} ({listed(names, SHOWN_CELLS)}): {why}")]
 
 
 def _verdict_blocks(report: Report) -> list[_Block]:
@@ -132,8 +165,8 @@ def _verdict_blocks(report: Report) -> list[_Block]:
             (
                 judged.comparison.label,
                 judged.verdict,
-                "" if judged.estimate is None else f"{judged.estimate:+.2f}",
-                _interval(judged.low, judged.high),
+                "" if judged.estimate is None else f"{judged.estimate:+.{_digits(report.ablation, judged.comparison)}f}",
+                _interval(judged.low, judged.high, _digits(report.ablation, judged.comparison)),
                 str(len(judged.seeds)),
                 "" if judged.more_seeds is None else f"about {judged.more_seeds}",
             )
@@ -156,8 +189,14 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{low:.2f}, {high:.2f}]"
+def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    return "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _digits(ablation: Ablation, comparison: Comparison) -> int:
+    """Differences are shown to the last digit of values, and to two digits at least."""
+    found = [quantity(term.metric or ablation.metric).digits for term in comparison.terms]
+    return max([2, *(digits for digits in found if digits is not None)])
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -178,11 +217,13 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text(f"failed: {problem}"), soft_wrap=True)
 
 
-def markdown(report: Report, picture: str) -> str:
-    """The report as Markdown, with `picture` as the figure's file name."""
+def markdown(report: Report, picture: str, curves: str | None = None) -> str:
+    """The report as Markdown, with the file names of the figure and of the picture of training curves, if there is one."""
     lines = [f"# {report.ablation.title}", ""]
     lines += [f"- **{name}:** {fact}" for name, fact in _facts(report)]
     lines += [f"- **Command:** `{report.plan['command']}`", "", f"![{report.ablation.title}]({picture})", ""]
+    if curves:
+        lines += [f"![Training curves]({curves})", ""]
     for block in _blocks(report):
         lines += [f"## {block.title[0].upper()}{block.title[1:]}", "", _row(block.header)]
         lines.append(_row(["---", *["---:"] * (len(block.header) - 1)]))

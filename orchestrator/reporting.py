@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cell import SCORE, read_record
+from orchestrator.curves import draw_curves
 from orchestrator.errors import PlanError
 from orchestrator.figures import draw, save
 from orchestrator.kept import latest_sweep
@@ -24,7 +25,8 @@ from search_spaces import ABLATIONS
 
 __all__ = ["REPORT_FILES", "report_on", "search_report", "verdicts_on"]
 
-REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg")
+# What a report may consist of; there are curves only where training has left some.
+REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg", "curves.png", "curves.svg")
 
 
 def report_on(name: str, storage: Storage, console: Console, *, sweep: str | None, output: Path | None) -> Finished:
@@ -116,11 +118,17 @@ def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
 
 
 def _files(report: Report) -> dict[str, bytes]:
-    figure = draw(report.ablation, report.layout, report.cells, reference=report.reference, subtitle=subtitle(report))
+    """The files of a report, by name."""
+    figures = {
+        "report": draw(report.ablation, report.layout, report.cells, reference=report.reference, subtitle=subtitle(report)),
+        "curves": draw_curves(report.ablation, report.layout, report.histories, subtitle=subtitle(report)),
+    }
     files = {
-        "report.md": markdown(report, "report.png").encode(),
+        "report.md": markdown(report, "report.png", "curves.png" if figures["curves"] else None).encode(),
         "report.json": (json.dumps(as_json(report), indent=2) + "\n").encode(),
     }
     with tempfile.TemporaryDirectory() as folder:
-        files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), "report")}
+        for stem, figure in figures.items():
+            if figure is not None:
+                files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), stem)}
     return files

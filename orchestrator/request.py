@@ -17,7 +17,16 @@ from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation
 from workloads.spec import SpecError, read_assignments, read_yaml
-from workloads.workload import DataFacts, Specification, Workload, every_preset, workload_named, workload_of_preset
+from workloads.workload import (
+    DataFacts,
+    Specification,
+    TrainedAlone,
+    Workload,
+    every_preset,
+    workload_named,
+    workload_of_preset,
+    workload_of_tree,
+)
 
 __all__ = [
     "Checked",
@@ -105,9 +114,10 @@ class Checked:
         return _plans(self.request, self.ablations, self.workload, self.base, asked, resources, self.data.train, shape)
 
     def resources(self, shape: ClusterShape) -> Resources:
-        """What a cell occupies: as asked for, otherwise one GPU a worker where there are any, and one CPU."""
+        """What a cell occupies: as asked for, otherwise one GPU a worker where there are any that it uses, and one CPU."""
         asked = self.request.gpus_per_worker
-        gpus = asked if asked is not None else float(any(gpus for _, gpus in shape.nodes))
+        of_use = isinstance(self.workload, TrainedAlone) and any(gpus for _, gpus in shape.nodes)
+        gpus = asked if asked is not None else float(of_use)
         return Resources(self.request.workers, self.request.cpus_per_worker or 1, gpus)
 
 
@@ -207,7 +217,9 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
     if len(names) > 1:
         raise PlanError([f"{', '.join(request.ablations)}: are of different workloads ({', '.join(sorted(names))})"])
     of_ablations = workload_named(names.pop()) if names else None
-    if request.preset is None or request.config is not None:
+    if request.config is not None:
+        return of_ablations or workload_of_tree(read_yaml(request.config))
+    if request.preset is None:
         return of_ablations or workload_named("simclr")
     of_preset = workload_of_preset(request.preset)
     if of_preset is None:

@@ -88,6 +88,8 @@ def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any
         at, record = tuple(cell["at"]), records.get(cell["fingerprint"])
         if cell["role"] == "candidate" or record is None or record["status"] != "finished":
             continue
+        if ablation.counts_if is not None and result_of(record, ablation.counts_if) != 1:
+            continue
         for place, metric in named:
             if place == at:
                 value = result_of(record, metric or own.get(at, ablation.metric))

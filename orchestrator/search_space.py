@@ -11,7 +11,7 @@ import yaml
 from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, ClusterShape, Plan, PlannedCell, Resources, resource_problems
 from workloads.spec import SpecError
-from workloads.workload import Specification, Workload
+from workloads.workload import Specification, TrainedAlone, Workload
 
 __all__ = ["Choices", "Range", "build_search", "drawn", "read_space"]
 
@@ -94,6 +94,8 @@ def build_search(
 ) -> Plan:
     """The plan of a search on a base recipe. Raises one PlanError that lists every violation."""
     problems = resource_problems(1, resources, shape)
+    if not isinstance(workload, TrainedAlone):
+        problems.append(f"tune: {workload.name} has no validation split to search by; `ablate` compares its settings")
     if not 2 <= samples <= MOST_SAMPLES:
         problems.append(f"--samples {samples}: must lie between 2 and {MOST_SAMPLES}")
     cells: dict[str, PlannedCell] = {}

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -18,8 +19,10 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 import orchestrator.figures
+from orchestrator.curves import chosen_cells, draw_curves
 from orchestrator.figures import Summary, draw, save
-from search_spaces import ABLATIONS, Layout
+from orchestrator.maps import _path
+from search_spaces import ABLATIONS, Axis, Layout, Overlay
 from search_spaces.ablation import Scale
 
 OPERATIONS = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
@@ -27,15 +30,16 @@ UNTRAINED = Summary(("untrained",), (20.0, 22.0), 0, 0, None)
 
 
 def summaries(layout: Layout, *, seeds: int = 2, gaps: Mapping[tuple[str, ...], str] | None = None) -> list[Summary]:
-    """A made-up value for every cell and seed, and none for the cells in `gaps`."""
+    """A made-up value for every cell and seed, and for the metric that points are drawn against; none for cells in `gaps`."""
     numbers = random.Random(0)
     found: list[Summary] = []
-    for cell in layout.cells:
+    for place, cell in enumerate(layout.cells):
         gap = (gaps or {}).get(cell.at)
         base = 0.9 * (cell.paper or 60.0) + 10
         values = () if gap else tuple(base + numbers.gauss(0, 0.8) for _ in range(seeds))
-        failed, missing = (seeds if gap == "failed" else 0), (seeds if gap == "missing" else 0)
-        found.append(Summary(cell.at, values, failed, missing, cell.paper))
+        failed, missing, uncounted = (seeds if gap == word else 0 for word in ("failed", "missing", "none counts"))
+        against = (0.1 * 1.3**place,) * len(values)
+        found.append(Summary(cell.at, values, failed, missing, cell.paper, uncounted, against))
     return found
 
 
@@ -245,6 +249,156 @@ def test_rows_have_their_number_from_the_top_and_a_word_where_there_is_none() ->
     assert np.diff(run.get_xlim()) == pytest.approx(np.diff(paper.get_xlim()))
 
 
+# A prediction drawn in ------------------------------------------------------------------------------------------------
+
+SIMCLR, DIRECT = "SimCLR pre-training", "direct"
+
+
+def legend_texts(figure: Figure) -> list[str]:
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    return [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+
+
+def prediction(axes: Axes, label: str) -> tuple[list[float], list[float]]:
+    """Where the line of that label runs, without what lies outside of the cells."""
+    (line,) = [line for line in axes.lines if str(line.get_label()).startswith(label)]
+    x, y = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+    seen = np.isfinite(x) & np.isfinite(y)
+    return x[seen].tolist(), y[seen].tolist()
+
+
+def with_uncounted(cells: list[Summary], at: tuple[str, ...], lost: int, *, left: int) -> list[Summary]:
+    return [
+        replace(cell, values=cell.values[:left], against=cell.against[:left], uncounted=lost) if cell.at == at else cell
+        for cell in cells
+    ]
+
+
+def test_maps_have_every_mean_in_its_place_and_one_scale_of_colour() -> None:
+    cells = {cell.at: cell for cell in summaries(ABLATIONS["label-complexity"].small)}
+    figure = picture("label-complexity", list(cells.values()), reference=None)
+    found = panels(figure)
+    assert [axes.get_title() for axes in found] == ["training: SimCLR pre-training", "training: direct"]
+    rows, columns = ("0.1", "0.15", "0.2", "0.3", "0.4"), [str(2**power) for power in range(1, 11)]
+    for axes, arm in zip(found, (SIMCLR, DIRECT), strict=True):
+        written = cell_texts(axes)
+        for (row, ratio), (column, count) in itertools.product(enumerate(rows), enumerate(columns)):
+            assert written[row, column] == f"{cells[ratio, count, arm].mean:.1f}"
+        assert axes.get_ylim() == (-0.5, 4.5), "the signal-to-noise ratio does not grow upwards"
+    assert len([axes for axes in figure.axes if axes.get_label() == "<colorbar>"]) == 1
+    assert len({(image.norm.vmin, image.norm.vmax) for axes in found for image in axes.images}) == 1
+    assert "sample sd: median" in caption(figure)
+
+
+def test_the_predicted_threshold_runs_between_the_cells_that_it_separates() -> None:
+    """2 / SNR^3 labels are at column log2(2 / SNR^3) - 1, as column 0 has 2 labels; rows are spaced unevenly."""
+    figure = picture("label-complexity", summaries(ABLATIONS["label-complexity"].small), reference=None)
+    pretrained, direct = panels(figure)
+    x, y = prediction(direct, "2 / SNR^3")
+    for row, ratio in enumerate((0.15, 0.2, 0.3, 0.4), start=1):
+        nearest = int(np.argmin(np.abs(np.array(y) - row)))
+        assert x[nearest] == pytest.approx(math.log2(2 / ratio**3) - 1, abs=0.02)
+    between = math.sqrt(0.2 * 0.3)  # the middle of rows 2 and 3, whose steps are wider than those of rows 1 and 2
+    assert np.interp(2.5, y, x) == pytest.approx(math.log2(2 / between**3) - 1, abs=0.02)
+    assert direct.get_xlim() == (-0.5, 9.5)
+    assert not [line for line in pretrained.lines if "SNR" in str(line.get_label())]
+    assert [text for text in legend_texts(figure) if text.startswith("2 / SNR^3")]
+
+
+@pytest.mark.parametrize("upwards", [("1", "4", "16"), ("16", "4", "1")])
+def test_a_prediction_meets_the_centres_of_rows_in_either_order_and_ends_at_the_border(upwards: tuple[str, ...]) -> None:
+    shown = {"1": 0.0, "4": 1.0, "16": 2.0}
+    x, y = _path(
+        Overlay(label="x = y", points=((1e-3, 1e-3), (1e3, 1e3))),
+        Axis(name="across", labels=tuple(shown)),
+        Axis(name="up", labels=upwards),
+    )
+    inside = np.isfinite(x)
+    assert (x[inside].min(), x[inside].max()) == pytest.approx((-0.5, 2.5), abs=0.02)
+    rises = upwards[0] == "1"
+    assert y[inside] == pytest.approx(x[inside] if rises else 2 - x[inside])
+
+
+def test_a_prediction_along_words_is_refused_and_one_along_zero_is_not_logarithmic() -> None:
+    line, up = Overlay(label="half", points=((0, 1), (1, 2))), Axis(name="up", labels=("1", "2"))
+    x, y = _path(line, Axis(name="correlation", labels=("0", "0.5", "1")), up)
+    assert (x[0], x[-1], y[0], y[-1]) == (0, 2, 0, 1)
+    with pytest.raises(ValueError, match="'a', 'b'"):
+        _path(line, Axis(name="words", labels=("a", "b")), up)
+
+
+def test_maps_mark_cells_of_which_runs_do_not_count_and_the_caption_says_how_many() -> None:
+    cells = summaries(ABLATIONS["label-complexity"].small, seeds=3, gaps={("0.1", "8", SIMCLR): "failed"})
+    cells = with_uncounted(cells, ("0.2", "4", DIRECT), 1, left=2)
+    cells = with_uncounted(cells, ("0.4", "2", SIMCLR), 3, left=0)
+    figure = picture("label-complexity", cells, reference=None)
+    pretrained, direct = panels(figure)
+    dots = [line for axes in (pretrained, direct) for line in axes.lines if line.get_gid() == "partial"]
+    assert [(round(float(x)), round(float(y))) for (x,), (y,) in (dot.get_data() for dot in dots)] == [(1, 2)]
+    assert dots[0] in direct.lines
+    written = cell_texts(pretrained)
+    assert (written[0, 2], written[4, 0]) == ("failed", "none")
+    assert [patch.get_hatch() for patch in pretrained.patches] == ["///"] * 2
+    expected = (
+        "Left out, as converged is not 1: 4 of 297 runs, in 2 of 100 cells (dot; hatched: none is left): "
+        "(0.2, 4, direct) 1 of 3, (0.4, 2, SimCLR pre-training) 3 of 3."
+    )
+    assert expected in caption(figure)
+    assert "n = 2 to 3 seeds a cell (fewer than asked in 1 of 100 cells)" in caption(figure)
+    assert "Failed: 1 of 100 cells, (0.1, 8, SimCLR pre-training)." in caption(figure)
+    assert "Left out" not in caption(picture("label-complexity", summaries(ABLATIONS["label-complexity"].small)))
+
+
+def test_points_stand_at_both_metrics_with_bars_of_one_deviation() -> None:
+    at = ("0.1", "250")
+    cells = [Summary(at, (0.88, 0.92), 0, 0, None, 0, (2.0, 3.0)), Summary(("0.2", "250"), (0.97,), 0, 0, None, 2, (10.0,))]
+    figure = picture("signal-to-noise", cells, reference=None)
+    (axes,) = panels(figure)
+    bars = {str(bar.get_label()): bar for bar in axes.containers if isinstance(bar, ErrorbarContainer)}
+    dot, _, (across, upwards) = bars["0.1"].lines
+    assert [float(np.asarray(value)[0]) for value in dot.get_data()] == pytest.approx([2.5, 0.9])
+    ends = [np.asarray(line.get_paths()[0].vertices) for line in (across, upwards)]
+    assert ends[0][:, 0] == pytest.approx([2.5 - math.sqrt(0.5), 2.5 + math.sqrt(0.5)])
+    assert ends[1][:, 1] == pytest.approx([0.9 - 0.04 / math.sqrt(2), 0.9 + 0.04 / math.sqrt(2)])
+    assert (dot.get_gid(), bars["0.2"].lines[0].get_gid()) == (None, "partial")
+    assert bars["0.2"].lines[0].get_markerfacecolor() == "white"
+    assert dot.get_marker() != bars["0.2"].lines[0].get_marker()
+    assert axes.get_xscale() == "log"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("n₀ SNR²", "alignment of filters with the signal (cosine)")
+    assert "(hollow): (0.2, 250) 2 of 3." in caption(figure)
+    assert "Missing: 26 of 28 cells" in caption(figure)
+
+
+def test_the_predicted_curve_lies_over_the_points_in_their_own_numbers() -> None:
+    cells = [Summary(("0.2", "250"), (0.97, 0.98), 0, 0, None, 0, (10.0, 10.0))]
+    figure = picture("signal-to-noise", cells, reference=None)
+    (axes,) = panels(figure)
+    x, y = prediction(axes, "(1 + 1 / (2 n0 SNR^2))")
+    assert np.interp(10.0, x, y) == pytest.approx(1 / math.sqrt(1.05))
+    assert axes.get_ylim()[1] <= 1.02, "room for cosines that cannot be"
+    labels = legend_texts(figure)
+    assert labels[:7] == ["0.05", "0.07", "0.1", "0.15", "0.2", "0.3", "0.4"]
+    assert labels[7].startswith("(1 + 1 / (2 n0")
+
+
+def test_where_the_paper_has_no_number_there_is_one_side() -> None:
+    figure = picture("augmentation-quality", summaries(ABLATIONS["augmentation-quality"].small), reference=None)
+    (axes,) = panels(figure)
+    assert (axes.get_title(), axes.get_ylabel()) == ("", "alignment of filters with the signal (cosine)")
+    (crowded, *_) = panels(picture("total-budget", summaries(ABLATIONS["total-budget"].small), reference=None))
+    assert crowded.get_title() == "signal-to-noise ratio: 0.15"
+    assert np.diff(crowded.get_xticks()) == pytest.approx(1.0), "labels of 248 and 256 run into each other"
+
+
+def test_lines_mark_cells_of_which_no_run_counts_above_and_of_which_some_do_not_hollow() -> None:
+    cells = summaries(ABLATIONS["unlabeled-data"].small, gaps={("0.2", "50"): "none counts"})
+    figure = picture("unlabeled-data", with_uncounted(cells, ("0.1", "100"), 1, left=1), reference=None)
+    (axes,) = panels(figure)
+    assert marks(axes, "none counts") == [pytest.approx(math.log2(50))]
+    assert [round(place, 1) for place in marks(axes, "partial")] == [round(math.log2(100), 1)]
+    assert "none counts (above panel)" in legend_texts(figure)
+
+
 # What every figure says -----------------------------------------------------------------------------------------------
 
 
@@ -305,7 +459,8 @@ def test_a_summary_of_no_cell_is_refused() -> None:
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_no_text_is_too_small_or_runs_into_another_or_off_the_page(name: str, scale: Scale) -> None:
     cells = ABLATIONS[name].layout(scale).cells
-    gaps = {cell.at: word for cell, word in zip(cells[3::5], itertools.cycle(["failed", "missing"]), strict=False)}
+    words = ["failed", "missing"] if ABLATIONS[name].counts_if is None else ["failed", "missing", "none counts"]
+    gaps = {cell.at: word for cell, word in zip(cells[3::5], itertools.cycle(words), strict=False)}
     figure = picture(name, summaries(ABLATIONS[name].layout(scale), seeds=3, gaps=gaps), scale=scale)
     figure.draw_without_rendering()
     texts = drawn_texts(figure)
@@ -323,6 +478,64 @@ def test_no_text_is_too_small_or_runs_into_another_or_off_the_page(name: str, sc
     for (one, a), (other, b) in itertools.combinations(boxes, 2):
         apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
         assert apart, f"{one!r} runs into {other!r}"
+
+
+# Training curves ------------------------------------------------------------------------------------------------------
+
+
+def history(phase: int, steps: list[int], losses: list[float], start: int = 0) -> list[dict[str, float]]:
+    points = zip(steps, losses, strict=True)
+    return [{"epoch": start + step, "phase": phase, "loss": loss, "alignment": 0.5} for step, loss in points]
+
+
+def curves_of(name: str, histories: Mapping[tuple[str, ...], list[list[dict[str, float]]]]) -> Figure | None:
+    return draw_curves(ABLATIONS[name], ABLATIONS[name].small, histories, subtitle="preset p")
+
+
+def test_curves_are_medians_in_a_range_and_a_run_that_has_stopped_keeps_its_last_value() -> None:
+    at = ("0.1", "0.5")
+    runs = [
+        history(0, [0, 20], [5.0, 4.0]) + history(1, [0, 20, 30], [0.7, 0.6, 0.5], start=21),
+        history(0, [0, 20], [5.0, 4.4]) + history(1, [0, 10], [0.7, 0.1], start=21),
+        history(0, [0, 20], [5.0, 4.8]) + history(1, [0, 30], [0.7, 0.4], start=21),
+    ]
+    figure = curves_of("augmentation-quality", {at: runs})
+    assert figure is not None
+    before, after, *_ = panels(figure)
+    assert [axes.get_title() for axes in (before, after)] == ["Pre-training", "Fine-tuning"]
+    assert np.asarray(before.lines[0].get_xydata()).tolist() == [[0, 5.0], [20, 4.4]]
+    # At 20: 0.6, the last value 0.1, and 0.5 on the way from 0.7 to 0.4.
+    assert dict(np.asarray(after.lines[0].get_xydata()).tolist()) == pytest.approx({0: 0.7, 10: 0.6, 20: 0.5, 30: 0.4})
+    band = np.asarray(after.collections[0].get_paths()[0].vertices)
+    assert band[band[:, 0] == 20][:, 1].tolist() == pytest.approx([0.1, 0.6])
+    assert [axes.get_ylabel() for axes in panels(figure)][::2] == [
+        "training loss (nats)",
+        "alignment of filters with\nthe signal (cosine)",
+    ]
+    assert "n = 3 seeds a cell: line, median; band, lowest to highest." in caption(figure)
+    assert "1 of 10 cells shown." in caption(figure)
+
+
+def test_a_phase_without_a_course_has_no_panel_and_a_loss_that_falls_far_is_drawn_by_its_logarithm() -> None:
+    at = ("0.1", "0")
+    figure = curves_of("augmentation-quality", {at: [history(0, [0, 20], [5.0, 0.01]) + history(1, [0], [0.7], start=21)]})
+    assert figure is not None
+    assert [axes.get_title() for axes in panels(figure)] == ["Pre-training", ""]
+    assert panels(figure)[0].get_yscale() == "log"
+    assert curves_of("augmentation-quality", {at: [history(1, [0], [0.7])]}) is None
+    assert curves_of("augmentation-quality", {}) is None
+
+
+def test_a_large_study_has_curves_of_six_cells_of_its_middle_row_and_a_large_sweep_of_simclr_has_none() -> None:
+    expected = {("0.2", count, arm) for count in ("2", "32", "1024") for arm in (SIMCLR, DIRECT)}
+    assert set(chosen_cells(ABLATIONS["label-complexity"].small)) == expected
+    epochs = [{"epoch": 1.0, "loss": 5.0}, {"epoch": 2.0, "loss": 4.0}]
+    assert curves_of("augmentations", {cell.at: [epochs] for cell in ABLATIONS["augmentations"].small.cells}) is None
+    figure = curves_of("temperature", {cell.at: [epochs] for cell in ABLATIONS["temperature"].small.cells})
+    assert figure is not None
+    (axes,) = panels(figure)
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 5], [2, 4]]] * 6
+    assert legend_texts(figure) == [cell.at[0] for cell in ABLATIONS["temperature"].small.cells]
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

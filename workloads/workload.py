@@ -1,28 +1,37 @@
-"""What a workload is to those who plan and run it: a specification, a generator that trains, and a function that judges.
+"""What a workload is to those who plan and run it: a specification, and generators that train.
 
-A workload is a folder with a module `workload` that has an object of this protocol. Nothing here knows who runs it.
+A workload is a folder with a module `workload` that has an object of one of two protocols: `TrainedAlone`, a run of which
+has one or several processes for itself, or `TrainedTogether`, small runs of which share a process. Nothing here knows who
+runs it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 from workloads.spec import SpecError
 from workloads.worker import Worker
 
 __all__ = [
     "DataFacts",
+    "Ended",
+    "Evaluation",
+    "Progress",
     "Result",
     "Specification",
+    "TrainedAlone",
+    "TrainedTogether",
     "Workload",
     "WorkloadName",
     "every_preset",
+    "every_workload",
     "preset_named",
     "workload_named",
     "workload_of_preset",
+    "workload_of_tree",
 ]
 
-WorkloadName = Literal["simclr"]
+WorkloadName = Literal["simclr", "two-layer-cnn"]
 
 
 class Specification(Protocol):
@@ -73,8 +82,41 @@ class DataFacts:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A way to judge a finished run again: the fields it sets, and how the names of the results that it is about begin."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    only: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one of several runs ended: its results, or the error with which it would end again.
+
+    history: points with `epoch`, which grows, and other plain numbers. seconds: its share of the process's time.
+    """
+
+    results: Mapping[str, float] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    seconds: float = 0.0
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What training several runs yields: those that have just ended, by their place, and the state from which it continues.
+
+    metrics: plain numbers for people, of the runs that are trained at the moment. state: None as long as there is none.
+    """
+
+    ended: Mapping[int, Ended]
+    metrics: Mapping[str, float]
+    state: dict[str, Any] | None
+
+
 class Workload(Protocol):
-    """A kind of run."""
+    """A kind of run, as far as plans, records and reports know it."""
 
     @property
     def name(self) -> WorkloadName:
@@ -82,11 +124,11 @@ class Workload(Protocol):
 
     @property
     def presets(self) -> Mapping[str, Callable[[], Specification]]:
-        """The base recipes by name, the default one first."""
+        """The base recipes by name, the default one first. No two workloads share a name."""
 
     @property
-    def divergence(self) -> type[Exception]:
-        """What training raises when it cannot continue and another try would end alike; its `last_good_epoch` is kept."""
+    def headline(self) -> tuple[str, ...]:
+        """The results that a list of runs shows."""
 
     def read(self, tree: Mapping[str, Any]) -> Specification:
         """The specification in a plain tree. Raises SpecError."""
@@ -103,6 +145,22 @@ class Workload(Protocol):
     def scale(self, spec: Any, setting: str) -> Literal["paper", "small"]:
         """Whether the paper's own grid fits the recipe, for a question that the paper asked in `setting`."""
 
+    def setting(self, tree: Mapping[str, Any]) -> str:
+        """A recipe in a few words."""
+
+
+@runtime_checkable
+class TrainedAlone(Workload, Protocol):
+    """Runs that each have their processes for themselves, and can be judged again from their last state."""
+
+    @property
+    def divergence(self) -> type[Exception]:
+        """What training raises when it cannot continue and another try would end alike; its `last_good_epoch` is kept."""
+
+    @property
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """Ways to judge a run again, by name."""
+
     def train(self, spec: Any, worker: Worker, resume: dict[str, Any] | None) -> Iterator[Result]:
         """Yield as training goes on; a resumed run equals an uninterrupted one. Does not yield what `resume` has finished."""
 
@@ -118,22 +176,57 @@ class Workload(Protocol):
     def operations(self, spec: Any, train_images: int) -> float:
         """Floating-point operations of a run, roughly."""
 
-    def setting(self, tree: Mapping[str, Any]) -> str:
-        """A recipe in a few words."""
+
+@runtime_checkable
+class TrainedTogether(Workload, Protocol):
+    """Small runs of which one process, without a GPU, trains many at once; each result is as if the run were alone."""
+
+    def together(self, spec: Any) -> str:
+        """Runs with equal ones can share a process."""
+
+    def shared(self, spec: Any) -> str:
+        """Runs with equal ones do part of their work once if they share a process."""
+
+    def cost(self, specs: Sequence[Any]) -> float:
+        """Floating-point operations of runs that share a process, roughly."""
+
+    def train_together(self, specs: Sequence[Any], resume: dict[str, Any] | None) -> Iterator[Progress]:
+        """Train all, and yield each run once it has ended; one that diverges does not stop the others.
+
+        `resume` may be of more or fewer runs than `specs`. Raises SpecError for what none of them can be trained with.
+        """
 
 
-def workload_named(name: WorkloadName) -> Workload:
+def workload_named(name: WorkloadName) -> TrainedAlone | TrainedTogether:
     """The workload of that name, imported when asked for."""
     match name:
         case "simclr":
             from workloads.simclr.workload import SIMCLR
 
             return SIMCLR
+        case "two-layer-cnn":
+            from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
+
+            return TWO_LAYER_CNN
+
+
+def every_workload() -> Iterator[TrainedAlone | TrainedTogether]:
+    """All of them."""
+    return (workload_named(name) for name in get_args(WorkloadName))
 
 
 def workload_of_preset(preset: str) -> Workload | None:
     """The workload that has a preset of that name; None when none has."""
-    return next((workload for workload in _all() if preset in workload.presets), None)
+    return next((workload for workload in every_workload() if preset in workload.presets), None)
+
+
+def workload_of_tree(tree: Mapping[str, Any]) -> Workload:
+    """The workload whose specification knows most of a tree's parts, the first of several."""
+
+    def known(workload: Workload) -> int:
+        return len(next(iter(workload.presets.values()))().tree().keys() & tree.keys())
+
+    return max(every_workload(), key=known)
 
 
 def preset_named(name: str) -> Specification:
@@ -146,8 +239,4 @@ def preset_named(name: str) -> Specification:
 
 def every_preset() -> dict[str, Callable[[], Specification]]:
     """The presets of all workloads, by name."""
-    return {name: build for workload in _all() for name, build in workload.presets.items()}
-
-
-def _all() -> Iterator[Workload]:
-    return (workload_named(name) for name in get_args(WorkloadName))
+    return {name: build for workload in every_workload() for name, build in workload.presets.items()}

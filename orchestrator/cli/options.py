@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,7 +90,9 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        finished = work()
+        # Ray says on stdout that a process has died, where a document has to stay alone.
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            finished = work()
     except (OrchestratorError, SpecError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

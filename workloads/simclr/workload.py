@@ -34,7 +34,6 @@ class SimCLRWorkload:
     name: WorkloadName = "simclr"
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
     headline: tuple[str, ...] = ("linear_top1", "knn_top1")
-    uses_gpu: bool = True
     divergence: type[Exception] = LossNotFiniteError
     evaluations: Mapping[str, Evaluation] = _EVALUATIONS
 

@@ -1,0 +1,121 @@
+"""Many small cells in one process. Each leaves what a cell by itself would leave; the record of one does not wait for others.
+
+While a pack trains for longer than a moment, its state lies in a file of its own, which is gone once all have ended. A pack
+that is run again leaves out the cells that have finished.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.cell import CellFiles, CellJob, read_record
+from orchestrator.storage import Storage
+from workloads.checkpoint import decode, encode
+from workloads.spec import digest
+from workloads.worker import Worker
+from workloads.workload import Ended, TrainedTogether, workload_named
+
+__all__ = ["Pack", "run_pack"]
+
+SECONDS_BETWEEN_CHECKPOINTS = 15.0
+SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would make the cells wait
+
+# Fingerprints of cells that have ended, and plain numbers on the others.
+Report = Callable[[Sequence[str], Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Cells of one process and where their state lies while they run; plain data, so that it travels to any node.
+
+    Cells of a workload that trains them alone are packs of one, and keep their state themselves.
+    """
+
+    jobs: tuple[CellJob, ...]
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """The fingerprint of its only cell, or one of all."""
+        names = [job.fingerprint for job in self.jobs]
+        return names[0] if len(names) == 1 else digest({"pack": names})
+
+    @property
+    def together(self) -> bool:
+        """Whether its workload trains several at once."""
+        return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        first = self.jobs[0].name
+        return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
+
+    @property
+    def checkpoint(self) -> str:
+        """Where the state lies in the storage."""
+        return f"{self.folder}/{self.name}.pt"
+
+
+def run_pack(pack: Pack, report: Report) -> None:
+    """Run every cell that has not finished, and write each record as soon as its result is there.
+
+    A cell that diverges has a record with status `failed`; so have all that are left when something else goes wrong.
+    """
+    storage = Storage(pack.jobs[0].storage)
+    left = {job.fingerprint: job for job in pack.jobs if not _finished(storage, job)}
+    if not left:
+        return
+    workload, jobs = workload_named(pack.jobs[0].workload), list(left.values())
+    assert isinstance(workload, TrainedTogether), "other cells are run by themselves"
+    saved = reported = time.monotonic()
+    try:
+        for progress in workload.train_together([workload.read(job.spec) for job in jobs], _kept(storage, pack)):
+            ended = [jobs[place] for place in progress.ended]
+            for job, end in zip(ended, progress.ended.values(), strict=True):
+                _leave(job, end, len(pack.jobs))
+                del left[job.fingerprint]
+            if ended or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                report([job.fingerprint for job in ended], progress.metrics)
+                reported = time.monotonic()
+            if left and progress.state is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                storage.write_bytes(pack.checkpoint, encode(progress.state))
+                saved = time.monotonic()
+        assert not left, "each run ends"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the record of the cells that it hit
+        for job in left.values():
+            _fail(CellFiles(job, Worker.here("cpu")), error, traceback.format_exc(), 0.0, diverged=False)
+        report(list(left), {})
+    storage.delete(pack.checkpoint)
+
+
+def _finished(storage: Storage, job: CellJob) -> bool:
+    record = read_record(storage, job.fingerprint)
+    return record is not None and record["status"] == "finished"
+
+
+def _kept(storage: Storage, pack: Pack) -> dict[str, Any] | None:
+    data = storage.read_bytes(pack.checkpoint)
+    return decode(data) if data is not None else None
+
+
+def _leave(job: CellJob, end: Ended, cells: int) -> None:
+    """The files of a cell. Its time is its share of what the process needed."""
+    files = CellFiles(job, Worker.here("cpu"))
+    files.write_spec()
+    if end.error is not None:
+        _fail(files, end.error, "".join(traceback.format_exception(end.error)), end.seconds, diverged=True)
+        return
+    where = f"{job.name} ({job.fingerprint}) on {files.machine['device']}, in a pack of {cells}"
+    files.note(where + "\n" + ", ".join(f"{name} {value:.6g}" for name, value in end.results.items()))
+    outcome = {"status": "finished", "results": dict(end.results)}
+    files.leave(outcome, end.history, seconds=end.seconds, total_seconds=end.seconds)
+
+
+def _fail(files: CellFiles, error: Exception, trace: str, seconds: float, *, diverged: bool) -> None:
+    files.note(trace)
+    text = f"{type(error).__name__}: {error}"
+    outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": files.tail}
+    files.leave(outcome, [], seconds=seconds, total_seconds=seconds)
