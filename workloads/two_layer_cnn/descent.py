@@ -15,6 +15,7 @@ from workloads.two_layer_cnn.span import Span
 __all__ = ["Curve", "Descended", "NotFiniteError", "descend"]
 
 REPORT_EVERY = 20  # steps between points of a curve
+REPORT_EVERY_AT_FIRST = 4  # in the first hundred, within which pre-training ends
 
 Curve = dict[str, list[float]]
 # From activations [A, R, K] and the indices of the moving runs [A]: loss [A] and learning rate times gradient [A, R, K].
@@ -67,17 +68,21 @@ def descend(
         loss, change = objective(span.activations, span.runs)
         arrived = arrival(span, loss)
         stop = arrived if step < max_steps else torch.ones_like(arrived)
-        if step % REPORT_EVERY == 0 or bool(stop.any()):
-            _observe(span, ended.curves, step, loss, direction, stop | (step % REPORT_EVERY == 0))
+        if _reported(step) or bool(stop.any()):
+            _observe(span, ended.curves, step, loss, direction, stop | _reported(step))
         if bool(stop.any()):
             _end(span, ended, step, arrived, stop)
             change = change[~stop]
         if len(span.runs):
             span.descend(change)
             step += 1
-            if step % REPORT_EVERY == 0:
+            if _reported(step):
                 yield _state(span, ended, step)
     return ended
+
+
+def _reported(step: int) -> bool:
+    return step % (REPORT_EVERY_AT_FIRST if step < 100 else REPORT_EVERY) == 0
 
 
 def _empty_curve() -> Curve:
