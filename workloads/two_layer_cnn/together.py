@@ -42,6 +42,7 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
             lost = {
                 spec.fingerprint() for spec in left if error.fingerprint in (spec.fingerprint(), spec.pretrain_fingerprint())
             }
+            assert lost, "the error names one of the runs, or the pre-training of some"
             yield Progress({places[name]: Ended(seconds=seconds.get(name, 0.0), error=error) for name in lost}, {}, state)
         done = lost.union(state["finetuned"] if state else ())
         left = [spec for spec in left if spec.fingerprint() not in done]
