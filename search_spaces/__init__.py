@@ -27,6 +27,7 @@ from search_spaces.small_batches import SMALL_BATCHES
 from search_spaces.steps import STEPS
 from search_spaces.supervised import SUPERVISED
 from search_spaces.temperature import TEMPERATURE
+from search_spaces.top_eigenvalue import TOP_EIGENVALUE
 from search_spaces.total_budget import TOTAL_BUDGET
 from search_spaces.unlabeled_data import UNLABELED_DATA
 from search_spaces.values import Step, Times
@@ -69,6 +70,7 @@ ABLATIONS: dict[str, Ablation] = {
     "activation-power": ACTIVATION_POWER,
     "unlabeled-data": UNLABELED_DATA,
     "signal-to-noise": SIGNAL_TO_NOISE,
+    "top-eigenvalue": TOP_EIGENVALUE,
     "pretraining-controls": PRETRAINING_CONTROLS,
     "augmentation-quality": AUGMENTATION_QUALITY,
     "total-budget": TOTAL_BUDGET,

@@ -29,7 +29,8 @@ COUNTS = {
     "label-complexity": ((9, 80, 0), (9, 80, 0)),  # theorems have none
     "activation-power": ((3, 22, 0), (3, 22, 0)),
     "unlabeled-data": ((5, 9, 0), (5, 9, 0)),
-    "signal-to-noise": ((7, 53, 0), (7, 53, 0)),
+    "signal-to-noise": ((5, 26, 0), (5, 26, 0)),
+    "top-eigenvalue": ((2, 27, 0), (2, 27, 0)),
     "pretraining-controls": ((3, 14, 0), (3, 14, 0)),
 }
 

@@ -56,6 +56,7 @@ COUNTS = {
     "activation-power": (40, 40, (40, 40), (40, 40)),
     "unlabeled-data": (16, 16, (16, 16), (16, 16)),
     "signal-to-noise": (28, 28, (28, 28), (28, 28)),
+    "top-eigenvalue": (28, 28, (28, 28), (28, 28)),
     "pretraining-controls": (25, 25, (25, 25), (25, 25)),
     "augmentation-quality": (10, 10, (10, 10), (10, 10)),
     "total-budget": (51, 51, (51, 51), (51, 51)),
@@ -139,7 +140,7 @@ def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: S
     for cell in ablation.layout(scale).cells:
         spec = base.with_values(resolved({**ablation.fixed, **cell.values}, base))
         if isinstance(spec, TwoLayerSpec):
-            assert ablation.metric_of(cell) in {"test_error", "alignment"}
+            assert ablation.metric_of(cell) in {"test_error", "alignment", "top_eigenvalue_ratio"}
             continue
         metrics = {"linear_top1"}
         if spec.loss.name == "cross-entropy":

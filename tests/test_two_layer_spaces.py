@@ -56,7 +56,7 @@ def places(comparisons: tuple[Comparison, ...]) -> list[tuple[str, ...]]:
 
 
 def test_both_scales_ask_the_same_and_the_paper_has_no_number() -> None:
-    assert len(SPACES) == 7
+    assert len(SPACES) == 8
     for ablation in SPACES.values():
         assert ablation.paper == ablation.small
         assert [claim.paper for claim in ablation.claims] == [claim.small for claim in ablation.claims]
@@ -203,7 +203,6 @@ def test_the_drawn_alignment_is_what_the_workload_predicts() -> None:
         ("With enough unlabeled", 15, 4, 160),
         ("A cosine of 0.9", 2, 2.5, 2.5),
         ("With too few unlabeled", 3, 0.125, 0.25),
-        ("The top eigenvalue", 9, 10, 160),
         ("Only n0 SNR^2 matters where it is 2.5 or more", 8, 2.5, 40),
         ("Only n0 SNR^2 matters where it is 0.5 or less", 4, 0.245, 0.5),
     ],
@@ -228,6 +227,14 @@ def test_nothing_is_fine_tuned_where_only_alignment_is_asked() -> None:
     specs = by_place("signal-to-noise").values()
     assert {(spec.finetune.max_steps, spec.pretrain.method) for spec in specs} == {(0, "simclr")}
     assert (SPACES["signal-to-noise"].counts_if, SPACES["signal-to-noise"].against) == ("pretrain_converged", "unlabeled_snr2")
+
+
+def test_the_top_eigenvalue_is_asked_of_the_runs_of_signal_to_noise() -> None:
+    asked = {spec.fingerprint() for spec in by_place("top-eigenvalue").values()}
+    assert asked == {spec.fingerprint() for spec in by_place("signal-to-noise").values()}
+    found = {at: int(at[1]) * float(at[0]) ** 2 for at in places(claim("top-eigenvalue", "The top eigenvalue"))}
+    assert len(found) == 9
+    assert [min(found.values()), max(found.values())] == pytest.approx([10, 160])
 
 
 def test_no_unlabeled_inputs_are_the_direct_arm() -> None:
