@@ -2,7 +2,7 @@
 
 Expected ordering: the ratio to 2 eta ||mu||^2 / tau comes down to 1 as n0 SNR^2 grows, and the second eigenvalue falls behind.
 
-Cost: none beside `signal-to-noise`, whose runs these are, so ask both at once; alone the same 28 runs a seed.
+Cost: 28 runs a seed, those of `signal-to-noise`: asked together, they are run once.
 
     simclr-orch ablate top-eigenvalue --preset P
 """

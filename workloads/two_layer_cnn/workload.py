@@ -61,11 +61,11 @@ class TwoLayerWorkload:
         return "small"
 
     def setting(self, tree: Mapping[str, Any]) -> str:
-        """Where the filters come from, the numbers of inputs and filters, and the power of the activation."""
+        """The number of filters, and what holds where a cell does not set it, which most cells do."""
         data, network = tree["data"], tree["network"]
         return (
-            f"{_ARMS[tree['pretrain']['method']]}, {data['unlabeled']} unlabeled and {data['labels']} labeled inputs, "
-            f"SNR {data['signal_to_noise']:g}, {network['filters']} filters each, q = {network['power']}"
+            f"2 x {network['filters']} filters; unless a cell says otherwise: {_ARMS[tree['pretrain']['method']]}, "
+            f"n0 = {data['unlabeled']}, n = {data['labels']}, SNR {data['signal_to_noise']:g}, q = {network['power']}"
         )
 
     def together(self, spec: TwoLayerSpec) -> str:
