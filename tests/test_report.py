@@ -198,3 +198,13 @@ def test_a_report_has_pictures_of_curves_where_runs_have_left_some(name: str, dr
     files = {path.name for path in (tmp_path / "report").iterdir()}
     assert files == (set(REPORT_FILES) if drawn else {"report.md", "report.json", "report.png", "report.svg"})
     assert ("](curves.png)" in (tmp_path / "report" / "report.md").read_text()) == drawn
+
+
+def test_a_schedule_of_looks_is_said_and_so_is_that_it_changed() -> None:
+    plan, records = swept("temperature", 3)
+    assert "Looked at after" not in markdown(collect(ABLATIONS["temperature"], plan, records), "report.png")
+    for changed in (False, True):
+        looked = plan | {"looks": [2, 3], "looks_changed": changed}
+        text = markdown(collect(ABLATIONS["temperature"], looked, records), "report.png")
+        assert "- **Looked at after:** 2, 3 seeds, the error spent over the looks." in text
+        assert ("The schedule was another one before" in text) == changed
