@@ -116,7 +116,9 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("Seeds", f"{', '.join(map(str, report.plan['seeds']))}; ± is the sample standard deviation over them"),
     ]
     if looks := report.plan.get("looks"):
-        changed = " The schedule was another one before: verdicts may exceed their level." * report.plan.get("looks_changed", False)
+        changed = " The schedule was another one before: verdicts may exceed their level." * report.plan.get(
+            "looks_changed", False
+        )
         facts.append(("Looked at after", f"{', '.join(map(str, looks))} seeds, the error spent over the looks.{changed}"))
     if report.reference is not None:
         judged = quantity(report.ablation.metric)
