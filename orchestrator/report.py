@@ -7,11 +7,12 @@ from typing import Any
 from orchestrator.curves import History
 from orchestrator.figures import Summary
 from orchestrator.quantities import judged_by
-from orchestrator.rounds import choices, result_of, values_of, verdicts
+from orchestrator.rounds import choices, counts, result_of, values_of, verdicts
 from orchestrator.similarity import Similarity, rank_correlation
 from orchestrator.verdicts import ClaimVerdict
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
+from workloads.spec import flatten
 from workloads.workload import workload_named
 
 __all__ = ["Difference", "Report", "Tuned", "as_json", "collect", "verdict_json"]
@@ -85,7 +86,7 @@ def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, R
     found = {cell.at: [records.get(name) for name in runs.get(cell.at, [])] for cell in layout.cells}
     cells = tuple(_summary(cell.at, found[cell.at], ablation, ablation.metric_of(cell), cell.paper) for cell in layout.cells)
     more = {
-        cell.at: _means([record for record in found[cell.at] if record and _counts(record, ablation)], cell.paper_more)
+        cell.at: _means([record for record in found[cell.at] if record and counts(record, ablation)], cell.paper_more)
         for cell in layout.cells
         if cell.paper_more
     }
@@ -123,17 +124,10 @@ def _tuned(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Re
         found = {cell["candidate"]: records[cell["fingerprint"]] for cell in mine}
         diverged = sum(1 for record in found.values() if record and record.get("diverged"))
         best = found[index]
-        spec = best["spec"] if best else {}
-        chosen = {path: _at_path(spec, path) for path in of_cell[at][index]}
-        score = result_of(best, ablation.tuned_by) if best else None
-        yield Tuned(at, chosen, score or 0.0, len(mine), diverged)
-
-
-def _at_path(tree: Mapping[str, Any], path: str) -> object:
-    value: Any = tree
-    for name in path.split("."):
-        value = value[name]
-    return value
+        assert best is not None, "a candidate is chosen once all have ended"
+        spec = flatten(best["spec"])
+        chosen = {path: spec[path] for path in of_cell[at][index]}
+        yield Tuned(at, chosen, result_of(best, ablation.tuned_by) or 0.0, len(mine), diverged)
 
 
 def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Difference]:
@@ -142,7 +136,7 @@ def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Differ
     if ablation.setting not in workload.presets:
         return
     paper = workload.presets[ablation.setting]().flat()
-    ours = dict(_flat(plan["base"]))
+    ours = flatten(plan["base"])  # as it was kept, perhaps by another version: not read as a specification
     points = ablation.points(plan["scale"])
     set_by_all = {path for path in points[0] if all(not hasattr(point.get(path, 0), "resolve") for point in points)}
     own = set_by_all.intersection(*points)
@@ -151,21 +145,12 @@ def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Differ
             yield Difference(field, value, paper[field])
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """As the sweep was kept, perhaps by another version: not read as a specification."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
 def _summary(
     at: tuple[str, ...], found: Sequence[Record | None], ablation: Ablation, metric: str, paper: float | None
 ) -> Summary:
     """The runs that count, like those that claims are judged by, and how many of the others there are."""
     finished = [record for record in found if record and record["status"] == "finished"]
-    counted = [record for record in finished if _counts(record, ablation)]
+    counted = [record for record in finished if counts(record, ablation)]
     named = [metric] if ablation.against is None else [metric, ablation.against]
     results = [[result_of(record, name) for name in named] for record in counted]
     known = [[value for value in row if value is not None] for row in results if None not in row]
@@ -180,10 +165,6 @@ def _summary(
         uncounted=uncounted,
         against=tuple(row[1] for row in known) if ablation.against else (),
     )
-
-
-def _counts(record: Record, ablation: Ablation) -> bool:
-    return ablation.counts_if is None or result_of(record, ablation.counts_if) == 1
 
 
 def _means(records: Iterable[Record], names: Iterable[str]) -> dict[str, float]:

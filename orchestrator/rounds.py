@@ -13,7 +13,7 @@ from search_spaces import Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 
-__all__ = ["choices", "kept_cells", "looks_of", "next_ask", "result_of", "values_of", "verdicts"]
+__all__ = ["choices", "counts", "kept_cells", "looks_of", "next_ask", "result_of", "values_of", "verdicts"]
 
 Record = Mapping[str, Any]
 Records = Mapping[str, Record | None]
@@ -88,7 +88,7 @@ def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any
         at, record = tuple(cell["at"]), records.get(cell["fingerprint"])
         if cell["role"] == "candidate" or record is None or record["status"] != "finished":
             continue
-        if ablation.counts_if is not None and result_of(record, ablation.counts_if) != 1:
+        if not counts(record, ablation):
             continue
         for place, metric in named:
             if place == at:
@@ -101,6 +101,11 @@ def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any
 def verdicts(ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]) -> list[ClaimVerdict]:
     """A verdict on each claim."""
     return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
+
+
+def counts(record: Record, ablation: Ablation) -> bool:
+    """Whether a finished run says anything on claims: it has converged, where that is asked."""
+    return ablation.counts_if is None or result_of(record, ablation.counts_if) == 1
 
 
 def result_of(record: Record, metric: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["Part", "SpecError", "digest", "read_assignments", "read_yaml"]
+__all__ = ["Part", "SpecError", "digest", "flatten", "read_assignments", "read_yaml"]
 
 
 class SpecError(ValueError):
@@ -64,7 +64,7 @@ class Part(BaseModel):
 
     def flat(self) -> dict[str, Any]:
         """Dotted field to plain value, in the order of definition."""
-        return dict(_flatten(self.tree(), ""))
+        return flatten(self.tree())
 
 
 def digest(tree: Mapping[str, Any]) -> str:
@@ -73,10 +73,15 @@ def digest(tree: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted field to plain value of a nested tree, in its order."""
+    return dict(_pairs(tree, ""))
+
+
+def _pairs(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in tree.items():
-        pairs += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+        pairs += _pairs(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
     return pairs
 
 

@@ -109,28 +109,22 @@ def _failed_record(job: CellJob, error: str) -> dict[str, Any]:
     log = (storage.read_bytes(name) or b"").decode(errors="replace").splitlines()
     if not log:  # cells of a pack write theirs at their end
         storage.write_bytes(name, f"{error}\n".encode())
-    return {
-        "name": job.name,
-        "workload": job.workload,
-        "fingerprint": job.fingerprint,
-        "status": "failed",
-        "error": error,
-        "log_tail": [*log[-20:], *error.splitlines()[-20:]],
-        "history": [],
-        "spec": job.spec,
-        "log": storage.path(job.folder, "log.txt"),
-    }
+    outcome = {"status": "failed", "error": error, "log_tail": [*log[-20:], *error.splitlines()[-20:]]}
+    return _record(job, outcome)
 
 
 def _stopped_record(job: CellJob, last: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a setting that a search has given up."""
+    return _record(job, {"status": "stopped", "results": {SCORE: last[SCORE]}, "epoch": last["epoch"]})
+
+
+def _record(job: CellJob, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What the driver knows of a cell whose worker has left no record."""
     return {
         "name": job.name,
         "workload": job.workload,
         "fingerprint": job.fingerprint,
-        "status": "stopped",
-        "results": {SCORE: last[SCORE]},
-        "epoch": last["epoch"],
+        **outcome,
         "history": [],
         "spec": job.spec,
         "log": Storage(job.storage).path(job.folder, "log.txt"),
