@@ -2,26 +2,32 @@
 
 from pathlib import Path
 
-from workloads.datasets import digits, folder, shapes, torchvision_sets
+from workloads.datasets import digits, folder, shapes, torchvision_sets, transfer_sets
 from workloads.datasets.cache import Source, default_cache, stored
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.datasets.splits import DataSet, Split, split
+from workloads.datasets.transfer_sets import metric_of
 from workloads.spec import SpecError, digest
 
-__all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "load"]
+__all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "load", "metric_of"]
 
 DECODING_REVISION = 1  # raised whenever the code stores other pixels for equal files
 
 
-def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False) -> DataSet:
+def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False, several_labels: bool = False) -> DataSet:
     """The images and labels of `spec`: uint8 [M, 3, S, S] with S = `image_size`, memory-mapped from `cache`.
 
     The first call for a data set and size decodes it into the cache (`default_cache()` when None); later calls, also
     those of other processes at the same time, read what it wrote. `download` lets torchvision fetch what it can.
+    Images that may have several labels are for callers that say `several_labels`: their labels are [N, C].
     Raises SpecError with every problem of the spec or of the data behind it.
     """
+    if metric_of(spec.name) == "mAP" and not several_labels:
+        raise SpecError([f"data.name={spec.name!r}: its images have several labels each; only eval.transfer.data takes them"])
     if download and spec.name in torchvision_sets.FILES:
         torchvision_sets.fetch(spec, _root(spec))
+    if download and spec.name in transfer_sets.DOWNLOADED:
+        transfer_sets.fetch(spec, _root(spec))
     source = _source(spec)
     if spec.content not in (None, source.content):
         where = spec.root or f"the embedded data set {spec.name!r}"
@@ -35,7 +41,8 @@ def content_digest(spec: DataSpec) -> str:
     """A hex digest of the data behind `spec`, without decoding them; image size, splits and file times don't matter.
 
     Image folders: every relative path and size, and the bytes of a sample of the files (`workloads.datasets.folder`).
-    torchvision's data sets: the bytes of their files. Embedded ones: name and revision of the code that makes them.
+    torchvision's data sets in few files: the bytes of these. Those that list image files: what they list, with labels and
+    sizes, and the bytes of a sample of the files. Embedded ones: name and revision of the code that makes them.
     Raises SpecError when there are no such data.
     """
     return _source(spec).content
@@ -49,8 +56,10 @@ def _source(spec: DataSpec) -> Source:
             return digits.source(spec)
         case "image-folder" | "imagenet":
             return folder.source(spec, _root(spec))
-        case _:
+        case "cifar10" | "cifar100" | "stl10" | "svhn" | "fashion-mnist":
             return torchvision_sets.source(spec, _root(spec))
+        case _:
+            return transfer_sets.source(spec, _root(spec))
 
 
 def _root(spec: DataSpec) -> Path:

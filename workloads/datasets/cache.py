@@ -1,8 +1,9 @@
 """Decoded images on disk: written once per machine, memory-mapped by every run.
 
-An entry is a folder with `train.npy` and `test.npy` (uint8 [M, 3, S, S]), `labels.npz` and `entry.json`. It is
-written beside its place under a lock and renamed as the last step, so that an entry that exists is complete, two
-processes never decode the same images, and what a killed process left is thrown away by the next one.
+An entry is a folder with `train.npy` and `test.npy` (uint8 [M, 3, S, S]), `labels.npz` and `entry.json`, and where a
+validation split is official `validation.npy`. It is written beside its place under a lock and renamed as the last step,
+so that an entry that exists is complete, two processes never decode the same images, and what a killed process left is
+thrown away by the next one.
 """
 
 import fcntl
@@ -29,12 +30,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labels:
-    """What is stored beside the images: one int64 label per row, LEFT_OUT where the row is to be skipped."""
+    """What is stored beside M images of each part: int64 labels [M], LEFT_OUT where the row is to be skipped.
+
+    Where an image may have several of C classes: [M, C] of 1, 0, and -1 where that class is not to be counted; a row of
+    nothing but -1 is skipped. `validation` marks the rows of `train` that are the official validation split, bool [M].
+    `train_per_class` is for data sets whose authors leave the split to chance: all their images are stored as `train`, and
+    as many of each class as it says are drawn for training.
+    """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    validation: NDArray[np.bool_] | None = None
+    train_per_class: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,10 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
     try:
         labels = decode(partial)
         np.savez(partial / "labels.npz", train=labels.train, test=labels.test)
-        (partial / "entry.json").write_text(json.dumps({"classes": labels.classes, "notes": labels.notes}, indent=1))
+        if labels.validation is not None:
+            np.save(partial / "validation.npy", labels.validation)
+        about = {"classes": labels.classes, "notes": labels.notes, "train_per_class": labels.train_per_class}
+        (partial / "entry.json").write_text(json.dumps(about, indent=1))
         for path in [*partial.iterdir(), partial]:
             _flush(path)
         partial.rename(entry)
@@ -136,8 +148,16 @@ def _flush(path: Path) -> None:
 
 def _read(entry: Path) -> Stored:
     about = json.loads((entry / "entry.json").read_text())
+    marked = entry / "validation.npy"
     with np.load(entry / "labels.npz") as arrays:
-        labels = Labels(arrays["train"], arrays["test"], tuple(about["classes"]), tuple(about["notes"]))
+        labels = Labels(
+            arrays["train"],
+            arrays["test"],
+            tuple(about["classes"]),
+            tuple(about["notes"]),
+            np.load(marked) if marked.is_file() else None,
+            about.get("train_per_class"),  # which older entries do not say
+        )
     return Stored(
         train_images=np.load(entry / "train.npy", mmap_mode="r"),
         test_images=np.load(entry / "test.npy", mmap_mode="r"),

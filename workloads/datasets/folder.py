@@ -21,7 +21,7 @@ from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 
-__all__ = ["File", "source"]
+__all__ = ["File", "source", "training_files"]
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SHOWN = 10
@@ -66,8 +66,7 @@ def source(spec: DataSpec, root: Path) -> Source:
     A grey image among colour ones is refused unless `grey_images="convert"`; ImageNet has a few and always converts.
     Raises SpecError with all that is wrong with the folder, and, while decoding, with its images.
     """
-    tests = ("val",) if spec.name == "imagenet" else ("test", "val")
-    listing = _list(root, tests, spec.name)
+    listing = _list(root, _tests(spec.name), spec.name)
     grey = "convert" if spec.name == "imagenet" else spec.grey_images
 
     def decode(folder: Path) -> Labels:
@@ -85,6 +84,16 @@ def source(spec: DataSpec, root: Path) -> Source:
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
     return Source(_content(listing), fields, decode)
+
+
+def training_files(spec: DataSpec, root: Path) -> list[str]:
+    """The paths of the training images below `root`, with slashes, in the order of the stored rows; nothing is decoded."""
+    return [file.path for file in _list(root, _tests(spec.name), spec.name).train]
+
+
+def _tests(name: str) -> tuple[str, ...]:
+    """The folders that may hold the test images, in order of preference."""
+    return ("val",) if name == "imagenet" else ("test", "val")
 
 
 def _list(root: Path, tests: tuple[str, ...], name: str) -> Listing:

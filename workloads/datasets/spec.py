@@ -18,6 +18,16 @@ DataSetName = Literal[
     "svhn",
     "fashion-mnist",
     "imagenet",
+    "food101",
+    "birdsnap",
+    "sun397",
+    "cars",
+    "aircraft",
+    "voc2007",
+    "dtd",
+    "pets",
+    "caltech101",
+    "flowers",
 ]
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "digits")
 assert set(EMBEDDED) <= set(get_args(DataSetName))

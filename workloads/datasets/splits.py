@@ -1,6 +1,9 @@
 """Class-balanced subsets and the validation split, drawn by `split_seed`.
 
-Legend: M stored images, N images of a split, B images taken, C channels, S side in pixels.
+A data set with an official validation split keeps it, and `validation_fraction` is not read; a subset of its training
+images is drawn from both. Images that may have several labels are drawn without a look at their classes.
+
+Legend: M stored images, N images of a split, B images taken, C channels or classes, S side in pixels.
 """
 
 from dataclasses import dataclass
@@ -9,22 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.cache import Labels, Stored
+from workloads.datasets.cache import LEFT_OUT, Labels, Stored
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DataSet", "Split", "split"]
+__all__ = ["DataSet", "Split", "split", "subset"]
 
 # One stream of random numbers per purpose, so that a smaller subset does not change who is held out for another reason.
-TRAIN_SUBSET, TEST_SUBSET, VALIDATION = 0, 1, 2
+TRAIN_SUBSET, TEST_SUBSET, VALIDATION, TRAINING = 0, 1, 2, 4
 
 
 @dataclass(frozen=True)
 class Split:
-    """Some images of a stored array: uint8 [M, C, S, S] usually memory-mapped, int64 labels [N], int64 rows [N]."""
+    """Some images of a stored array: uint8 [M, C, S, S] usually memory-mapped, int64 labels [N], int64 rows [N].
+
+    Of a data set whose images may have several labels: labels [N, C] of 1, 0, and -1 where one is not to be counted.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -55,23 +61,37 @@ class DataSet:
     content: str
     notes: tuple[str, ...]
 
+    def train_and_validation(self) -> Split:
+        """Both together, for a last fit once everything is chosen; in the order in which they are stored."""
+        index = np.concatenate([self.train.index, self.validation.index])
+        labels = np.concatenate([self.train.labels, self.validation.labels])
+        order = np.argsort(index)
+        return Split(self.train.images, labels[order], index[order])
+
 
 def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
     """The splits that `spec` asks for. Raises SpecError with every count that the stored images cannot give."""
     labels = stored.labels
+    train, test, test_images = labels.train, labels.test, stored.test_images
+    if labels.train_per_class is not None:
+        train, test = _drawn_parts(spec, labels, labels.train_per_class)
+        test_images = stored.train_images
     problems = [
-        *_count_problems("data.train_images", spec.train_images, labels.train, labels),
-        *_count_problems("data.test_images", spec.test_images, labels.test, labels),
+        *_count_problems("data.train_images", spec.train_images, train, labels.classes),
+        *_count_problems("data.test_images", spec.test_images, test, labels.classes),
     ]
     if problems:
         raise SpecError(problems)
-    chosen = _subset(labels.train, spec.train_images, spec.split_seed, TRAIN_SUBSET)
-    held_out = _held_out(spec, labels.train[chosen], labels.classes)
-    tested = _subset(labels.test, spec.test_images, spec.split_seed, TEST_SUBSET)
+    chosen = subset(train, spec.train_images, spec.split_seed, TRAIN_SUBSET)
+    if labels.validation is None:
+        held_out = _held_out(spec, train[chosen], labels.classes)
+    else:
+        held_out = _official(spec, train[chosen], labels.validation[chosen], labels.classes)
+    tested = subset(test, spec.test_images, spec.split_seed, TEST_SUBSET)
     return DataSet(
-        train=_split(stored.train_images, labels.train, chosen[~held_out]),
-        validation=_split(stored.train_images, labels.train, chosen[held_out]),
-        test=_split(stored.test_images, labels.test, tested),
+        train=_split(stored.train_images, train, chosen[~held_out]),
+        validation=_split(stored.train_images, train, chosen[held_out]),
+        test=_split(test_images, test, tested),
         classes=labels.classes,
         content=content,
         notes=labels.notes,
@@ -82,13 +102,33 @@ def _split(images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[n
     return Split(images, labels[rows], rows)
 
 
-def _count_problems(field: str, count: int | None, stored: NDArray[np.int64], labels: Labels) -> list[str]:
-    available, classes = int((stored >= 0).sum()), len(labels.classes)
+def _drawn_parts(spec: DataSpec, labels: Labels, per_class: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels [M] of the training images, `per_class` of each class, and of the test images, the rest; LEFT_OUT elsewhere."""
+    sizes = np.bincount(labels.train[labels.train >= 0], minlength=len(labels.classes))
+    smallest = int(np.argmin(sizes))
+    if sizes[smallest] <= per_class:
+        raise SpecError(
+            [
+                f"data.name={spec.name!r}: trains on {per_class} images of each class and tests on the others, and "
+                f"{labels.classes[smallest]!r} has {sizes[smallest]}"
+            ]
+        )
+    trained = _rank_in_class(labels.train, spec.split_seed, TRAINING) < per_class
+    return np.where(trained, labels.train, LEFT_OUT), np.where(trained, LEFT_OUT, labels.train)
+
+
+def _count_problems(field: str, count: int | None, stored: NDArray[np.int64], classes: tuple[str, ...]) -> list[str]:
+    available = len(_rows(stored))
     if count is not None and count > available:
         return [f"{field}={count}: there are only {available} images"]
-    if count is not None and count < classes:
-        return [f"{field}={count}: is fewer than the {classes} classes"]
+    if count is not None and count < len(classes):
+        return [f"{field}={count}: is fewer than the {len(classes)} classes"]
     return []
+
+
+def _rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows of labels [M] or [M, C] that are not to be skipped."""
+    return np.flatnonzero(labels >= 0 if labels.ndim == 1 else (labels >= 0).any(1))
 
 
 def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArray[np.int64]:
@@ -105,16 +145,18 @@ def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArra
     return ranks
 
 
-def _subset(labels: NDArray[np.int64], count: int | None, seed: int, purpose: int) -> NDArray[np.int64]:
+def subset(labels: NDArray[np.int64], count: int | None, seed: int, purpose: int) -> NDArray[np.int64]:
     """Sorted rows of `count` images, as many of each class as can be; a class that is too small gives all it has.
 
-    Each class's first image, then each one's second, and so on: a smaller subset lies within a larger one.
+    Each class's first image, then each one's second, and so on: a smaller subset lies within a larger one. Of images that
+    may have several labels, whichever come.
     """
-    rows = np.flatnonzero(labels >= 0)
+    rows = _rows(labels)
     if count is None:
         return rows
-    ranks = _rank_in_class(labels[rows], seed, purpose)
-    return np.sort(rows[np.lexsort((labels[rows], ranks))[:count]])
+    classes = labels[rows] if labels.ndim == 1 else np.zeros(len(rows), np.int64)
+    ranks = _rank_in_class(classes, seed, purpose)
+    return np.sort(rows[np.lexsort((classes, ranks))[:count]])
 
 
 def _held_out(spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -134,3 +176,23 @@ def _held_out(spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...
         )
     held_out: NDArray[np.bool_] = _rank_in_class(labels, spec.split_seed, VALIDATION) < counts[labels]
     return held_out
+
+
+def _official(
+    spec: DataSpec, labels: NDArray[np.int64], validation: NDArray[np.bool_], classes: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """`validation`, if it leaves every class an image on both sides, and where images have several labels one without it."""
+    has = labels[:, None] == np.arange(len(classes)) if labels.ndim == 1 else labels == 1
+    lacks = ~has if labels.ndim == 1 else labels == 0
+    problems = []
+    for side, rows in (("training", ~validation), ("validation", validation)):
+        for what, given in (("", has), (" that is not one", lacks)):
+            short = np.flatnonzero(~given[rows].any(0))
+            if len(short):
+                problems.append(
+                    f"data.train_images={spec.train_images}: leaves {len(short)} of {len(classes)} classes, "
+                    f"{classes[short[0]]!r} first, without a {side} image{what}; {spec.name} has an official validation split"
+                )
+    if problems:
+        raise SpecError(problems)
+    return validation

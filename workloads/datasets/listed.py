@@ -1,0 +1,130 @@
+"""Image files named by a data set's own lists, from lists to what is stored.
+
+Legend: N images of a part, C classes, S side in pixels.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
+from workloads.datasets.pixels import read
+from workloads.datasets.spec import DataSpec
+from workloads.spec import SpecError
+
+__all__ = ["ImageList", "ImageLists", "source"]
+
+SHOWN = 10
+SAMPLED = 64
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images by their paths below the root, with slashes, and their labels: int64 [N], or [N, C] as in `Labels`."""
+
+    paths: list[str]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageLists:
+    """The lists of each part; without `validation` it is drawn from `train`, without `test` both from `train`.
+
+    `train_per_class` is as in `workloads.datasets.cache.Labels`.
+    """
+
+    train: ImageList
+    validation: ImageList | None
+    test: ImageList | None
+    classes: tuple[str, ...]
+    train_per_class: int | None = None
+
+    @property
+    def parts(self) -> dict[str, list[ImageList]]:
+        """What is stored as training and as test images."""
+        lists = {"train": [self.train, self.validation], "test": [self.test]}
+        return {name: [each for each in of_part if each is not None] for name, of_part in lists.items()}
+
+
+def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
+    """The listed images below `root`; a grey one's channel is repeated, because all of these sets have some among many.
+
+    The content is the digest of every list with its labels, of the sizes of the files, and of the bytes of 64 files spread
+    over the lists: fast for a hundred thousand files, and blind to a file beyond those 64 that is replaced by another of the
+    same size. Raises SpecError when more files are missing than `allow_unreadable`, and, while decoding, unreadable.
+    """
+    paths = [path for of_part in lists.parts.values() for each in of_part for path in each.paths]
+    sizes = [_size(root / path) for path in paths]
+    missing = [path for path, size in zip(paths, sizes, strict=True) if size < 0]
+    if len(missing) > spec.allow_unreadable:
+        what = f"data.root={str(root)!r}: {len(missing)} of the {len(paths)} images that {spec.name} lists are missing"
+        raise SpecError([f"{what}{_first(len(missing))}", *(f"{root / path}: is missing" for path in missing[:SHOWN])])
+    fields: dict[str, str | int] = {"allow_unreadable": spec.allow_unreadable}
+    return Source(_content(root, lists, paths, sizes), fields, lambda folder: _decode(spec, root, lists, folder))
+
+
+def _size(path: Path) -> int:
+    """In bytes; -1 where there is no file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _content(root: Path, lists: ImageLists, paths: list[str], sizes: list[int]) -> str:
+    hasher = hashlib.sha256("\0".join(lists.classes).encode())
+    for part in (lists.train, lists.validation, lists.test):
+        labels = np.empty(0) if part is None else part.labels
+        hasher.update(f"{labels.shape}\n".encode())
+        hasher.update(np.ascontiguousarray(labels, dtype="<i8").tobytes())
+    for path, size in zip(paths, sizes, strict=True):
+        hasher.update(f"{path}\0{size}\n".encode(errors="surrogateescape"))
+    for number in sorted({step * (len(paths) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
+        try:
+            hasher.update((root / paths[number]).read_bytes())
+        except OSError:
+            hasher.update(b"cannot be read")
+    return hasher.hexdigest()[:20]
+
+
+def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labels:
+    unreadable: dict[str, str] = {}
+    labels, total = {}, 0
+    for name, of_part in lists.parts.items():
+        paths = [path for each in of_part for path in each.paths]
+        write_images(folder / f"{name}.npy", len(paths), spec.image_size, _pixels(root, paths, spec.image_size, unreadable))
+        stored = np.concatenate([each.labels for each in of_part]) if of_part else np.empty(0, np.int64)
+        stored[[path in unreadable for path in paths]] = LEFT_OUT
+        labels[name] = stored
+        total += len(paths)
+    if len(unreadable) > spec.allow_unreadable:
+        count = len(unreadable)
+        what = f"data.allow_unreadable={spec.allow_unreadable}: {count} of {total} images cannot be read{_first(count)}"
+        raise SpecError([what, *(f"{root / path}: {reason}" for path, reason in list(unreadable.items())[:SHOWN])])
+    marks = None
+    if lists.validation is not None:
+        marks = np.arange(len(labels["train"])) >= len(lists.train.paths)
+    notes = tuple(f"left out, cannot be read: {path}: {reason}" for path, reason in unreadable.items())
+    return Labels(labels["train"], labels["test"], lists.classes, notes, marks, lists.train_per_class)
+
+
+def _pixels(root: Path, paths: list[str], size: int, unreadable: dict[str, str]) -> Iterator[NDArray[np.uint8]]:
+    """Chunks of uint8 [n, 3, size, size] in the order of `paths`, black where one cannot be read, which is noted."""
+    black = np.zeros((3, size, size), dtype=np.uint8)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            decoded = list(pool.map(lambda path: read(root / path, size), chunk))
+            unreadable |= {path: image.reason for path, image in zip(chunk, decoded, strict=True) if image.pixels is None}
+            yield np.stack([black if image.pixels is None else image.pixels for image in decoded])
+
+
+def _first(count: int) -> str:
+    return f", the first {SHOWN}:" if count > SHOWN else ":"
