@@ -16,15 +16,29 @@ from typing import Any
 import torch
 import yaml
 
+from orchestrator.predictions import predictions_bytes
 from orchestrator.storage import Storage
 from workloads.checkpoint import decode, encode
 from workloads.spec import SpecError
 from workloads.worker import Worker
 from workloads.workload import TrainedAlone, WorkloadName, workload_named
 
-__all__ = ["CHECKPOINT", "RECORD", "SCORE", "CellFiles", "CellJob", "checkpoint_of", "read_record", "run_cell"]
+__all__ = [
+    "CHECKPOINT",
+    "PREDICTIONS",
+    "RECORD",
+    "SCORE",
+    "CellFiles",
+    "CellJob",
+    "all_records",
+    "checkpoint_of",
+    "read_record",
+    "run_cell",
+    "start_of",
+]
 
 RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
+PREDICTIONS = "predictions.npz"
 SCORE = "validation_score"
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LOG_TAIL = 20
@@ -46,6 +60,7 @@ class CellJob:
     gpus_per_worker: float = 0.0
     max_failures: int = 2
     scored: bool = False  # whether each epoch is judged on the validation split, for a search to compare
+    trained_by: str | None = None  # the run whose trained state this one only judges
 
     @property
     def folder(self) -> str:
@@ -59,18 +74,43 @@ def read_record(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
     return record
 
 
+def all_records(storage: Storage) -> list[dict[str, Any]]:
+    """The records of all cells of the storage that have ended."""
+    return [record for name in storage.list("runs") if (record := read_record(storage, name))]
+
+
 def checkpoint_of(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
-    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is none."""
+    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is none.
+
+    That of another run where a cell only judged what the other had trained.
+    """
     data = storage.read_bytes(f"runs/{fingerprint}/{CHECKPOINT}")
+    if data is None:
+        record = read_record(storage, fingerprint) or {}
+        data = storage.read_bytes(f"runs/{record['trained_by']}/{CHECKPOINT}") if "trained_by" in record else None
     return decode(data) if data is not None else None
+
+
+def start_of(job: CellJob) -> dict[str, Any] | None:
+    """Where a cell begins: its own checkpoint, else the trained state of `job.trained_by`; None from scratch."""
+    storage = Storage(job.storage)
+    own = checkpoint_of(storage, job.fingerprint)
+    if own is not None or job.trained_by is None:
+        return own
+    workload = workload_named(job.workload)
+    assert isinstance(workload, TrainedAlone), "other cells are run as packs"
+    lent = checkpoint_of(storage, job.trained_by)
+    if lent is None or lent["state"]["epoch"] != workload.epochs(workload.read(job.spec)):
+        return None  # deleted or unfinished since the driver looked
+    return lent | {"elapsed": 0.0, "trained_by": job.trained_by}
 
 
 def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: Report) -> dict[str, Any] | None:
     """Train and evaluate, and return the record; None on every worker but the first.
 
-    `kept` is the checkpoint to continue from, the same on every worker. `report` is called on every worker once an epoch.
-    An exception of the run becomes a record with status `failed`; a rerun tries it again. A death of the process, and what
-    only one of several workers meets, is the executor's to retry.
+    `kept` is where to begin, as `start_of` gives it, the same on every worker. `report` is called on every worker once an
+    epoch. An exception of the run becomes a record with status `failed`; a rerun tries it again. A death of the process, and
+    what only one of several workers meets, is the executor's to retry.
     """
     run = _Run(job, worker, kept)
     try:
@@ -78,9 +118,14 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
         if worker.rank > 0:
             return None
         run.files.note("evaluating the frozen encoder")
-        results = run.workload.evaluate(run.spec, state, worker)
-        run.files.note(", ".join(f"{name} {value:.6g}" for name, value in results.items()))
-        outcome: dict[str, Any] = {"status": "finished", "results": results}
+        judged = run.workload.evaluate(run.spec, state, worker)
+        run.files.note(", ".join(f"{name} {value:.6g}" for name, value in judged.results.items()))
+        run.files.write(PREDICTIONS, predictions_bytes(judged.predictions))
+        outcome: dict[str, Any] = {
+            "status": "finished",
+            "results": dict(judged.results),
+            "intervals": {name: list(interval) for name, interval in judged.intervals.items()},
+        }
     except Exception as error:
         diverged = isinstance(error, run.workload.divergence)
         repeats = diverged or isinstance(error, SpecError)  # raised on every worker, and again if tried again
@@ -159,14 +204,20 @@ class _Run:
         self.spec = workload.read(job.spec)
         self.state: dict[str, Any] | None = kept["state"] if kept else None
         self.history: list[dict[str, float]] = list(kept["history"]) if kept else []
+        self.trained_by: str | None = kept.get("trained_by") if kept else None
         self.started = time.time() - (kept["elapsed"] if kept else 0.0)
         self.files.note(f"{job.name} ({job.fingerprint}) on {self.files.machine['device']}, {worker.world_size} worker(s)")
-        if self.state is not None:
+        if self.trained_by is not None:
+            self.files.note(f"judges what {self.trained_by} has trained")
+        elif self.state is not None:
             self.files.note(f"continues after epoch {self.state['epoch']}")
         self.files.write_spec()
 
     def train(self, report: Report) -> dict[str, Any]:
         """Every epoch that is still missing; returns the last state."""
+        if self.trained_by is not None:
+            assert self.state is not None, "lent by the other run"
+            return self.state
         saved = began = time.monotonic()
         for result in self.workload.train(self.spec, self.worker, self.state):
             self.state = result.state
@@ -193,6 +244,8 @@ class _Run:
 
     def leave(self, outcome: dict[str, Any]) -> dict[str, Any]:
         """The record of the cell, with the time of all attempts."""
+        if self.trained_by is not None:
+            outcome |= {"trained_by": self.trained_by}
         seconds = sum(epoch["seconds"] for epoch in self.history)
         return self.files.leave(outcome, self.history, seconds=seconds, total_seconds=time.time() - self.started)
 

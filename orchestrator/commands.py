@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cell import RECORD, read_record
+from orchestrator.cell import RECORD, all_records, read_record
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.estimate import Estimate, estimate, measured_speed
 from orchestrator.kept import keep_plan, only_one, plan_tree, sweep_folder, tags_of
@@ -16,6 +16,7 @@ from orchestrator.plan import Ask, ClusterShape, Plan, jobs_of
 from orchestrator.reporting import REPORT_FILES, report_on, search_report
 from orchestrator.request import Checked, Request, check, local_shape
 from orchestrator.rounds import next_ask
+from orchestrator.training_shared import donors, in_waves
 
 __all__ = ["dry_run", "execute"]
 
@@ -226,12 +227,18 @@ def _settled(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> _
 
 
 def _cost(checked: Checked, planned: _Round) -> Estimate:
-    storage = checked.storage
-    records = [read_record(storage, name) for name in storage.list("runs")]
-    plan = planned.plans[0]
-    speed = measured_speed((record for record in records if record), plan.resources, plan.workload.name)
+    records, plan = all_records(checked.storage), planned.plans[0]
+    speed = measured_speed(records, plan.resources, plan.workload.name)
+    specs = {name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done}
+    trained = donors(plan.workload, specs, records)
+    _, waiting = in_waves(plan.workload, specs, trained)
     return estimate(
-        planned.plans, done=planned.done, train_images=checked.data.train, concurrent=planned.concurrent, speed=speed
+        planned.plans,
+        done=planned.done,
+        trained={*trained, *waiting},
+        train_images=checked.data.train,
+        concurrent=planned.concurrent,
+        speed=speed,
     )
 
 

@@ -48,6 +48,7 @@ def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources, w
         if record["status"] == "finished"
         and record.get("workload", "simclr") == workload
         and record["history"]
+        and "trained_by" not in record
         and (record["machine"]["workers"], record["machine"]["gpu"]) == kind
     )
     rates = [done / record["total_seconds"] for record in alike if (done := _operations_done(record))]
@@ -60,14 +61,25 @@ def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources, w
     return Speed(speed, f"assumed: {ASSUMED_CPU_CORE / 1e9:g} GFLOP/s a CPU core, nothing measured in this storage yet")
 
 
-def estimate(plans: Sequence[Plan], *, done: Collection[str], train_images: int, concurrent: int, speed: Speed) -> Estimate:
-    """Times for the cells that are not done, each distinct one once, spread over `concurrent` places."""
+def estimate(
+    plans: Sequence[Plan],
+    *,
+    done: Collection[str],
+    trained: Collection[str] = (),
+    train_images: int,
+    concurrent: int,
+    speed: Speed,
+) -> Estimate:
+    """Times for the cells that are not done, each distinct one once, spread over `concurrent` places.
+
+    `trained` names those that are only to be judged, because another run is trained alike.
+    """
     workload, resources = plans[0].workload, plans[0].resources
     overhead = OVERHEAD_SECONDS["trial" if resources.workers == 1 else "workers"]
     specs = {name: cell.spec for name, cell in jobs_of(plans).items() if name not in done}
     packs = packed(workload, specs, concurrent)
     whole = {
-        names: _operations(workload, [specs[name] for name in names], train_images) / speed.operations_per_second
+        names: _operations(workload, {name: specs[name] for name in names}, train_images, trained) / speed.operations_per_second
         + overhead
         + RECORDING_SECONDS * (len(names) - 1)
         for names in packs
@@ -80,11 +92,11 @@ def estimate(plans: Sequence[Plan], *, done: Collection[str], train_images: int,
     return Estimate(seconds, len(packs), concurrent, wall, total * gpus / 3600, speed.basis)
 
 
-def _operations(workload: Workload, specs: Sequence[Specification], train_images: int) -> float:
+def _operations(workload: Workload, specs: Mapping[str, Specification], train_images: int, trained: Collection[str]) -> float:
     if isinstance(workload, TrainedTogether):
-        return workload.cost(specs)
+        return workload.cost(list(specs.values()))
     assert isinstance(workload, TrainedAlone), "the two kinds that there are"
-    return sum(workload.operations(spec, train_images) for spec in specs)
+    return sum(workload.operations(spec, train_images, trained=name in trained) for name, spec in specs.items())
 
 
 def _operations_done(record: Mapping[str, Any]) -> float:

@@ -223,9 +223,10 @@ def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterat
             values = {**ablation.fixed, **cell.values, **candidate}
             yield _Asked(cell.at, first + MAX_SEEDS, values, cell.paper, "candidate", index)
     most = max((ask.seeds_of(cell.at) for cell in layout.cells), default=ask.seeds)
-    for number in range(max(most, ask.seeds_of(UNTRAINED))):
+    untrained = ask.seeds_of(UNTRAINED) if ablation.untrained else 0
+    for number in range(max(most, untrained)):
         seed = first + number
-        if number < ask.seeds_of(UNTRAINED):
+        if number < untrained:
             yield _Asked(UNTRAINED, seed, {}, None, "reference")
         for cell in layout.cells:
             choice = ask.chosen.get(cell.at)

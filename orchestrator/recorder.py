@@ -136,6 +136,8 @@ class Recorder:
         results = dict(record.get("results", {}))
         if finished:
             results["total_seconds"] = record["total_seconds"]
+            for name, (low, high) in record.get("intervals", {}).items():
+                results |= {f"{name}_low": low, f"{name}_high": high}
         spec = yaml.safe_dump(record["spec"], sort_keys=False)
         files: dict[str, str | bytes] = {
             "run.json": json.dumps(record, indent=2),
@@ -143,7 +145,7 @@ class Recorder:
             "log.txt": self._storage.read_bytes(f"runs/{fingerprint}/log.txt") or b"",
         }
         if finished and self._log_model:
-            checkpoint = self._storage.read_bytes(f"runs/{fingerprint}/checkpoint.pt")
+            checkpoint = self._storage.read_bytes(f"runs/{record.get('trained_by', fingerprint)}/checkpoint.pt")
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
         self._tracker.finish(run, results, files, status=STATUSES[record["status"]])

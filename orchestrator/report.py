@@ -118,7 +118,7 @@ def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, R
 
 
 def _tuned(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]) -> Iterable[Tuned]:
-    of_cell = {cell.at: cell.candidates for cell in ablation.layout(plan["scale"]).cells}
+    of_cell = {cell.at: cell for cell in ablation.layout(plan["scale"]).cells}
     for at, index in choices(ablation, plan["scale"], plan["cells"], records).items():
         mine = [cell for cell in plan["cells"] if tuple(cell["at"]) == at and cell["role"] == "candidate"]
         found = {cell["candidate"]: records[cell["fingerprint"]] for cell in mine}
@@ -126,8 +126,8 @@ def _tuned(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Re
         best = found[index]
         assert best is not None, "a candidate is chosen once all have ended"
         spec = flatten(best["spec"])
-        chosen = {path: spec[path] for path in of_cell[at][index]}
-        yield Tuned(at, chosen, result_of(best, ablation.tuned_by) or 0.0, len(mine), diverged)
+        chosen = {path: spec[path] for path in of_cell[at].candidates[index]}
+        yield Tuned(at, chosen, result_of(best, ablation.tuning_metric_of(of_cell[at])) or 0.0, len(mine), diverged)
 
 
 def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Difference]:
@@ -168,9 +168,10 @@ def _summary(
 
 
 def _means(records: Iterable[Record], names: Iterable[str]) -> dict[str, float]:
-    """Means over seeds of what was logged in the last epoch."""
-    last = [history[-1] for history in _histories(records)]
-    return {name: sum(epoch[name] for epoch in last) / len(last) for name in names} if last else {}
+    """Means over seeds of further results, or of what was logged in the last epoch."""
+    finished = [record for record in records if record and record["status"] == "finished"]
+    found = {name: [value for record in finished if (value := result_of(record, name)) is not None] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items() if values}
 
 
 def _histories(records: Iterable[Record | None]) -> list[History]:

@@ -4,14 +4,14 @@ import os
 import shlex
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from orchestrator.errors import OrchestratorError, PlanError, TrackingError
-from orchestrator.plan import MAX_SEEDS, Ask, ClusterShape, Plan, Resources, build, build_single
+from orchestrator.plan import MAX_SEEDS, Ask, ClusterShape, Plan, PlannedCell, Resources, build, build_single
 from orchestrator.search_space import build_search, read_space
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
@@ -34,6 +34,7 @@ __all__ = [
     "Request",
     "ablations_named",
     "address_problem",
+    "base_recipe",
     "check",
     "command_line",
     "local_shape",
@@ -150,7 +151,9 @@ def check(request: Request) -> Checked:
         problems.found.append(f"--max-seeds {request.max_seeds}: must lie between {fewest} and {MAX_SEEDS}")
     ablations = problems.attempt(lambda: ablations_named(request.ablations))
     workload = problems.attempt(lambda: _workload(request, ablations or ()))
-    base = problems.attempt(lambda: _base(request, workload)) if workload else None
+    base = None
+    if workload is not None:
+        base = problems.attempt(lambda: base_recipe(workload, request.preset, request.config, request.assignments))
     prepared = problems.attempt(lambda: workload.prepare(base, download=request.download)) if workload and base else None
     checked = None
     if base is not None and workload is not None:
@@ -197,18 +200,35 @@ def _plans(
         space = read_space(request.search)
         return (build_search(space, request.samples, base, workload, resources=resources, train_images=images, shape=shape),)
     if not ablations:
-        return (build_single(base, workload, resources=resources, train_images=images, shape=shape),)
+        return (_pinned(build_single(base, workload, resources=resources, train_images=images, shape=shape)),)
     plans, problems = list[Plan](), list[str]()
     for ablation in ablations:
         ask = asks[ablation.name]
         try:
-            plans.append(build(ablation, base, ask=ask, resources=resources, train_images=images, shape=shape))
+            plans.append(_pinned(build(ablation, base, ask=ask, resources=resources, train_images=images, shape=shape)))
         except PlanError as error:
             whose = f"{ablation.name}: " if len(ablations) > 1 else ""
             problems += [whose * problem.startswith("cell ") + problem for problem in error.problems]
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return tuple(plans)
+
+
+def _pinned(plan: Plan) -> Plan:
+    """The plan with the content of all data in its cells' fingerprints. Raises one PlanError where there are none."""
+    workload, problems, cells = plan.workload, list[str](), list[PlannedCell]()
+    if not isinstance(workload, TrainedAlone):
+        return plan
+    for cell in plan.cells:
+        try:
+            spec = workload.pinned(cell.spec)
+        except SpecError as error:
+            problems += [f"cell {' · '.join(cell.at)}: {problem}" for problem in error.problems]
+            continue
+        cells.append(replace(cell, spec=spec, fingerprint=spec.fingerprint()))
+    if problems:
+        raise PlanError(list(dict.fromkeys(problems)))
+    return replace(plan, cells=tuple(cells))
 
 
 def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
@@ -231,21 +251,24 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
     return of_preset
 
 
-def _base(request: Request, workload: Workload) -> Specification:
-    """The base recipe with the assignments on it, and the root of its data absolute: workers run in folders of their own."""
+def base_recipe(workload: Workload, preset: str | None, config: Path | None, assignments: Sequence[str]) -> Specification:
+    """A recipe with the assignments on it, and the roots of its data absolute: workers run in folders of their own.
+
+    Raises one PlanError with every problem.
+    """
     problems = Problems()
-    values = problems.attempt(lambda: read_assignments(list(request.assignments)))
-    preset = request.preset or next(iter(workload.presets))
-    recipe = problems.attempt(
-        lambda: workload.read(read_yaml(request.config)) if request.config else workload.presets[preset]()
-    )
+    values = problems.attempt(lambda: read_assignments(list(assignments)))
+    named = preset or next(iter(workload.presets))
+    if named not in workload.presets:
+        problems.found.append(f"--preset {named}: no such preset; known are {', '.join(workload.presets)}")
+    recipe = None
+    if not problems.found:
+        recipe = problems.attempt(lambda: workload.read(read_yaml(config)) if config else workload.presets[named]())
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
     base = recipe.with_values(values or {})
-    root = base.flat().get("data.root")
-    if root is None:
-        return base
-    return base.with_values({"data.root": os.path.abspath(os.path.expanduser(root))})
+    roots = {name: value for name, value in base.flat().items() if name.endswith("data.root") and value is not None}
+    return base.with_values({name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()})
 
 
 def address_problem(address: str) -> str | None:

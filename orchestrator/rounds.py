@@ -63,13 +63,16 @@ def choices(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]]
 
     Candidates whose training diverged are out. Of equally good ones the first is taken.
     """
+    layout = [cell for cell in ablation.layout(scale).cells if cell.candidates]
+    tuned = {cell.at: len(cell.candidates) for cell in layout}
+    tuned_by = {cell.at: ablation.tuning_metric_of(cell) for cell in layout}
     scores: dict[Place, dict[int, float | None]] = {}
     for cell in cells:
         if cell["role"] == "candidate":
             record = records.get(cell["fingerprint"])
-            score = None if record is None else _score(record, ablation.tuned_by)
-            scores.setdefault(tuple(cell["at"]), {})[cell["candidate"]] = score
-    tuned = {cell.at: len(cell.candidates) for cell in ablation.layout(scale).cells if cell.candidates}
+            at = tuple(cell["at"])
+            score = None if record is None else _score(record, tuned_by.get(at, ablation.tuned_by))
+            scores.setdefault(at, {})[cell["candidate"]] = score
     chosen: dict[Place, int] = {}
     for at, found in scores.items():
         known = {index: score for index, score in found.items() if score is not None}

@@ -41,6 +41,6 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
 
 
 def cache_environment() -> dict[str, str]:
-    """Variables that Ray workers need to find this machine's decoded images."""
-    name = "SIMCLR_ORCH_CACHE"
-    return {name: os.environ[name]} if name in os.environ else {}
+    """Variables that Ray workers need to find this machine's decoded images and features."""
+    names = ("SIMCLR_ORCH_CACHE", "SIMCLR_ORCH_FEATURES", "SIMCLR_ORCH_FEATURES_GB")
+    return {name: os.environ[name] for name in names if name in os.environ}

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from orchestrator.cell import CellJob, checkpoint_of, run_cell
+from orchestrator.cell import CellJob, run_cell, start_of
 from orchestrator.storage import Storage
 from workloads.worker import Worker, limit_threads
 
@@ -50,7 +50,7 @@ def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
     device = get_device()
     worker = Worker.here(str(device))
     # The first worker reads for all, so that none continues from another state and only one needs to reach the storage.
-    kept = [checkpoint_of(Storage(job.storage), job.fingerprint) if worker.rank == 0 else None]
+    kept = [start_of(job) if worker.rank == 0 else None]
     if worker.world_size > 1:
         dist.broadcast_object_list(kept, src=0, device=device if device.type == "cuda" else torch.device("cpu"))
     return run_cell(job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)))

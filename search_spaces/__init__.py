@@ -13,6 +13,7 @@ from search_spaces.broader_augmentation import BROADER_AUGMENTATION
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
 from search_spaces.color_strength import COLOR_STRENGTH
 from search_spaces.encoder import ENCODER
+from search_spaces.few_labels import FEW_LABELS
 from search_spaces.flip_and_blur import FLIP_AND_BLUR
 from search_spaces.head import HEAD
 from search_spaces.head_depth import HEAD_DEPTH
@@ -29,6 +30,7 @@ from search_spaces.supervised import SUPERVISED
 from search_spaces.temperature import TEMPERATURE
 from search_spaces.top_eigenvalue import TOP_EIGENVALUE
 from search_spaces.total_budget import TOTAL_BUDGET
+from search_spaces.transfer import TRANSFER
 from search_spaces.unlabeled_data import UNLABELED_DATA
 from search_spaces.values import Step, Times
 
@@ -57,6 +59,8 @@ ABLATIONS: dict[str, Ablation] = {
     "losses": LOSSES,
     "temperature": TEMPERATURE,
     "batch-size": BATCH_SIZE,
+    "few-labels": FEW_LABELS,
+    "transfer": TRANSFER,
     "flip-and-blur": FLIP_AND_BLUR,
     "broader-augmentation": BROADER_AUGMENTATION,
     "supervised": SUPERVISED,

@@ -78,8 +78,8 @@ class Cell:
     """One setting: its place on the axes, the fields it sets, and what the paper reports for it.
 
     `paper` is the value of the metric in percent, None where the paper has none; `paper_more` holds further reported
-    quantities by the name of their metric. `metric` None is the ablation's. A cell with `candidates` is tuned, as the
-    paper tunes its losses (B.10): each candidate is run with a seed of its own, and the cell is the one that the
+    quantities by the name of their metric. `metric` and `tuned_by` None are the ablation's. A cell with `candidates` is
+    tuned, as the paper tunes its losses (B.10): each candidate is run with a seed of its own, and the cell is the one that the
     validation split prefers.
     """
 
@@ -89,6 +89,7 @@ class Cell:
     paper_more: Mapping[str, float] = field(default_factory=dict)
     metric: str | None = None
     candidates: tuple[Mapping[str, Value], ...] = ()
+    tuned_by: str | None = None
 
     def __post_init__(self) -> None:
         if not self.at:
@@ -163,7 +164,8 @@ class Ablation:
     over the second axis (a third makes panels), one row for each cell, a heat map for each label of the third axis, or
     a point for each cell, by its metric and the one named `against`. `setting` names the preset that is the paper's
     own for this question. An `extension` asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run
-    whose result `counts_if` is not 1 says nothing on claims: it did not converge.
+    whose result `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False, an untrained
+    run is judged beside the cells.
     """
 
     name: str
@@ -183,6 +185,7 @@ class Ablation:
     against: str | None = None
     overlays: tuple[Overlay, ...] = ()
     counts_if: str | None = None
+    untrained: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):
@@ -212,7 +215,7 @@ class Ablation:
                 raise ValueError(f"ablation {self.name!r}: cell {cell.at!r} sets {both!r}, which is fixed")
 
     def _check_claims(self, scale: Scale) -> None:
-        known = {cell.at for cell in self.layout(scale).cells} | {UNTRAINED}
+        known = {cell.at for cell in self.layout(scale).cells} | ({UNTRAINED} if self.untrained else set())
         for claim in self.claims:
             for comparison in claim.comparisons(scale):
                 if unknown := [term.at for term in comparison.terms if term.at not in known]:
@@ -243,12 +246,19 @@ class Ablation:
         """The name of the result that the cell is judged by."""
         return cell.metric or self.metric
 
+    def tuning_metric_of(self, cell: Cell) -> str:
+        """The name of the result that chooses among the cell's candidates, of the validation split."""
+        return cell.tuned_by or self.tuned_by
+
     def relative_cost(self, scale: Scale) -> float:
         """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the paper's 100).
 
-        Cells that set the same values share a run, which counts once.
+        Cells that set the same values, apart from how they are judged, share their training, which counts once.
         """
-        runs = {_text(point): point for point in self.points(scale)}
+        trained = (
+            {path: value for path, value in point.items() if not path.startswith("eval.")} for point in self.points(scale)
+        )
+        runs = {_text(point): point for point in trained}
         return math.fsum(_relative_epochs(point.get("schedule.epochs", Times(1))) for point in runs.values())
 
     @property

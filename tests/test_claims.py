@@ -22,6 +22,8 @@ COUNTS = {
     "losses": ((2, 6, 6), (2, 6, 6)),
     "temperature": ((4, 12, 12), (4, 12, 12)),
     "batch-size": ((4, 14, 14), (4, 12, 12)),
+    "few-labels": ((4, 8, 8), (2, 3, 3)),
+    "transfer": ((4, 8, 8), (2, 3, 0)),
     "flip-and-blur": ((2, 2, 2), (2, 2, 2)),
     "broader-augmentation": ((1, 3, 3), (1, 2, 2)),
     "supervised": ((5, 14, 14), (3, 5, 5)),
@@ -153,6 +155,7 @@ def test_sizes_in_points_of_imagenet_are_asked_at_the_papers_scale_only() -> Non
         ("head", f"{linear} > none · 2048 + 10"),
         ("head", f"mean of non-linear · {wide} > none · 2048 + 10"),
         ("probes", "classes · h > classes · g(h) + 10"),
+        ("few-labels", "SimCLR · 1 > supervised · 1 + 20"),
     ]
 
 

@@ -8,7 +8,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.encoder import build, multiply_adds
-from workloads.simclr.spec import EncoderSpec
+from workloads.simclr.spec import EncoderSpec, RunSpec
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
@@ -116,6 +116,32 @@ def test_finished_checkpoints_of_the_convnet_still_fit() -> None:
         std = layer.weight[0].numel() ** -0.5 / 0.87962566103423978
         nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
         assert torch.equal(ours.weight, layer.weight)
+
+
+@pytest.mark.parametrize("architecture", ["convnet", "resnet18"])
+def test_input_normalization_is_torchvisions_and_no_part_of_the_state(architecture: str) -> None:
+    torch.manual_seed(0)
+    spec = EncoderSpec.read({"architecture": architecture, "width": 0.25})
+    plain, images = build(spec).eval(), torch.rand(2, 3, 33, 33).to(memory_format=torch.channels_last)
+    normalizing = build(spec.with_values({"input_normalization": "imagenet"})).eval()
+    assert normalizing.state_dict().keys() == plain.state_dict().keys()
+    normalizing.load_state_dict(plain.state_dict())
+    normalize = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    with torch.no_grad():
+        torch.testing.assert_close(normalizing(images), plain(normalize(images)), rtol=1e-5, atol=1e-5)
+        assert normalizing.normalize(images).is_contiguous(memory_format=torch.channels_last)
+        assert plain.normalize(images) is images
+
+
+def test_input_normalization_changes_only_what_asks_for_it() -> None:
+    """Runs from before there was the field keep their fingerprint."""
+    spec = RunSpec()
+    tree = spec.tree()
+    del tree["encoder"]["input_normalization"]
+    assert RunSpec.read(tree).fingerprint() == spec.fingerprint() == "a4defdf974798a7da011"
+    other = spec.with_values({"encoder.input_normalization": "cifar10"})
+    assert other.fingerprint() != spec.fingerprint()
+    assert other.training_fingerprint() != spec.training_fingerprint()
 
 
 def test_stems() -> None:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from workloads.datasets import Split, load
 from workloads.evaluation import linear
 from workloads.evaluation.features import encoder_digest, extract
-from workloads.evaluation.knn import knn_scores
-from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd
+from workloads.evaluation.knn import chosen_knn, knn_scores
+from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd, regression_path
 from workloads.evaluation.scores import top_k_accuracy
-from workloads.evaluation.spec import KnnSpec, LinearSgdSpec
+from workloads.evaluation.spec import KnnSpec, LinearSgdSpec, TransferSpec
 from workloads.simclr import evaluate as evaluation
 from workloads.simclr.evaluate import evaluate, load_encoder
 from workloads.simclr.pretrain import pretrain
@@ -130,6 +130,79 @@ def test_a_fit_that_ran_out_of_steps_says_so(monkeypatch: pytest.MonkeyPatch) ->
     features, labels = clusters(150, 3, seed=0)
     monkeypatch.setattr(linear, "MAX_ITERATIONS", 2)
     assert not fit_lbfgs(features, labels, (features, labels), classes=3, l2=(1e-4,)).converged
+
+
+PATH = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3)
+
+
+def penalised_gradient(fitted: LinearClassifier, features: Floats, labels: Labels) -> NDArray[Any]:
+    """Of the stated objective, weights before biases."""
+    x = (features - fitted.mean) / fitted.scale
+    residual = softmax(fitted.scores(features).astype(float), axis=1) - np.eye(fitted.weight.shape[1])[labels]
+    return np.vstack([x.T @ residual / len(x) + fitted.l2 * fitted.weight, residual.mean(0)])
+
+
+@pytest.mark.parametrize(("count", "classes"), [(5000, 2), (5000, 3), (40, 5)])
+def test_a_path_ends_every_fit_at_its_minimum(count: int, classes: int) -> None:
+    """Unequal classes; of 5,000 examples some blocks, and a sample for the curvature to start from."""
+    features, labels = clusters(count, classes, seed=0, spread=2)
+    kept = (labels > 0) | (np.random.default_rng(1).random(count) < 0.6)
+    features, labels = features[kept], labels[kept]
+    path = list(regression_path(features, labels, classes=classes, l2=PATH))
+    assert [fitted.l2 for fitted in path] == sorted(PATH, reverse=True)
+    for fitted in path:
+        assert fitted.converged
+        assert np.abs(penalised_gradient(fitted, features, labels)).max() < 1.1e-4
+        alone = fit_lbfgs(features, labels, (features, labels), classes=classes, l2=(fitted.l2,))
+        expected = softmax(alone.scores(features), axis=1)
+        assert softmax(fitted.scores(features), axis=1) == pytest.approx(expected, abs=1e-2)
+    assert np.abs(path[-1].weight).max() > 100 * np.abs(path[0].weight).max()
+
+
+def test_a_path_goes_down_to_no_penalty_at_all() -> None:
+    features, labels = clusters(2000, 3, seed=0, spread=2)
+    *_, last = regression_path(features, labels, classes=3, l2=(0.0, 1e-3, 1.0))
+    assert (last.l2, last.converged) == (0, True)
+    x = (features - features.mean(0)) / features.std(0)
+    found = minimize(stated_objective, np.zeros(18), args=(x, labels, 3, 0.0), method="BFGS")
+    parameters = np.concatenate([last.weight.ravel(), last.bias])
+    assert stated_objective(parameters, x, labels, 3, 0.0) == pytest.approx(found.fun, abs=1e-5)
+
+
+def test_a_path_tells_fits_that_ran_out_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = clusters(150, 3, seed=0)
+    monkeypatch.setattr(linear, "MAX_ITERATIONS", 2)
+    strong, weak = regression_path(features, labels, classes=3, l2=(1e-4, 1e4))
+    assert (strong.converged, weak.converged) == (True, False)
+
+
+def test_a_path_with_a_feature_that_never_changes_and_a_class_without_examples() -> None:
+    features, labels = clusters(150, 3, seed=0)
+    with_dead = np.concatenate([features, np.full((150, 1), 3, np.float32)], axis=1)
+    for fitted in regression_path(with_dead, labels, classes=4, l2=PATH):
+        assert fitted.converged
+        assert np.isfinite(fitted.scores(with_dead)).all()
+        assert fitted.weight[-1] == pytest.approx(np.zeros(4), abs=1e-6)
+        assert (fitted.scores(with_dead).argmax(1) != 3).all()
+
+
+def test_a_path_takes_few_looks_at_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features that vary together, which cost plain L-BFGS 20 steps for one strength: fewer than 4 a strength for 45."""
+    generator = np.random.default_rng(0)
+    mixing = generator.normal(size=(30, 30)) * np.arange(1, 31) ** -1.5
+    latent, labels = generator.normal(size=(2000, 30)), np.arange(2000) % 5
+    latent += 0.5 * generator.normal(size=(5, 30))[labels]
+    features, looks = (latent @ mixing.T).astype(np.float32), []
+    at = linear._CrossEntropy.at
+
+    def counted(loss: Any, parameters: Tensor) -> Any:
+        looks.append(1)
+        return at(loss, parameters)
+
+    monkeypatch.setattr(linear._CrossEntropy, "at", counted)
+    strengths = TransferSpec().l2
+    assert len([fitted for fitted in regression_path(features, labels, classes=5, l2=strengths) if fitted.converged]) == 45
+    assert len(looks) < 180
 
 
 # SGD on augmented images
@@ -285,6 +358,46 @@ def test_k_is_clipped_to_the_bank_and_a_small_temperature_does_not_overflow() ->
     nearest = knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=1))
     assert np.isfinite(sharp).all()
     assert np.array_equal(sharp.argmax(1), nearest.argmax(1))
+
+
+def bank_and_validation(seed: int) -> tuple[Floats, Labels, tuple[Floats, Labels]]:
+    (bank, labels), validation = clusters(90, 3, seed, spread=1.5), clusters(40, 3, seed + 100, spread=1.5)
+    return bank, labels, validation
+
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "both": {"k_choices": [1, 2, 5, 20, 60, 200, 500], "temperature_choices": [0.01, 0.07, 0.3, 2]},
+    "k": {"k_choices": [1, 3, 10, 40], "temperature": 0.02},
+    "temperature": {"k": 30, "temperature_choices": [0.005, 0.05, 0.5]},
+}
+
+
+@pytest.mark.parametrize("asked", CHOICES)
+def test_the_best_pair_on_the_validation_split_is_chosen(asked: str) -> None:
+    """By looking at every pair; among equals the smaller k, then the larger temperature. 500 is the bank, as 200 is."""
+    knn = KnnSpec.read(CHOICES[asked])
+    chosen = set()
+    for seed in range(12):
+        bank, labels, (queries, expected) = bank_and_validation(seed)
+        accuracy = {}
+        for k in knn.k_choices or (knn.k,):
+            for temperature in knn.temperature_choices or (knn.temperature,):
+                pair = KnnSpec(k=k, temperature=temperature)
+                scores = knn_scores(bank, labels, queries, classes=3, knn=pair)
+                accuracy[k, -temperature] = top_k_accuracy(scores, expected, 1)
+        best = min(pair for pair in accuracy if accuracy[pair] == max(accuracy.values()))
+        found = chosen_knn(bank, labels, (queries, expected), classes=3, knn=knn, block=7)
+        assert (found.k, -found.temperature) == best
+        assert (found.k_choices, found.temperature_choices) == (knn.k_choices, knn.temperature_choices)
+        chosen.add(best)
+    assert len(chosen) >= 2
+
+
+def test_without_choices_neighbours_are_as_specified() -> None:
+    """And nothing is looked at."""
+    nothing = np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
+    knn = KnnSpec(k=7, temperature=0.3)
+    assert chosen_knn(*nothing, nothing, classes=3, knn=knn) is knn
 
 
 # The whole evaluation

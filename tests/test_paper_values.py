@@ -227,3 +227,55 @@ def test_table_b3() -> None:
 def test_cifar_10_of_appendix_b9() -> None:
     assert values("batch-temperature") == {("0.5", "1024", "1000"): 94.0, ("supervised", "1024", "1000"): 95.1}
     assert values("batch-temperature", "small") == {}
+
+
+@pytest.mark.parametrize("scale", ["paper", "small"])
+def test_tables_7_and_b4(scale: Scale) -> None:
+    top1 = {
+        ("supervised", "1"): 25.4,
+        ("supervised", "10"): 56.4,
+        ("SimCLR", "1"): 48.3,
+        ("SimCLR", "10"): 65.6,
+        ("SimCLR (2x)", "1"): 58.5,
+        ("SimCLR (2x)", "10"): 71.7,
+        ("SimCLR (4x)", "1"): 63.0,
+        ("SimCLR (4x)", "10"): 74.4,
+    }
+    top5 = {
+        ("supervised", "1"): 48.4,
+        ("supervised", "10"): 80.4,
+        ("SimCLR", "1"): 75.5,
+        ("SimCLR", "10"): 87.8,
+        ("SimCLR (2x)", "1"): 83.0,
+        ("SimCLR (2x)", "10"): 91.2,
+        ("SimCLR (4x)", "1"): 85.8,
+        ("SimCLR (4x)", "10"): 92.6,
+    }
+    there = {at for at in top1 if scale == "paper" or at[0] in ("supervised", "SimCLR")}
+    assert values("few-labels", scale) == {at: top1[at] for at in there}
+    cells = ABLATIONS["few-labels"].layout(scale).cells
+    assert {cell.at: {f"finetune_{cell.at[1]}_top5": top5[cell.at]} for cell in cells if cell.paper is not None} == {
+        cell.at: dict(cell.paper_more) for cell in cells if cell.paper is not None
+    }
+
+
+def test_tables_8_and_b5() -> None:
+    found = values("transfer")
+    assert len(found) == 120
+    assert found["VOC2007", "linear, SimCLR", "ResNet-50 (4x)"] == 84.2
+    assert found["Flowers", "random weights", "ResNet-50 (4x)"] == 92.5
+    assert found["Food", "linear, supervised", "ResNet-50"] == 72.3
+    assert found["Caltech-101", "fine-tuned, supervised", "ResNet-50"] == 93.3
+    sums = {
+        (method, encoder): round(sum(value for (_, *rest), value in found.items() if rest == [method, encoder]), 1)
+        for encoder in ("ResNet-50 (4x)", "ResNet-50")
+        for method in ("linear, SimCLR", "fine-tuned, SimCLR", "fine-tuned, supervised")
+    }
+    assert sums == {
+        ("linear, SimCLR", "ResNet-50 (4x)"): 929.1,
+        ("fine-tuned, SimCLR", "ResNet-50 (4x)"): 1050.6,
+        ("fine-tuned, supervised", "ResNet-50 (4x)"): 1050.6,
+        ("linear, SimCLR", "ResNet-50"): 847.5,
+        ("fine-tuned, SimCLR", "ResNet-50"): 1026.2,
+        ("fine-tuned, supervised", "ResNet-50"): 1033.0,
+    }

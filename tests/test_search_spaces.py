@@ -15,6 +15,7 @@ import search_spaces
 from search_spaces import ABLATIONS, Ablation, Step, Times
 from search_spaces.ablation import Scale
 from search_spaces.values import Value
+from workloads.evaluation.spec import percent
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import problems_with
 from workloads.simclr.spec import RunSpec
@@ -43,6 +44,8 @@ COUNTS = {
     "losses": (5, 5, (100, 60), (100, 60)),
     "temperature": (6, 6, (6, 6), (6, 6)),
     "batch-size": (84, 24, (84, 24), (80, 21)),  # the rules agree at the batch size that anchors them
+    "few-labels": (12, 6, (27, 27), (27, 27)),
+    "transfer": (120, 10, (120, 10), (120, 10)),
     "flip-and-blur": (4, 4, (4, 4), (4, 4)),
     "broader-augmentation": (6, 8, (6, 8), (6, 8)),
     "supervised": (18, 9, (18, 9), (18, 9)),
@@ -143,12 +146,19 @@ def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: S
             assert ablation.metric_of(cell) in {"test_error", "alignment", "top_eigenvalue_ratio"}
             continue
         metrics = {"linear_top1"}
-        if spec.loss.name == "cross-entropy":
+        tuned_by = "linear_validation_top1"
+        if spec.eval.finetune.labels:
+            (share,) = map(percent, spec.eval.finetune.labels)
+            metrics = {f"finetune_{share}_top1"}
+            tuned_by = f"finetune_{share}_validation_top1" if cell.candidates else tuned_by
+        elif spec.eval.transfer.protocols:
+            metrics = {f"transfer_{protocol}" for protocol in spec.eval.transfer.protocols}
+        elif spec.loss.name == "cross-entropy":
             metrics = {"classifier_top1"}
         elif spec.eval.projection:
             metrics |= {"linear_top1_z", *(f"probe_{task}_{of}" for task in spec.eval.probe.tasks for of in "hz")}
         assert ablation.metric_of(cell) in metrics
-        assert ablation.tuned_by == "linear_validation_top1"
+        assert ablation.tuning_metric_of(cell) == tuned_by
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS.values(), ids=ABLATIONS)
@@ -177,6 +187,8 @@ def test_cost_by_the_papers_hour_and_a_half_on_128_cores() -> None:
     assert ABLATIONS["losses"].relative_cost("small") == 5 * 3 * 4
     assert ABLATIONS["probes"].relative_cost("small") == 4, "cells that share a run count once"
     assert ABLATIONS["encoder"].relative_cost("small") == 9 + 3 * 3 + 3
+    assert ABLATIONS["few-labels"].relative_cost("small") == 1, "what is only judged otherwise shares its training"
+    assert ABLATIONS["transfer"].relative_cost("small") == 2, "SimCLR and the supervised encoder"
 
 
 # What single ablations ask --------------------------------------------------------------------------------------------

@@ -34,9 +34,20 @@ FULL = RICH.with_values(
     {
         "augment.operations": [*RICH.augment.operations, "solarize", "equalize", "motion_blur", "auto_augment"],
         "eval.probe.tasks": ["color", "noise"],
+        "eval.finetune.labels": [0.1, 1.0],
+        "eval.finetune.epochs": [5],
+        "eval.finetune.subset_files": "lists",
+        "eval.transfer.protocols": ["linear", "finetune"],
+        "eval.transfer.data.name": "image-folder",
+        "eval.transfer.data.root": "others",
+        "eval.knn.k_choices": [1, 5],
+        "eval.knn.temperature_choices": [0.1, 0.2],
     }
 )
-UNREAD = {"optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"}  # of other rules and losses
+UNREAD = {
+    *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),  # of other rules and losses
+    "eval.transfer.data.image_size",  # follows from the views
+}
 READ_WITHOUT_TRAINING = ("data.", "encoder.", "eval.", "seed", "precision", "augment.output_size", "schedule.epochs")
 
 
@@ -280,6 +291,23 @@ def test_fingerprint_changes_with_every_field_that_matters(field: str) -> None:
     assert with_another_value(FULL, field).fingerprint() != FULL.fingerprint()
 
 
+def test_what_is_judged_otherwise_is_trained_alike() -> None:
+    judged = FULL.with_values({"eval.protocol": "sgd", "eval.finetune.labels": [0.01], "eval.probe.tasks": []})
+    assert judged.fingerprint() != FULL.fingerprint()
+    assert (
+        judged.training_fingerprint()
+        == FULL.training_fingerprint()
+        == FULL.with_values(
+            {"augment.color.grayscale_probability": FULL.augment.color.grayscale_probability}
+        ).training_fingerprint()
+    )
+    assert RICH.training_fingerprint() != FULL.training_fingerprint(), "other views"
+    assert RICH.with_values({"seed": 1}).training_fingerprint() != RICH.training_fingerprint()
+    online = RICH.with_values({"eval.online": True})
+    assert online.training_fingerprint() != RICH.training_fingerprint(), "its state has the online classifier, too"
+    assert RICH.with_values({"schedule.epochs": 0}).training_fingerprint() is None
+
+
 @pytest.mark.parametrize("field", [field for field in RICH.flat() if not field.startswith(READ_WITHOUT_TRAINING)])
 def test_fingerprint_of_an_untrained_encoder_leaves_out_all_training(field: str) -> None:
     untrained = RICH.with_values({"schedule.epochs": 0, "schedule.batch_size": 300})
@@ -287,7 +315,12 @@ def test_fingerprint_of_an_untrained_encoder_leaves_out_all_training(field: str)
 
 
 @pytest.mark.parametrize(
-    "field", [field for field in FULL.flat() if field.startswith((*READ_WITHOUT_TRAINING, "head.output_dim"))]
+    "field",
+    [
+        field
+        for field in FULL.flat()
+        if field.startswith((*READ_WITHOUT_TRAINING, "head.output_dim")) and field not in {"eval.online", *UNREAD}
+    ],
 )
 def test_fingerprint_of_an_untrained_encoder_keeps_the_rest(field: str) -> None:
     untrained = FULL.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0})
@@ -318,6 +351,9 @@ UNREAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({}, "loss.margin"),
     ({}, "eval.probe.epochs"),
     ({"augment.operations": ["crop", "blur"]}, "augment.solarize.threshold"),
+    ({}, "eval.finetune.base_learning_rate"),
+    ({}, "eval.transfer.steps"),
+    ({"schedule.epochs": 0, "schedule.warmup_epochs": 0}, "eval.online"),
     ({}, "optim.scaling"),  # linear and sqrt agree at the anchor of 4096
 ]
 

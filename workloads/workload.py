@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
+from workloads.evaluation.judgement import Judgement
+from workloads.evaluation.representation import Representation
 from workloads.spec import SpecError
 from workloads.worker import Worker
 
@@ -84,10 +86,14 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A way to judge a finished run again: the fields it sets, and how the names of the results that it is about begin."""
+    """A way to judge a finished run again: the fields it sets, and how the names of the results that it is about begin.
+
+    One that `looks` is answered by `inspect`.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     only: str = ""
+    looks: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,8 +160,8 @@ class TrainedAlone(Workload, Protocol):
     """Runs that each have their processes for themselves, and can be judged again from their last state."""
 
     @property
-    def divergence(self) -> type[Exception]:
-        """What training raises when it cannot continue and another try would end alike; its `last_good_epoch` is kept."""
+    def divergence(self) -> tuple[type[Exception], ...]:
+        """What training and evaluation raise when they cannot continue and another try would end alike."""
 
     @property
     def evaluations(self) -> Mapping[str, Evaluation]:
@@ -167,14 +173,23 @@ class TrainedAlone(Workload, Protocol):
     def epochs(self, spec: Any) -> int:
         """The last `epoch` that `train` yields."""
 
-    def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> dict[str, float]:
+    def pinned(self, spec: Any) -> Any:
+        """The specification with all data, beside those of `prepare`, pinned by content. Raises SpecError if there are none."""
+
+    def trained_as(self, spec: Any) -> str | None:
+        """Runs with equal ones have equal trained states, however they are judged; None for a run without training."""
+
+    def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> Judgement:
         """What the trained state is worth."""
+
+    def inspect(self, spec: Any, state: dict[str, Any], worker: Worker) -> Representation:
+        """What the trained representation looks like, for people."""
 
     def score(self, spec: Any, state: dict[str, Any], worker: Worker) -> float:
         """A quick judgement of a state on the validation split, higher is better: what a search compares."""
 
-    def operations(self, spec: Any, train_images: int) -> float:
-        """Floating-point operations of a run, roughly."""
+    def operations(self, spec: Any, train_images: int, *, trained: bool = False) -> float:
+        """Floating-point operations of a run, roughly; `trained`: of judging a state that is there."""
 
 
 @runtime_checkable

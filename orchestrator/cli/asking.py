@@ -11,7 +11,6 @@ from orchestrator.cli.app import app
 from orchestrator.cli.options import (
     AblationName,
     Address,
-    Assignments,
     Json,
     StorageUri,
     TrackingUri,
@@ -25,7 +24,7 @@ from search_spaces import ABLATIONS, Ablation
 if TYPE_CHECKING:
     from orchestrator.outcome import Finished
 
-__all__ = ["dashboard", "doctor", "evaluate", "presets", "report", "runs", "spaces", "verdicts"]
+__all__ = ["dashboard", "doctor", "presets", "report", "runs", "spaces", "verdicts"]
 
 
 @app.command()
@@ -126,24 +125,6 @@ def verdicts(
         from orchestrator.reporting import verdicts_on
 
         return verdicts_on(names or [], storage_at(storage), console_for(as_json))
-
-    guarded(show, as_json=as_json)
-
-
-@app.command()
-def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them.")],
-    protocol: Annotated[str, typer.Option(help="linear (L-BFGS), linear-sgd (the paper's) or knn.")] = "linear",
-    assignments: Assignments = None,
-    storage: StorageUri = None,
-    as_json: Json = False,
-) -> None:
-    """Judge a pre-trained encoder again, by another protocol or with other settings."""
-
-    def show() -> "Finished":
-        from orchestrator.runs import evaluate_run
-
-        return evaluate_run(run, protocol, tuple(assignments or ()), storage_at(storage), console_for(as_json))
 
     guarded(show, as_json=as_json)
 

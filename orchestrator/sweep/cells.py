@@ -11,7 +11,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from orchestrator.cell import SCORE, CellJob, checkpoint_of, read_record, run_cell
+from orchestrator.cell import SCORE, CellJob, all_records, read_record, run_cell, start_of
 from orchestrator.kept import sweep_folder
 from orchestrator.pack import Pack, run_pack
 from orchestrator.packing import packed
@@ -20,8 +20,9 @@ from orchestrator.progress import SweepProgress
 from orchestrator.recorder import Recorders
 from orchestrator.storage import Storage
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
+from orchestrator.training_shared import donors, in_waves
 from workloads.worker import Worker, limit_threads
-from workloads.workload import TrainedAlone, workload_named
+from workloads.workload import Specification, TrainedAlone, workload_named
 
 __all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources", "run"]
 
@@ -89,7 +90,7 @@ def run(
 
     Also when the user interrupts. Ray must be connected. One worker: a cell, or a pack of cells, runs inside its trial, in
     a process that the next one uses again. Several: the trial starts a Ray Train job. A cell that fails does not stop the
-    others.
+    others. What differs only in how it is judged waits for the one of them that is trained, and judges its state.
     """
     finished = finished_records(plans, storage)
     cells = {name: cell for name, cell in jobs_of(plans).items() if name not in finished}
@@ -97,29 +98,39 @@ def run(
         recorder.taken_over(fingerprint, record)
     if not cells:
         return Outcome(failed={}, missing=())
-    packs = _packs(plans[0], cells, storage, concurrent, max_failures)
-    watcher = Watcher(packs, recorder, progress)
-    with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
-        own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
-        scheduler = _halving(plans[0]) if plans[0].is_search else None
-        _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
+    workload, specs = plans[0].workload, {name: cell.spec for name, cell in cells.items()}
+    # A search compares scores after each epoch, which a state that is there already does not have.
+    shares = isinstance(workload, TrainedAlone) and not plans[0].is_search
+    trained = donors(workload, specs, all_records(storage)) if shares else {}
+    first, waiting = in_waves(workload, specs, trained) if shares else (tuple(cells), {})
+    ended: set[str] = set()
+    for wave in (first, tuple(waiting)):
+        # An interrupted wave leaves cells behind; what waits for it is not begun.
+        if not wave or (wave is not first and not ended >= set(first)):
+            continue
+        jobs = {
+            name: _job(plans[0], cells[name], storage, max_failures, trained.get(name) or waiting.get(name)) for name in wave
+        }
+        watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
+        with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
+            own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
+            scheduler = _halving(plans[0]) if plans[0].is_search else None
+            _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
+        ended |= watcher.ended
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]
     if not left:
         storage.delete(_folder(plans[0]))  # a driver that was killed has left the states of its packs
     # A failed record that no trial of this sweep has left is of an earlier one: the cell was not reached again.
-    records = {name: read_record(storage, name) for name in left if name in watcher.ended}
+    records = {name: read_record(storage, name) for name in left if name in ended}
     failed = {name: record for name, record in records.items() if record is not None}
     return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
 
 
-def _packs(
-    plan: Plan, cells: Mapping[str, PlannedCell], storage: Storage, concurrent: int, max_failures: int
-) -> dict[str, Pack]:
-    """Every cell in one pack, by the names of the packs."""
-    specs = {name: cell.spec for name, cell in cells.items()}
-    jobs = {name: _job(plan, cell, storage, max_failures) for name, cell in cells.items()}
-    packs = [Pack(tuple(jobs[name] for name in names), _folder(plan)) for names in packed(plan.workload, specs, concurrent)]
+def _packs(plan: Plan, jobs: Mapping[str, CellJob], specs: Mapping[str, Specification], concurrent: int) -> dict[str, Pack]:
+    """Every job in one pack, by the names of the packs."""
+    divided = packed(plan.workload, {name: specs[name] for name in jobs}, concurrent)
+    packs = [Pack(tuple(jobs[name] for name in names), _folder(plan)) for names in divided]
     return {pack.name: pack for pack in packs}
 
 
@@ -128,7 +139,7 @@ def _folder(plan: Plan) -> str:
     return f"{sweep_folder(plan)}/running"
 
 
-def _job(plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int) -> CellJob:
+def _job(plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int, trained_by: str | None) -> CellJob:
     return CellJob(
         name=cell.name,
         workload=plan.workload.name,
@@ -140,6 +151,7 @@ def _job(plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int) -> 
         gpus_per_worker=plan.resources.gpus_per_worker,
         max_failures=max_failures,
         scored=plan.is_search,
+        trained_by=trained_by,
     )
 
 
@@ -203,8 +215,7 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
         tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()])})
         return
     worker = Worker.here(None if job.gpus_per_worker else "cpu")
-    kept = checkpoint_of(Storage(job.storage), job.fingerprint)
-    record = run_cell(job, worker, kept, lambda metrics: _report_epoch(job, metrics))
+    record = run_cell(job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics))
     last = record["history"][-1] if record and record["history"] else {}
     tune.report({name: last[name] for name in ("epoch", SCORE) if name in last} | {RUN_RECORD: record})
 

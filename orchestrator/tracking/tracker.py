@@ -32,6 +32,7 @@ Result = TypeVar("Result")
 
 SWEEP, FINGERPRINT, KIND = "simclr_orch.sweep", "simclr_orch.fingerprint", "simclr_orch.kind"
 NON_FINITE = "simclr_orch.non_finite"
+EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"  # a tag, and the experiment of what was not trained here
 PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 RECORD = "run.json"
 PATIENCE = 15.0  # seconds that a failing request is repeated
@@ -110,6 +111,28 @@ class Tracker:
         self._steps[cell.run_id] = self._last_steps(run)
         return cell
 
+    def evaluation(self, fingerprint: str, kept: str, *, name: str, params: Mapping[str, Any]) -> CellRun:
+        """The run of a later evaluation, created or opened again: below the run of what was judged, where there is one."""
+        judged = self._run_of(fingerprint)
+        experiment_id = judged.info.experiment_id if judged else self._experiment(EVALUATIONS)
+        above = {PARENT: judged.info.run_id} if judged else {}
+        identity = {FINGERPRINT: fingerprint, KIND: "evaluation", EVALUATION: kept, **above}
+        run = self._find_or_create(experiment_id, identity, name, {})
+        evaluation = CellRun(experiment_id, run.info.run_id, fingerprint)
+        self._log_params(evaluation, {key: value for key, value in params.items() if key not in run.data.params})
+        return evaluation
+
+    def _run_of(self, fingerprint: str) -> "Run | None":
+        """The latest run of a cell in any experiment."""
+        condition = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'cell'"
+
+        def find() -> "Run | None":
+            everywhere = [experiment.experiment_id for experiment in self._client.search_experiments()]
+            found = self._client.search_runs(everywhere, condition, max_results=1, order_by=["attributes.start_time DESC"])
+            return found[0] if found else None
+
+        return self._persist("find a run", find)
+
     def log_epoch(self, cell: CellRun, metrics: Mapping[str, float], step: int) -> None:
         """One request with all metrics of an epoch.
 
@@ -153,11 +176,6 @@ class Tracker:
         """Close a sweep's run with the files of its report."""
         self._log_contents(parent, artifacts)
         self._close(parent.run_id, status)
-
-    def log_files(self, run: ParentRun | CellRun, files: Sequence[Path], folder: str | None = None) -> None:
-        """Copy files of this machine to a run's artifacts."""
-        for file in files:
-            self._persist(f"store {file.name}", partial(self._client.log_artifact, run.run_id, str(file), folder))
 
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
         """Keep an encoder as artifacts: `encoder/encoder.pt` and the specification that builds it, `encoder/spec.yaml`.

@@ -2,14 +2,17 @@
 
 import math
 import warnings
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import Split
@@ -19,9 +22,15 @@ from workloads.simclr.spec import AugmentSpec, CropSpec
 from workloads.simclr.views import apply_view, draw_view
 from workloads.worker import Worker
 
-__all__ = ["LinearClassifier", "fit_lbfgs", "fit_sgd"]
+__all__ = ["LinearClassifier", "fit_lbfgs", "fit_sgd", "regression_path"]
 
 MAX_ITERATIONS = 1000
+TOLERANCE = 1e-4  # of the largest component of the gradient
+HISTORY = 10  # steps that L-BFGS remembers
+ROWS = 2048  # features whose logits are in memory at a time
+SAMPLE = 8  # rows for each feature from which their covariance is estimated
+ROUNDING = 1e-7  # of the loss, relative
+SMALLEST_STEP = 1e-8
 
 Vector = NDArray[np.float32]
 
@@ -39,7 +48,8 @@ class LinearClassifier:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """[N, C] of features [N, D]."""
-        standard = (features - self.mean) / self.scale
+        standard = features - self.mean
+        standard /= self.scale
         return np.asarray(standard @ self.weight + self.bias, dtype=np.float32)
 
 
@@ -57,10 +67,8 @@ def fit_lbfgs(
     paper does not do: without it L-BFGS needs many more steps and the best strength depends on the encoder's scale.
     Ties go to the stronger regularisation. Needs two classes and every class among the labels.
     """
-    mean: Vector = features.mean(0)
-    scale: Vector = features.std(0) + np.float32(1e-6)
-    standard = (features - mean) / scale
-    model = LogisticRegression(solver="lbfgs", max_iter=MAX_ITERATIONS, tol=1e-4, warm_start=True)
+    mean, scale, standard = _standardised(features)
+    model = LogisticRegression(solver="lbfgs", max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
     best, best_accuracy = None, -1.0
     for strength in sorted(l2, reverse=True):  # from strong to weak, each fit starting from the one before
         # For two classes scikit-learn fits w = W1 - W0 and penalises |w|^2, which is twice the |W|^2 of the stated objective.
@@ -78,12 +86,142 @@ def fit_lbfgs(
     return best
 
 
+def _standardised(features: NDArray[np.float32]) -> tuple[Vector, Vector, NDArray[np.float32]]:
+    """Mean and scale of each feature, and the only copy of the features that is made."""
+    mean: Vector = features.mean(0)
+    scale: Vector = features.std(0) + np.float32(1e-6)
+    standard = features - mean
+    standard /= scale
+    return mean, scale, standard
+
+
 def _both_classes(model: LogisticRegression, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights [D, C] and bias [C]; scikit-learn keeps one row for two classes."""
     weight, bias = model.coef_.copy(), model.intercept_.copy()
     if classes == 2:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return weight.T.astype(np.float32), bias.astype(np.float32)
+
+
+def regression_path(
+    features: NDArray[np.float32], labels: NDArray[np.int64], *, classes: int, l2: tuple[float, ...]
+) -> Iterator[LinearClassifier]:
+    """The classifier of each L2 strength by the objective of `fit_lbfgs`, from the strongest strength to the weakest.
+
+    For many strengths (45 in B.8), 0 among them if asked for. One L-BFGS goes along the whole path: as the penalty is
+    quadratic, what was learnt of the cross-entropy's curvature holds at the next strength, too, and so do loss and gradient
+    where the last fit ended. It is preconditioned by the curvature at equal probabilities, as features that vary together
+    would cost it many steps. To the tolerance `fit_lbfgs` is the same; it stays with scikit-learn's solver, by which
+    finished runs were judged.
+    """
+    mean, scale, standard = _standardised(features)
+    loss = _CrossEntropy(torch.from_numpy(standard), torch.from_numpy(labels), classes)
+    equal, history = _curvature(loss), History(maxlen=HISTORY)
+    point = loss.at(torch.zeros(classes, features.shape[1] + 1, dtype=torch.float64))
+    for strength in sorted(l2, reverse=True):
+        point, converged = _minimum(loss, point, strength, equal, history)
+        weights = point.parameters.numpy().astype(np.float32)
+        yield LinearClassifier(mean, scale, weights[:, :-1].T.copy(), weights[:, -1].copy(), strength, converged)
+
+
+class _Point(NamedTuple):
+    """Mean cross-entropy and its gradient, without a penalty, at weights and, last, bias [C, D + 1]."""
+
+    parameters: Tensor
+    loss: float
+    gradient: Tensor
+
+    def penalised(self, l2: float) -> tuple[float, Tensor]:
+        weight = self.parameters[:, :-1]
+        gradient = self.gradient.clone()
+        gradient[:, :-1] += l2 * weight
+        return self.loss + l2 / 2 * float((weight * weight).sum()), gradient
+
+
+@dataclass(frozen=True)
+class _CrossEntropy:
+    """Of standardised features x [N, D] in float32 and labels y [N]."""
+
+    x: Tensor
+    y: Tensor
+    classes: int
+
+    def at(self, parameters: Tensor) -> _Point:
+        weight, bias = parameters[:, :-1].float(), parameters[:, -1].float()
+        total, gradient = 0.0, torch.zeros_like(parameters)
+        for x, y in zip(torch.split(self.x, ROWS), torch.split(self.y, ROWS), strict=True):
+            log_p = functional.linear(x, weight, bias).log_softmax(1)
+            total -= float(log_p.gather(1, y[:, None]).sum(dtype=torch.float64))
+            residual = log_p.exp_().scatter_add_(1, y[:, None], -torch.ones(len(y), 1))
+            gradient[:, :-1] += residual.T @ x  # in this order: x.T @ residual takes five times as long
+            gradient[:, -1] += residual.sum(0)
+        return _Point(parameters, total / len(self.y), gradient / len(self.y))
+
+
+class _Curvature(NamedTuple):
+    """The cross-entropy's second derivative at equal probabilities: covariance / C of the weights, 1 / C of the biases."""
+
+    values: Tensor
+    vectors: Tensor
+    classes: int
+
+    def solved(self, gradient: Tensor, l2: float) -> Tensor:
+        """The penalised second derivative's inverse times a gradient."""
+        weight = gradient[:, :-1] @ self.vectors / (self.values / self.classes + l2) @ self.vectors.T
+        return torch.cat([weight, self.classes * gradient[:, -1:]], dim=1)
+
+
+def _curvature(loss: _CrossEntropy) -> _Curvature:
+    # A sample of the rows will do: it is where to start from, and L-BFGS corrects it.
+    features = loss.x.shape[1]
+    x = loss.x[:: max(1, len(loss.x) // (SAMPLE * features))]
+    values, vectors = torch.linalg.eigh((x.T @ x).double() / len(x))
+    return _Curvature(values.clamp(min=max(1e-6 * float(values[-1]), 1e-12)), vectors, loss.classes)
+
+
+History = deque[tuple[Tensor, Tensor]]  # steps, and the change of the cross-entropy's gradient over each
+
+
+def _minimum(loss: _CrossEntropy, point: _Point, l2: float, equal: _Curvature, history: History) -> tuple[_Point, bool]:
+    """Where the penalised cross-entropy is least, from `point`, and whether the gradient fell below the tolerance."""
+    objective, gradient = point.penalised(l2)
+    for _ in range(MAX_ITERATIONS):
+        if gradient.abs().max() <= TOLERANCE:
+            return point, True
+        direction = _direction(gradient, l2, equal, history)
+        slope, size = float((gradient * direction).sum()), 1.0
+        while True:
+            reached = loss.at(point.parameters + size * direction)
+            objective_there, gradient_there = reached.penalised(l2)
+            if objective_there <= objective + 1e-4 * size * slope + ROUNDING * abs(objective):
+                break
+            size /= 2
+            if size < SMALLEST_STEP:
+                return point, False
+        history.append((size * direction, reached.gradient - point.gradient))
+        point, objective, gradient = reached, objective_there, gradient_there
+    return point, False
+
+
+def _direction(gradient: Tensor, l2: float, equal: _Curvature, history: History) -> Tensor:
+    """Downhill, by the two loops of L-BFGS (Nocedal and Wright, algorithm 7.4)."""
+    remembered = []
+    for step, change in history:
+        penalised = change.clone()
+        penalised[:, :-1] += l2 * step[:, :-1]
+        if (curvature := float((step * penalised).sum())) > 0:
+            remembered.append((step, penalised, curvature))
+    direction, shares = -gradient, []
+    for step, change, curvature in reversed(remembered):
+        shares.append(float((step * direction).sum()) / curvature)
+        direction = direction - shares[-1] * change
+    direction = equal.solved(direction, l2)
+    if remembered:
+        _, change, curvature = remembered[-1]
+        direction *= curvature / float((change * equal.solved(change, l2)).sum())
+    for (step, change, curvature), share in zip(remembered, reversed(shares), strict=True):
+        direction += (share - float((change * direction).sum()) / curvature) * step
+    return direction
 
 
 def fit_sgd(

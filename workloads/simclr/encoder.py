@@ -20,7 +20,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.spec import EncoderSpec
 
-__all__ = ["ConvNet", "ResNet", "build", "multiply_adds"]
+__all__ = ["ConvNet", "InputNormalization", "ResNet", "build", "multiply_adds"]
 
 RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
@@ -32,12 +32,19 @@ RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, in
 STAGE_CHANNELS = (64, 128, 256, 512)
 CONVNETS = {"convnet": 1, "convnet8": 2, "convnet12": 3}  # convolutions a stage
 CONVNET_CHANNELS = (32, 64, 128, 256)
+# Mean and standard deviation of R, G, B in [0, 1]: torchvision's for ImageNet; of all pixels of CIFAR-10's training images
+# (solo-learn, lightning-bolts), or with the mean of each image's own deviation (kuangliu/pytorch-cifar and what follows it).
+STATISTICS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar10-per-image": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+}
 
 
 def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
     """The encoder with fresh weights from torch's global generator; `feature_dim` is the width of h."""
     if encoder.architecture in CONVNETS:
-        return ConvNet(encoder.width, CONVNETS[encoder.architecture])
+        return ConvNet(encoder.width, CONVNETS[encoder.architecture], encoder.input_normalization)
     return ResNet(encoder)
 
 
@@ -59,6 +66,25 @@ def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
     return total
 
 
+class InputNormalization(nn.Module):
+    """(images - mean) / deviation, channel by channel, of images in [0, 1]; no part of the state.
+
+    Folded into the first convolution it would not be the same: that pads with zeros, which here are the mean colour.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, statistics: str) -> None:
+        super().__init__()
+        mean, deviation = STATISTICS[statistics]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.deviation
+
+
 class ResNet(nn.Module):
     """ResNet-18, 34, 50, 101 or 152 up to the global average pool."""
 
@@ -68,6 +94,7 @@ class ResNet(nn.Module):
         channels = [_scaled(count, encoder.width) for count in STAGE_CHANNELS]
         stem = channels[0]
         small = encoder.stem == "cifar"
+        self.normalize = _input_normalization(encoder.input_normalization)
         self.conv1 = nn.Conv2d(3, stem, 3 if small else 7, stride=1 if small else 2, padding=1 if small else 3, bias=False)
         self.bn1 = GlobalBatchNorm(stem)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
@@ -82,7 +109,7 @@ class ResNet(nn.Module):
             _zero_last_bn(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(F.relu(self.bn1(self.conv1(images)), inplace=True))
+        x = self.maxpool(F.relu(self.bn1(self.conv1(self.normalize(images))), inplace=True))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return F.adaptive_avg_pool2d(x, 1).flatten(1)
 
@@ -93,8 +120,9 @@ class ConvNet(nn.Module):
     One image of 32 x 32 pixels takes 15 M multiply-adds with one convolution a stage, 53 M with two and 91 M with three.
     """
 
-    def __init__(self, width: float, convolutions_per_stage: int = 1) -> None:
+    def __init__(self, width: float, convolutions_per_stage: int = 1, input_normalization: str = "none") -> None:
         super().__init__()
+        self.normalize = _input_normalization(input_normalization)
         channels = [3, *(_scaled(count, width) for count in CONVNET_CHANNELS)]
         layers: list[nn.Module] = []
         for stage, (inputs, outputs) in enumerate(pairwise(channels)):
@@ -111,7 +139,11 @@ class ConvNet(nn.Module):
         _initialize_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(self.stages(images), 1).flatten(1)
+        return F.adaptive_avg_pool2d(self.stages(self.normalize(images)), 1).flatten(1)
+
+
+def _input_normalization(statistics: str) -> nn.Module:
+    return nn.Identity() if statistics == "none" else InputNormalization(statistics)
 
 
 def _scaled(channels: int, width: float) -> int:

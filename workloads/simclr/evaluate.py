@@ -10,18 +10,23 @@ from numpy.typing import NDArray
 from torch import nn
 
 from workloads.datasets import DataSet, load
-from workloads.evaluation.features import encoder_digest, extract
-from workloads.evaluation.knn import knn_scores
+from workloads.evaluation.feature_cache import cached_features
+from workloads.evaluation.features import encoder_digest
+from workloads.evaluation.finetune import finetuned
+from workloads.evaluation.judgement import Judgement
+from workloads.evaluation.knn import chosen_knn, knn_scores
 from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd
 from workloads.evaluation.probes import probe_accuracies
-from workloads.evaluation.scores import top_k_accuracy
+from workloads.evaluation.scores import classified, scored, top_k_accuracy
+from workloads.evaluation.transfer import transferred
+from workloads.simclr.online import online_judgement
 from workloads.simclr.pretrain import SimCLR, initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised, supervised_problems
 from workloads.spec import SpecError
 from workloads.worker import Worker
 
-__all__ = ["Features", "evaluate", "load_encoder", "load_model"]
+__all__ = ["Features", "evaluate", "judge", "load_encoder", "load_model"]
 
 Features = dict[str, NDArray[np.float32]]
 
@@ -45,12 +50,21 @@ def load_model(spec: RunSpec, state: dict[str, Any], worker: Worker) -> SimCLR |
 
 
 def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> dict[str, float]:
+    """The results of `judge` alone."""
+    return dict(judge(spec, state, worker).results)
+
+
+def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
     """Test accuracies in % of the last epoch's encoder, by `spec.eval`, with what was chosen on the validation split.
 
-    Always: linear_top1, linear_top5, linear_validation_top1, linear_l2, linear_converged, knn_top1, knn_top5, all of h.
+    Unless `eval.protocol` is none: linear_top1, linear_top5, linear_validation_top1, linear_l2, linear_converged, knn_top1,
+    knn_top5, all of h, and with choices for the neighbours knn_k, knn_temperature, knn_validation_top1.
     A supervised run's trained classifier on the same clean views: classifier_top1, classifier_top5,
     classifier_validation_top1. With `eval.projection`: linear_top1_z, linear_validation_top1_z, by logistic regression on
     cached z also where the protocol for h is sgd. With `eval.probe.tasks`: `probe_{task}_h`, `probe_{task}_z`.
+    With `eval.online`: online_top1, online_top5, online_validation_top1. With `eval.finetune.labels`, for p % of them:
+    `finetune_{p}_top1`, `finetune_{p}_top5`, `finetune_{p}_validation_top1`, `finetune_{p}_images`. With
+    `eval.transfer.protocols`: `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen.
 
     The labels of the test images are read once, after everything is chosen. Raises SpecError for z of a supervised run,
     RuntimeError if the encoder or the head was changed.
@@ -60,18 +74,41 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> dict[str, 
     data = load(spec.data)
     encoder = load_encoder(spec, state, worker)
     bf16 = spec.precision == "bf16" and worker.bf16
+    judged = Judgement({})
     with _frozen(encoder):
         features = {
-            name: extract(encoder, getattr(data, name), view_size=spec.view_size, worker=worker, bf16=bf16)
-            for name in ("train", "validation", "test")
+            name: cached_features(
+                encoder,
+                getattr(data, name),
+                content=data.content,
+                view_size=spec.view_size,
+                worker=worker,
+                bf16=bf16,
+            )
+            for name in _splits_read(spec)
         }
-        results = _of_representation(spec, encoder, data, features, worker, bf16)
+        if spec.eval.protocol != "none":
+            judged |= _of_representation(spec, encoder, data, features, worker, bf16)
         # Untrained runs share their results, whatever they would have been trained by.
         if is_supervised(spec) and spec.schedule.epochs:
-            results |= _of_classifier(spec, state, data, features, worker)
+            judged |= _of_classifier(spec, state, data, features, worker)
         if spec.eval.projection or spec.eval.probe.tasks:
-            results |= _of_head(spec, state, encoder, data, features, worker, bf16)
-    return results
+            judged |= _of_head(spec, state, encoder, data, features, worker, bf16)
+        if spec.eval.online and spec.schedule.epochs:
+            judged |= online_judgement(spec, state, data, features["validation"], features["test"])
+        if spec.eval.finetune.labels:
+            judged |= finetuned(spec, encoder, data, worker=worker, bf16=bf16)
+        if spec.eval.transfer.protocols:
+            judged |= transferred(spec, encoder, worker=worker, bf16=bf16)
+    return judged
+
+
+def _splits_read(spec: RunSpec) -> tuple[str, ...]:
+    """The splits whose features something looks at."""
+    if spec.eval.protocol != "none" or spec.eval.projection:
+        return ("train", "validation", "test")
+    classified = spec.eval.online or is_supervised(spec)
+    return ("validation", "test") if classified and spec.schedule.epochs else ()
 
 
 @contextmanager
@@ -84,54 +121,57 @@ def _frozen(*modules: nn.Module) -> Iterator[None]:
 
 def _of_representation(
     spec: RunSpec, encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
-) -> dict[str, float]:
+) -> Judgement:
     """Linear evaluation and nearest neighbours of h."""
     linear = _linear(spec, encoder, data, features, worker, bf16)
     validation = top_k_accuracy(linear.scores(features["validation"]), data.validation.labels, 1)
-    neighbours = knn_scores(
-        features["train"], data.train.labels, features["test"], classes=len(data.classes), knn=spec.eval.knn
-    )
-    scores, labels = linear.scores(features["test"]), data.test.labels
-    return {
-        "linear_top1": top_k_accuracy(scores, labels, 1),
-        "linear_top5": top_k_accuracy(scores, labels, 5),
+    chosen = {
         "linear_validation_top1": validation,
         "linear_l2": linear.l2,
         "linear_converged": float(linear.converged),
-        "knn_top1": top_k_accuracy(neighbours, labels, 1),
-        "knn_top5": top_k_accuracy(neighbours, labels, 5),
     }
+    judged = classified("linear", linear.scores(features["test"]), data.test.labels) | Judgement(chosen)
+    return judged | _of_neighbours(spec, data, features)
 
 
-def _of_classifier(spec: RunSpec, state: dict[str, Any], data: DataSet, features: Features, worker: Worker) -> dict[str, float]:
+def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> Judgement:
+    bank, asked, knn = features["train"], features["validation"], spec.eval.knn
+    classes = len(data.classes)
+    judged = Judgement({})
+    if knn.k_choices or knn.temperature_choices:
+        knn = chosen_knn(bank, data.train.labels, (asked, data.validation.labels), classes=classes, knn=knn)
+        of_validation = knn_scores(bank, data.train.labels, asked, classes=classes, knn=knn)
+        validation = top_k_accuracy(of_validation, data.validation.labels, 1)
+        judged = Judgement({"knn_k": knn.k, "knn_temperature": knn.temperature, "knn_validation_top1": validation})
+    neighbours = knn_scores(bank, data.train.labels, features["test"], classes=classes, knn=knn)
+    return classified("knn", neighbours, data.test.labels) | judged
+
+
+def _of_classifier(spec: RunSpec, state: dict[str, Any], data: DataSet, features: Features, worker: Worker) -> Judgement:
     """What the classifier that was trained with the encoder says of the same features."""
     model = load_model(spec, state, worker)
     assert isinstance(model, SupervisedModel), "asked for supervised runs only"
     validation, test = (_applied(model.classifier, features[name], worker, bf16=False) for name in ("validation", "test"))
-    return {
-        "classifier_top1": top_k_accuracy(test, data.test.labels, 1),
-        "classifier_top5": top_k_accuracy(test, data.test.labels, 5),
-        "classifier_validation_top1": top_k_accuracy(validation, data.validation.labels, 1),
-    }
+    chosen = {"classifier_validation_top1": top_k_accuracy(validation, data.validation.labels, 1)}
+    return classified("classifier", test, data.test.labels) | Judgement(chosen)
 
 
 def _of_head(
     spec: RunSpec, state: dict[str, Any], encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
-) -> dict[str, float]:
+) -> Judgement:
     """Linear evaluation of z = g(h), and the probes of h and z."""
     model = load_model(spec, state, worker)
     assert isinstance(model, SimCLR), "supervised runs are refused"
-    results: dict[str, float] = {}
+    judged = Judgement({})
     with _frozen(model.head):
         if spec.eval.projection:
             z = {name: _applied(model.head, h, worker, bf16) for name, h in features.items()}
             linear = _by_regression(spec, data, z)
-            results |= {
-                "linear_top1_z": top_k_accuracy(linear.scores(z["test"]), data.test.labels, 1),
-                "linear_validation_top1_z": top_k_accuracy(linear.scores(z["validation"]), data.validation.labels, 1),
-            }
-        results |= probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16)
-    return results
+            validation = top_k_accuracy(linear.scores(z["validation"]), data.validation.labels, 1)
+            judged |= scored("linear_top1_z", "top-1", linear.scores(z["test"]), data.test.labels)
+            judged |= Judgement({"linear_validation_top1_z": validation})
+        judged |= Judgement(probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16))
+    return judged
 
 
 def _applied(module: nn.Module, features: NDArray[np.float32], worker: Worker, bf16: bool) -> NDArray[np.float32]:
@@ -147,6 +187,8 @@ def _linear(
     match spec.eval.protocol:
         case "lbfgs":
             return _by_regression(spec, data, features)
+        case "none":
+            raise AssertionError("asked for protocols only")
         case "sgd":
             return fit_sgd(
                 encoder,

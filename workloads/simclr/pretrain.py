@@ -24,6 +24,7 @@ from workloads.simclr import optim
 from workloads.simclr.encoder import build as build_encoder
 from workloads.simclr.head import projection_head
 from workloads.simclr.losses import contrastive_loss, contrastive_metrics
+from workloads.simclr.online import OnlineProbe
 from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
 from workloads.simclr.supervised import SupervisedModel, SupervisedObjective, is_supervised, supervised_problems
 from workloads.simclr.views import apply_two_views, draw_two_views
@@ -74,10 +75,11 @@ class SimCLR(nn.Module):
         self.encoder = build_encoder(spec.encoder)
         self.head = projection_head(spec.head, self.encoder.feature_dim)
 
-    def forward(self, views: Tensor) -> Tensor:
-        """Views [B, 3, H, W] to z [B, P]."""
-        z: Tensor = self.head(self.encoder(views))
-        return z
+    def forward(self, views: Tensor, with_features: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Views [B, 3, H, W] to z [B, P]; with h [B, D] beside it if asked for."""
+        h: Tensor = self.encoder(views)
+        z: Tensor = self.head(h)
+        return (z, h) if with_features else z
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None
     A resumed run equals an uninterrupted one: order, views and initial weights depend on (seed, epoch, step) alone, and
     so, up to rounding, does the result on any number of workers. With `schedule.epochs=0` the untrained model is yielded.
     The state's `model` holds encoder.* and head.*, or encoder.* and classifier.* of a supervised run (`cross-entropy`).
+    With `eval.online` a trained state has `online`, too, the probe of `workloads.simclr.online`; nothing else changes.
     Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training diverges.
     """
     data = load(spec.data)
@@ -128,11 +131,14 @@ def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None
     if spec.schedule.epochs == 0:
         yield EpochResult(0, {}, _state(spec, model, optimizer, 0))
         return
-    first = _restore(spec, model, optimizer, resume) if resume else 0
+    probe = None
+    if spec.eval.online:
+        probe = OnlineProbe(model.encoder.feature_dim, len(data.classes), spec.schedule.batch_size, worker)
+    first = _restore(spec, model, optimizer, probe, resume) if resume else 0
     trained: nn.Module = _across_workers(model, worker)
     for epoch in range(first, spec.schedule.epochs):
-        metrics = _train_epoch(spec, data, trained, optimizer, epoch, worker)
-        yield EpochResult(epoch + 1, metrics, _state(spec, model, optimizer, epoch + 1))
+        metrics = _train_epoch(spec, data, trained, optimizer, probe, epoch, worker)
+        yield EpochResult(epoch + 1, metrics, _state(spec, model, optimizer, epoch + 1, probe))
 
 
 @overload
@@ -160,6 +166,8 @@ def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str
         found.append(f"schedule.batch_size={batch}: is larger than the {train_images} training images")
     if batch % world_size:
         found.append(f"schedule.batch_size={batch}: is not divisible by {world_size} workers")
+    if spec.eval.online and is_supervised(spec):
+        found.append("eval.online=True: loss.name='cross-entropy' trains its own classifier with the encoder; needs false")
     grey = spec.augment.color.grayscale_probability
     if "color" in spec.eval.probe.tasks and not 0 < grey < 1:
         found.append(f"augment.color.grayscale_probability={grey:g}: leaves 'color' of eval.probe.tasks nothing to tell")
@@ -172,7 +180,13 @@ def autocast(spec: RunSpec, worker: Worker) -> AbstractContextManager[None]:
 
 
 def _train_epoch(
-    spec: RunSpec, data: DataSet, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, worker: Worker
+    spec: RunSpec,
+    data: DataSet,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    probe: OnlineProbe | None,
+    epoch: int,
+    worker: Worker,
 ) -> dict[str, float]:
     """One pass over the training images in a fresh order; the incomplete last batch is dropped."""
     model.train()
@@ -184,9 +198,11 @@ def _train_epoch(
         rate = _learning_rate(spec, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        if probe:
+            probe.set_rate(_learning_rate(spec, step, steps, probe.peak))
         at = (step - epoch * steps) * batch
         drawn = _batch(spec, objective, data, order[at : at + batch], step, worker)
-        seen.append(_train_step(spec, objective, model, optimizer, drawn, worker))
+        seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
         if _looks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
     # The update after the last finite loss may have ruined the weights, and then no epoch continues from them.
@@ -194,8 +210,9 @@ def _train_epoch(
         last = (epoch + 1) * steps - 1
         raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
     means = _mean_over_workers(torch.stack(seen).mean(0), worker)
+    names = (*objective.metrics, probe.metric) if probe else objective.metrics
     return {
-        **dict(zip(objective.metrics, means, strict=True)),
+        **dict(zip(names, means, strict=True)),
         "learning_rate": _learning_rate(spec, (epoch + 1) * steps - 1, steps),
         "images_per_second": steps * batch / (time.perf_counter() - started),
     }
@@ -206,18 +223,30 @@ def _objective(spec: RunSpec) -> Objective:
 
 
 def _train_step(
-    spec: RunSpec, objective: Objective, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, worker: Worker
+    spec: RunSpec,
+    objective: Objective,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    probe: OnlineProbe | None,
+    batch: Batch,
+    worker: Worker,
 ) -> Tensor:
-    """One update; returns the loss and the objective's other measures without waiting for the device."""
+    """One update; returns the loss, the objective's other measures and the probe's without waiting for the device."""
     views, labels = batch
     with autocast(spec, worker):
         # Both views of SimCLR in one pass: BN that sees them apart could tell them apart.
-        outputs = model(views)
+        if probe:
+            outputs, h = model(views, with_features=True)
+        else:
+            outputs = model(views)
         loss = objective.loss(outputs, labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return torch.stack([value.detach().float() for value in (loss, *objective.measures(outputs.detach(), labels))])
+    measures = [loss, *objective.measures(outputs.detach(), labels)]
+    if probe:
+        measures.append(probe.step(h, labels))
+    return torch.stack([value.detach().float() for value in measures])
 
 
 def _batch(spec: RunSpec, objective: Objective, data: DataSet, rows: Tensor, step: int, worker: Worker) -> Batch:
@@ -231,10 +260,10 @@ def _batch(spec: RunSpec, objective: Objective, data: DataSet, rows: Tensor, ste
     return views.contiguous(memory_format=torch.channels_last), labels
 
 
-def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int) -> float:
+def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int, peak: float | None = None) -> float:
     return optim.learning_rate(
         step,
-        peak=spec.learning_rate,
+        peak=spec.learning_rate if peak is None else peak,
         warmup_steps=round(spec.schedule.warmup_epochs * steps_per_epoch),
         total_steps=spec.schedule.epochs * steps_per_epoch,
     )
@@ -275,21 +304,29 @@ def _across_workers(model: Model, worker: Worker) -> nn.Module:
     return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
-def _state(spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, Any]:
+def _state(
+    spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, epoch: int, probe: OnlineProbe | None = None
+) -> dict[str, Any]:
     # Copies: the next epoch changes the live tensors in place.
+    online = {"online": _copied(probe.state_dict())} if probe else {}
     return {
         "fingerprint": spec.fingerprint(),
         "epoch": epoch,
         "model": _copied(model.state_dict()),
         "optimizer": _copied(optimizer.state_dict()),
+        **online,
     }
 
 
-def _restore(spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> int:
+def _restore(
+    spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, probe: OnlineProbe | None, state: dict[str, Any]
+) -> int:
     if state["fingerprint"] != spec.fingerprint():
         raise SpecError([f"resume: the state is of another specification ({state['fingerprint']})"])
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(_copied(state["optimizer"]))
+    if probe:
+        probe.load_state_dict(_copied(state["online"]))
     epoch: int = state["epoch"]
     return epoch
 

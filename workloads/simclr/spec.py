@@ -67,6 +67,11 @@ class EncoderSpec(Part):
         "imagenet", description="cifar: 3x3 stride 1 without max-pool (appendix B.9); convnet has no other"
     )
     zero_init_last_bn: bool = Field(True, description="the last BN of each residual block starts at 0")
+    input_normalization: Literal["none", "imagenet", "cifar10", "cifar10-per-image"] = Field(
+        "none",
+        description="the data set's mean and standard deviation taken out of each channel first: what most encoders trained"
+        " elsewhere expect, the authors' not; cifar10-per-image: the mean of each image's deviation, as much code has it",
+    )
 
 
 class HeadSpec(Part):
@@ -187,11 +192,22 @@ class RunSpec(Part):
         """
         return digest({"revision": RESULT_REVISION, "simclr": self._that_matters()})
 
+    def training_fingerprint(self) -> str | None:
+        """Digest of what can change the trained state, however it is judged; None for a run without training."""
+        if self.schedule.epochs == 0:
+            return None
+        tree = self._that_matters()
+        tree["eval"] = {"online": True} if self.eval.online else {}
+        return digest({"revision": RESULT_REVISION, "simclr-trained": tree})
+
     def _that_matters(self) -> dict[str, Any]:
         tree = self.tree()
-        if self.data.content is not None:
-            del tree["data"]["root"]
+        for data in (tree["data"], tree["eval"]["transfer"]["data"]):
+            if data["content"] is not None:
+                del data["root"]
+        del tree["eval"]["transfer"]["data"]["image_size"]  # that of the views
         if self.schedule.epochs == 0:
+            tree["eval"]["online"] = False  # nothing to be trained beside
             kept = {name: tree[name] for name in ("data", "encoder", "eval", "seed", "precision")}
             if self.eval.projection or self.eval.probe.tasks:
                 kept["head"] = tree["head"]
@@ -246,13 +262,25 @@ _READ_BY_LOSS: dict[str, tuple[str, ...]] = {
 
 def _forget_newer_defaults(tree: dict[str, Any]) -> None:
     """Drop fields that came after the first results, where they say what was done before them: finished runs stay found."""
+    if tree["encoder"]["input_normalization"] == "none":
+        del tree["encoder"]["input_normalization"]
     augment = tree.get("augment", {})
     for operation in ("noise", "sobel"):
         if augment.get(operation, {}).get("probability") == 1.0:
             del augment[operation]["probability"]
     if not augment.get("sobel", True):
         del augment["sobel"]
-    if not tree["eval"]["projection"]:
-        del tree["eval"]["projection"]
-    if not tree["eval"]["probe"]["tasks"]:
-        del tree["eval"]["probe"]
+    judged = tree["eval"]
+    asked = {
+        "projection": judged["projection"],
+        "probe": judged["probe"]["tasks"],
+        "online": judged["online"],
+        "finetune": judged["finetune"]["labels"],
+        "transfer": judged["transfer"]["protocols"],
+    }
+    for name in asked:
+        if not asked[name]:
+            del judged[name]
+    for choices in ("k_choices", "temperature_choices"):
+        if not judged["knn"][choices]:
+            del judged["knn"][choices]

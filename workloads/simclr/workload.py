@@ -1,15 +1,20 @@
 """SimCLR as a workload: what plans and executors need of it, in one object."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from workloads.datasets import load
+from workloads.datasets import content_digest, load
 from workloads.datasets.spec import EMBEDDED, DataSpec
+from workloads.evaluation.finetune import FinetuneDivergedError
+from workloads.evaluation.judgement import Judgement
+from workloads.evaluation.representation import Representation, inspect
+from workloads.evaluation.transfer import data_of, transfer_problems
 from workloads.simclr.encoder import multiply_adds
-from workloads.simclr.evaluate import evaluate
+from workloads.simclr.evaluate import judge, load_encoder, load_model
 from workloads.simclr.presets import PRESETS
-from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, pretrain, problems_with
+from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, pretrain, problems_with
 from workloads.simclr.score import validation_score
 from workloads.simclr.spec import RunSpec
 from workloads.worker import Worker
@@ -21,10 +26,31 @@ __all__ = ["SIMCLR", "SimCLRWorkload"]
 # and budgets as well, with its encoder.
 _OF_SETTING = {"imagenet-paper": ("imagenet", None), "cifar10-paper": ("cifar10", "resnet50")}
 
+# A protocol that adds to linear evaluation leaves that out; what it is about is set even where the run's own was another.
+_ALONE: dict[str, Any] = {
+    "eval.protocol": "none",
+    "eval.projection": False,
+    "eval.probe.tasks": [],
+    "eval.finetune.labels": [],
+    "eval.transfer.protocols": [],
+}
+_LINEAR = {name: value for name, value in _ALONE.items() if name != "eval.protocol"}
 _EVALUATIONS = {
-    "linear": Evaluation({"eval.protocol": "lbfgs"}),
-    "linear-sgd": Evaluation({"eval.protocol": "sgd"}),
-    "knn": Evaluation(only="knn"),
+    "linear": Evaluation(_LINEAR | {"eval.protocol": "lbfgs"}, only="linear"),
+    "linear-sgd": Evaluation(_LINEAR | {"eval.protocol": "sgd"}, only="linear"),
+    "knn": Evaluation(
+        _LINEAR
+        | {
+            "eval.knn.k_choices": [1, 5, 10, 20, 50, 100, 200],
+            "eval.knn.temperature_choices": [0.02, 0.05, 0.07, 0.1, 0.2, 0.5],
+        },
+        only="knn",
+    ),
+    "probe": Evaluation(_ALONE | {"eval.probe.tasks": ["color", "rotation", "noise", "sobel"]}, only="probe"),
+    "finetune": Evaluation(_ALONE | {"eval.finetune.labels": [0.01, 0.1, 1.0]}, only="finetune"),
+    "transfer": Evaluation(_ALONE | {"eval.transfer.protocols": ["linear"]}, only="transfer"),
+    "transfer-finetune": Evaluation(_ALONE | {"eval.transfer.protocols": ["finetune"]}, only="transfer"),
+    "inspect": Evaluation(_ALONE, looks=True),
 }
 
 
@@ -33,8 +59,11 @@ class SimCLRWorkload:
 
     name: WorkloadName = "simclr"
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
-    headline: tuple[str, ...] = ("linear_top1", "knn_top1")
-    divergence: type[Exception] = LossNotFiniteError
+    headline: tuple[str, ...] = (
+        *("linear_top1", "knn_top1", "finetune_1_top1", "finetune_10_top1", "finetune_100_top1"),
+        *("transfer_linear", "transfer_finetune"),
+    )
+    divergence: tuple[type[Exception], ...] = (LossNotFiniteError, FinetuneDivergedError)
     evaluations: Mapping[str, Evaluation] = _EVALUATIONS
 
     def read(self, tree: Mapping[str, Any]) -> RunSpec:
@@ -44,13 +73,15 @@ class SimCLRWorkload:
     def prepare(self, spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
         """The recipe with the digest of its images, so that its fingerprint stands for them and not for a path."""
         data = load(spec.data, download=download)
+        for protocol in spec.eval.transfer.protocols:
+            load(data_of(spec, protocol), download=download, several_labels=True)
         pinned = spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
         counts = len(data.train), len(data.validation), len(data.test)
         return pinned, DataFacts(_title(spec.data), *counts, data.content, tuple(data.notes))
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Why a run cannot train on so many images and workers."""
-        return problems_with(spec, train_images or spec.schedule.batch_size, world_size)
+        return problems_with(spec, train_images or spec.schedule.batch_size, world_size) + transfer_problems(spec)
 
     def reference(self, spec: RunSpec) -> RunSpec:
         """The untrained encoder."""
@@ -70,19 +101,44 @@ class SimCLRWorkload:
         """The length of pre-training."""
         return spec.schedule.epochs
 
-    def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> dict[str, float]:
+    def pinned(self, spec: RunSpec) -> RunSpec:
+        """With the digest of what the encoder is transferred to."""
+        data = spec.eval.transfer.data
+        if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
+            return spec
+        return spec.with_values({"eval.transfer.data.content": _content_of(data)})
+
+    def trained_as(self, spec: RunSpec) -> str | None:
+        """The digest of all but `spec.eval`."""
+        return spec.training_fingerprint()
+
+    def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
         """By `spec.eval`."""
-        return evaluate(spec, state, worker)
+        return judge(spec, state, worker)
+
+    def inspect(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Representation:
+        """Of h, and of z where there is a projection head."""
+        data, encoder = load(spec.data), load_encoder(spec, state, worker)
+        has_head = any(name.startswith("head.") for name in state["model"])
+        model = load_model(spec, state, worker) if has_head else None
+        head = model.head if isinstance(model, SimCLR) else None
+        return inspect(encoder, head, data, spec, worker=worker, bf16=spec.precision == "bf16" and worker.bf16)
 
     def score(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
         """Nearest neighbours of the validation images among the training images, top-1 in %."""
         return validation_score(spec, state, worker)
 
-    def operations(self, spec: RunSpec, train_images: int) -> float:
+    def operations(self, spec: RunSpec, train_images: int, *, trained: bool = False) -> float:
         """Forward and backward (3 x forward, 2 x multiply-adds) of every view of every image, each epoch."""
         views = 1 if spec.loss.name == "cross-entropy" else 2
-        forward = 2 * multiply_adds(spec.encoder, spec.view_size) * train_images
-        return 3 * views * forward * spec.schedule.epochs + forward
+        forward = 2 * multiply_adds(spec.encoder, spec.view_size)
+        trained_images = 0 if trained else views * spec.schedule.epochs * train_images
+        tuned_images = sum(share * epochs for share, epochs in spec.eval.finetune.runs) * train_images
+        transfer = spec.eval.transfer
+        if "finetune" in transfer.protocols:
+            candidates = len(transfer.learning_rates) * len(transfer.weight_decays)
+            tuned_images += (candidates + 1) * transfer.steps * transfer.batch_size
+        return forward * (3 * (trained_images + tuned_images) + train_images)
 
     def setting(self, tree: Mapping[str, Any]) -> str:
         """Encoder, epochs and batch size."""
@@ -93,6 +149,11 @@ class SimCLRWorkload:
 
 
 SIMCLR: TrainedAlone = SimCLRWorkload()
+
+
+@lru_cache
+def _content_of(data: DataSpec) -> str:
+    return content_digest(data)
 
 
 def _title(data: DataSpec) -> str:

@@ -1,0 +1,106 @@
+"""Commands about what was trained: judge it again, compare two runs, carry its weights elsewhere."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.app import app
+from orchestrator.cli.options import (
+    Assignments,
+    Config,
+    Download,
+    Json,
+    StorageUri,
+    TrackingUri,
+    console_for,
+    guarded,
+    storage_at,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.outcome import Finished
+
+__all__ = ["compare", "evaluate", "export"]
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them.")]
+
+
+@app.command()
+def evaluate(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Beginning of a fingerprint (`simclr-orch runs` lists them), a file of weights, or torchvision:NAME.",
+        ),
+    ],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="linear (L-BFGS), linear-sgd (the paper's), knn, finetune, transfer, transfer-finetune, probe or inspect."
+        ),
+    ] = "linear",
+    preset: Annotated[str | None, typer.Option(help="Of weights from elsewhere: their encoder and the data to use.")] = None,
+    config: Config = None,
+    assignments: Assignments = None,
+    download: Download = False,
+    tracking_uri: TrackingUri = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a pre-trained encoder again, by another protocol or with other settings."""
+
+    def judge() -> "Finished":
+        from orchestrator.judging import Question
+        from orchestrator.judging import evaluate as judged
+        from orchestrator.settings import read_settings
+        from orchestrator.storage import Storage
+        from orchestrator.tracking import Tracker
+
+        settings = read_settings({"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd())
+        kept = Storage(settings.storage)
+        question = Question(run, protocol, tuple(assignments or ()), preset, config, download)
+        return judged(question, kept, lambda: Tracker.open(settings.tracking_uri, kept), console_for(as_json))
+
+    guarded(judge, as_json=as_json)
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them.")],
+    other: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")],
+    result: Annotated[
+        str | None, typer.Option(help="Name of a result, such as linear_top1; default: all that both have.")
+    ] = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Whether two runs differ on the same test images: a paired test of their predictions."""
+
+    def show() -> "Finished":
+        from orchestrator.comparing import compare_runs
+
+        return compare_runs(one, other, result, storage_at(storage), console_for(as_json))
+
+    guarded(show, as_json=as_json)
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option("--format", help="torchvision, timm, safetensors or onnx.")] = "safetensors",
+    output: Annotated[Path | None, typer.Option(help="Folder to write; default: RUN-FORMAT here.")] = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's encoder for use elsewhere, with a model card."""
+
+    def write() -> "Finished":
+        from orchestrator.exporting import export_run
+
+        folder = output or Path(f"{run}-{to}")
+        return export_run(run, to, folder, storage_at(storage), console_for(as_json))
+
+    guarded(write, as_json=as_json)

@@ -1,0 +1,81 @@
+"""Write a run's encoder as files that others load, into a folder of this machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from orchestrator.cell import checkpoint_of, read_record
+from orchestrator.errors import PlanError
+from orchestrator.outcome import Finished
+from orchestrator.runs import run_named, workload_of
+from orchestrator.storage import Storage
+from workloads.simclr.export import CARD, FILES, FORMATS, ExportFormat, exported
+from workloads.simclr.spec import RunSpec
+
+__all__ = ["export_run"]
+
+
+def export_run(run: str, format: str, output: Path, storage: Storage, console: Console) -> Finished:
+    """The encoder of a finished run in one format, with its card, into the folder `output`.
+
+    Raises PlanError for a run or folder that cannot serve, SpecError for an encoder that the format cannot hold.
+    """
+    chosen = _format_named(format)
+    fingerprint = run_named(run, storage)
+    record, state = _finished(run, fingerprint, storage)
+    _refuse_foreign(output, chosen, fingerprint)
+    published = record["weights"]["from"] if "weights" in record else None
+    spec = RunSpec.read(record["spec"])
+    files = exported(state, spec, chosen, record["results"], run=fingerprint, published=published)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (output / name).write_bytes(content)
+    except OSError as error:
+        raise PlanError([f"--output {output}: cannot be written ({error})"]) from None
+    console.print(f"{record['name']} ({fingerprint[:12]}) as {chosen}:", highlight=False, markup=False)
+    for name, content in files.items():
+        console.print(f"{output / name}  {_size(content)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{CARD} says how to load it.", highlight=False)
+    sizes = {name: len(content) for name, content in files.items()}
+    return Finished(0, {"run": fingerprint, "format": chosen, "folder": str(output.resolve()), "bytes": sizes})
+
+
+def _format_named(name: str) -> ExportFormat:
+    for format in FORMATS:
+        if format == name:
+            return format
+    raise PlanError([f"--format {name}: no such format; known are {', '.join(FORMATS)}"])
+
+
+def _finished(run: str, fingerprint: str, storage: Storage) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The record of a run that has an encoder, and its last state."""
+    record = read_record(storage, fingerprint)
+    if record is None or record["status"] != "finished":
+        raise PlanError([f"{run}: has not finished in {storage.uri}"])
+    workload = workload_of(record)
+    if workload.name != "simclr":
+        raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder"])
+    kept = checkpoint_of(storage, fingerprint)
+    if kept is None:
+        raise PlanError([f"{run}: its last state is not in {storage.uri}"])
+    return record, kept["state"]
+
+
+def _refuse_foreign(output: Path, format: ExportFormat, fingerprint: str) -> None:
+    """Only a folder that is empty or holds an earlier export of the same run in the same format is written into."""
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise PlanError([f"--output {output}: is not a folder"])
+    there, card = sorted(path.name for path in output.iterdir()), output / CARD
+    if foreign := [name for name in there if name not in (CARD, FILES[format])]:
+        raise PlanError([f"--output {output}: holds something else ({', '.join(foreign[:5])}); name a new folder"])
+    if there and not (card.is_file() and f"from run `{fingerprint}`" in card.read_text(errors="replace")):
+        raise PlanError([f"--output {output}: holds another encoder; name a new folder"])
+
+
+def _size(content: bytes) -> str:
+    return f"{len(content) / 1e6:.1f} MB" if len(content) >= 1e5 else f"{len(content) / 1e3:.1f} kB"

@@ -1,0 +1,350 @@
+"""Milliseconds to seconds: paired tests against enumeration and scipy, predictions in a file, and two runs of a storage."""
+
+import io
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+from scipy.stats import binomtest
+
+from orchestrator.comparing import compare_runs
+from orchestrator.errors import PlanError, StorageError
+from orchestrator.paired import PERMUTATIONS, adjusted, compare_predictions, holm
+from orchestrator.predictions import predictions_bytes, read_predictions
+from orchestrator.storage import Storage
+from workloads.evaluation.judgement import Predictions
+
+Labels = NDArray[np.int64]
+
+
+def said(right: Labels, labels: Labels) -> Predictions:
+    """Predictions that are right where `right` is 1."""
+    return Predictions(np.where(right == 1, labels, labels + 1), labels)
+
+
+def pair(only_one: int, only_other: int, both: int, neither: int = 0) -> tuple[Predictions, Predictions]:
+    one = np.repeat([1, 0, 1, 0], [only_one, only_other, both, neither])
+    other = np.repeat([0, 1, 1, 0], [only_one, only_other, both, neither])
+    order = np.random.default_rng(0).permutation(len(one))
+    labels = np.arange(len(one)) % 7
+    return said(one[order], labels), said(other[order], labels)
+
+
+def several(count: int, seed: int) -> tuple[Predictions, Predictions]:
+    """Two models' decisions on four classes, the first model the better one; some labels do not count."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(-1, 2, size=(count, 4))
+    decided = [np.where(generator.random(labels.shape) < p, np.abs(labels), 1 - np.abs(labels)) for p in (0.9, 0.6)]
+    return Predictions(decided[0], labels), Predictions(decided[1], labels)
+
+
+# The paired test
+
+
+def enumerated_p(one: Predictions, other: Predictions) -> float:
+    """Every way to swap the two models' outcomes of each example, as a whole."""
+    correct = [((each.predicted == each.labels) & (each.labels >= 0)).reshape(len(each.labels), -1) for each in (one, other)]
+    seen = abs(int(correct[0].sum()) - int(correct[1].sum()))
+    as_large = 0
+    for swapped in itertools.product([False, True], repeat=len(one.labels)):
+        swap = np.array(swapped)[:, None]
+        first, second = np.where(swap, correct[1], correct[0]), np.where(swap, correct[0], correct[1])
+        as_large += abs(int(first.sum()) - int(second.sum())) >= seen
+    return float(as_large / 2 ** len(one.labels))
+
+
+@pytest.mark.parametrize(
+    "models",
+    [pair(5, 1, 3, 1), pair(2, 2, 4, 2), several(9, seed=0), several(10, seed=1), several(8, seed=4)],
+    ids=["one label", "as many each", "several labels", "several labels", "several labels"],
+)
+def test_the_permutation_test_is_that_of_every_swap(models: tuple[Predictions, Predictions]) -> None:
+    exact = enumerated_p(*models)
+    noise = 4 * np.sqrt(exact * (1 - exact) / PERMUTATIONS) + 1 / PERMUTATIONS
+    assert compare_predictions(*models).p_permutation == pytest.approx(exact, abs=noise)
+
+
+@pytest.mark.parametrize(("only_one", "only_other"), [(30, 12), (8, 8), (0, 6), (0, 0), (900, 1010)])
+def test_with_one_label_it_is_mcnemars_exact_test(only_one: int, only_other: int) -> None:
+    found = compare_predictions(*pair(only_one, only_other, both=500, neither=20))
+    exact = binomtest(only_one, only_one + only_other).pvalue if only_one + only_other else 1.0
+    assert found.p_exact == pytest.approx(exact)
+    assert found.p_permutation == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / PERMUTATIONS) + 1 / PERMUTATIONS)
+    assert (found.only_one_right, found.only_other_right) == (only_one, only_other)
+
+
+def test_p_is_never_below_what_so_many_permutations_can_show() -> None:
+    assert compare_predictions(*pair(2000, 10, 0)).p_permutation == 1 / (1 + PERMUTATIONS)
+
+
+def test_accuracies_difference_and_verdict() -> None:
+    one, other = pair(60, 20, both=300, neither=20)
+    found, turned = compare_predictions(one, other), compare_predictions(other, one)
+    assert found.n == 400
+    assert (found.accuracy_one, found.accuracy_other, found.difference) == pytest.approx((90, 80, 10))
+    assert (found.verdict, turned.verdict, compare_predictions(one, one).verdict) == ("better", "worse", "tied")
+    assert turned.difference == pytest.approx(-10)
+    assert turned.p_permutation == found.p_permutation
+
+
+@pytest.mark.parametrize(("only_one", "verdict"), [(23, "tied"), (24, "better")])
+def test_a_difference_that_chance_explains_is_a_tie(only_one: int, verdict: str) -> None:
+    found = compare_predictions(*pair(only_one, 11, both=100))
+    assert (binomtest(only_one, only_one + 11).pvalue > 0.05) == (verdict == "tied")
+    assert found.verdict == verdict
+
+
+def test_only_counted_decisions_are_in_the_accuracy_of_several_labels() -> None:
+    labels = np.array([[1, 0, -1], [0, 1, 1]])
+    one = Predictions(np.array([[1, 0, 1], [0, 1, 0]]), labels)
+    other = Predictions(np.array([[1, 1, 0], [0, 0, 1]]), labels)
+    found = compare_predictions(one, other)
+    assert (found.n, found.accuracy_one, found.accuracy_other) == pytest.approx((2, 80, 60))
+    assert (found.only_one_right, found.only_other_right) == (2, 1)
+    assert found.p_exact is None
+
+
+@pytest.mark.parametrize("models", [pair(40, 25, 100, 35), several(150, seed=2)], ids=["one label", "several labels"])
+def test_the_interval_of_the_difference_is_that_of_a_naive_paired_bootstrap(models: tuple[Predictions, Predictions]) -> None:
+    one, other = models
+    counted = one.labels >= 0
+    ahead = ((one.predicted == one.labels) & counted).astype(int) - ((other.predicted == other.labels) & counted).astype(int)
+    rows = np.random.default_rng(1).integers(len(ahead), size=(4000, len(ahead)))
+    drawn = [100 * ahead[some].sum() / counted[some].sum() for some in rows]
+    found = compare_predictions(one, other).interval
+    # A quantile of 2.5 % from 1,000 normal draws has a standard error of 0.085 sigma, from 4,000 of 0.043: four of both.
+    assert found == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.38 * np.std(drawn))
+
+
+def test_the_interval_covers_the_true_difference() -> None:
+    generator, labels, covers = np.random.default_rng(0), np.zeros(300, np.int64), []
+    for _ in range(200):
+        hard = generator.random(300) < 0.4  # both models fail on the same ones more often
+        odds = np.where(hard, 0.5, 0.9), np.where(hard, 0.3, 0.8)
+        low, high = compare_predictions(*(said((generator.random(300) < p).astype(np.int64), labels) for p in odds)).interval
+        covers.append(low <= 100 * (0.4 * 0.2 + 0.6 * 0.1) <= high)
+    # Four standard errors of 200 trials are 6 %.
+    assert np.mean(covers) == pytest.approx(0.95, abs=0.06)
+
+
+def test_other_labels_are_other_examples() -> None:
+    one, other = pair(3, 2, 5)
+    with pytest.raises(PlanError, match="different examples"):
+        compare_predictions(one, replace(other, labels=np.roll(other.labels, 1)))
+    with pytest.raises(PlanError, match="10 and 9"):
+        compare_predictions(one, Predictions(other.predicted[1:], other.labels[1:]))
+
+
+# Several results at once
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),  # of R's p.adjust(p, "holm")
+    [
+        ([0.01, 0.02, 0.03, 0.04], [0.04, 0.06, 0.06, 0.06]),
+        ([0.04, 0.001, 0.03, 0.5], [0.09, 0.004, 0.09, 0.5]),
+        ([0.6, 0.7], [1.0, 1.0]),
+        ([0.03], [0.03]),
+        ([], []),
+    ],
+)
+def test_holm(p: list[float], expected: list[float]) -> None:
+    assert holm(p) == pytest.approx(expected)
+
+
+def test_verdicts_of_several_results_go_by_the_adjusted_p() -> None:
+    weak, none = compare_predictions(*pair(24, 11, 100)), compare_predictions(*pair(10, 10, 100))
+    assert weak.verdict == "better"
+    together = adjusted({"a": weak, "b": none})
+    assert together["a"].p_holm == pytest.approx(2 * weak.p_permutation)
+    assert [one.verdict for one in together.values()] == ["tied", "tied"]
+    assert adjusted({"a": weak})["a"] == weak
+
+
+# Predictions in a file
+
+
+def test_predictions_come_back_under_any_name_in_few_bytes() -> None:
+    generator = np.random.default_rng(0)
+    kept = {
+        "": Predictions(generator.integers(200, size=50), generator.integers(200, size=50)),
+        "a/../b \u00e9\U0001f600 c.npy": Predictions(generator.integers(0, 2, (6, 3)), generator.integers(-1, 2, (6, 3))),
+        "nul\0": Predictions(np.array([-1, 40_000]), np.array([2**40, -(2**40)])),
+        "none": Predictions(np.zeros(0, np.int64), np.zeros(0, np.int64)),
+        "large": Predictions(np.zeros(100_000, np.int64), np.arange(100_000) % 10),
+    }
+    data = predictions_bytes(kept)
+    assert len(data) < 10_000
+    found = read_predictions(data)
+    assert list(found) == list(kept)
+    for name, one in kept.items():
+        for ours, theirs in ((found[name].predicted, one.predicted), (found[name].labels, one.labels)):
+            assert ours.dtype == np.int64
+            assert np.array_equal(ours, theirs)
+    assert read_predictions(predictions_bytes({})) == {}
+    with np.load(io.BytesIO(data)) as arrays:
+        stored = [arrays[f"labels_{place}"].dtype for place in range(len(kept))]
+    assert stored == [np.uint8, np.int8, np.int64, np.uint8, np.uint8]
+
+
+def test_a_file_without_predictions_is_refused_and_nothing_is_unpickled() -> None:
+    good = predictions_bytes({"x": pair(1, 1, 1)[0]})
+    pickled, other = io.BytesIO(), io.BytesIO()
+    np.savez(pickled, names=np.array([{}], dtype=object))
+    np.savez(other, weights=np.zeros(3))
+    for data in (b"", b"no archive", good[:-30], pickled.getvalue(), other.getvalue()):
+        with pytest.raises(StorageError, match="does not hold predictions"):
+            read_predictions(data)
+
+
+# Two runs of a storage
+
+
+DATA: dict[str, Any] = {"name": "shapes", "test_images": 400, "split_seed": 0, "content": None}
+ONE, OTHER = "a1" * 32, "b2" * 32
+
+
+def keep(storage: Storage, fingerprint: str, predictions: Mapping[str, Predictions] | None, **record: Any) -> None:
+    whole = {
+        "name": f"run {fingerprint[:2]}",
+        "fingerprint": fingerprint,
+        "status": "finished",
+        "spec": {"data": DATA},
+        **record,
+    }
+    storage.write_json(f"runs/{fingerprint}/run.json", whole)
+    if predictions is not None:
+        storage.write_bytes(f"runs/{fingerprint}/predictions.npz", predictions_bytes(predictions))
+
+
+def judge_later(storage: Storage, fingerprint: str, file: str, predictions: Mapping[str, Predictions], **document: Any) -> None:
+    storage.write_json(f"runs/{fingerprint}/evaluations/{file}.json", document)
+    storage.write_bytes(f"runs/{fingerprint}/evaluations/{file}.npz", predictions_bytes(predictions))
+
+
+def compare(storage: Storage, result: str | None = None) -> tuple[dict[str, Any], str]:
+    """The document and what is printed."""
+    printed = io.StringIO()
+    ended = compare_runs("a1", "b2", result, storage, Console(file=printed, width=160))
+    assert ended.exit_code == 0
+    return json.loads(json.dumps(ended.document, allow_nan=False)), printed.getvalue()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """Two runs of which the first is better by linear evaluation, by neighbours as long as nothing else is asked."""
+    place = Storage(str(tmp_path))
+    linear, neighbours, classifier = pair(60, 20, 300, 20), pair(24, 11, 300, 65), pair(10, 10, 300, 80)
+    own = {"linear_top1": linear, "knn_top1": neighbours, "classifier_top1": classifier}
+    keep(place, ONE, {name: models[0] for name, models in own.items()} | {"linear_top1_z": linear[0]})
+    keep(place, OTHER, {name: models[1] for name, models in reversed(own.items())})
+    return place
+
+
+def test_every_result_of_both_runs_is_compared_and_corrected_for(storage: Storage) -> None:
+    document, printed = compare(storage)
+    assert (document["one"]["run"], document["other"]["run"]) == (ONE, OTHER)
+    found = document["comparisons"]
+    assert list(found) == ["linear_top1", "knn_top1", "classifier_top1"]
+    linear, neighbours = found["linear_top1"], found["knn_top1"]
+    assert (linear["accuracy_one"], linear["accuracy_other"], linear["verdict"]) == (90, 80, "better")
+    assert linear["p_holm"] == pytest.approx(3 * linear["p_permutation"])
+    assert neighbours["p_permutation"] < 0.05
+    assert neighbours["p_holm"] == pytest.approx(2 * neighbours["p_permutation"])
+    assert neighbours["verdict"] == "tied"
+    assert "linear_top1: A is better than B by 10.00 points on the same 400 test examples" in printed
+    assert "knn_top1: A and B are tied" in printed
+    assert "p (Holm)" in printed
+
+
+def test_one_result_alone_is_not_corrected(storage: Storage) -> None:
+    document, printed = compare(storage, "knn_top1")
+    (found,) = document["comparisons"].values()
+    assert found["p_holm"] == found["p_permutation"]
+    assert found["verdict"] == "better"
+    assert "Holm" not in printed
+
+
+def test_later_evaluations_add_to_a_runs_own_and_the_last_file_counts(storage: Storage) -> None:
+    better, worse = pair(60, 20, 300, 20)
+    same = {"linear_top1_z": worse}
+    judge_later(storage, OTHER, "linear-1", {"linear_top1_z": better})
+    judge_later(storage, OTHER, "linear-2", {**same, "linear_top1": better})
+    found = compare(storage)[0]["comparisons"]
+    assert found["linear_top1_z"]["files"] == ["predictions.npz", "evaluations/linear-2.npz"]
+    assert found["linear_top1_z"]["difference"] == pytest.approx(10)
+    assert found["linear_top1"]["files"] == ["predictions.npz", "predictions.npz"]
+    assert found["linear_top1"]["difference"] == pytest.approx(10)
+
+
+def test_other_test_examples_with_the_same_labels_are_refused(storage: Storage) -> None:
+    keep(storage, OTHER, None, spec={"data": {**DATA, "split_seed": 1}})
+    with pytest.raises(PlanError, match=r"linear_top1: .* different examples: split_seed is 0 and 1") as refused:
+        compare(storage)
+    assert len(refused.value.problems) == 3
+
+
+@pytest.mark.parametrize(("name", "comparable"), [("shapes", True), ("caltech101", False)])
+def test_a_seed_that_draws_training_images_only_leaves_the_test_examples(storage: Storage, name: str, comparable: bool) -> None:
+    for fingerprint, seed in ((ONE, 0), (OTHER, 1)):
+        keep(storage, fingerprint, None, spec={"data": {"name": name, "test_images": None, "split_seed": seed}})
+    if comparable:
+        assert "linear_top1" in compare(storage)[0]["comparisons"]
+    else:
+        with pytest.raises(PlanError, match="different examples: split_seed is 0 and 1"):
+            compare(storage)
+
+
+def test_all_test_images_are_the_same_examples_however_they_are_asked_for(storage: Storage) -> None:
+    keep(storage, OTHER, None, spec={"data": {"name": "shapes", "test_images": None, "split_seed": 3}})
+    assert "linear_top1" in compare(storage)[0]["comparisons"]
+
+
+def test_folders_whose_content_only_one_run_names_may_be_the_same(storage: Storage) -> None:
+    keep(storage, OTHER, None, spec={"data": {**DATA, "content": "c0ffee"}})
+    assert compare(storage)[0]["comparisons"]
+    keep(storage, ONE, None, spec={"data": {**DATA, "content": "decade"}})
+    with pytest.raises(PlanError, match="content is decade and c0ffee"):
+        compare(storage)
+
+
+def test_transfer_results_go_by_the_data_that_they_were_tested_on(storage: Storage) -> None:
+    better, worse = pair(60, 20, 300, 20)
+    keep(storage, OTHER, None, spec={"data": {**DATA, "name": "digits"}})
+    for fingerprint, predictions in ((ONE, better), (OTHER, worse)):
+        evaluation = {"transfer": {"data": {"name": "flowers", "test_images": None, "split_seed": 0}}}
+        judge_later(storage, fingerprint, "transfer-1", {"transfer_linear": predictions}, eval=evaluation)
+    assert compare(storage, "transfer_linear")[0]["comparisons"]["transfer_linear"]["verdict"] == "better"
+    with pytest.raises(PlanError, match="same examples: transfer_linear"):
+        compare(storage)
+    judge_later(storage, OTHER, "transfer-1", {"transfer_linear": worse}, eval={"transfer": {"data": {"name": "pets"}}})
+    with pytest.raises(PlanError, match="name is flowers and pets"):
+        compare(storage, "transfer_linear")
+
+
+def test_what_cannot_be_compared_is_said(storage: Storage) -> None:
+    with pytest.raises(PlanError, match=r"top9: is not a result .* these are linear_top1, knn_top1, classifier_top1"):
+        compare(storage, "top9")
+    with pytest.raises(PlanError, match="same run"):
+        compare_runs("a1", ONE, None, storage, Console(quiet=True))
+    with pytest.raises(PlanError, match="no such run"):
+        compare_runs("a1", "ffff", None, storage, Console(quiet=True))
+    keep(storage, "c3" * 32, None)
+    with pytest.raises(PlanError, match=r"c3: has no predictions .* `simclr-orch evaluate c3c3c3c3c3c3` first"):
+        compare_runs("a1", "c3", None, storage, Console(quiet=True))
+    keep(storage, "d4" * 32, None, status="failed")
+    with pytest.raises(PlanError, match="d4: has not finished"):
+        compare_runs("d4", "a1", None, storage, Console(quiet=True))
+    keep(storage, "e5" * 32, {"probe": pair(1, 1, 1)[0]})
+    with pytest.raises(PlanError, match=r"run a1 .* has linear_top1, knn_top1, .*; run e5 .* has probe"):
+        compare_runs("a1", "e5", None, storage, Console(quiet=True))
+    storage.write_bytes(f"runs/{'e5' * 32}/predictions.npz", b"cut off")
+    with pytest.raises(StorageError, match=r"predictions\.npz: does not hold predictions"):
+        compare_runs("a1", "e5", None, storage, Console(quiet=True))

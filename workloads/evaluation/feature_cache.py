@@ -1,0 +1,159 @@
+"""Frozen features on disk: computed once for an encoder and a split, memory-mapped by whoever asks again.
+
+An entry is one file, `KEY.npy`, float32 [N, D]. It is written a batch at a time beside its place, under a lock, and renamed
+as the last step: an entry that exists is complete, two processes never compute the same one, and memory holds no more than
+one batch. The folder is bounded; the entries that were asked for longest ago go first.
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from workloads.datasets import Split, default_cache
+from workloads.datasets.cache import locked
+from workloads.evaluation.features import encoder_digest, extract, feature_blocks
+from workloads.spec import SpecError, digest
+from workloads.worker import Worker
+
+__all__ = ["cached_features", "default_features", "features_key"]
+
+FEATURES_REVISION = 1  # raised whenever the code computes or stores other features for equal encoders and images
+LIMIT_GIB = 4.0
+SAMPLED_IMAGES = 16
+
+log = logging.getLogger(__name__)
+
+
+def default_features() -> Path:
+    """$SIMCLR_ORCH_FEATURES, or `features` beside the cache of decoded images."""
+    chosen = os.environ.get("SIMCLR_ORCH_FEATURES")
+    return Path(chosen).expanduser() if chosen else default_cache().parent / "features"
+
+
+def cached_features(
+    encoder: nn.Module,
+    split: Split,
+    *,
+    content: str,
+    view_size: int,
+    worker: Worker,
+    bf16: bool,
+    cache: Path | None = None,
+) -> NDArray[np.float32]:
+    """What `extract` returns, bit for bit, [N, D], memory-mapped from `cache` (`default_features()` when None).
+
+    `content` is the digest of the data set that the split is of. Changes to the array stay in this process. Waits while
+    another process computes the same features. The folder is kept under $SIMCLR_ORCH_FEATURES_GB GiB (4), but never
+    without the entry of this call. Where it cannot be written, as on a full disk, the features are an array in memory and
+    a warning is logged.
+    """
+    folder, limit = cache or default_features(), _limit_in_bytes()
+    key = features_key(encoder, split, content=content, view_size=view_size, worker=worker, bf16=bf16)
+    entry = folder / f"{key}.npy"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(_lock_of(entry)):
+            missing = not entry.exists()
+            if missing:
+                _write(entry, encoder, split, view_size, worker, bf16)
+            os.utime(entry)  # when it was last asked for
+            # Copy on write, as torch refuses to share an array that cannot be written; nothing reaches the file.
+            features: NDArray[np.float32] = np.load(entry, mmap_mode="c")
+        if missing:
+            _make_room(folder, limit, entry)
+    except OSError as error:
+        log.warning("features are not cached in %s: %s", folder, error)
+        return extract(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+    return features
+
+
+def features_key(encoder: nn.Module, split: Split, *, content: str, view_size: int, worker: Worker, bf16: bool) -> str:
+    """A hex digest of all that can change the features: weights and structure of the encoder, images, and arithmetic.
+
+    A split is its rows, their labels, the content of its data set, and some of its pixels: neither the side of the stored
+    images nor whether they are those for training or for tests is part of the content.
+    """
+    sampled = split.take(np.linspace(0, len(split) - 1, min(SAMPLED_IMAGES, len(split))).astype(np.int64))
+    return digest(
+        {
+            "revision": FEATURES_REVISION,
+            "encoder": encoder_digest(encoder),
+            "structure": repr(encoder),
+            "content": content,
+            "rows": _sha256(split.index),
+            "labels": _sha256(split.labels),
+            "image": list(split.images.shape[1:]),
+            "pixels": _sha256(sampled.numpy()),
+            "view_size": view_size,
+            "bf16": bf16,
+            "device": worker.device.type,
+        }
+    )
+
+
+def _sha256(array: NDArray[np.generic]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _limit_in_bytes() -> float:
+    text = os.environ.get("SIMCLR_ORCH_FEATURES_GB") or str(LIMIT_GIB)
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = -1.0
+    if not limit >= 0:
+        raise SpecError([f"SIMCLR_ORCH_FEATURES_GB={text!r}: must be a number of GiB, at least 0"])
+    return limit * 2**30
+
+
+def _lock_of(path: Path) -> Path:
+    # Shared by a few entries, so that the locks, which cannot be deleted safely, do not pile up.
+    return path.with_name(f"{path.name[:2]}.lock")
+
+
+def _write(entry: Path, encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool) -> None:
+    partial = entry.with_suffix(".partial")
+    try:
+        blocks = feature_blocks(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+        with partial.open("wb") as file, closing(blocks):
+            for number, block in enumerate(blocks):
+                if number == 0:
+                    shape = (len(split), block.shape[1])
+                    header = {"descr": np.lib.format.dtype_to_descr(block.dtype), "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(np.ascontiguousarray(block).data)
+            file.flush()
+            os.fsync(file.fileno())  # so that the rename cannot outrun the data in a power cut
+        partial.rename(entry)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _make_room(folder: Path, limit: float, in_use: Path) -> None:
+    """Delete what killed processes left, then the entries asked for longest ago until the folder is under the limit."""
+    for partial in folder.glob("*.partial"):
+        _delete_if_abandoned(partial)
+    with locked(folder / "room.lock"):
+        entries = sorted((path for path in folder.glob("*.npy") if path != in_use), key=lambda path: path.stat().st_mtime_ns)
+        total = in_use.stat().st_size + sum(path.stat().st_size for path in entries)
+        for path in entries:
+            if total <= limit:
+                break
+            total -= path.stat().st_size
+            path.unlink()  # whoever has it mapped keeps it
+
+
+def _delete_if_abandoned(partial: Path) -> None:
+    with _lock_of(partial).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # its writer lives
+        partial.unlink(missing_ok=True)

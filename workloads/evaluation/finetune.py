@@ -1,0 +1,243 @@
+"""Training of a whole network on labels: fine-tuning of a pre-trained encoder, or from scratch of an untrained one (B.5).
+
+Shapes: N images of a split, B of a batch, S the side of a view, D the width of h, C outputs.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from workloads.datasets import DataSet, Split
+from workloads.evaluation.features import extract
+from workloads.evaluation.judgement import Judgement
+from workloads.evaluation.scores import classified, top_k_accuracy
+from workloads.evaluation.spec import FinetuneSpec, percent
+from workloads.evaluation.subsets import labelled_images
+from workloads.simclr.batch_norm import GlobalBatchNorm
+from workloads.simclr.pretrain import seed_of
+from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
+from workloads.simclr.views import apply_view, center_view, draw_view
+from workloads.worker import Worker
+
+__all__ = ["FinetuneDivergedError", "Network", "Recipe", "finetuned", "fit_network", "network_scores"]
+
+CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a whole network is fine-tuned: SGD with Nesterov momentum on random crops and flips, cosine to 0, no warm-up."""
+
+    steps: int
+    batch_size: int  # clipped to the number of images by the caller
+    learning_rate: float  # the peak itself
+    momentum: float
+    weight_decay: float
+    min_area: float  # of the random crop
+    norm_momentum: float | None = None  # of BN's running statistics, torch's convention; None leaves the network's own
+
+    def rate(self, step: int) -> float:
+        """The learning rate of one step: the peak at the first, 0 after the last."""
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+
+class FinetuneDivergedError(RuntimeError):
+    """The loss or the weights became infinite or undefined at `step`, counted from 0."""
+
+    def __init__(self, step: int, learning_rate: float) -> None:
+        super().__init__(step, learning_rate)
+        self.step, self.learning_rate = step, learning_rate
+
+    def __str__(self) -> str:
+        return f"fine-tuning diverged at step {self.step} (learning rate {self.learning_rate:.6g})"
+
+
+class Network(nn.Module):
+    """An encoder and a linear classifier of h, whose logits start at zero."""
+
+    def __init__(self, encoder: nn.Module, feature_dim: int, outputs: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = nn.Linear(feature_dim, outputs)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Views [B, 3, S, S] to logits [B, C]."""
+        logits: Tensor = self.classifier(self.encoder(views))
+        return logits
+
+
+def fit_network(
+    encoder: nn.Module,
+    images: Split,
+    recipe: Recipe,
+    *,
+    outputs: int,
+    view_size: int,
+    worker: Worker,
+    bf16: bool,
+    seed: int,
+    several_labels: bool = False,
+) -> Network:
+    """A copy of the encoder with a classifier, trained on images and labels; `encoder` stays as it is. In inference mode.
+
+    Minimises the mean cross-entropy of labels [N]; with `several_labels`, of [N, C], the mean binary cross-entropy of those
+    that are 0 or 1, passing over -1. An epoch's incomplete last batch is dropped. Order and views depend on `seed` alone.
+    Raises FinetuneDivergedError as soon as the loss is seen to be infinite or undefined.
+    """
+    assert 1 <= recipe.batch_size <= len(images), "callers clip the batch to the number of images"
+    network = _network(encoder, images, recipe, outputs, view_size, worker)
+    optimizer = _sgd(network, recipe)
+    augment = AugmentSpec(operations=("crop",), output_size=view_size, crop=CropSpec(min_area=recipe.min_area))
+    loss_of = _binary_cross_entropy if several_labels else functional.cross_entropy
+    generator = torch.Generator().manual_seed(seed)
+    unseen: list[Tensor] = []
+    network.train()
+    for step, rows in enumerate(_batches(len(images), recipe, generator)):
+        views = _views(images.take(rows).to(worker.device), augment, generator)
+        labels = torch.from_numpy(images.labels[rows.numpy()]).to(worker.device)
+        with torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
+            logits = network(views)
+        loss = loss_of(logits.float(), labels)
+        optimizer.param_groups[0]["lr"] = recipe.rate(step)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        unseen.append(loss.detach())
+        if worker.device.type == "cpu" or len(unseen) == CHECK_EVERY or step + 1 == recipe.steps:
+            _refuse_infinite(unseen, step, recipe)
+            unseen.clear()
+    # The last update may have ruined the weights after the last finite loss.
+    if not torch.stack([tensor.isfinite().all() for tensor in network.state_dict().values()]).all():
+        raise FinetuneDivergedError(recipe.steps - 1, recipe.rate(recipe.steps - 1))
+    return network.eval()
+
+
+def network_scores(
+    network: Network, images: Split, *, view_size: int, worker: Worker, bf16: bool, batch: int = 500
+) -> NDArray[np.float32]:
+    """Logits [N, C] of the clean central views of a split's images, in inference mode and in the split's order."""
+    return extract(network, images, view_size=view_size, worker=worker, bf16=bf16, batch=batch)
+
+
+def finetuned(spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worker, bf16: bool) -> Judgement:
+    """Accuracies in % of the network fine-tuned on each share of the labels that `spec.eval.finetune` names (Tables 7, B.4).
+
+    For a share of p percent: finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1, and finetune_{p}_images,
+    how many images it was trained on; with lists of names also finetune_{p}_left_out, how many of those are not training
+    images. Nothing is chosen: the last epoch is judged, and test labels are read once for each share, after training.
+    Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
+    """
+    finetune, judgement = spec.eval.finetune, Judgement({})
+    for (share, epochs), labelled in zip(finetune.runs, labelled_images(finetune, spec.data, data), strict=True):
+        p = percent(share)
+        network = fit_network(
+            encoder,
+            labelled.images,
+            _recipe(finetune, epochs, len(labelled.images)),
+            outputs=len(data.classes),
+            view_size=spec.view_size,
+            worker=worker,
+            bf16=bf16,
+            seed=seed_of(spec.seed, f"finetune {p}"),
+        )
+        validation, test = (
+            network_scores(network, images, view_size=spec.view_size, worker=worker, bf16=bf16)
+            for images in (data.validation, data.test)
+        )
+        results = {
+            f"finetune_{p}_validation_top1": top_k_accuracy(validation, data.validation.labels, 1),
+            f"finetune_{p}_images": float(len(labelled.images)),
+        }
+        if labelled.left_out is not None:
+            results[f"finetune_{p}_left_out"] = float(labelled.left_out)
+        judgement |= classified(f"finetune_{p}", test, data.test.labels) | Judgement(results)
+    return judgement
+
+
+def _recipe(finetune: FinetuneSpec, epochs: int, images: int) -> Recipe:
+    batch = min(finetune.batch_size, images)
+    return Recipe(
+        steps=epochs * (images // batch),
+        batch_size=batch,
+        learning_rate=finetune.base_learning_rate * batch / 256,
+        momentum=finetune.momentum,
+        weight_decay=finetune.weight_decay,
+        min_area=finetune.min_area,
+    )
+
+
+def _network(encoder: nn.Module, images: Split, recipe: Recipe, outputs: int, view_size: int, worker: Worker) -> Network:
+    """A copy of the encoder with a classifier as wide as h, which one image tells, on the worker's device."""
+    copied = copy.deepcopy(encoder).requires_grad_(True).to(worker.device).eval()
+    with torch.inference_mode():
+        feature_dim = copied(center_view(images.take(slice(0, 1)).to(worker.device), view_size)).shape[1]
+    network = Network(copied, feature_dim, outputs)
+    for block in list(network.modules()):
+        for name, layer in block.named_children():
+            if isinstance(layer, GlobalBatchNorm):
+                setattr(block, name, _of_one_worker(layer))
+    if recipe.norm_momentum is not None:
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                layer.momentum = recipe.norm_momentum
+    placed: Network = network.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
+
+
+def _sgd(network: Network, recipe: Recipe) -> torch.optim.SGD:
+    """The paper's plain SGD: where weights decay at all, all do, those of BN and the biases too."""
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _of_one_worker(layer: GlobalBatchNorm) -> nn.BatchNorm2d:
+    """The same normalisation without a collective, for which the workers of pre-training, if any, are not there."""
+    alone = nn.BatchNorm2d(len(layer.weight), layer.eps, layer.momentum)
+    alone.load_state_dict(layer.state_dict())
+    return alone
+
+
+def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> Iterator[Tensor]:
+    """The rows of each step: a fresh permutation of `count` images an epoch, without its incomplete last batch."""
+    per_epoch = count // recipe.batch_size
+    for step in range(recipe.steps):
+        if step % per_epoch == 0:
+            order = torch.randperm(count, generator=generator)
+        at = step % per_epoch * recipe.batch_size
+        yield order[at : at + recipe.batch_size]
+
+
+def _views(stored: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
+    """One random crop of each image, flipped or not: uint8 [B, 3, H, W] to float32 [B, 3, S, S]."""
+    height, width = stored.shape[-2:]
+    views = apply_view(stored, draw_view(augment, len(stored), height, width, generator), augment)
+    return views.contiguous(memory_format=torch.channels_last)
+
+
+def _binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the labels that are 0 or 1; those of -1 are not counted."""
+    counted = labels >= 0
+    losses = functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).float(), reduction="none")
+    return (losses * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _refuse_infinite(unseen: list[Tensor], last: int, recipe: Recipe) -> None:
+    """Raise for the first of the losses up to step `last` that is infinite or undefined."""
+    finite = torch.stack(unseen).isfinite().tolist()
+    if not all(finite):
+        step = last - len(unseen) + 1 + finite.index(False)
+        raise FinetuneDivergedError(step, recipe.rate(step))

@@ -1,0 +1,333 @@
+"""What a representation looks like: numbers of h and z = g(h), maps of them (t-SNE, Figure B.4, and UMAP), and neighbours.
+
+Numbers and arrays only; nothing is drawn here.
+
+Shapes: M images that are looked at, N of them measured, T mapped to the plane, Q asked for their K neighbours; D features
+(the width of h or of z), S side in pixels.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+from torch import Generator, nn
+
+from workloads.datasets import DataSet, Split
+from workloads.evaluation.features import extract
+from workloads.evaluation.geometry import (
+    HeadSpectrum,
+    alignment,
+    effective_rank,
+    head_spectrum,
+    nearest,
+    normalised,
+    participation_ratio,
+    singular_values,
+    uniformity,
+    varies,
+)
+from workloads.simclr.pretrain import seed_of
+from workloads.simclr.spec import RunSpec
+from workloads.simclr.views import apply_two_views, draw_two_views
+from workloads.spec import SpecError
+from workloads.worker import Worker
+
+__all__ = ["InspectOptions", "MapName", "Representation", "Shown", "Space", "inspect"]
+
+Labels = NDArray[np.int64]
+Floats = NDArray[np.float32]
+MapName = Literal["tsne", "umap"]
+
+LEAST_SPREAD = 0.1  # of l2-normalised z, in units of 1 / sqrt(D)
+LEAST_RANK = 2.0  # effective rank of h
+_FEWEST_MAPPED = 5  # images
+_ROUNDING = {"fp32": 1e-6, "bf16": 2**-7}  # relative to the features' norm: below it, equal features differ, too
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """How much is looked at. Raises SpecError with every option that is wrong."""
+
+    images: int = 2000  # most test images that are measured, as many of each class as can be, and most that are mapped
+    classes: int = 10  # of which images are mapped and asked for neighbours; drawn by seed where there are more (B.4)
+    queries: int = 8
+    neighbours: int = 8
+    perplexity: float = 30.0  # of t-SNE, clipped to a third of the images
+    umap_neighbors: int = 15  # clipped to the other images
+    maps: tuple[MapName, ...] = ("tsne", "umap")
+
+    def __post_init__(self) -> None:
+        least = {"images": 2, "classes": 1, "queries": 1, "neighbours": 1, "perplexity": 1, "umap_neighbors": 2}
+        problems = [
+            f"inspect.{name}={getattr(self, name)}: must be at least {low}"
+            for name, low in least.items()
+            if not getattr(self, name) >= low
+        ]
+        if unknown := set(self.maps) - set(get_args(MapName)):
+            problems.append(f"inspect.maps={sorted(unknown)}: must be among {', '.join(get_args(MapName))}")
+        if problems:
+            raise SpecError(problems)
+
+    def clipped(self, images: int) -> tuple[float, int]:
+        """t-SNE's perplexity and UMAP's number of neighbours for a map of so many images."""
+        return min(self.perplexity, (images - 1) / 3), min(self.umap_neighbors, images - 1)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images to show: their places in the test split int64 [...], labels int64 [...], and pixels uint8 [..., 3, S, S]."""
+
+    index: Labels
+    labels: Labels
+    images: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is found in h, or in z, of D dimensions.
+
+    `singular_values` [min(N, D)] of the centred features, in decreasing order. `maps` has "tsne", and "umap" where it is
+    installed: [T, 2]. `neighbours` [Q, K] from the nearest by cosine.
+    """
+
+    dimensions: int
+    singular_values: NDArray[np.float64]
+    maps: Mapping[MapName, Floats]
+    neighbours: Shown
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Numbers by name, and what pictures are drawn from. `spaces` has "h", and "z" where there is a projection head.
+
+    `warnings` say that the representation has collapsed, `notes` what is left out and why.
+    """
+
+    results: dict[str, float]
+    spaces: Mapping[str, Space]
+    head: HeadSpectrum | None
+    mapped_labels: Labels  # [T]
+    queries: Shown  # [Q]
+    classes: tuple[str, ...]
+    measured: int  # N
+    searched: int  # M, the images that neighbours are looked for among
+    options: InspectOptions
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+_DEFAULTS = InspectOptions()
+
+
+def inspect(
+    encoder: nn.Module,
+    head: nn.Module | None,
+    data: DataSet,
+    spec: RunSpec,
+    *,
+    worker: Worker,
+    bf16: bool,
+    options: InspectOptions = _DEFAULTS,
+) -> Representation:
+    """Look at h, and at z if there is a head, of test images. Which ones, and their views, depends on `spec.seed` alone.
+
+    Results, each with `_h` and `_z`: effective_rank and participation_ratio of the centred features; std, the mean over
+    dimensions of the deviation of l2-normalised features in units of 1 / sqrt(D), so that 1 is spread evenly over the sphere
+    and 0 is a point; alignment of two views of an image by `spec.augment`; uniformity of clean central views.
+
+    Warnings, in words: z has collapsed (std below 0.1), h has collapsed (effective rank below 2). Maps and neighbours are of
+    l2-normalised features. Encoder and head are left in inference mode. Raises SpecError for images of several labels.
+    """
+    encoder.eval()
+    sample = _sample(data.test, spec.seed, options)
+    clean = extract(encoder, sample.split, view_size=spec.view_size, worker=worker, bf16=bf16)
+    views = _two_views(encoder, sample.split, sample.measured, spec, worker, bf16)
+    found = {"h": (clean, views)}
+    if head is not None:
+        head.eval()
+        of_views = _applied(head, views[0], worker, bf16), _applied(head, views[1], worker, bf16)
+        found["z"] = _applied(head, clean, worker, bf16), of_views
+    rounding = _ROUNDING["bf16" if bf16 else "fp32"]
+    spectrum, why = head_spectrum(head)
+    notes = [] if why is None else [why]
+    results: dict[str, float] = {}
+    spaces: dict[str, Space] = {}
+    for name, (features, pair) in found.items():
+        values = singular_values(features[sample.measured], rounding)
+        results |= _measures(name, features[sample.measured], values, pair)
+        maps, left_out = _maps(name, features[sample.mapped], spec.seed, options, rounding)
+        notes += left_out
+        neighbours = sample.shown(nearest(features, sample.queries, options.neighbours))
+        spaces[name] = Space(features.shape[1], values, maps, neighbours)
+    return Representation(
+        results=results,
+        spaces=spaces,
+        head=spectrum,
+        mapped_labels=sample.split.labels[sample.mapped],
+        queries=sample.shown(sample.queries),
+        classes=data.classes,
+        measured=len(sample.measured),
+        searched=len(sample.split),
+        options=options,
+        notes=tuple(dict.fromkeys(notes)),
+        warnings=_collapsed(results),
+    )
+
+
+# Which images -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The images that are looked at, with their places [M] in the test split; the others are rows among them."""
+
+    split: Split
+    index: Labels
+    measured: Labels
+    mapped: Labels
+    queries: Labels
+
+    def shown(self, rows: Labels) -> Shown:
+        images = self.split.take(rows.reshape(-1)).numpy()
+        return Shown(self.index[rows], self.split.labels[rows], images.reshape(*rows.shape, *images.shape[1:]))
+
+
+def _sample(test: Split, seed: int, options: InspectOptions) -> _Sample:
+    """Of many classes, too few images each are measured to map them: more are taken of the classes that are mapped."""
+    labels = test.labels
+    if labels.ndim != 1:
+        raise SpecError(["data.name: inspect needs images of one class each, and these have several labels"])
+    if len(labels) < 2:
+        raise SpecError([f"data.test_images: inspect needs at least 2 images, and there are {len(labels)}"])
+    classes = np.unique(labels)
+    drawn = torch.randperm(len(classes), generator=_generator(seed, "classes")).numpy()[: options.classes]
+    of_drawn = np.flatnonzero(np.isin(labels, classes[drawn]))
+    measured = _balanced(labels, options.images, seed, "images")
+    mapped = of_drawn[_balanced(labels[of_drawn], options.images, seed, "images")]
+    queries = mapped[_balanced(labels[mapped], options.queries, seed, "queries")]
+    queries = queries[np.argsort(labels[queries], kind="stable")]
+    index = np.union1d(measured, mapped)
+    rows = (np.searchsorted(index, places) for places in (measured, mapped, queries))
+    return _Sample(Split(test.images, labels[index], test.index[index]), index, *rows)
+
+
+def _balanced(labels: Labels, count: int, seed: int, purpose: str) -> Labels:
+    """Sorted rows of `count` images at most: one of each class, then a second one of each, and so on."""
+    order = torch.randperm(len(labels), generator=_generator(seed, purpose)).numpy()
+    shuffled = labels[order]
+    by_class = np.argsort(shuffled, kind="stable")
+    ranks = np.empty_like(by_class)
+    ranks[by_class] = np.arange(len(labels)) - np.searchsorted(shuffled[by_class], shuffled[by_class])
+    return np.sort(order[np.argsort(ranks, kind="stable")[:count]])
+
+
+def _generator(seed: int, purpose: str) -> Generator:
+    return torch.Generator().manual_seed(seed_of(seed, f"inspect {purpose}"))
+
+
+# Features ---------------------------------------------------------------------------------------------------------------
+
+
+def _two_views(
+    encoder: nn.Module, split: Split, rows: Labels, spec: RunSpec, worker: Worker, bf16: bool, batch: int = 500
+) -> tuple[Floats, Floats]:
+    """h [N, D] of two views of each image, by the policy that pre-training draws them by."""
+    height, width = split.images.shape[-2:]
+    # Drawn for all images, so that views do not depend on the size of the batches.
+    drawn = draw_two_views(spec.augment, len(rows), height, width, _generator(spec.seed, "views"))
+    found: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
+        for part in (slice(start, start + batch) for start in range(0, len(rows), batch)):
+            images = split.take(rows[part]).to(worker.device)
+            for into, views in zip(found, apply_two_views(images, drawn[part], spec.augment), strict=True):
+                into.append(encoder(views.contiguous(memory_format=torch.channels_last)).float().cpu())
+    first, second = (torch.cat(each).numpy() for each in found)
+    return first, second
+
+
+def _applied(head: nn.Module, features: Floats, worker: Worker, bf16: bool) -> Floats:
+    """z [N, P] of h [N, D]."""
+    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
+        parts = torch.split(torch.from_numpy(features), 4096)
+        z: Floats = torch.cat([head(part.to(worker.device)).float().cpu() for part in parts]).numpy()
+    return z
+
+
+# Measures ---------------------------------------------------------------------------------------------------------------
+
+
+def _measures(name: str, features: Floats, values: NDArray[np.float64], views: tuple[Floats, Floats]) -> dict[str, float]:
+    unit = normalised(features)
+    return {
+        f"effective_rank_{name}": effective_rank(values),
+        f"participation_ratio_{name}": participation_ratio(values),
+        f"std_{name}": float(unit.std(axis=0).mean() * math.sqrt(features.shape[1])),
+        f"alignment_{name}": alignment(*views),
+        f"uniformity_{name}": uniformity(features),
+    }
+
+
+def _collapsed(results: dict[str, float]) -> tuple[str, ...]:
+    found = []
+    if (rank := results["effective_rank_h"]) < LEAST_RANK:
+        found.append(f"h has collapsed: its effective rank is {rank:.2f}, below {LEAST_RANK:g}")
+    if (spread := results.get("std_z", math.inf)) < LEAST_SPREAD:
+        found.append(
+            f"z has collapsed: the deviation of l2-normalised z is {spread:.2g} / sqrt(D) in the mean over dimensions, "
+            f"below {LEAST_SPREAD:g} / sqrt(D); evenly spread it is 1 / sqrt(D) (after a few steps only, batch norm's running "
+            "statistics can make it look so)"
+        )
+    return tuple(found)
+
+
+# Maps -------------------------------------------------------------------------------------------------------------------
+
+
+def _maps(
+    name: str, features: Floats, seed: int, options: InspectOptions, rounding: float
+) -> tuple[dict[MapName, Floats], list[str]]:
+    """The maps [T, 2] of features [T, D] that `options` asks for, and notes on what is left out."""
+    if options.maps and len(features) < _FEWEST_MAPPED:
+        return {}, [f"maps need {_FEWEST_MAPPED} images, and there are {len(features)}"]
+    if options.maps and not varies(features, rounding):
+        return {}, [f"{name} is the same for every image: no map of it"]
+    unit, seed = normalised(features).astype(np.float32), seed_of(seed, "inspect maps") % 2**32
+    perplexity, neighbors = options.clipped(len(unit))
+    maps: dict[MapName, Floats] = {}
+    if "tsne" in options.maps:
+        maps["tsne"] = _tsne(unit, perplexity, seed)
+    if "umap" in options.maps:
+        found = _umap(unit, neighbors, seed)
+        if found is None:
+            return maps, ["UMAP is left out, as umap-learn is not installed: pip install 'simclr-orch[inspect]'"]
+        maps["umap"] = found
+    return maps, []
+
+
+def _tsne(features: Floats, perplexity: float, seed: int) -> Floats:
+    start = "pca" if features.shape[1] > 1 else "random"
+    found: Floats = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(features)
+    return found
+
+
+def _umap(features: Floats, neighbors: int, seed: int) -> Floats | None:
+    """None when it is not installed."""
+    # UMAP gives every OpenMP pool of the process as many threads as there are cores; without limits, this restores them.
+    with threadpool_limits(limits=None), warnings.catch_warnings():
+        # The first is said on import, of a part that is not used; the second of clusters far apart, which is no fault.
+        warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
+        warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
+        try:
+            import umap
+        except ImportError:
+            return None
+        # One job, as for every seeded result of UMAP: it warns about being asked for more.
+        model: Any = umap.UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1)
+        return np.asarray(model.fit_transform(features), dtype=np.float32)

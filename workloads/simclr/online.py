@@ -1,0 +1,103 @@
+"""The online probe: a linear classifier of h, trained along with the encoder and without a say in it (B.6).
+
+The paper names it as equivalent to linear evaluation; it costs next to nothing and sees the augmented views only.
+
+Shapes: n images of this worker, D the width of h, C classes.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from workloads.datasets import DataSet
+from workloads.evaluation.judgement import Judgement
+from workloads.evaluation.scores import classified, top_k_accuracy
+from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError
+from workloads.worker import Worker
+
+__all__ = ["OnlineProbe", "online_judgement"]
+
+
+class OnlineProbe:
+    """The classifier and its optimizer: SGD with Nesterov momentum 0.9 and no regularisation, from zero.
+
+    The peak rate is 0.1 * B / 256 for a batch of B images, as in linear evaluation, with the warm-up and the decay of
+    pre-training. The authors' code uses the optimizer and the rate of pre-training there, whose LARS leaves this layer
+    out of its adaptation: what suits the encoder would then decide how well the classifier learns.
+    """
+
+    metric = "online_accuracy"
+
+    def __init__(self, feature_dim: int, classes: int, batch_size: int, worker: Worker) -> None:
+        self.peak = 0.1 * batch_size / 256
+        # Made without its usual weights, which would be drawn from the stream of random numbers that others read.
+        self.classifier = nn.Linear(feature_dim, classes, device="meta").to_empty(device=worker.device)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+        self.optimizer = torch.optim.SGD(self.classifier.parameters(), lr=self.peak, momentum=0.9, nesterov=True)
+        self.worker = worker
+
+    def set_rate(self, rate: float) -> None:
+        """The learning rate of the next step."""
+        self.optimizer.param_groups[0]["lr"] = rate
+
+    def step(self, h: Tensor, labels: Tensor) -> Tensor:
+        """One update from h [2 n, D] of both views, all first ones before all second ones, and the images' labels [n].
+
+        Returns the accuracy in % before the update, without waiting for the device. In fp32, and h gets no gradient.
+        """
+        h, labels = h.detach().float(), labels.repeat(len(h) // len(labels))
+        logits = self.classifier(h)
+        self.optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+        # Workers have equally many images: the mean of their gradients is that of the batch.
+        self._average_gradients()
+        self.optimizer.step()
+        right: Tensor = logits.detach().argmax(dim=1) == labels
+        return 100 * right.float().mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The live tensors, by the names that `online_judgement` and `load_state_dict` read."""
+        return {"classifier": self.classifier.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from an earlier `state_dict`, whose tensors the next step may change."""
+        self.classifier.load_state_dict(state["classifier"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _average_gradients(self) -> None:
+        if self.worker.world_size == 1:
+            return
+        gradients = [parameter.grad for parameter in self.classifier.parameters() if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.worker.world_size
+        for gradient, mean in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+
+def online_judgement(
+    spec: RunSpec,
+    state: dict[str, Any],
+    data: DataSet,
+    features_validation: NDArray[np.float32],
+    features_test: NDArray[np.float32],
+) -> Judgement:
+    """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean features h [N, D].
+
+    Raises SpecError when the state has none: it was trained without, or not at all.
+    """
+    if "online" not in state:
+        raise SpecError([f"eval.online={spec.eval.online}: the state after epoch {state['epoch']} has no online classifier"])
+    classifier = state["online"]["classifier"]
+    weight, bias = (classifier[name].numpy() for name in ("weight", "bias"))
+    validation = top_k_accuracy(features_validation @ weight.T + bias, data.validation.labels, 1)
+    return classified("online", features_test @ weight.T + bias, data.test.labels) | Judgement(
+        {"online_validation_top1": validation}
+    )
