@@ -9,7 +9,7 @@ demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate augmentations --preset shapes --storage demo-results
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +23,23 @@ PROBE = ".every-node-sees-this"
 PACKAGES = ("orchestrator", "search_spaces", "workloads")
 
 
-def shape_of_cluster() -> ClusterShape:
-    """CPUs and GPUs of each living node of the Ray that this process is connected to."""
+def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
+    """CPUs and GPUs of each living node of the Ray that this process is connected to, and of those that it may start.
+
+    A living node counts as one of those that may be started where it has as many of both.
+    """
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return ClusterShape(tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
+    nodes = Counter((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in alive)
+    nodes |= Counter(may_start.nodes if may_start else ())
+    return ClusterShape(tuple(nodes.elements()))
 
 
 @contextmanager
-def connected(address: str | None, *, dashboard: bool = False) -> Iterator[ClusterShape]:
+def connected(address: str | None, *, dashboard: bool = False, may_start: ClusterShape | None = None) -> Iterator[ClusterShape]:
     """Ray for the time of a `with` block. Without `address` a local one starts and stops with it.
 
     `dashboard` must be on where Ray Train runs inside Ray Tune: releasing a stopped run's resources needs its State API.
+    The shape is that of the living nodes and, at an `address`, of those that an autoscaler may start.
     Raises ClusterError when there is no cluster at `address`.
     """
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -48,7 +55,7 @@ def connected(address: str | None, *, dashboard: bool = False) -> Iterator[Clust
         where = f"--address {address}" if address else "a local Ray"
         raise ClusterError(f"{where}: cannot connect ({' '.join(str(error).split())})") from error
     try:
-        yield shape_of_cluster()
+        yield shape_of_cluster(may_start if address else None)
     finally:
         ray.shutdown()
 

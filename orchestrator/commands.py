@@ -55,7 +55,7 @@ def dry_run(request: Request, console: Console) -> Finished:
     if checked.settings.address is None:
         planned = _settled(checked, local_shape())
     else:
-        with connected(checked.settings.address) as shape:
+        with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = _settled(checked, shape)
     cost = _cost(checked, planned)
     sweeps = {}
@@ -96,7 +96,9 @@ def execute(request: Request, out: Console, command: str) -> Finished:
         planned = _settled(checked, local_shape(), placed=placed)
         if not planned.left:
             return _Sweep(checked, tracker, out, command).run(planned, None)
-        shape = stack.enter_context(connected(checked.settings.address, dashboard=request.workers > 1))
+        shape = stack.enter_context(
+            connected(checked.settings.address, dashboard=request.workers > 1, may_start=checked.may_start)
+        )
         if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
             raise PlanError([f"--storage {checked.storage.uri}: node {node} does not see it" for node in blind])
         return _Sweep(checked, tracker, out, command).run(_settled(checked, shape), shape)

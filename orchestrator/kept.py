@@ -16,8 +16,19 @@ from orchestrator.request import Checked
 from orchestrator.rounds import kept_cells, looks_of
 from orchestrator.storage import Storage
 
-__all__ = ["PACKAGES", "keep_plan", "latest_sweep", "only_one", "plan_tree", "sweep_folder", "tags_of"]
+__all__ = [
+    "PACKAGES",
+    "SHIPPED_COMMIT",
+    "git_commit",
+    "keep_plan",
+    "latest_sweep",
+    "only_one",
+    "plan_tree",
+    "sweep_folder",
+    "tags_of",
+]
 
+SHIPPED_COMMIT = "SIMCLR_ORCH_COMMIT"
 PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
 
 
@@ -61,7 +72,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
         },
         "resources": vars(plan.resources),
         "command": command,
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "versions": {package: version(package) for package in PACKAGES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -118,8 +129,13 @@ def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
     return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)
 
 
-def _git_commit() -> str | None:
-    """The commit of the code that runs, marked when the files differ from it; None outside a checkout."""
+def git_commit() -> str | None:
+    """The commit of the code that runs, marked when the files differ from it; None outside a checkout.
+
+    Code that was shipped with a job has left its checkout behind, and the job says which it was.
+    """
+    if shipped := os.environ.get(SHIPPED_COMMIT):
+        return shipped
     here = Path(__file__).resolve().parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)

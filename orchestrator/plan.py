@@ -44,6 +44,12 @@ class ClusterShape:
 
     nodes: tuple[tuple[float, float], ...]
 
+    @classmethod
+    def read(cls, nodes: str) -> "ClusterShape":
+        """From a line such as `8x16x1,2x64`: 8 nodes of 16 CPUs and a GPU, and 2 of 64 CPUs."""
+        kinds = [[*map(int, kind.split("x")), 0] for kind in nodes.split(",")]
+        return cls(tuple((float(cpus), float(gpus)) for count, cpus, gpus, *_ in kinds for _ in range(count)))
+
     def workers_that_fit(self, resources: Resources) -> int:
         """How many workers of this size all nodes hold together; a worker never spans nodes."""
         return sum(_workers_on(node, resources) for node in self.nodes)

@@ -107,6 +107,11 @@ class Checked:
     base: Specification
     data: DataFacts
 
+    @property
+    def may_start(self) -> ClusterShape | None:
+        """The nodes that the cluster by address starts when they are needed."""
+        return ClusterShape.read(self.settings.nodes) if self.settings.nodes else None
+
     def plans(
         self, resources: Resources, shape: ClusterShape | None, asks: Mapping[str, Ask] | None = None
     ) -> tuple[Plan, ...]:

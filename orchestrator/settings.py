@@ -4,6 +4,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from workloads.spec import Part, SpecError
 
@@ -14,11 +17,16 @@ PREFIX = "SIMCLR_ORCH_"
 
 
 class Settings(Part):
-    """Where results are kept (folder or URI), MLflow's server (default: a database there), and a running Ray's address."""
+    """Where results are kept (folder or URI), MLflow's server (default: a database there), and a running Ray's address.
+
+    `nodes`: what an autoscaled cluster starts when it is needed, COUNTxCPUSxGPUS for each kind, as `8x16x1,2x64`. Ray does
+    not tell, and a sweep is sized by it before the first node is up.
+    """
 
     storage: str = "simclr-orch-results"
     tracking_uri: str | None = None
     address: str | None = None
+    nodes: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?(,\d+x\d+(x\d+)?)*$")] | None = None
 
 
 def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path) -> Settings:

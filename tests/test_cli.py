@@ -20,12 +20,13 @@ from workloads.simclr.spec import RunSpec
 SHARED = {"--tracking-uri", "--storage", "--json", "--address"}
 RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--max-failures"}
 PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker"}
+JOB = {"--on", "--code"}
 OPTIONS = {
     "spaces": {"--json"},
     "presets": set(),
-    "pretrain": SHARED | RECIPE | PLACE,
-    "ablate": SHARED | RECIPE | PLACE | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
-    "tune": (SHARED | RECIPE | PLACE | {"--search", "--samples", "--max-concurrent"}) - {"--workers", "--log-model"},
+    "pretrain": SHARED | RECIPE | PLACE | JOB,
+    "ablate": SHARED | RECIPE | PLACE | JOB | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
+    "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"}) - {"--workers", "--log-model"},
     "verdicts": {"--storage", "--json"},
     "report": {"--sweep", "--output", "--storage", "--json"},
     "evaluate": {"--protocol", "--preset", "--config", "--set", "--download", "--tracking-uri", "--storage", "--json"},
@@ -34,6 +35,14 @@ OPTIONS = {
     "runs": {"--storage", "--json"},
     "dashboard": {"--host", "--port", "--tracking-uri", "--storage"},
     "doctor": SHARED,
+    "cluster up": {"--restart", "--yes"},
+    "cluster down": {"--yes"},
+    "cluster attach": set(),
+    "cluster dashboard": {"--port"},
+    "cluster status": {"--json"},
+    "cluster jobs": {"--json"},
+    "cluster logs": {"--on", "--follow"},
+    "cluster stop": {"--on", "--json"},
 }
 
 
@@ -44,7 +53,10 @@ def simclr_orch(*arguments: str, **environment: str) -> Result:
 
 def test_the_surface_is_closed() -> None:
     """Science belongs into presets, spaces and --set; a new flag is an operation and is added here with intent."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    top: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands: dict[str, Any] = {name: command for name, command in top.items() if not hasattr(command, "commands")}
+    for group in top.keys() - commands.keys():
+        commands |= {f"{group} {name}": command for name, command in top[group].commands.items()}
     found = {
         name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
         for name, command in commands.items()
@@ -140,6 +152,8 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
             ["ablate", "transfer", "--preset", "cifar10", "--set", "eval.transfer.l2=[]"],
             "eval.transfer.l2=[]: needs at least one",
         ),
+        (["pretrain", "--on", "nofile"], "nofile: no such file; a job server's address"),
+        (["cluster", "jobs", "http://127.0.0.1:9"], "no job server of Ray answers there"),
         (["ablate", "head", "--until-decided"], "--until-decided and --max-seeds: belong together"),
         (["ablate", "head", "--until-decided", "--max-seeds", "1"], "--max-seeds 1: must lie between 2 and 1000"),
         (["ablate", "all", "--seeds", "0"], "--seeds 0: must lie between 1 and 1000"),

@@ -188,3 +188,9 @@ def test_records_of_another_version_do_not_disturb_the_estimate() -> None:
     stale = record(SHAPES, 1.0)
     stale["spec"]["loss"]["no_longer"] = 1
     assert measured_speed([stale], Resources()).basis.startswith("assumed")
+
+
+def test_nodes_that_a_cluster_may_start_are_read_from_a_line() -> None:
+    shape = ClusterShape.read("2x16x1,1x64")
+    assert shape.nodes == ((16.0, 1.0), (16.0, 1.0), (64.0, 0.0))
+    assert shape.workers_that_fit(Resources(1, 8, 1.0)) == 2

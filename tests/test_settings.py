@@ -28,3 +28,9 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "simclr-orch.toml").write_text("storage = \n")
     with pytest.raises(SpecError, match=r"simclr-orch\.toml: cannot be read"):
         read_settings({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("nodes", ["8", "8x", "x8", "8x16x1,", "8x16x1x2", "8 x 16", "many"])
+def test_nodes_of_another_form_are_refused(nodes: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="nodes="):
+        read_settings({}, {"SIMCLR_ORCH_NODES": nodes}, tmp_path)

@@ -21,6 +21,7 @@ __all__ = [
     "AblationNames",
     "Address",
     "Assignments",
+    "Code",
     "Config",
     "Cpus",
     "Download",
@@ -29,6 +30,7 @@ __all__ = [
     "LogModel",
     "MaxConcurrent",
     "MaxFailures",
+    "On",
     "Preset",
     "StorageUri",
     "TrackingUri",
@@ -50,6 +52,11 @@ MaxFailures = Annotated[int, typer.Option(help="How often a cell's lost process 
 Download = Annotated[bool, typer.Option("--download", help="Fetch a data set that is not in data.root yet.")]
 LogModel = Annotated[bool, typer.Option("--log-model", help="Keep each encoder in MLflow, too.")]
 Address = Annotated[str | None, typer.Option(help="Address of a running Ray; none starts a local one.")]
+On = Annotated[
+    str | None,
+    typer.Option(metavar="FILE_OR_URL", help="Run as a job of this cluster: its file, or its job server, http://HOST:8265."),
+]
+Code = Annotated[str, typer.Option(help="With --on: ship this code to the cluster, or use that of its image (ship, image).")]
 TrackingUri = Annotated[str | None, typer.Option(help="MLflow server; default: a database in the storage.")]
 StorageUri = Annotated[str | None, typer.Option("--storage", help="Folder or URI for everything that is kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]

@@ -10,6 +10,7 @@ from orchestrator.cli.options import (
     AblationNames,
     Address,
     Assignments,
+    Code,
     Config,
     Cpus,
     Download,
@@ -18,6 +19,7 @@ from orchestrator.cli.options import (
     LogModel,
     MaxConcurrent,
     MaxFailures,
+    On,
     Preset,
     StorageUri,
     TrackingUri,
@@ -45,6 +47,8 @@ def pretrain(
     download: Download = False,
     log_model: LogModel = False,
     address: Address = None,
+    on: On = None,
+    code: Code = "ship",
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
     as_json: Json = False,
@@ -65,7 +69,7 @@ def pretrain(
         log_model=log_model,
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json)
+    _execute(request, as_json, on, code)
 
 
 @app.command()
@@ -88,6 +92,8 @@ def ablate(
     download: Download = False,
     log_model: LogModel = False,
     address: Address = None,
+    on: On = None,
+    code: Code = "ship",
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
     as_json: Json = False,
@@ -114,7 +120,7 @@ def ablate(
         log_model=log_model,
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json, only_plan=dry_run)
+    _execute(request, as_json, on, code, only_plan=dry_run)
 
 
 @app.command()
@@ -135,6 +141,8 @@ def tune(
     max_failures: MaxFailures = 2,
     download: Download = False,
     address: Address = None,
+    on: On = None,
+    code: Code = "ship",
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
     as_json: Json = False,
@@ -156,11 +164,15 @@ def tune(
         download=download,
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json)
+    _execute(request, as_json, on, code)
 
 
-def _execute(request: "Request", as_json: bool, *, only_plan: bool = False) -> None:
+def _execute(request: "Request", as_json: bool, on: str | None, code: str, *, only_plan: bool = False) -> None:
     def work() -> "Finished":
+        if on is not None:
+            from orchestrator.jobs import run_on
+
+            return run_on(on, code, request, sys.argv[1:])
         from orchestrator.commands import dry_run, execute
         from orchestrator.request import command_line
 

@@ -1,0 +1,130 @@
+"""What `simclr-orch cluster` shows of a running cluster: nodes, what is used and waited for, jobs and their logs."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.errors import ClusterError
+from orchestrator.in_job import LogReader
+from orchestrator.job_server import Job, JobServer, reached
+from orchestrator.outcome import Finished
+
+__all__ = ["list_jobs", "read_status", "show_log", "show_status", "stop_job"]
+
+STOP_PATIENCE = 90.0  # seconds; Ray kills a job a minute after it was asked to end
+USED = re.compile(r"([\d.]+)/([\d.]+) (\S+)")
+
+
+def show_status(place: str, console: Console) -> Finished:
+    """Nodes, resources, what waits for them, and the jobs that have not ended."""
+    with reached(place) as server:
+        nodes, status, jobs = server.nodes(), read_status(server.status_text()), server.jobs()
+    running = [job for job in jobs if not job.has_ended]
+    table = Table("node", "", "has", box=None)
+    for node in nodes:
+        table.add_row(node["address"], "head" if node["head"] else "", _amounts(node["resources"]))
+    console.print(table)
+    for name, (used, total) in status["resources"].items():
+        console.print(f"in use: {used:g} of {total:g} {name}", highlight=False)
+    for title, lines in (("waits for", status["demand"]), ("starting", status["starting"]), ("failed", status["failed"])):
+        for line in lines:
+            console.print(f"{title}: {line}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"jobs: {len(running)} running", highlight=False)
+    _print_jobs(running, console)
+    resources = {name: {"used": used, "total": total} for name, (used, total) in status["resources"].items()}
+    document = {"nodes": nodes, **status, "resources": resources, "jobs": [asdict(job) for job in running]}
+    return Finished(0, document)
+
+
+def list_jobs(place: str, console: Console) -> Finished:
+    """Every job that the cluster remembers."""
+    with reached(place) as server:
+        jobs = server.jobs()
+    if not jobs:
+        console.print(f"no jobs on {place}", highlight=False, soft_wrap=True)
+    _print_jobs(jobs, console)
+    return Finished(0, {"jobs": [asdict(job) for job in jobs]})
+
+
+def show_log(name: str, place: str, console: Console, *, follow: bool) -> Finished:
+    """What a job has said, and, following, what it goes on to say until it ends or Ctrl-C."""
+    reader = LogReader(lambda text: console.print(text, end="", highlight=False, markup=False, soft_wrap=True))
+    with reached(place) as server:
+        if follow:
+            try:
+                job = server.follow(server.job(name).name, reader.feed)
+            except KeyboardInterrupt:
+                job = server.job(name)
+        else:
+            job = server.job(name)
+            reader.feed(server.log(name))
+    reader.close()
+    return Finished(0, {"job": asdict(job)})
+
+
+def stop_job(name: str, place: str, console: Console) -> Finished:
+    """Ask a job to end as Ctrl-C would, and wait for it; exit code 1 if it goes on."""
+    with reached(place) as server:
+        job = server.job(name)
+        if not job.has_ended:
+            server.stop(name)
+            job = _ended(server, name)
+    console.print(f"{name}: {job.status}", highlight=False)
+    if not job.has_ended:
+        raise ClusterError(f"{name}: still runs {STOP_PATIENCE:.0f} s after it was asked to end")
+    return Finished(0, {"job": asdict(job)})
+
+
+def read_status(text: str) -> dict[str, Any]:
+    """What `ray status` says: resources as name -> (used, total), and its lines about demand and about nodes to come.
+
+    The server has it in no other form under the second autoscaler, which the launcher starts.
+    """
+    resources = {}
+    for line in _section(text, "Total Usage:"):
+        if found := USED.match(line):
+            resources[found[3]] = (float(found[1]), float(found[2]))
+    return {
+        "resources": resources,
+        "demand": _section(text, "Pending Demands:"),
+        "starting": _section(text, "Pending:"),
+        "failed": _section(text, "Recent failures:"),
+    }
+
+
+def _section(text: str, title: str) -> list[str]:
+    """The indented lines below a title, without those in brackets, which say that there are none."""
+    lines, found = [line.rstrip() for line in text.splitlines()], list[str]()
+    if title in lines:
+        for line in lines[lines.index(title) + 1 :]:
+            if not line.startswith(" "):
+                break
+            found.append(line.strip())
+    return [line for line in found if not line.startswith("(")]
+
+
+def _ended(server: JobServer, name: str) -> Job:
+    deadline = time.monotonic() + STOP_PATIENCE
+    while not (job := server.job(name)).has_ended and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return job
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    """What people count: CPUs, GPUs and what the cluster file names; not memory, nor Ray's own marks."""
+    hidden = ("memory", "object_store_memory")
+    named = {name: amount for name, amount in resources.items() if ":" not in name and name not in hidden}
+    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(named.items())) or "nothing for cells"
+
+
+def _print_jobs(jobs: list[Job], console: Console) -> None:
+    """Two lines each: commands are long, and are there to be copied."""
+    for job in jobs:
+        times = f"since {job.started}" if job.ended is None else f"{job.started} to {job.ended}"
+        console.print(f"{job.name}  {job.status}  {times}", highlight=False, soft_wrap=True)
+        console.print(f"    {job.command}", highlight=False, soft_wrap=True, markup=False)

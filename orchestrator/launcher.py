@@ -1,0 +1,231 @@
+"""Ray's cluster launcher: whether a cluster file is right, the commands that bring it up and down, and a way to its head."""
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import yaml
+from rich.console import Console
+
+from orchestrator.errors import ClusterError, PlanError
+from orchestrator.outcome import Finished
+
+__all__ = [
+    "cluster_problems",
+    "dashboard_port",
+    "forwarded",
+    "is_here",
+    "launched",
+    "launcher_command",
+    "own_machine_problems",
+    "read_cluster",
+    "show_dashboard",
+]
+
+DASHBOARD_PORT = 8265
+FORWARD_PATIENCE = 90.0  # seconds, most of which the launcher spends asking the provider where the head is
+STOP_PATIENCE = 5.0
+LONGEST = 200  # characters of a problem: some of the schema's quote the whole file
+RAY_STOP = re.compile(r"\bray\s+stop\b")
+
+
+def launcher_command(verb: str, file: Path, *options: str) -> list[str]:
+    """The launcher of this environment's Ray, whatever `ray` the shell would find."""
+    return [sys.executable, "-m", "ray.scripts.scripts", verb, *options, str(file)]
+
+
+def launched(verb: str, file: Path, *options: str) -> Finished:
+    """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every problem of the file."""
+    config = read_cluster(file)
+    if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(verb, config):
+        raise PlanError([f"{file}: {problem}" for problem in problems])
+    code = subprocess.run(launcher_command(verb, file, *options), check=False).returncode
+    if code and verb != "attach":
+        print(f"ray {verb} ended with {code}; continue with: simclr-orch cluster {verb} {file}", file=sys.stderr)
+    return Finished(1 if code else 0, {"file": str(file), "exit_code": code})
+
+
+def show_dashboard(file: Path, port: int, console: Console) -> Finished:
+    """Forward the port of the head's pages to this machine, print their address, and hold it until interrupted."""
+    with forwarded(file, port) as (address, process):
+        console.print(f"Ray: {address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            code = 0
+    return Finished(1 if code else 0, {"address": address})
+
+
+def read_cluster(file: Path) -> dict[str, Any]:
+    """The tree in a cluster file. Raises PlanError for what is no such file."""
+    try:
+        documents = list(yaml.safe_load_all(file.read_text()))
+    except FileNotFoundError:
+        raise PlanError([f"{file}: no such file; a job server's address begins with http:// or https://"]) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PlanError([f"{file}: cannot be read ({' '.join(str(error).split())})"]) from None
+    tree = documents[0] if documents else None
+    if not isinstance(tree, dict):
+        raise PlanError([f"{file}: is not a cluster file: there are no fields in it"])
+    if "apiVersion" in tree:
+        reach = "its jobs are reached through `kubectl port-forward` at http://127.0.0.1:8265"
+        raise PlanError([f"{file}: is a Kubernetes manifest: `kubectl apply -f {file}` takes it; {reach}"])
+    return tree
+
+
+def cluster_problems(config: Mapping[str, Any], *, is_up: bool = False) -> list[str]:
+    """Everything that is wrong with a cluster file and can be known without asking a provider, a line each.
+
+    A cluster that is up has what it needs of this machine's files, but for the key.
+    """
+    return _schema_problems(dict(config)) + _file_problems(config, with_mounts=not is_up)
+
+
+def own_machine_problems(verb: str, config: Mapping[str, Any], here: Callable[[str], bool] | None = None) -> list[str]:
+    """Addresses of this machine on which the launcher would run `ray stop`, which ends every Ray of a machine by name."""
+    provider = config.get("provider")
+    if not isinstance(provider, Mapping) or provider.get("type") != "local":
+        return []
+    is_own = here or is_here
+    problems = []
+    for field, role in (("head_ip", "head"), ("worker_ips", "worker")):
+        starts = config.get(f"{role}_start_ray_commands", ["ray stop"])  # Ray's own, unless given, begin with it
+        if verb == "down" and role == "head":
+            why = "Ray's launcher would run `ray stop` here; end what it started by process id"
+        elif verb == "up" and any(RAY_STOP.search(str(command)) for command in starts or []):
+            why = f"the commands that start Ray would run `ray stop` here; give {role}_start_ray_commands without it"
+        else:
+            continue
+        named = provider.get(field) or []
+        addresses = [named] if isinstance(named, str) else named
+        problems += [f"provider.{field}={each}: is this machine, and {why}" for each in addresses if is_own(str(each))]
+    return problems
+
+
+def is_here(address: str) -> bool:
+    """Whether an address or host name is one of this machine's: only those can be listened on."""
+    try:
+        with socket.create_server((address, 0)):
+            return True
+    except OSError:
+        return False
+
+
+def dashboard_port(config: Mapping[str, Any]) -> int:
+    """The port of the head's job server, as its start commands set it."""
+    commands = " ".join(str(command) for command in config.get("head_start_ray_commands") or [])
+    found = re.search(r"--dashboard-port[= ](\d+)", commands)
+    return int(found[1]) if found else DASHBOARD_PORT
+
+
+@contextmanager
+def forwarded(file: Path, port: int | None = None) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The job server on a cluster's head at an address here, and the process that holds it, for the time of a `with` block.
+
+    Raises PlanError for a file that is wrong, and ClusterError when nothing answers.
+    """
+    config = read_cluster(file)
+    if problems := cluster_problems(config, is_up=True):
+        raise PlanError([f"{file}: {problem}" for problem in problems])
+    port = _free_port(port)
+    command = launcher_command("dashboard", file, "--port", str(port), "--remote-port", str(dashboard_port(config)))
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait_for_answer(file, f"http://127.0.0.1:{port}", process, log)
+            yield f"http://127.0.0.1:{port}", process
+        finally:
+            _end(process)
+
+
+def _schema_problems(config: dict[str, Any]) -> list[str]:
+    """What Ray's own schema and checks refuse. Its check ends at the first problem, the schema knows all of them."""
+    import ray.autoscaler
+    from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    found = sorted(Draft7Validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.path])
+    problems = [_short(".".join(str(part) for part in error.path), error.message) for error in found]
+    if problems:
+        return problems
+    said = io.StringIO()  # the launcher's logger prints beside raising
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            validate_config(prepare_config(config))
+    except Exception as error:  # noqa: BLE001 - it raises whatever it stumbles over: KeyError, click's errors, jsonschema's
+        path = ".".join(str(part) for part in getattr(error, "absolute_path", ()))
+        return [_short(path, getattr(error, "message", None) or str(error) or type(error).__name__)]
+    return []
+
+
+def _file_problems(config: Mapping[str, Any], *, with_mounts: bool) -> list[str]:
+    """Files of this machine that the launcher would miss after it has started to pay for nodes."""
+    problems = []
+    mounts = config.get("file_mounts")
+    for target, source in mounts.items() if with_mounts and isinstance(mounts, Mapping) else ():
+        if not os.path.exists(os.path.expanduser(str(source))):
+            hint = "; `ray get-auth-token --generate` makes one" if str(source).endswith(".ray/auth_token") else ""
+            problems.append(f"file_mounts.{target}: there is no {source} on this machine{hint}")
+    auth = config.get("auth")
+    key = auth.get("ssh_private_key") if isinstance(auth, Mapping) else None
+    if key and not os.path.exists(os.path.expanduser(str(key))):
+        problems.append(f"auth.ssh_private_key: there is no {key} on this machine")
+    return problems
+
+
+def _short(path: str, text: str) -> str:
+    line = " ".join(text.split())
+    line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    return f"{path}: {line}" if path else line
+
+
+def _free_port(port: int | None) -> int:
+    """A port of this machine that nobody listens on: the one asked for, otherwise any."""
+    try:
+        with socket.create_server(("127.0.0.1", port or 0)) as free:
+            return int(free.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        raise PlanError([f"--port {port}: cannot listen there ({error})"]) from None
+
+
+def _wait_for_answer(file: Path, address: str, process: "subprocess.Popen[bytes]", log: Any) -> None:
+    opener = build_opener(ProxyHandler({}))
+    deadline = time.monotonic() + FORWARD_PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            opener.open(f"{address}/api/version", timeout=5).close()
+            return
+        except HTTPError:
+            return  # it wants a token: it is there
+        except OSError:
+            time.sleep(0.2)
+    log.seek(0)
+    tail = log.read().decode(errors="replace").splitlines()[-10:]
+    raise ClusterError("\n".join([f"{file}: no job server answers on the cluster's head; is it up? (`ray dashboard`:)", *tail]))
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that has a group of its own, and all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            continue
