@@ -111,7 +111,7 @@ def _judged(
         from orchestrator.pictures import draw_representation
 
         seen = subject.workload.inspect(spec, subject.state, Worker.here())
-        judged, files = Judgement(seen.results), draw_representation(seen, title=subject.name)
+        judged, files = Judgement(seen.results), draw_representation(seen, title=_title(subject))
         for line in (*seen.warnings, *seen.notes):
             console.print(line, style="yellow" if line in seen.warnings else None, highlight=False, soft_wrap=True)
     else:
@@ -121,6 +121,10 @@ def _judged(
         sure = f"   [{low_high[0]:.4g}, {low_high[1]:.4g}]" if low_high else ""
         console.print(f"{name:<32} {value:.6g}{sure}", highlight=False, markup=False)
     return judged, files
+
+
+def _title(subject: _Subject) -> str:
+    return f"{subject.name}: {subject.spec.tree()['data']['name']}, {subject.workload.setting(subject.spec.tree())}"
 
 
 def _of_run(question: Question, storage: Storage) -> _Subject:
