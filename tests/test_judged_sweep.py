@@ -52,10 +52,10 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
     storage = Storage(place)
     runs = records(storage)
 
-    # Of 24 + 12 candidates and 6 cells, two are trained: SimCLR's candidates share a seed, and so do its cells.
+    # Of 24 + 24 candidates and 6 cells, two are trained: SimCLR's candidates share a seed, and so do its cells.
     pretrained = {name: record for name, record in runs.items() if record["spec"]["schedule"]["epochs"]}
-    assert len(runs) == 36 + 6
-    assert len(pretrained) == 12 + 3
+    assert len(runs) == 48 + 6
+    assert len(pretrained) == 24 + 3
     trained = {name for name, record in pretrained.items() if "trained_by" not in record}
     assert sorted(pretrained[name]["spec"]["seed"] for name in trained) == [0, 1000]
     assert {record["trained_by"] for name, record in pretrained.items() if name not in trained} == trained

@@ -44,7 +44,7 @@ COUNTS = {
     "losses": (5, 5, (100, 60), (100, 60)),
     "temperature": (6, 6, (6, 6), (6, 6)),
     "batch-size": (84, 24, (84, 24), (80, 21)),  # the rules agree at the batch size that anchors them
-    "few-labels": (12, 6, (27, 36), (27, 36)),
+    "few-labels": (12, 6, (27, 48), (27, 48)),
     "transfer": (120, 10, (120, 10), (120, 10)),
     "flip-and-blur": (4, 4, (4, 4), (4, 4)),
     "broader-augmentation": (6, 8, (6, 8), (6, 8)),

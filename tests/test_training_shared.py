@@ -64,7 +64,7 @@ def test_each_seed_of_few_labels_trains_once_and_the_estimate_knows() -> None:
     first, waiting = in_waves(SIMCLR, specs, {})
     trained = [name for name in first if specs[name].training_fingerprint() is not None]
     assert len(trained) == 1, "tuned cells begin with their candidates, all with the same seed"
-    assert len(waiting) == 3 * 4 - 1, "SimCLR's candidates at three shares, without the one that trains"
+    assert len(waiting) == 3 * 8 - 1, "SimCLR's candidates at three shares, without the one that trains"
     speed = Speed(1e9, "for this test")
     alone = estimate([plan], done=(), train_images=1290, concurrent=1, speed=speed)
     shared = estimate([plan], done=(), trained=waiting, train_images=1290, concurrent=1, speed=speed)
