@@ -9,7 +9,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from orchestrator.predictions import predictions_bytes
+from orchestrator.resources import Resources
 from orchestrator.storage import Storage
 from workloads.checkpoint import decode, encode
 from workloads.spec import SpecError
@@ -32,6 +33,7 @@ __all__ = [
     "CellJob",
     "all_records",
     "checkpoint_of",
+    "has_trained_state",
     "read_record",
     "run_cell",
     "start_of",
@@ -55,9 +57,7 @@ class CellJob:
     fingerprint: str
     spec: dict[str, Any]
     storage: str
-    threads: int
-    workers: int = 1
-    gpus_per_worker: float = 0.0
+    resources: Resources = field(default_factory=Resources)
     max_failures: int = 2
     scored: bool = False  # whether each epoch is judged on the validation split, for a search to compare
     trained_by: str | None = None  # the run whose trained state this one only judges
@@ -84,35 +84,55 @@ def checkpoint_of(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
 
     That of another run where a cell only judged what the other had trained.
     """
+    own = _own_checkpoint(storage, fingerprint)
+    if own is not None:
+        return own
+    record = read_record(storage, fingerprint) or {}
+    return _own_checkpoint(storage, record["trained_by"]) if "trained_by" in record else None
+
+
+def has_trained_state(storage: Storage, record: Mapping[str, Any]) -> bool:
+    """Whether the state after the last epoch of a run that has ended is in the storage."""
+    name = record.get("trained_by", record["fingerprint"])
+    if record["status"] == "finished":
+        return storage.exists(f"runs/{name}/{CHECKPOINT}")
+    workload = workload_named(record.get("workload", "simclr"))
+    kept = _own_checkpoint(storage, name)
+    if kept is None or not isinstance(workload, TrainedAlone):
+        return False
+    return bool(kept["state"]["epoch"] == workload.epochs(workload.read(record["spec"])))
+
+
+def _own_checkpoint(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
     data = storage.read_bytes(f"runs/{fingerprint}/{CHECKPOINT}")
-    if data is None:
-        record = read_record(storage, fingerprint) or {}
-        data = storage.read_bytes(f"runs/{record['trained_by']}/{CHECKPOINT}") if "trained_by" in record else None
     return decode(data) if data is not None else None
 
 
 def start_of(job: CellJob) -> dict[str, Any] | None:
     """Where a cell begins: its own checkpoint, else the trained state of `job.trained_by`; None from scratch."""
     storage = Storage(job.storage)
-    own = checkpoint_of(storage, job.fingerprint)
+    own = _own_checkpoint(storage, job.fingerprint)
     if own is not None or job.trained_by is None:
         return own
     workload = workload_named(job.workload)
     assert isinstance(workload, TrainedAlone), "other cells are run as packs"
-    lent = checkpoint_of(storage, job.trained_by)
+    lent = _own_checkpoint(storage, job.trained_by)
     if lent is None or lent["state"]["epoch"] != workload.epochs(workload.read(job.spec)):
         return None  # deleted or unfinished since the driver looked
     return lent | {"elapsed": 0.0, "trained_by": job.trained_by}
 
 
-def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: Report) -> dict[str, Any] | None:
+def run_cell(
+    job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: Report, *, hosts: Sequence[str] = ()
+) -> dict[str, Any] | None:
     """Train and evaluate, and return the record; None on every worker but the first.
 
     `kept` is where to begin, as `start_of` gives it, the same on every worker. `report` is called on every worker once an
-    epoch. An exception of the run becomes a record with status `failed`; a rerun tries it again. A death of the process, and
-    what only one of several workers meets, is the executor's to retry.
+    epoch. `hosts` names the node of each worker, for the record. An exception of the run becomes a record with status
+    `failed`; a rerun tries it again. A death of the process, and what only one of several workers meets, is the executor's to
+    retry.
     """
-    run = _Run(job, worker, kept)
+    run = _Run(job, worker, kept, hosts)
     try:
         state = run.train(report)
         if worker.rank > 0:
@@ -134,7 +154,7 @@ def run_cell(job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: 
         if worker.rank > 0:
             return None
         text = f"{type(error).__name__}: {error}"
-        if diverged and run.state is not None:
+        if diverged and run.state is not None and not run.trained:
             run.keep("before the loss diverged")
             text += f", kept in {run.files.storage.path(job.folder, CHECKPOINT)}"
         run.files.note(traceback.format_exc())
@@ -148,9 +168,9 @@ class CellFiles:
     Only the first worker writes.
     """
 
-    def __init__(self, job: CellJob, worker: Worker) -> None:
+    def __init__(self, job: CellJob, worker: Worker, hosts: Sequence[str] = ()) -> None:
         self.job, self.worker, self.storage = job, worker, Storage(job.storage)
-        self.machine = _machine(job.spec.get("precision", "fp32"), worker)
+        self.machine = _machine(job.spec.get("precision", "fp32"), worker) | ({"hosts": sorted({*hosts})} if hosts else {})
         self._lines: list[str] = []
 
     @property
@@ -196,8 +216,8 @@ class CellFiles:
 class _Run:
     """A cell while it runs."""
 
-    def __init__(self, job: CellJob, worker: Worker, kept: dict[str, Any] | None) -> None:
-        self.job, self.worker, self.files = job, worker, CellFiles(job, worker)
+    def __init__(self, job: CellJob, worker: Worker, kept: dict[str, Any] | None, hosts: Sequence[str]) -> None:
+        self.job, self.worker, self.files = job, worker, CellFiles(job, worker, hosts)
         workload = workload_named(job.workload)
         assert isinstance(workload, TrainedAlone), "other cells are run as packs"
         self.workload: TrainedAlone = workload
@@ -205,6 +225,7 @@ class _Run:
         self.state: dict[str, Any] | None = kept["state"] if kept else None
         self.history: list[dict[str, float]] = list(kept["history"]) if kept else []
         self.trained_by: str | None = kept.get("trained_by") if kept else None
+        self.trained = self.trained_by is not None
         self.started = time.time() - (kept["elapsed"] if kept else 0.0)
         self.files.note(f"{job.name} ({job.fingerprint}) on {self.files.machine['device']}, {worker.world_size} worker(s)")
         if self.trained_by is not None:
@@ -232,6 +253,7 @@ class _Run:
                 saved = time.monotonic()
             began = time.monotonic()
         assert self.state is not None, "pre-training yields at least once, or a state was given"
+        self.trained = True
         return self.state
 
     def keep(self, remark: str) -> None:
@@ -246,7 +268,7 @@ class _Run:
         """The record of the cell, with the time of all attempts."""
         if self.trained_by is not None:
             outcome |= {"trained_by": self.trained_by}
-        seconds = sum(epoch["seconds"] for epoch in self.history)
+        seconds = 0.0 if self.trained_by is not None else sum(epoch["seconds"] for epoch in self.history)
         return self.files.leave(outcome, self.history, seconds=seconds, total_seconds=time.time() - self.started)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections import Counter
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +12,12 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator import ENVIRONMENT
-from orchestrator.errors import ClusterError
-from orchestrator.plan import ClusterShape
+from orchestrator.errors import ClusterError, StorageError
+from orchestrator.resources import ClusterShape
 from orchestrator.settings import cache_environment
 from orchestrator.storage import Storage
 
-__all__ = ["connected", "nodes_that_miss", "shape_of_cluster"]
+__all__ = ["connected", "nodes_that_miss", "shape_of_cluster", "this_host"]
 
 PROBE = ".every-node-sees-this"
 PACKAGES = ("orchestrator", "search_spaces", "workloads")
@@ -28,10 +28,13 @@ def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
 
     A living node counts as one of those that may be started where it has as many of both.
     """
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = Counter((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in alive)
-    nodes |= Counter(may_start.nodes if may_start else ())
-    return ClusterShape(tuple(nodes.elements()))
+    alive = ClusterShape.of_ray([node["Resources"] for node in ray.nodes() if node["Alive"]])
+    return alive.with_startable(may_start) if may_start else alive
+
+
+def this_host() -> str:
+    """Where this process of Ray's runs: the machine's name and the beginning of its node's id, `gpu7/3fa9c01b22aa`."""
+    return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:12]}"
 
 
 @contextmanager
@@ -61,20 +64,25 @@ def connected(address: str | None, *, dashboard: bool = False, may_start: Cluste
 
 
 def nodes_that_miss(storage: Storage) -> list[str]:
-    """Addresses of the connected nodes that do not see what this process writes into a storage."""
+    """A line for each connected node that does not see what this process writes into a storage, with its address and why."""
     storage.write_bytes(PROBE, b"seen")
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
         place = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
         looks = [_looked.options(num_cpus=0, scheduling_strategy=each).remote(storage) for each in place]
-        return [node["NodeManagerAddress"] for node, seen in zip(alive, ray.get(looks), strict=True) if not seen]
+        reasons = zip(alive, ray.get(looks), strict=True)
+        return [f"node {node['NodeManagerAddress']} {reason}" for node, reason in reasons if reason]
     finally:
         storage.delete(PROBE)
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def _looked(storage: Storage) -> bool:
-    return storage.read_bytes(PROBE) == b"seen"
+def _looked(storage: Storage) -> str | None:
+    """Why a node does not see it: another disk, or no credentials for the object store."""
+    try:
+        return None if storage.read_bytes(PROBE) == b"seen" else "does not see it"
+    except StorageError as error:
+        return f"cannot reach it ({error})"
 
 
 def _code_for_the_cluster() -> dict[str, Any]:

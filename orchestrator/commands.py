@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cell import RECORD, all_records, read_record
+from orchestrator.cell import RECORD, all_records, has_trained_state, read_record
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.estimate import Estimate, estimate, measured_speed
 from orchestrator.kept import keep_plan, only_one, plan_tree, sweep_folder, tags_of
 from orchestrator.outcome import Finished
-from orchestrator.plan import Ask, ClusterShape, Plan, jobs_of
+from orchestrator.plan import Ask, Plan, jobs_of
 from orchestrator.reporting import REPORT_FILES, report_on, search_report
 from orchestrator.request import Checked, Request, check, local_shape
+from orchestrator.resources import ClusterShape
 from orchestrator.rounds import next_ask
-from orchestrator.training_shared import donors, in_waves
+from orchestrator.storage import without_password
+from orchestrator.training_shared import shared
 
 __all__ = ["dry_run", "execute"]
 
@@ -100,7 +103,8 @@ def execute(request: Request, out: Console, command: str) -> Finished:
             connected(checked.settings.address, dashboard=request.workers > 1, may_start=checked.may_start)
         )
         if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
-            raise PlanError([f"--storage {checked.storage.uri}: node {node} does not see it" for node in blind])
+            place = without_password(checked.storage.uri)
+            raise PlanError([f"--storage {place}: {line}" for line in blind])
         return _Sweep(checked, tracker, out, command).run(_settled(checked, shape), shape)
 
 
@@ -232,12 +236,13 @@ def _cost(checked: Checked, planned: _Round) -> Estimate:
     records, plan = all_records(checked.storage), planned.plans[0]
     speed = measured_speed(records, plan.resources, plan.workload.name)
     specs = {name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done}
-    trained = donors(plan.workload, specs, records)
-    _, waiting = in_waves(plan.workload, specs, trained)
+    sharing = shared(
+        plan.workload, specs, records, has_state=partial(has_trained_state, checked.storage), is_search=plan.is_search
+    )
     return estimate(
         planned.plans,
         done=planned.done,
-        trained={*trained, *waiting},
+        trained=sharing.only_judged,
         train_images=checked.data.train,
         concurrent=planned.concurrent,
         speed=speed,

@@ -1,20 +1,22 @@
 """Compare two finished runs example by example, from the predictions that they have left in the storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.cell import PREDICTIONS, read_record
+from orchestrator.cell import PREDICTIONS
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.outcome import Finished
 from orchestrator.paired import LEVEL, PERMUTATIONS, PairedComparison, adjusted, compare_predictions
 from orchestrator.predictions import read_predictions
-from orchestrator.runs import run_named, workload_of
+from orchestrator.runs import EVALUATIONS, finished_record, later_evaluations, workload_of
 from orchestrator.storage import Storage
 from workloads.evaluation.judgement import Predictions
+from workloads.spec import flatten
 from workloads.workload import TrainedAlone
 
 __all__ = ["compare_runs"]
@@ -22,26 +24,65 @@ __all__ = ["compare_runs"]
 
 @dataclass(frozen=True)
 class _Kept:
-    """The predictions behind one result of a run: the file that has them, and the fields of the data that was tested on."""
+    """The predictions behind one result of a run: their file, how and when they were made, and what was tested on."""
 
     file: str
-    predictions: Predictions
+    settings: Mapping[str, Any]
+    ended: str
     data: Mapping[str, Any]
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
 class _Run:
+    """`results` has what is kept by each name: of the run's own evaluation first, then the oldest first."""
+
     fingerprint: str
     name: str
-    results: Mapping[str, _Kept]
+    results: Mapping[str, Sequence[_Kept]]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.fingerprint[:12]})"
 
 
-def compare_runs(one: str, other: str, result: str | None, storage: Storage, console: Console) -> Finished:
-    """Test the results that both runs have predictions of, or one of them, and say which run is better.
+@dataclass(frozen=True)
+class _Pair:
+    """One result of both runs on the same test examples."""
 
+    result: str
+    one: _Kept
+    other: _Kept
+
+    @property
+    def same_file(self) -> bool:
+        """Whether both are of the runs' own evaluation, or of a later one by the same protocol and settings."""
+        return self.one.file == self.other.file
+
+    @property
+    def same_settings(self) -> bool:
+        """The same, also where only one of the two is of the run's own evaluation."""
+        return self.same_file or bool(self.one.settings and self.one.settings == self.other.settings)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What is known of the data that both were tested on."""
+        return {**self.one.data, **self.other.data}
+
+    def is_beside(self, earlier: "_Pair") -> bool:
+        """Whether both pairs are about the same examples."""
+        return _difference(self.one, earlier.one) is None or _difference(self.other, earlier.other) is None
+
+    def repeats(self, earlier: "_Pair") -> bool:
+        """Whether nothing but the file is new."""
+        sides = ((self.one, earlier.one), (self.other, earlier.other))
+        return all(np.array_equal(new.predictions.predicted, old.predictions.predicted) for new, old in sides)
+
+
+def compare_runs(one: str, other: str, result: str | None, storage: Storage, console: Console) -> Finished:
+    """Test the results that both runs have predictions of, or those of one name, and say which run is better.
+
+    A run may have a result more than once, by other settings or on other data. All pairs of equal settings on the same
+    data are compared, and where no settings are of both runs, the newest of each.
     Accuracy over examples is tested, also where the result itself is a mean over classes (as in the paper, B.8). Raises
     PlanError for runs that are missing, unfinished or without predictions, for a result that not both have, and for
     results of different test examples.
@@ -55,46 +96,56 @@ def compare_runs(one: str, other: str, result: str | None, storage: Storage, con
         raise PlanError([f"{one} and {other}: have no predictions of the same result; {'; '.join(have)}"])
     if result is not None and result not in both:
         raise PlanError([f"{result}: is not a result that both runs have predictions of; these are {', '.join(both)}"])
-    compared = _compared(first, second, both if result is None else [result])
+    pairs = _pairs(first, second, both if result is None else [result])
+    compared = adjusted(
+        {label: compare_predictions(pair.one.predictions, pair.other.predictions) for label, pair in pairs.items()}
+    )
     _print(compared, first, second, console)
+    for label, pair in pairs.items():
+        if not pair.same_file or (label == pair.result and max(len(run.results[label]) for run in (first, second)) > 1):
+            console.print(f"{label}: {_origin(pair)}", highlight=False, markup=False, soft_wrap=True)
     document = {
         "one": {"run": first.fingerprint, "name": first.name},
         "other": {"run": second.fingerprint, "name": second.name},
         "level": LEVEL,
         "permutations": PERMUTATIONS,
-        "comparisons": {
-            name: {
-                **asdict(comparison),
-                "interval": list(comparison.interval),
-                "verdict": comparison.verdict,
-                "files": [run.results[name].file for run in (first, second)],
-            }
-            for name, comparison in compared.items()
-        },
+        "comparisons": {label: _tree(pairs[label], comparison) for label, comparison in compared.items()},
     }
     return Finished(0, document)
 
 
+def _tree(pair: _Pair, comparison: PairedComparison) -> dict[str, Any]:
+    return {
+        **asdict(comparison),
+        "interval": list(comparison.interval),
+        "verdict": comparison.verdict,
+        "result": pair.result,
+        "files": [pair.one.file, pair.other.file],
+        "same_settings": pair.same_settings,
+        "data": pair.data,
+    }
+
+
 def _read(run: str, storage: Storage) -> _Run:
-    """A run with all predictions kept of it: those of its own evaluation first, else of the last file that has them."""
-    fingerprint = run_named(run, storage)
-    record = read_record(storage, fingerprint)
-    if record is None or record["status"] != "finished":
-        raise PlanError([f"{run}: has not finished in {storage.uri}"])
+    """A run with all predictions that are kept of it."""
+    fingerprint, record = finished_record(run, storage)
     folder = f"runs/{fingerprint}"
-    later = [name for name in storage.list(f"{folder}/evaluations") if name.endswith(".npz")]
-    results: dict[str, _Kept] = {}
-    for file in [*(f"evaluations/{name}" for name in later), PREDICTIONS]:
+    own = {"eval": record["spec"].get("eval", {}), "ended": record.get("ended", "")}
+    later = {f"{EVALUATIONS}/{name}.npz": document for name, document in later_evaluations(fingerprint, storage).items()}
+    results: dict[str, list[_Kept]] = {}
+    for file, document in {PREDICTIONS: own, **later}.items():
         data = storage.read_bytes(f"{folder}/{file}")
         if data is None:
             continue
-        document = record["spec"] if file == PREDICTIONS else storage.read_json(f"{folder}/{file.removesuffix('.npz')}.json")
         try:
             found = read_predictions(data)
         except StorageError as error:
             raise StorageError(f"{storage.path(folder, file)}: {error}") from None
+        # Where the data lay is no setting.
+        settings = {name: value for name, value in flatten(document.get("eval", {})).items() if not name.endswith(".root")}
         for name, predictions in found.items():
-            results[name] = _Kept(file, predictions, _tested_on(name, record["spec"], (document or {}).get("eval", {})))
+            tested_on = _tested_on(name, record["spec"], document)
+            results.setdefault(name, []).append(_Kept(file, settings, document.get("ended", ""), tested_on, predictions))
     if not results:
         workload = workload_of(record)
         if not isinstance(workload, TrainedAlone):
@@ -104,38 +155,77 @@ def _read(run: str, storage: Storage) -> _Run:
     return _Run(fingerprint, record["name"], results)
 
 
-def _tested_on(result: str, spec: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the test examples of a result, of its data specification."""
-    data = evaluation.get("transfer", {}).get("data", {}) if result.startswith("transfer") else spec.get("data", {})
+def _tested_on(result: str, spec: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the test examples of a result: by the specification of its data, and as the evaluation met them."""
+    transfer = document.get("eval", {}).get("transfer", {})
+    data = transfer.get("data", {}) if result.startswith("transfer") else spec.get("data", {})
+    met = document.get("data", {})
     fields = ["name", "content"]
     if data.get("test_images") is not None or data.get("name") == "caltech101":  # which has no test set of its own
         fields.append("split_seed")
-    return {field: data[field] for field in fields if data.get(field) is not None}
+    found = {field: met.get(field, data.get(field)) for field in fields}
+    return {field: value for field, value in found.items() if value is not None}
 
 
-def _compared(one: _Run, other: _Run, results: list[str]) -> dict[str, PairedComparison]:
-    """Raises PlanError that names every result whose test examples differ."""
-    compared, problems = {}, []
-    for name in results:
-        try:
-            compared[name] = _comparison(one.results[name], other.results[name])
-        except PlanError as error:
-            problems += [f"{name}: {problem}" for problem in error.problems]
-    if problems and compared:
-        problems.append(f"ask for a result on the same examples: {', '.join(compared)}")
+def _pairs(one: _Run, other: _Run, results: Sequence[str]) -> dict[str, _Pair]:
+    """What is compared, by its label: its name, with data and files where there are several of it.
+
+    Raises PlanError that names every result of which there is no pair on the same test examples.
+    """
+    found: dict[str, _Pair] = {}
+    problems = []
+    for result in results:
+        ours, theirs = one.results[result], other.results[result]
+        pairs = _paired(result, ours, theirs)
+        found |= {result if len(pairs) == 1 else _label(pair): pair for pair in pairs}
+        if not pairs:
+            difference = _difference(ours[-1], theirs[-1])
+            problems.append(f"{result}: the two models were tested on different examples: {difference}")
+    if problems and found:
+        comparable = dict.fromkeys(pair.result for pair in found.values())
+        problems.append(f"ask for a result on the same examples: {', '.join(comparable)}")
     if problems:
         raise PlanError(problems)
-    return adjusted(compared)
+    return found
 
 
-def _comparison(one: _Kept, other: _Kept) -> PairedComparison:
+def _paired(result: str, ours: Sequence[_Kept], theirs: Sequence[_Kept]) -> list[_Pair]:
+    """All pairs of equal files, and for each other test set one: of equal settings if there is one, of the newest else."""
+    every = [_Pair(result, one, other) for one in ours for other in theirs if _difference(one, other) is None]
+    rest = [pair for pair in every if not pair.same_file]
+    rest.sort(key=lambda pair: (pair.same_settings, pair.one.ended, pair.other.ended), reverse=True)
+    found: list[_Pair] = []
+    for pair in [*(pair for pair in every if pair.same_file), *rest]:
+        beside = [earlier for earlier in found if pair.is_beside(earlier)]
+        # One that only repeats another would count against all in the correction for several.
+        if not beside or (pair.same_file and not any(pair.repeats(earlier) for earlier in beside)):
+            found.append(pair)
+    return found
+
+
+def _difference(one: _Kept, other: _Kept) -> str | None:
+    """What tells the test examples of the two apart; None where nothing does."""
     # Labels alone do not tell: balanced test sets in the order of their classes have the same ones. What only one of the
     # two has decides nothing: a digest of the content is optional, and of a subset as large as the whole no seed matters.
     for field in (field for field in one.data if field in other.data):
         ours, theirs = one.data[field], other.data[field]
         if ours != theirs:
-            raise PlanError([f"the two models were tested on different examples: {field} is {ours} and {theirs}"])
-    return compare_predictions(one.predictions, other.predictions)
+            return f"{field} is {ours} and {theirs}"
+    labels = one.predictions.labels, other.predictions.labels
+    return None if np.array_equal(*labels) else f"their labels differ ({len(labels[0])} and {len(labels[1])} of them)"
+
+
+def _label(pair: _Pair) -> str:
+    files = dict.fromkeys(kept.file.removeprefix(f"{EVALUATIONS}/").removesuffix(".npz") for kept in (pair.one, pair.other))
+    where = f" on {pair.data['name']}" if "name" in pair.data else ""
+    return f"{pair.result}{where} ({' and '.join(files)})"
+
+
+def _origin(pair: _Pair) -> str:
+    if pair.same_file:
+        return f"from {pair.one.file} of both"
+    files = f"from {pair.one.file} of A and {pair.other.file} of B"
+    return files if pair.same_settings else f"{files}, the newest: no settings of evaluation are of both, and these differ"
 
 
 def _print(compared: Mapping[str, PairedComparison], one: _Run, other: _Run, console: Console) -> None:

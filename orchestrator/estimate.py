@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.packing import packed
-from orchestrator.plan import Plan, Resources, jobs_of
+from orchestrator.plan import Plan, jobs_of
+from orchestrator.resources import Resources
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName, workload_named
 

@@ -1,20 +1,22 @@
 """Write a run's encoder as files that others load, into a folder of this machine."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cell import checkpoint_of, read_record
 from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
-from orchestrator.runs import run_named, workload_of
+from orchestrator.runs import finished_record, last_state, later_evaluations, workload_of
 from orchestrator.storage import Storage
-from workloads.simclr.export import CARD, FILES, FORMATS, ExportFormat, exported
+from workloads.simclr.export import CARD, FILES, FORMATS, CardResult, ExportFormat, exported
 from workloads.simclr.spec import RunSpec
 
 __all__ = ["export_run"]
+
+OWN = "at the end of training"
 
 
 def export_run(run: str, format: str, output: Path, storage: Storage, console: Console) -> Finished:
@@ -23,12 +25,15 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
     Raises PlanError for a run or folder that cannot serve, SpecError for an encoder that the format cannot hold.
     """
     chosen = _format_named(format)
-    fingerprint = run_named(run, storage)
-    record, state = _finished(run, fingerprint, storage)
+    fingerprint, record = finished_record(run, storage)
+    workload = workload_of(record)
+    if workload.name != "simclr":
+        raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder"])
+    state = last_state(fingerprint, storage)
     _refuse_foreign(output, chosen, fingerprint)
     published = record["weights"]["from"] if "weights" in record else None
     spec = RunSpec.read(record["spec"])
-    files = exported(state, spec, chosen, record["results"], run=fingerprint, published=published)
+    files = exported(state, spec, chosen, _results(record, storage), run=fingerprint, published=published)
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -50,18 +55,33 @@ def _format_named(name: str) -> ExportFormat:
     raise PlanError([f"--format {name}: no such format; known are {', '.join(FORMATS)}"])
 
 
-def _finished(run: str, fingerprint: str, storage: Storage) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The record of a run that has an encoder, and its last state."""
-    record = read_record(storage, fingerprint)
-    if record is None or record["status"] != "finished":
-        raise PlanError([f"{run}: has not finished in {storage.uri}"])
-    workload = workload_of(record)
-    if workload.name != "simclr":
-        raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder"])
-    kept = checkpoint_of(storage, fingerprint)
-    if kept is None:
-        raise PlanError([f"{run}: its last state is not in {storage.uri}"])
-    return record, kept["state"]
+def _results(record: Mapping[str, Any], storage: Storage) -> list[CardResult]:
+    """Those of the run's own evaluation, then of all that came later; where protocol and data do not tell two, by file."""
+    later = later_evaluations(record["fingerprint"], storage)
+    protocols = {name: _protocol(document) for name, document in later.items()}
+    times = Counter(protocols.values())
+    rows = _rows(record, OWN)
+    for name, document in later.items():
+        protocol = protocols[name]
+        rows += _rows(document, f"{protocol} ({name})" if times[protocol] > 1 else protocol)
+    return rows
+
+
+def _protocol(document: Mapping[str, Any]) -> str:
+    """By which an evaluation was made, and on which data where that may be another than the run's."""
+    protocol: str = document["protocol"]
+    if not protocol.startswith("transfer"):
+        return protocol
+    data = document.get("data", document["eval"]["transfer"]["data"])
+    return f"{protocol} on {data['name']}"
+
+
+def _rows(found: Mapping[str, Any], protocol: str) -> list[CardResult]:
+    intervals = found.get("intervals", {})
+    return [
+        CardResult(name, value, tuple(intervals[name]) if name in intervals else None, protocol)
+        for name, value in found["results"].items()
+    ]
 
 
 def _refuse_foreign(output: Path, format: ExportFormat, fingerprint: str) -> None:

@@ -3,28 +3,31 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cell import CHECKPOINT, RECORD, checkpoint_of, read_record
+from orchestrator.cell import CHECKPOINT, RECORD
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.outcome import Finished
 from orchestrator.predictions import predictions_bytes
+from orchestrator.recorder import with_intervals
 from orchestrator.request import base_recipe
-from orchestrator.runs import run_named, workload_of
+from orchestrator.runs import finished_record, last_state, workload_of
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
 from workloads.checkpoint import encode
 from workloads.evaluation.judgement import Judgement
 from workloads.spec import digest, flatten, read_assignments
 from workloads.worker import Worker
-from workloads.workload import Evaluation, Specification, TrainedAlone, every_workload
+from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone, every_workload
 
 __all__ = ["Question", "evaluate"]
 
 CHANGEABLE = ("eval.", "data.root")
+WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".torch", ".safetensors")  # how names of files end that are no runs
 
 
 @dataclass(frozen=True)
@@ -50,72 +53,75 @@ class Question:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A trained state, what it is of, and where its judgements are kept."""
+    """A trained state, what it is of, and where its judgements are kept. Weights from elsewhere have a record to be kept."""
 
     fingerprint: str
     name: str
     workload: TrainedAlone
     spec: Specification
     state: dict[str, Any]
+    data: DataFacts
+    record: dict[str, Any] | None = None
 
 
 def evaluate(question: Question, storage: Storage, tracker: Callable[[], Tracker], console: Console) -> Finished:
     """Judge by a protocol, print the results with their 95 % intervals, and keep them. Raises PlanError or SpecError.
 
-    Exit code 1 if MLflow cannot be written: the storage has everything then.
+    Exit code 1 if the judgement diverges, and if MLflow cannot be written: the storage has everything then.
     """
     protocol = question.protocol
     known = dict.fromkeys(name for one in every_workload() if isinstance(one, TrainedAlone) for name in one.evaluations)
     if protocol not in known:
         raise PlanError([f"--protocol {protocol}: no such protocol; known are {', '.join(known)}"])
-    subject = _of_weights(question, storage, console) if question.is_of_weights else _of_run(question, storage)
-    if protocol not in subject.workload.evaluations:
-        ways = ", ".join(subject.workload.evaluations)
-        whose = f"{question.subject} of {subject.workload.name}"
-        raise PlanError([f"--protocol {protocol}: is not for {whose}, which has {ways}"])
+    subject = _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
     evaluation = subject.workload.evaluations[protocol]
-    assigned = read_assignments(list(question.assignments))
-    if question.is_of_weights:  # the others are in its specification already
-        assigned = {path: value for path, value in assigned.items() if path.startswith("eval.")}
-    spec = subject.spec.with_values({**evaluation.values, **assigned})
-    if problems := subject.workload.problems(spec, None, 1):
+    if problems := subject.workload.problems(subject.spec, None, 1):
         raise PlanError(problems)
-    console.print(f"{subject.name} ({subject.fingerprint[:12]}), epoch {subject.state['epoch']}, {protocol}", highlight=False)
-    judged, files = _judged(subject, spec, evaluation, console)
+    trained = "" if subject.record else f", epoch {subject.state['epoch']}"
+    console.print(f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False)
+    try:
+        judged, files = _judged(subject, evaluation, console)
+    except subject.workload.divergence as error:
+        console.print(f"{protocol} of {subject.name}: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
+        return Finished(1, {"run": subject.fingerprint, "protocol": protocol, "error": str(error)})
+    tree = subject.spec.tree()
     document: dict[str, Any] = {
         "run": subject.fingerprint,
         "protocol": protocol,
-        "eval": spec.tree()["eval"],
+        "eval": tree["eval"],
         "results": dict(judged.results),
         "intervals": {name: list(interval) for name, interval in judged.intervals.items()},
+        "data": subject.workload.judged_on(subject.spec, subject.data),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     kept = f"{protocol}-{digest(document['eval'])[:8]}"
     folder = f"runs/{subject.fingerprint}/evaluations"
+    if subject.record is not None:
+        checkpoint = encode({"state": subject.state, "history": [], "elapsed": 0.0})
+        storage.write_bytes(f"runs/{subject.fingerprint}/{CHECKPOINT}", checkpoint)
+        storage.write_json(f"runs/{subject.fingerprint}/{RECORD}", subject.record)
     storage.write_json(f"{folder}/{kept}.json", document)
     if judged.predictions:
         storage.write_bytes(f"{folder}/{kept}.npz", predictions_bytes(judged.predictions))
     for name, content in files.items():
         storage.write_bytes(f"{folder}/{kept}/{name}", content)
-    for name in files:
         console.print(storage.path(folder, kept, name), highlight=False, soft_wrap=True)
     recorded = _record(subject, kept, document, files, tracker, console)
     return Finished(0 if recorded else 1, document | {"files": [f"{folder}/{kept}/{name}" for name in files]})
 
 
-def _judged(
-    subject: _Subject, spec: Specification, evaluation: Evaluation, console: Console
-) -> tuple[Judgement, dict[str, bytes]]:
+def _judged(subject: _Subject, evaluation: Evaluation, console: Console) -> tuple[Judgement, dict[str, bytes]]:
     """What the protocol is about, printed, and the pictures of a protocol that looks."""
     files: dict[str, bytes] = {}
     if evaluation.looks:
         from orchestrator.pictures import draw_representation
 
-        seen = subject.workload.inspect(spec, subject.state, Worker.here())
+        seen = subject.workload.inspect(subject.spec, subject.state, Worker.here())
         judged, files = Judgement(seen.results), draw_representation(seen, title=_title(subject))
         for line in (*seen.warnings, *seen.notes):
             console.print(line, style="yellow" if line in seen.warnings else None, highlight=False, soft_wrap=True)
     else:
-        judged = subject.workload.evaluate(spec, subject.state, Worker.here()).only(evaluation.only)
+        judged = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(evaluation.only)
     for name, value in judged.results.items():
         low_high = judged.intervals.get(name)
         sure = f"   [{low_high[0]:.4g}, {low_high[1]:.4g}]" if low_high else ""
@@ -130,38 +136,48 @@ def _title(subject: _Subject) -> str:
 def _of_run(question: Question, storage: Storage) -> _Subject:
     """A finished run of the storage."""
     run, assigned = question.subject, read_assignments(list(question.assignments))
+    if Path(run).suffix in WEIGHTS or len(Path(run).parts) > 1:
+        raise PlanError([f"{run}: no such file"])
     if other := [path for path in assigned if not path.startswith(CHANGEABLE)]:
         raise PlanError([f"--set {path}: only eval.* and data.root can change after pre-training" for path in other])
     if question.preset or question.config:
         raise PlanError([f"--preset, --config: are for weights from elsewhere; {run} has its own specification"])
-    fingerprint = run_named(run, storage)
-    record = read_record(storage, fingerprint)
-    if record is None or record["status"] != "finished":
-        raise PlanError([f"{run}: has not finished in {storage.uri}"])
+    fingerprint, record = finished_record(run, storage)
     workload = workload_of(record)
     if not isinstance(workload, TrainedAlone):
         raise PlanError([f"{run}: is of {workload.name}, whose runs are tested once, at their end, and keep no network"])
-    kept = checkpoint_of(storage, fingerprint)
-    if kept is None:
-        raise PlanError([f"{run}: its last state is not in {storage.uri}"])
-    return _Subject(fingerprint, record["name"], workload, workload.read(record["spec"]), kept["state"])
+    if question.protocol not in workload.evaluations:
+        ways = ", ".join(workload.evaluations)
+        raise PlanError([f"--protocol {question.protocol}: is not for {run} of {workload.name}, which has {ways}"])
+    state = last_state(fingerprint, storage)
+    asked = workload.read(record["spec"]).with_values({**workload.evaluations[question.protocol].values, **assigned})
+    spec, data = workload.prepare(asked, download=question.download)
+    return _Subject(fingerprint, record["name"], workload, workload.pinned(spec), state, data)
 
 
-def _of_weights(question: Question, storage: Storage, console: Console) -> _Subject:
+def _of_weights(question: Question, console: Console) -> _Subject:
     """Published weights as a run of their own, which `runs`, `compare` and `export` know from then on."""
     from workloads.evaluation.features import tensors_digest
     from workloads.simclr.published import state_of_weights
-    from workloads.simclr.spec import RunSpec
+    from workloads.simclr.supervised import is_supervised
     from workloads.simclr.workload import SIMCLR
 
     if not (question.preset or question.config):
         raise PlanError([f"{question.subject}: --preset or --config says which encoder it is of, and which data to use"])
     base = base_recipe(SIMCLR, question.preset, question.config, question.assignments)
-    spec, data = SIMCLR.prepare(base, download=question.download)
-    assert isinstance(spec, RunSpec), "of the workload that was asked"
+    assigned = read_assignments(list(question.assignments))
+    chosen = {path: value for path, value in assigned.items() if path.startswith("eval.")}
+    # There is an encoder and nothing else: no classifier that was trained beside it.
+    asked = base.with_values({**SIMCLR.evaluations[question.protocol].values, **chosen, "eval.online": False})
+    prepared, data = SIMCLR.prepare(asked, download=question.download)
+    spec = SIMCLR.pinned(prepared)
+    if is_supervised(spec):
+        raise PlanError(["loss.name=cross-entropy: weights from elsewhere come without their classifier"])
     state, notes = state_of_weights(question.subject, spec)
-    content = tensors_digest(state["model"])
-    weights = digest({"weights": content, "encoder": spec.encoder.tree(), "data": spec.data.tree()})
+    tree = spec.tree()
+    judged_as = {"encoder": tree["encoder"], "view_size": spec.view_size, "precision": spec.precision}
+    pinned = {name: value for name, value in tree["data"].items() if name != "root" or spec.data.content is None}
+    weights = digest({"weights": tensors_digest(state["model"]), **judged_as, "data": pinned})
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
     record = {
@@ -172,12 +188,10 @@ def _of_weights(question: Question, storage: Storage, console: Console) -> _Subj
         "weights": {"from": question.subject, "notes": list(notes)},
         "results": {},
         "history": [],
-        "spec": spec.tree(),
+        "spec": tree,
         "data": data.title,
     }
-    storage.write_bytes(f"runs/{weights}/{CHECKPOINT}", encode({"state": state, "history": [], "elapsed": 0.0}))
-    storage.write_json(f"runs/{weights}/{RECORD}", record)
-    return _Subject(weights, question.subject, SIMCLR, spec, state)
+    return _Subject(weights, question.subject, SIMCLR, spec, state, data, record)
 
 
 def _record(
@@ -198,7 +212,7 @@ def _record(
             name=f"{kept} of {subject.name}",
             params=flatten({"eval": document["eval"]}),
         )
-        opened.finish(run, document["results"], contents)
+        opened.finish(run, with_intervals(document["results"], document["intervals"]), contents)
     except TrackingError as error:
         console.print(f"kept in the storage, but not in MLflow: {error}", style="yellow", soft_wrap=True, markup=False)
         return False

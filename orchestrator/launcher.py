@@ -30,6 +30,7 @@ __all__ = [
     "is_here",
     "launched",
     "launcher_command",
+    "launcher_environment",
     "own_machine_problems",
     "read_cluster",
     "show_dashboard",
@@ -47,12 +48,23 @@ def launcher_command(verb: str, file: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "ray.scripts.scripts", verb, *options, str(file)]
 
 
+def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
+    """Settings of the launcher that a cluster needs: on own machines, Ray's first autoscaler on the head.
+
+    Ray 2.60 starts its second one, which does not know that the head is none of the workers, and leaves one of them out.
+    """
+    provider = config.get("provider")
+    is_local = isinstance(provider, Mapping) and provider.get("type") == "local"
+    return {"RAY_UP_enable_autoscaler_v2": "0"} if is_local and "RAY_UP_enable_autoscaler_v2" not in os.environ else {}
+
+
 def launched(verb: str, file: Path, *options: str) -> Finished:
     """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every problem of the file."""
     config = read_cluster(file)
     if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(verb, config):
         raise PlanError([f"{file}: {problem}" for problem in problems])
-    code = subprocess.run(launcher_command(verb, file, *options), check=False).returncode
+    environment = os.environ | launcher_environment(config)
+    code = subprocess.run(launcher_command(verb, file, *options), env=environment, check=False).returncode
     if code and verb != "attach":
         print(f"ray {verb} ended with {code}; continue with: simclr-orch cluster {verb} {file}", file=sys.stderr)
     return Finished(1 if code else 0, {"file": str(file), "exit_code": code})

@@ -1,11 +1,14 @@
 """From a question and a base recipe to an explicit list of cells. Pure: reads and starts nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.errors import PlanError
+from orchestrator.resources import ClusterShape, Resources, resource_problems
 from search_spaces import UNTRAINED, Ablation, Step, Times
+from search_spaces.ablation import Cell
 from search_spaces.claims import Place
 from search_spaces.values import Value
 from workloads.spec import SpecError, digest
@@ -14,45 +17,17 @@ from workloads.workload import Specification, Workload, workload_named
 __all__ = [
     "MAX_SEEDS",
     "Ask",
-    "ClusterShape",
     "Plan",
     "PlannedCell",
-    "Resources",
     "build",
     "build_single",
+    "by_claims",
     "jobs_of",
-    "resource_problems",
 ]
 
 Scale = Literal["paper", "small"]
 Role = Literal["cell", "reference", "candidate", "sample"]
 MAX_SEEDS = 1000
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one cell occupies: `workers` processes with so many CPUs and GPUs each."""
-
-    workers: int = 1
-    cpus_per_worker: int = 1
-    gpus_per_worker: float = 0.0
-
-
-@dataclass(frozen=True)
-class ClusterShape:
-    """CPUs and GPUs of each node."""
-
-    nodes: tuple[tuple[float, float], ...]
-
-    @classmethod
-    def read(cls, nodes: str) -> "ClusterShape":
-        """From a line such as `8x16x1,2x64`: 8 nodes of 16 CPUs and a GPU, and 2 of 64 CPUs."""
-        kinds = [[*map(int, kind.split("x")), 0] for kind in nodes.split(",")]
-        return cls(tuple((float(cpus), float(gpus)) for count, cpus, gpus, *_ in kinds for _ in range(count)))
-
-    def workers_that_fit(self, resources: Resources) -> int:
-        """How many workers of this size all nodes hold together; a worker never spans nodes."""
-        return sum(_workers_on(node, resources) for node in self.nodes)
 
 
 @dataclass(frozen=True)
@@ -94,7 +69,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run of a sweep, seed by seed in the order of the layout, references first and candidates before all.
+    """Every run of a sweep: candidates before all, then seed by seed, references first and cells that decide more claims next.
 
     Tuned cells that have not chosen a candidate yet have no runs beside their candidates.
     """
@@ -172,8 +147,9 @@ def build(
     resources, ask = resources or Resources(), ask or Ask(seeds)
     workload = workload_named(ablation.workload)
     scale = workload.scale(base, ablation.setting)
-    problems = resource_problems(ask.seeds, resources, shape)
-    cells = [] if problems and not 1 <= ask.seeds <= MAX_SEEDS else list(_asked_for(ablation, scale, base.seed, ask))
+    of_seeds = [] if 1 <= ask.seeds <= MAX_SEEDS else [f"--seeds {ask.seeds}: must lie between 1 and {MAX_SEEDS}"]
+    problems = of_seeds + resource_problems(resources, shape)
+    cells = [] if of_seeds else list(_asked_for(ablation, scale, base.seed, ask))
     planned: list[PlannedCell] = []
     for asked in cells:
         try:
@@ -202,7 +178,7 @@ def build_single(
 ) -> Plan:
     """The plan of one run. Raises one PlanError that lists every violation."""
     resources = resources or Resources()
-    problems = resource_problems(1, resources, shape)
+    problems = resource_problems(resources, shape)
     problems += workload.problems(spec, train_images, max(resources.workers, 1))
     if problems:
         raise PlanError(problems)
@@ -223,24 +199,38 @@ class _Asked:
 
 
 def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterator[_Asked]:
-    layout = ablation.layout(scale)
-    for cell in layout.cells:
+    cells = by_claims(ablation, scale)
+    for cell in cells:
         for index, candidate in enumerate(cell.candidates):
             values = {**ablation.fixed, **cell.values, **candidate}
             yield _Asked(cell.at, first + MAX_SEEDS, values, cell.paper, "candidate", index)
-    most = max((ask.seeds_of(cell.at) for cell in layout.cells), default=ask.seeds)
+    most = max((ask.seeds_of(cell.at) for cell in cells), default=ask.seeds)
     untrained = ask.seeds_of(UNTRAINED) if ablation.untrained else 0
     for number in range(max(most, untrained)):
         seed = first + number
         if number < untrained:
             yield _Asked(UNTRAINED, seed, {}, None, "reference")
-        for cell in layout.cells:
+        for cell in cells:
             choice = ask.chosen.get(cell.at)
             if number >= ask.seeds_of(cell.at) or (cell.candidates and choice is None):
                 continue
             chosen = cell.candidates[choice] if choice is not None else {}
             values = {**ablation.fixed, **cell.values, **chosen}
             yield _Asked(cell.at, seed, values, cell.paper, "cell", choice)
+
+
+def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
+    """The cells of the layout, those first that more claims rest on, then more comparisons; else in its order.
+
+    Within a seed: a verdict needs pairs, so every cell's seed comes before the next one of any.
+    """
+    claims, comparisons = Counter[Place](), Counter[Place]()
+    for claim in ablation.claims:
+        places = [{term.at for term in asked.terms} for asked in claim.comparisons(scale)]
+        claims.update(set().union(*places))
+        for compared in places:
+            comparisons.update(compared)
+    return sorted(ablation.layout(scale).cells, key=lambda cell: (-claims[cell.at], -comparisons[cell.at]))
 
 
 def _spec(asked: _Asked, base: Specification, workload: Workload) -> Specification | None:
@@ -262,47 +252,3 @@ def _resolved(values: Mapping[str, Value], base: Specification) -> dict[str, Any
     if problems:
         raise SpecError(problems)
     return resolved
-
-
-def resource_problems(seeds: int, resources: Resources, shape: ClusterShape | None) -> list[str]:
-    """What is wrong with a number of seeds and with what a cell occupies, on a cluster of that shape if it is known."""
-    of_seeds = [] if 1 <= seeds <= MAX_SEEDS else [f"--seeds {seeds}: must lie between 1 and {MAX_SEEDS}"]
-    found = []
-    if resources.workers < 1:
-        found.append(f"--workers {resources.workers}: must be at least 1")
-    if resources.cpus_per_worker < 1:
-        found.append(f"--cpus-per-worker {resources.cpus_per_worker}: must be at least 1")
-    gpus = resources.gpus_per_worker
-    if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
-        found.append(f"--gpus-per-worker {gpus:g}: must be a share of one GPU or a whole number")
-    elif 0 < gpus < 1 and resources.workers > 1:
-        found.append(f"--gpus-per-worker {gpus:g}: a share of a GPU is for cells of one worker, not {resources.workers}")
-    elif shape is not None and not found:
-        found += _placement_problems(resources, shape)
-    return of_seeds + found
-
-
-def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:
-    most_gpus = max((gpus for _, gpus in shape.nodes), default=0)
-    most_cpus = max((cpus for cpus, _ in shape.nodes), default=0)
-    found = []
-    if resources.gpus_per_worker > most_gpus:
-        found.append(f"--gpus-per-worker {resources.gpus_per_worker:g}: no node has more than {most_gpus:g} GPUs")
-    if resources.cpus_per_worker > most_cpus:
-        found.append(f"--cpus-per-worker {resources.cpus_per_worker}: no node has more than {most_cpus:g} CPUs")
-    fit = shape.workers_that_fit(resources)
-    if not found and resources.workers > fit:
-        found.append(f"--workers {resources.workers}: the cluster holds {fit} workers of this size")
-    return found
-
-
-def _workers_on(node: tuple[float, float], resources: Resources) -> int:
-    cpus, gpus = node
-    by_cpu = int(cpus // resources.cpus_per_worker)
-    if not resources.gpus_per_worker:
-        return by_cpu
-    if resources.gpus_per_worker < 1:  # a share never spans two GPUs
-        by_gpu = int(gpus) * int(1 / resources.gpus_per_worker + 1e-9)
-    else:
-        by_gpu = int(gpus // resources.gpus_per_worker)
-    return min(by_cpu, by_gpu)

@@ -95,7 +95,10 @@ _QUANTITIES: Mapping[str, Quantity] = {
 
 def quantity(metric: str) -> Quantity:
     """What a result of that name is; a name that is not known stands for itself, without a unit."""
-    return _QUANTITIES.get(metric) or Quantity(metric.replace("_", " "))
+    known = _QUANTITIES.get(metric)
+    if known is None and metric.endswith("_mean_per_class"):
+        return _percent(metric.replace("_", " "))
+    return known or Quantity(metric.replace("_", " "))
 
 
 def judged_by(ablation: Ablation) -> Quantity:

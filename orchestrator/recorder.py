@@ -17,7 +17,7 @@ from orchestrator.plan import Plan, PlannedCell
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
 
-__all__ = ["Recorder", "Recorders"]
+__all__ = ["Recorder", "Recorders", "with_intervals"]
 
 STATUSES: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 SECONDS_BETWEEN_WRITES = 5.0  # of one cell's curve: a write costs tens of milliseconds of the driver
@@ -34,6 +34,14 @@ CURVES = (
     "norm",
     "phase",
 )
+
+
+def with_intervals(results: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Results as metrics, with both ends of the intervals of those that have one."""
+    ends = {
+        f"{name}_{end}": value for name, both in intervals.items() for end, value in zip(("low", "high"), both, strict=True)
+    }
+    return {**results, **ends}
 
 
 class Recorder:
@@ -136,8 +144,7 @@ class Recorder:
         results = dict(record.get("results", {}))
         if finished:
             results["total_seconds"] = record["total_seconds"]
-            for name, (low, high) in record.get("intervals", {}).items():
-                results |= {f"{name}_low": low, f"{name}_high": high}
+            results = with_intervals(results, record.get("intervals", {}))
         spec = yaml.safe_dump(record["spec"], sort_keys=False)
         files: dict[str, str | bytes] = {
             "run.json": json.dumps(record, indent=2),

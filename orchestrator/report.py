@@ -17,7 +17,10 @@ from workloads.workload import workload_named
 
 __all__ = ["Difference", "Report", "Tuned", "as_json", "collect", "verdict_json"]
 
-NOT_OF_THE_SETTING = ("seed", "data.root", "data.content", "data.split_seed")
+NOT_OF_THE_SETTING = (
+    *("seed", "data.root", "data.content", "data.split_seed"),
+    *("eval.finetune.subset_files", "eval.finetune.subset_content"),
+)
 
 Record = Mapping[str, Any]
 

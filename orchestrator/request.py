@@ -11,10 +11,11 @@ from typing import TypeVar
 import torch
 
 from orchestrator.errors import OrchestratorError, PlanError, TrackingError
-from orchestrator.plan import MAX_SEEDS, Ask, ClusterShape, Plan, PlannedCell, Resources, build, build_single
+from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
+from orchestrator.resources import ClusterShape, Placement, Resources
 from orchestrator.search_space import build_search, read_space
 from orchestrator.settings import Settings, read_settings
-from orchestrator.storage import Storage
+from orchestrator.storage import Storage, without_password
 from search_spaces import ABLATIONS, Ablation
 from workloads.spec import SpecError, read_assignments, read_yaml
 from workloads.workload import (
@@ -60,6 +61,8 @@ class Request:
     workers: int = 1
     cpus_per_worker: int | None = None
     gpus_per_worker: float | None = None
+    gpu_type: str | None = None
+    placement: Placement = "pack"
     max_concurrent: int | None = None
     max_failures: int = 2
     download: bool = False
@@ -121,10 +124,8 @@ class Checked:
 
     def resources(self, shape: ClusterShape) -> Resources:
         """What a cell occupies: as asked for, otherwise one GPU a worker where there are any that it uses, and one CPU."""
-        asked = self.request.gpus_per_worker
         of_use = isinstance(self.workload, TrainedAlone) and any(gpus for _, gpus in shape.nodes)
-        gpus = asked if asked is not None else float(of_use)
-        return Resources(self.request.workers, self.request.cpus_per_worker or 1, gpus)
+        return _resources(self.request, gpus=float(of_use))
 
 
 def local_shape() -> ClusterShape:
@@ -164,7 +165,7 @@ def check(request: Request) -> Checked:
     if base is not None and workload is not None:
         # Without the data only the number of images is missing; the rest of the plan is checked anyway.
         images = prepared[1].train if prepared else None
-        asked = Resources(request.workers, request.cpus_per_worker or 1, request.gpus_per_worker or 0.0)
+        asked = _resources(request, gpus=0.0)
         asks = {ablation.name: Ask(request.seeds) for ablation in ablations or ()}
         problems.attempt(lambda: _plans(request, ablations or (), workload, base, asks, asked, images, shape))
         if prepared:
@@ -191,6 +192,18 @@ def command_line(arguments: list[str]) -> str:
     return shlex.join(["simclr-orch", *arguments])
 
 
+def _resources(request: Request, *, gpus: float) -> Resources:
+    """What a cell occupies as asked for, else `gpus` for each worker; who asks for a type of GPU asks for one of it."""
+    default = max(gpus, float(request.gpu_type is not None))
+    return Resources(
+        workers=request.workers,
+        cpus_per_worker=request.cpus_per_worker or 1,
+        gpus_per_worker=request.gpus_per_worker if request.gpus_per_worker is not None else default,
+        gpu_type=request.gpu_type,
+        placement=request.placement,
+    )
+
+
 def _plans(
     request: Request,
     ablations: Sequence[Ablation],
@@ -203,7 +216,11 @@ def _plans(
 ) -> tuple[Plan, ...]:
     if request.search:
         space = read_space(request.search)
-        return (build_search(space, request.samples, base, workload, resources=resources, train_images=images, shape=shape),)
+        return (
+            _pinned(
+                build_search(space, request.samples, base, workload, resources=resources, train_images=images, shape=shape)
+            ),
+        )
     if not ablations:
         return (_pinned(build_single(base, workload, resources=resources, train_images=images, shape=shape)),)
     plans, problems = list[Plan](), list[str]()
@@ -272,7 +289,9 @@ def base_recipe(workload: Workload, preset: str | None, config: Path | None, ass
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
     base = recipe.with_values(values or {})
-    roots = {name: value for name, value in base.flat().items() if name.endswith("data.root") and value is not None}
+    places = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
+    flat = base.flat()
+    roots = {name: flat[name] for name in places if flat.get(name) is not None and "://" not in flat[name]}
     return base.with_values({name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()})
 
 
@@ -292,7 +311,7 @@ def _tracking_problem(settings: Settings, storage: Storage) -> str | None:
     if settings.tracking_uri is None:
         if storage.is_local:
             return None
-        return f"--tracking-uri: is needed, for MLflow cannot keep its database in {storage.uri}"
+        return f"--tracking-uri: is needed, for MLflow cannot keep its database in {without_password(storage.uri)}"
     from orchestrator.tracking import Tracker
 
     try:

@@ -6,14 +6,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from orchestrator.cell import all_records
+from orchestrator.cell import all_records, checkpoint_of, read_record
 from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 from workloads.workload import TrainedAlone, TrainedTogether, workload_named
 
-__all__ = ["list_runs", "run_named", "serve_dashboard", "workload_of"]
+__all__ = [
+    "EVALUATIONS",
+    "finished_record",
+    "last_state",
+    "later_evaluations",
+    "list_runs",
+    "run_named",
+    "serve_dashboard",
+    "workload_of",
+]
+
+EVALUATIONS = "evaluations"
 
 
 def list_runs(storage: Storage, console: Console) -> Finished:
@@ -66,3 +77,29 @@ def run_named(run: str, storage: Storage) -> str:
             raise PlanError([f"{run}: no such run in {storage.uri}; `simclr-orch runs` lists them"])
         case _:
             raise PlanError([f"{run}: fits {len(fitting)} runs ({', '.join(name[:12] for name in fitting[:5])}, ...)"])
+
+
+def finished_record(run: str, storage: Storage) -> tuple[str, dict[str, Any]]:
+    """Fingerprint and record of the finished run that begins so. Raises PlanError when there is none."""
+    fingerprint = run_named(run, storage)
+    record = read_record(storage, fingerprint)
+    if record is None or record["status"] != "finished":
+        raise PlanError([f"{run}: has not finished in {storage.uri}"])
+    return fingerprint, record
+
+
+def last_state(fingerprint: str, storage: Storage) -> dict[str, Any]:
+    """What a run's training has ended in. Raises PlanError when it is not kept."""
+    kept = checkpoint_of(storage, fingerprint)
+    if kept is None:
+        raise PlanError([f"{fingerprint[:12]}: its last state is not in {storage.uri}"])
+    state: dict[str, Any] = kept["state"]
+    return state
+
+
+def later_evaluations(fingerprint: str, storage: Storage) -> dict[str, dict[str, Any]]:
+    """What `evaluate` has left of a run, by name (`linear-1a2b3c4d`), the oldest first."""
+    folder = f"runs/{fingerprint}/{EVALUATIONS}"
+    names = [name.removesuffix(".json") for name in storage.list(folder) if name.endswith(".json")]
+    found = {name: storage.read_json(f"{folder}/{name}.json") for name in names}
+    return dict(sorted(found.items(), key=lambda item: item[1].get("ended", "")))

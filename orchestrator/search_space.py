@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import yaml
 
 from orchestrator.errors import PlanError
-from orchestrator.plan import Ask, ClusterShape, Plan, PlannedCell, Resources, resource_problems
+from orchestrator.plan import Ask, Plan, PlannedCell
+from orchestrator.resources import ClusterShape, Resources, resource_problems
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, Workload
 
@@ -93,7 +94,7 @@ def build_search(
     shape: ClusterShape | None,
 ) -> Plan:
     """The plan of a search on a base recipe. Raises one PlanError that lists every violation."""
-    problems = resource_problems(1, resources, shape)
+    problems = resource_problems(resources, shape)
     if not isinstance(workload, TrainedAlone):
         problems.append(f"tune: {workload.name} has no validation split to search by; `ablate` compares its settings")
     if not 2 <= samples <= MOST_SAMPLES:

@@ -14,19 +14,21 @@ __all__ = ["Settings", "cache_environment", "read_settings"]
 
 FILE = "simclr-orch.toml"
 PREFIX = "SIMCLR_ORCH_"
+KIND = r"\d+x\d+(x\d+(:[\w.-]+)?)?"
 
 
 class Settings(Part):
     """Where results are kept (folder or URI), MLflow's server (default: a database there), and a running Ray's address.
 
-    `nodes`: what an autoscaled cluster starts when it is needed, COUNTxCPUSxGPUS for each kind, as `8x16x1,2x64`. Ray does
-    not tell, and a sweep is sized by it before the first node is up.
+    `nodes`: what an autoscaled cluster starts when it is needed, COUNTxCPUSxGPUS for each kind, as `8x16x1,2x64`, and the
+    type of its GPUs where cells ask for one, as `8x16x1:A100`. Ray does not tell, and a sweep is sized by it before the first
+    node is up.
     """
 
     storage: str = "simclr-orch-results"
     tracking_uri: str | None = None
     address: str | None = None
-    nodes: Annotated[str, Field(pattern=r"^\d+x\d+(x\d+)?(,\d+x\d+(x\d+)?)*$")] | None = None
+    nodes: Annotated[str, Field(pattern=rf"^{KIND}(,{KIND})*$")] | None = None
 
 
 def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path) -> Settings:

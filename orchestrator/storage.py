@@ -180,6 +180,9 @@ def _filesystem(uri: str) -> tuple[Any, str]:
 
     if uri.startswith("/"):
         return LocalFileSystem(), uri
+    if uri.startswith("s3://") and "allow_delayed_open=" not in uri:
+        # A small object is then one request, not the three of an upload in parts, which a killed writer would leave behind.
+        uri += f"{'&' if '?' in uri else '?'}allow_delayed_open=true"
     try:
         filesystem, root = FileSystem.from_uri(uri)
     except ArrowInvalid as error:

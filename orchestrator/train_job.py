@@ -9,6 +9,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from orchestrator.cell import CellJob, run_cell, start_of
+from orchestrator.cluster import this_host
 from orchestrator.storage import Storage
 from workloads.worker import Worker, limit_threads
 
@@ -27,12 +28,12 @@ def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, A
         _on_each_worker,
         train_loop_config={"job": job},
         scaling_config=ScalingConfig(
-            num_workers=job.workers,
-            use_gpu=job.gpus_per_worker > 0,
-            resources_per_worker=_resources(job),
-            placement_strategy="PACK",
+            num_workers=job.resources.workers,
+            use_gpu=job.resources.gpus_per_worker > 0,
+            resources_per_worker=job.resources.bundle,
+            placement_strategy="SPREAD" if job.resources.placement == "spread" else "PACK",
         ),
-        torch_config=TorchConfig(backend="nccl" if job.gpus_per_worker else "gloo"),
+        torch_config=TorchConfig(backend="nccl" if job.resources.gpus_per_worker else "gloo"),
         run_config=RunConfig(
             name=job.fingerprint,
             storage_path=Storage(job.storage).path("ray-train"),
@@ -46,16 +47,13 @@ def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, A
 
 def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
     job = config["job"]
-    limit_threads(job.threads)
+    limit_threads(job.resources.cpus_per_worker)
     device = get_device()
     worker = Worker.here(str(device))
     # The first worker reads for all, so that none continues from another state and only one needs to reach the storage.
     kept = [start_of(job) if worker.rank == 0 else None]
+    hosts = [this_host()] * worker.world_size
     if worker.world_size > 1:
         dist.broadcast_object_list(kept, src=0, device=device if device.type == "cuda" else torch.device("cpu"))
-    return run_cell(job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)))
-
-
-def _resources(job: CellJob) -> dict[str, float]:
-    gpus = {"GPU": job.gpus_per_worker} if job.gpus_per_worker else {}
-    return {"CPU": float(job.threads)} | gpus
+        dist.all_gather_object(hosts, this_host())
+    return run_cell(job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)), hosts=hosts)

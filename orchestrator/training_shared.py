@@ -1,46 +1,76 @@
 """Which runs were trained alike, and differ only in how they are judged: training is not repeated for those. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, Workload
 
-__all__ = ["donors", "in_waves"]
+__all__ = ["Sharing", "shared"]
 
 Specs = Mapping[str, Specification]
+Record = Mapping[str, Any]
 
 
-def donors(workload: Workload, wanted: Specs, records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """For each wanted run, by fingerprint, a finished one whose trained state it can be judged from, if there is one."""
-    if not isinstance(workload, TrainedAlone) or not any(map(workload.trained_as, wanted.values())):
-        return {}
-    trained: dict[str, str] = {}
-    for record in records:
-        # Weights from elsewhere have a specification, too, but it is not how they were trained.
-        trained_here = record["status"] == "finished" and "weights" not in record
-        if trained_here and record.get("workload", "simclr") == workload.name:
-            try:
-                how = workload.trained_as(workload.read(record["spec"]))
-            except SpecError:  # of a version with other fields
-                continue
-            if how is not None:
-                trained.setdefault(how, record.get("trained_by", record["fingerprint"]))
-    found = {name: trained.get(workload.trained_as(spec) or "") for name, spec in wanted.items()}
-    return {name: donor for name, donor in found.items() if donor is not None}
+@dataclass(frozen=True)
+class Sharing:
+    """Wanted runs by fingerprint: whose trained state is `lent`, which start `first`, and for which one others wait."""
+
+    lent: Mapping[str, str]
+    first: tuple[str, ...]
+    waiting: Mapping[str, str]
+
+    @property
+    def only_judged(self) -> frozenset[str]:
+        """Those that are not trained themselves."""
+        return frozenset((*self.lent, *self.waiting))
 
 
-def in_waves(workload: Workload, wanted: Specs, trained: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The runs that can start now, and those that wait for one of them to be trained, with the one they wait for.
+def shared(
+    workload: Workload,
+    wanted: Specs,
+    records: Iterable[Record],
+    *,
+    has_state: Callable[[Record], bool],
+    is_search: bool = False,
+) -> Sharing:
+    """How the wanted runs share training with each other and with the runs of `records`.
 
-    `trained` names the runs whose training is done already, as `donors` gives it.
+    `has_state` tells whether a run's state after its last epoch can still be had. A search shares nothing: it compares
+    scores after each epoch, which a state that is there already does not have.
     """
-    if not isinstance(workload, TrainedAlone):
-        return tuple(wanted), {}
-    first: dict[str, str] = {}
+    if is_search or not isinstance(workload, TrainedAlone):
+        return Sharing({}, tuple(wanted), {})
+    hows = {name: workload.trained_as(spec) for name, spec in wanted.items()}
+    donors = _donors(workload, {how for how in hows.values() if how is not None}, records, has_state)
+    lent = {name: donors[how] for name, how in hows.items() if how in donors}
+    trains: dict[str, str] = {}
     waiting: dict[str, str] = {}
-    for name, spec in wanted.items():
+    for name, how in hows.items():
+        if how is not None and how not in donors and trains.setdefault(how, name) != name:
+            waiting[name] = trains[how]
+    return Sharing(lent, tuple(name for name in wanted if name not in waiting), waiting)
+
+
+def _donors(
+    workload: TrainedAlone, hows: set[str], records: Iterable[Record], has_state: Callable[[Record], bool]
+) -> dict[str | None, str]:
+    """The run that did each training that is asked for, where one did."""
+    found: dict[str | None, str] = {}
+    for record in records if hows else ():
+        # Weights from elsewhere have a specification, too, but it is not how they were trained.
+        if record["status"] not in ("finished", "failed") or "weights" in record:
+            continue
+        if record.get("workload", "simclr") != workload.name:
+            continue
+        try:
+            spec = workload.read(record["spec"])
+        except SpecError:  # of a version with other fields
+            continue
         how = workload.trained_as(spec)
-        if how is not None and name not in trained and first.setdefault(how, name) != name:
-            waiting[name] = first[how]
-    return tuple(name for name in wanted if name not in waiting), waiting
+        # Code that gives other results gives other fingerprints: what it trained is not lent to today's.
+        current = spec.fingerprint() == record["fingerprint"]
+        if how in hows and how not in found and current and has_state(record):
+            found[how] = record.get("trained_by", record["fingerprint"])
+    return found

@@ -10,7 +10,9 @@ data sets, 7,680 TPU v3 core-hours a seed if each cost what ResNet-50 does, and 
 
     simclr-orch ablate transfer --preset P --set eval.transfer.data.root=FOLDER
 
-FOLDER holds all data sets as torchvision lays them out. The supervised encoder has the same augmentation and length (B.8).
+FOLDER holds all data sets as torchvision lays them out, and Birdsnap, which it does not have, as FOLDER/train/<class> and
+FOLDER/test/<class>. Caltech-101 is without its class of clutter, on which the paper is silent. The supervised encoder has the
+same augmentation and length (B.8).
 Logistic regression is on standardised features, which the paper does not say. Whether two runs differ on a data set is a
 question to `simclr-orch compare`, by the paper's permutation test.
 """
@@ -64,7 +66,7 @@ _METHODS = tuple(_FOUND[_WIDE])
 _PAPER_SCRATCH: dict[str, Value] = {
     "eval.transfer.steps": 40_000,
     "eval.transfer.learning_rates": [0.001, 0.00316228, 0.01, 0.0316228, 0.1, 0.316228, 1.0],
-    "eval.transfer.weight_decays": [0.0, 1e-5, 3.83119e-5, 0.00014678, 0.000562341, 0.00215443, 0.00825404, 0.0316228],
+    "eval.transfer.weight_decays": [1e-5, 3.16228e-5, 1e-4, 0.000316228, 0.001, 0.00316228, 0.01, 0.0316228],
 }
 
 _SMALL_DATA_SETS = {"shapes": "shapes", "digits": "digits"}

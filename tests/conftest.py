@@ -1,8 +1,11 @@
 """What the tests share: a cache of decoded images of their own, and one thread a process."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import torch
@@ -29,3 +32,30 @@ def _one_thread() -> None:
 def storage_folder(tmp_path: Path) -> Path:
     """Where a command under test keeps its results."""
     return tmp_path / "storage"
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[Any]:
+    """A client of an S3 server of the tests' own, which Arrow, MLflow and subprocesses find by the environment."""
+    boto3 = pytest.importorskip("boto3")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "testing")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        environment.delenv("AWS_PROFILE", raising=False)
+        yield boto3.client("s3")
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_store: Any) -> str:
+    """The address of an empty bucket."""
+    name = f"bucket-{uuid4().hex}"
+    object_store.create_bucket(Bucket=name)
+    return f"s3://{name}"

@@ -50,6 +50,7 @@ def test_imports_go_one_way(path: Path) -> None:
                 "numpy",
                 "PIL",
                 "sklearn",
+                "pyarrow",  # of shards: their files, on disks and in object stores
                 "threadpoolctl",
                 "safetensors",
                 "onnxruntime",

@@ -30,7 +30,7 @@ class Killed(BaseException):
 
 def job(storage: Path, **fields: Any) -> CellJob:
     spec: RunSpec = preset("shapes").with_values(TINY | {name.replace("__", "."): value for name, value in fields.items()})
-    return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage), threads=1)
+    return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
 
 
 def run(one: CellJob, kept: dict[str, Any] | None = None, *, die_after: int | None = None) -> dict[str, Any]:

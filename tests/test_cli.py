@@ -19,14 +19,15 @@ from workloads.simclr.spec import RunSpec
 
 SHARED = {"--tracking-uri", "--storage", "--json", "--address"}
 RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--max-failures"}
-PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker"}
+PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker", "--gpu-type", "--placement"}
 JOB = {"--on", "--code"}
 OPTIONS = {
     "spaces": {"--json"},
     "presets": set(),
     "pretrain": SHARED | RECIPE | PLACE | JOB,
     "ablate": SHARED | RECIPE | PLACE | JOB | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
-    "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"}) - {"--workers", "--log-model"},
+    "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
+    - {"--workers", "--placement", "--log-model"},
     "verdicts": {"--storage", "--json"},
     "report": {"--sweep", "--output", "--storage", "--json"},
     "evaluate": {"--protocol", "--preset", "--config", "--set", "--download", "--tracking-uri", "--storage", "--json"},
@@ -43,6 +44,8 @@ OPTIONS = {
     "cluster jobs": {"--json"},
     "cluster logs": {"--on", "--follow"},
     "cluster stop": {"--on", "--json"},
+    "data shard": {"--images-per-shard", "--format", "--decode", "--workers", "--json"},
+    "data verify": {"--decode", "--workers", "--json"},
 }
 
 

@@ -19,8 +19,8 @@ from packaging.specifiers import SpecifierSet
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from orchestrator.cli import app
-from orchestrator.plan import ClusterShape, Resources
 from orchestrator.request import base_recipe
+from orchestrator.resources import ClusterShape, Resources
 from orchestrator.sweep import concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS
 from workloads.workload import workload_named

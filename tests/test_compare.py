@@ -20,6 +20,7 @@ from orchestrator.paired import PERMUTATIONS, adjusted, compare_predictions, hol
 from orchestrator.predictions import predictions_bytes, read_predictions
 from orchestrator.storage import Storage
 from workloads.evaluation.judgement import Predictions
+from workloads.spec import digest
 
 Labels = NDArray[np.int64]
 
@@ -224,9 +225,24 @@ def keep(storage: Storage, fingerprint: str, predictions: Mapping[str, Predictio
         storage.write_bytes(f"runs/{fingerprint}/predictions.npz", predictions_bytes(predictions))
 
 
-def judge_later(storage: Storage, fingerprint: str, file: str, predictions: Mapping[str, Predictions], **document: Any) -> None:
-    storage.write_json(f"runs/{fingerprint}/evaluations/{file}.json", document)
-    storage.write_bytes(f"runs/{fingerprint}/evaluations/{file}.npz", predictions_bytes(predictions))
+def judge_later(
+    storage: Storage,
+    fingerprint: str,
+    protocol: str,
+    predictions: Mapping[str, Predictions],
+    evaluation: Mapping[str, Any],
+    **document: Any,
+) -> str:
+    """The file of predictions that `evaluate` leaves, by its name in the run's folder."""
+    name = f"evaluations/{protocol}-{digest(evaluation)[:8]}"
+    whole = {"run": fingerprint, "protocol": protocol, "eval": dict(evaluation), "results": {}, "intervals": {}, **document}
+    storage.write_json(f"runs/{fingerprint}/{name}.json", whole)
+    storage.write_bytes(f"runs/{fingerprint}/{name}.npz", predictions_bytes(predictions))
+    return f"{name}.npz"
+
+
+def transfer_to(name: str, **settings: Any) -> dict[str, Any]:
+    return {"transfer": {"data": {"name": name, "test_images": None, "split_seed": 0}, **settings}}
 
 
 def compare(storage: Storage, result: str | None = None) -> tuple[dict[str, Any], str]:
@@ -272,16 +288,111 @@ def test_one_result_alone_is_not_corrected(storage: Storage) -> None:
     assert "Holm" not in printed
 
 
-def test_later_evaluations_add_to_a_runs_own_and_the_last_file_counts(storage: Storage) -> None:
-    better, worse = pair(60, 20, 300, 20)
-    same = {"linear_top1_z": worse}
-    judge_later(storage, OTHER, "linear-1", {"linear_top1_z": better})
-    judge_later(storage, OTHER, "linear-2", {**same, "linear_top1": better})
-    found = compare(storage)[0]["comparisons"]
-    assert found["linear_top1_z"]["files"] == ["predictions.npz", "evaluations/linear-2.npz"]
-    assert found["linear_top1_z"]["difference"] == pytest.approx(10)
+def test_later_evaluations_add_to_a_runs_own(storage: Storage) -> None:
+    better, _ = pair(60, 20, 300, 20)
+    file = judge_later(storage, OTHER, "linear", {"linear_top1_z": better, "linear_top1": better}, {"l2": [0.1]})
+    document, printed = compare(storage)
+    found = document["comparisons"]
+    assert found["linear_top1_z"]["files"] == ["predictions.npz", file]
+    assert found["linear_top1_z"]["difference"] == pytest.approx(0)
+    assert f"linear_top1_z: from predictions.npz of A and {file} of B, the newest: no settings" in printed
+    # A's own evaluation has B's own beside it, by the same file, and the later one has nothing.
     assert found["linear_top1"]["files"] == ["predictions.npz", "predictions.npz"]
     assert found["linear_top1"]["difference"] == pytest.approx(10)
+    assert "linear_top1: from predictions.npz of both" in printed
+    assert "knn_top1: from" not in printed
+
+
+@pytest.mark.parametrize("order", [("flowers", "pets"), ("pets", "flowers")])
+def test_a_result_on_several_data_sets_is_compared_on_each(storage: Storage, order: tuple[str, str]) -> None:
+    models = {"flowers": pair(60, 20, 300, 20), "pets": pair(7, 50, 90)}
+    files = {}
+    for fingerprint, place, names in ((ONE, 0, order), (OTHER, 1, order[::-1])):
+        for hour, name in enumerate(names):
+            predictions, at = {"transfer_linear": models[name][place]}, f"2026-01-01T0{hour}:00:00+00:00"
+            files[name] = judge_later(storage, fingerprint, "transfer", predictions, transfer_to(name), ended=at)
+    judge_later(storage, ONE, "transfer", {"transfer_linear": pair(1, 2, 3)[0]}, transfer_to("cars"))
+    document, printed = compare(storage, "transfer_linear")
+    found = {one["data"]["name"]: one for one in document["comparisons"].values()}
+    assert len(document["comparisons"]) == 2
+    assert {name: one["difference"] for name, one in found.items()} == pytest.approx({"flowers": 10, "pets": -4300 / 147})
+    assert {name: one["files"] for name, one in found.items()} == {name: [file] * 2 for name, file in files.items()}
+    assert {one["result"] for one in found.values()} == {"transfer_linear"}
+    assert found["pets"]["p_holm"] == pytest.approx(2 * min(one["p_permutation"] for one in found.values()))
+    for name, file in files.items():
+        assert f"transfer_linear on {name} ({Path(file).stem}): A is " in printed
+    assert set(compare(storage)[0]["comparisons"]) == set(document["comparisons"]) | {
+        "linear_top1",
+        "knn_top1",
+        "classifier_top1",
+    }
+
+
+def test_equal_settings_are_compared_and_of_other_ones_the_newest(storage: Storage) -> None:
+    (better, worse), (third, fourth) = pair(60, 20, 300, 20), pair(30, 25, 300, 45)
+    hours = [f"2026-01-01T0{hour}:00:00+00:00" for hour in range(4)]
+    settings = [transfer_to("flowers", l2=[float(strength)]) for strength in range(4)]
+    judge_later(storage, ONE, "transfer", {"transfer_linear": third}, settings[0], ended=hours[1])
+    newest_one = judge_later(storage, ONE, "transfer", {"transfer_linear": fourth}, settings[1], ended=hours[3])
+    judge_later(storage, OTHER, "transfer", {"transfer_linear": third}, settings[2], ended=hours[0])
+    newest_other = judge_later(storage, OTHER, "transfer", {"transfer_linear": better}, settings[3], ended=hours[2])
+    document, printed = compare(storage, "transfer_linear")
+    (found,) = document["comparisons"].values()
+    assert (found["files"], found["same_settings"]) == ([newest_one, newest_other], False)
+    assert f"transfer_linear: from {newest_one} of A and {newest_other} of B, the newest" in printed
+    both = judge_later(storage, ONE, "transfer", {"transfer_linear": worse}, settings[2])
+    document, printed = compare(storage, "transfer_linear")
+    (found,) = document["comparisons"].values()
+    assert (found["files"], found["same_settings"]) == ([both, both], True)
+    assert f"transfer_linear: from {both} of both" in printed
+
+
+@pytest.mark.parametrize("newest", [0, 1])
+def test_files_without_time_are_older_than_those_with_one(storage: Storage, newest: int) -> None:
+    better, worse = pair(60, 20, 300, 20)
+    at = {newest: {"ended": "2026-01-01T00:00:00+00:00"}}
+    files = [
+        judge_later(storage, ONE, "probe", {"probe": model}, {"l2": [place]}, **at.get(place, {}))
+        for place, model in enumerate((better, worse))
+    ]
+    last = judge_later(storage, OTHER, "probe", {"probe": worse}, {"l2": [2]})
+    assert compare(storage, "probe")[0]["comparisons"]["probe"]["files"] == [files[newest], last]
+
+
+def test_several_settings_of_both_are_all_compared_but_nothing_twice(storage: Storage) -> None:
+    sgd, again = pair(15, 60, 300, 25), pair(60, 20, 300, 20)
+    for place, fingerprint in enumerate((ONE, OTHER)):
+        judge_later(storage, fingerprint, "linear-sgd", {"linear_top1": sgd[place]}, {"protocol": "sgd"})
+        judge_later(storage, fingerprint, "linear", {"linear_top1": again[place]}, {"protocol": "lbfgs"})  # as the run's own
+    found = compare(storage, "linear_top1")[0]["comparisons"]
+    name = f"linear-sgd-{digest({'protocol': 'sgd'})[:8]}"
+    assert {label: one["verdict"] for label, one in found.items()} == {
+        "linear_top1 on shapes (predictions)": "better",
+        f"linear_top1 on shapes ({name})": "worse",
+    }
+
+
+def test_a_later_evaluation_goes_with_the_others_own_by_equal_settings(storage: Storage) -> None:
+    better, worse = pair(60, 20, 300, 20)
+    evaluation: dict[str, Any] = {"protocol": "lbfgs", **transfer_to("shapes")}
+    keep(storage, ONE, {"linear_top1": better}, spec={"data": DATA, "eval": evaluation})
+    storage.delete(f"runs/{OTHER}/predictions.npz")
+    elsewhere = {"protocol": "lbfgs", "transfer": {"data": {**evaluation["transfer"]["data"], "root": "/there"}}}
+    file = judge_later(storage, OTHER, "linear", {"linear_top1": worse}, elsewhere)
+    judge_later(storage, OTHER, "linear", {"linear_top1": better}, {"protocol": "sgd"}, ended="2026-01-01T00:00:00+00:00")
+    document, printed = compare(storage)
+    (found,) = document["comparisons"].values()
+    assert (found["files"], found["same_settings"]) == (["predictions.npz", file], True)
+    assert f"linear_top1: from predictions.npz of A and {file} of B\n" in printed
+
+
+def test_what_an_evaluation_was_tested_on_is_what_it_says(storage: Storage) -> None:
+    better, worse = pair(60, 20, 300, 20)
+    for fingerprint, model, content in ((ONE, better, "c0ffee"), (OTHER, worse, "decade")):
+        said_there = {"name": "image-folder", "content": content}
+        judge_later(storage, fingerprint, "transfer", {"transfer_linear": model}, transfer_to("image-folder"), data=said_there)
+    with pytest.raises(PlanError, match=r"transfer_linear: .* content is c0ffee and decade"):
+        compare(storage, "transfer_linear")
 
 
 def test_other_test_examples_with_the_same_labels_are_refused(storage: Storage) -> None:
@@ -319,12 +430,12 @@ def test_transfer_results_go_by_the_data_that_they_were_tested_on(storage: Stora
     better, worse = pair(60, 20, 300, 20)
     keep(storage, OTHER, None, spec={"data": {**DATA, "name": "digits"}})
     for fingerprint, predictions in ((ONE, better), (OTHER, worse)):
-        evaluation = {"transfer": {"data": {"name": "flowers", "test_images": None, "split_seed": 0}}}
-        judge_later(storage, fingerprint, "transfer-1", {"transfer_linear": predictions}, eval=evaluation)
+        file = judge_later(storage, fingerprint, "transfer", {"transfer_linear": predictions}, transfer_to("flowers"))
     assert compare(storage, "transfer_linear")[0]["comparisons"]["transfer_linear"]["verdict"] == "better"
     with pytest.raises(PlanError, match="same examples: transfer_linear"):
         compare(storage)
-    judge_later(storage, OTHER, "transfer-1", {"transfer_linear": worse}, eval={"transfer": {"data": {"name": "pets"}}})
+    storage.delete(f"runs/{OTHER}/{file}")
+    judge_later(storage, OTHER, "transfer", {"transfer_linear": worse}, transfer_to("pets"))
     with pytest.raises(PlanError, match="name is flowers and pets"):
         compare(storage, "transfer_linear")
 

@@ -18,9 +18,9 @@ from orchestrator.exporting import export_run
 from orchestrator.storage import Storage
 from workloads.checkpoint import encode
 from workloads.simclr.encoder import build
-from workloads.simclr.export import CARD, FILES, ExportFormat, exported, load_exported
+from workloads.simclr.export import CARD, FILES, CardResult, ExportFormat, exported, load_exported
 from workloads.simclr.spec import RunSpec
-from workloads.spec import SpecError
+from workloads.spec import SpecError, digest
 
 State = dict[str, Any]
 NARROW = {"encoder.width": 0.125, "encoder.stem": "cifar", "encoder.input_normalization": "imagenet"}
@@ -79,7 +79,7 @@ def test_the_card_tells_how_to_load_the_same_features(
         pytest.importorskip(package)
     spec = spec_of(values)
     encoder, state = trained(spec)
-    card = write(exported(state, spec, format, {"linear_top1": 12.345}), tmp_path)
+    card = write(exported(state, spec, format, [CardResult("linear_top1", 12.345)]), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([CARD, FILES[format]])
     snippet = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert snippet is not None
@@ -155,12 +155,12 @@ def test_the_card_says_what_it_is() -> None:
     pytest.importorskip("safetensors")
     spec = spec_of({**NARROW, "data.content": "0123abc", "schedule.epochs": 3, "schedule.warmup_epochs": 0})
     _, state = trained(spec)
-    card = exported(state, spec, "safetensors", {"linear_top1": 12.345})[CARD].decode()
+    card = exported(state, spec, "safetensors", [CardResult("linear_top1", 12.345, (10, 14.5), "linear")])[CARD].decode()
     assert card.startswith("# resnet18, pre-trained by SimCLR (nt-xent) on cifar10 for 3 epochs\n")
     for said in (
         f"from run `{spec.fingerprint()}`",
         "Trained on `cifar10` at 32 x 32 pixels; digest of its content: `0123abc`.",
-        "| linear_top1 | 12.345 |",
+        "| linear_top1 | 12.345 | 10 to 14.5 | linear |",
         "normalises them with imagenet's statistics",
         "float32 `[N, 64]`",
         "under Apache-2.0",
@@ -187,6 +187,7 @@ def keep(storage: Storage, fingerprint: str, spec: RunSpec, state: State, **reco
         "workload": "simclr",
         "status": "finished",
         "results": {"knn_top1": 50.0},
+        "intervals": {"knn_top1": [45.5, 54.5]},
     }
     storage.write_json(f"runs/{fingerprint}/run.json", {**finished, "spec": spec.tree(), **record})
 
@@ -197,9 +198,11 @@ def storage(tmp_path: Path) -> Storage:
     storage, spec = Storage(str(tmp_path / "storage")), spec_of(NARROW)
     _, state = trained(spec)
     keep(storage, "aa11", spec, state)
-    keep(storage, "aa22", spec, state, weights={"from": "backbone.pth", "notes": []})
+    keep(storage, "aa22", spec, state, weights={"from": "backbone.pth", "notes": []}, results={}, intervals={})
     keep(storage, "bb11", spec, state, status="failed")
     keep(storage, "bb22", spec, state, workload="two-layer-cnn")
+    keep(storage, "dd11", spec, state)
+    storage.delete("runs/dd11/checkpoint.pt")
     return storage
 
 
@@ -210,13 +213,55 @@ def test_a_run_is_exported_and_its_own_files_are_replaced(storage: Storage, tmp_
     sizes = {path.name: path.stat().st_size for path in output.iterdir()}
     assert finished.document == {"run": "aa11", "format": "safetensors", "folder": str(output), "bytes": sizes}
     assert sorted(sizes) == [CARD, "encoder.safetensors"]
-    assert "| knn_top1 | 50 |" in (output / CARD).read_text()
+    assert "| knn_top1 | 50 | 45.5 to 54.5 | at the end of training |" in (output / CARD).read_text()
     assert str(output / "encoder.safetensors") in console.export_text()
     (output / "encoder.safetensors").write_bytes(b"cut off")
     export_run("aa11", "safetensors", output, storage, console)
     assert load_exported(output / "encoder.safetensors")[1].encoder.width == 0.125
     export_run("aa22", "safetensors", tmp_path / "published", storage, console)
     assert "published weights, backbone.pth" in (tmp_path / "published" / CARD).read_text()
+
+
+def judge(storage: Storage, run: str, protocol: str, results: dict[str, float], ended: str | None, **values: Any) -> str:
+    """A later evaluation as `evaluate` leaves one; its name."""
+    evaluation = spec_of(values).eval.tree()
+    name = f"{protocol}-{digest(evaluation)[:8]}"
+    document = {"run": run, "protocol": protocol, "eval": evaluation, "results": results}
+    document["intervals"] = {one: [value - 1, value + 1.5] for one, value in results.items() if "top1" in one}
+    if ended is not None:  # evaluations of before have neither
+        document |= {"ended": ended, "data": {"name": values.get("eval.transfer.data.name", "cifar10"), "content": "abc"}}
+    storage.write_json(f"runs/{run}/evaluations/{name}.json", document)
+    storage.write_bytes(f"runs/{run}/evaluations/{name}.npz", b"predictions")
+    storage.write_bytes(f"runs/{run}/evaluations/{name}/tsne.png", b"a picture")
+    return name
+
+
+def test_the_card_has_what_later_evaluations_found(storage: Storage, tmp_path: Path) -> None:
+    def rows(run: str) -> list[str]:
+        export_run(run, "safetensors", tmp_path / run, storage, Console(quiet=True))
+        lines = (tmp_path / run / CARD).read_text().splitlines()
+        return [line for line in lines if line.startswith("| ")]
+
+    hours = [f"2026-01-01T0{hour}:00:00+00:00" for hour in range(4)]
+    head = "| result | value | 95 % interval | protocol |"
+    own = "| knn_top1 | 50 | 45.5 to 54.5 | at the end of training |"
+    assert rows("aa11") == [head, own]
+    named = {"eval.transfer.data.name": "flowers", "eval.transfer.protocols": ["linear"]}
+    judge(storage, "aa11", "transfer", {"transfer_linear": 81.25}, hours[3], **named)
+    judge(storage, "aa11", "transfer", {"transfer_linear": 70}, None, **{**named, "eval.transfer.data.name": "pets"})
+    weak = judge(storage, "aa11", "linear", {"linear_top1": 60, "linear_l2": 0.1}, hours[1], **{"eval.l2": [0.1]})
+    weaker = judge(storage, "aa11", "linear", {"linear_top1": 61}, hours[2], **{"eval.l2": [0.01]})
+    assert rows("aa11") == [
+        head,
+        own,
+        "| transfer_linear | 70 |  | transfer on pets |",
+        f"| linear_top1 | 60 | 59 to 61.5 | linear ({weak}) |",
+        f"| linear_l2 | 0.1 |  | linear ({weak}) |",
+        f"| linear_top1 | 61 | 60 to 62.5 | linear ({weaker}) |",
+        "| transfer_linear | 81.25 |  | transfer on flowers |",
+    ]
+    judge(storage, "aa22", "knn", {"knn_top1": 40}, hours[0])
+    assert rows("aa22") == [head, "| knn_top1 | 40 | 39 to 41.5 | knn |"]
 
 
 def test_folders_of_something_else_are_left_alone(storage: Storage, tmp_path: Path) -> None:
@@ -241,6 +286,7 @@ def test_folders_of_something_else_are_left_alone(storage: Storage, tmp_path: Pa
         ("cc", "onnx", "cc: no such run"),
         ("aa", "onnx", "aa: fits 2 runs"),
         ("bb11", "onnx", "bb11: has not finished"),
+        ("dd", "onnx", "dd11: its last state is not in"),
         ("bb22", "onnx", "bb22: is of two-layer-cnn, whose runs keep no encoder"),
     ],
 )

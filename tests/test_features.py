@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from workloads.datasets import Split
 from workloads.evaluation.feature_cache import cached_features, default_features
 from workloads.evaluation.features import extract
+from workloads.simclr.encoder import InputNormalization
 from workloads.spec import SpecError
 from workloads.worker import Worker
 
@@ -33,10 +34,11 @@ ENTRY = IMAGES * WIDTH * 4 + 128  # bytes, with the header
 
 
 class Counting(nn.Module):
-    """A small network with batch normalisation that counts the batches it is given."""
+    """A small network with normalised images and batch normalisation that counts the batches it is given."""
 
     def __init__(self, seed: int = 0, delay: float = 0.0) -> None:
         super().__init__()
+        self.normalize = InputNormalization("imagenet")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(nn.Conv2d(3, WIDTH, 3), nn.BatchNorm2d(WIDTH), nn.ReLU())
@@ -45,7 +47,7 @@ class Counting(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
         time.sleep(self.delay)
-        h: Tensor = self.layers(images).mean(dim=(2, 3))
+        h: Tensor = self.layers(self.normalize(images)).mean(dim=(2, 3))
         return h
 
 
@@ -99,6 +101,12 @@ def with_another_statistic(encoder: Counting, split: Split) -> tuple[Counting, S
     return encoder, split
 
 
+def with_other_statistics_of_images(encoder: Counting, split: Split) -> tuple[Counting, Split]:
+    """Which are neither part of the state nor of what the network says of itself."""
+    encoder.normalize = InputNormalization("cifar10")
+    return encoder, split
+
+
 def with_another_activation(encoder: Counting, split: Split) -> tuple[Counting, Split]:
     encoder.layers[2] = nn.Tanh()
     return encoder, split
@@ -122,6 +130,7 @@ def of_the_other_half(encoder: Counting, split: Split) -> tuple[Counting, Split]
     [
         with_another_weight,
         with_another_statistic,
+        with_other_statistics_of_images,
         with_another_activation,
         with_another_order,
         with_other_labels,

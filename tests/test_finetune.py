@@ -20,7 +20,7 @@ from workloads.evaluation.features import encoder_digest
 from workloads.evaluation.finetune import FinetuneDivergedError, Recipe, finetuned, fit_network, network_scores
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.spec import FinetuneSpec
-from workloads.evaluation.subsets import labelled_images, labelled_subset
+from workloads.evaluation.subsets import finetune_problems, labelled_images, labelled_subset, pinned_lists
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.pretrain import initial_model
 from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
@@ -361,6 +361,70 @@ def test_data_without_file_names_take_no_lists(digits: DataSet, tmp_path: Path) 
         labelled_images(listing(tmp_path), DIGITS.data, digits)
 
 
+def run_on(data: DataSpec, finetune: FinetuneSpec) -> RunSpec:
+    return RunSpec.read(DIGITS.tree() | {"data": data.tree(), "eval": {"finetune": finetune.tree()}})
+
+
+def test_lists_are_checked_before_anything_is_decoded(folder: DataSpec, tmp_path: Path) -> None:
+    nowhere, missing = tmp_path / "nowhere", tmp_path / "10percent.txt"
+    good = listing(tmp_path, p1=["cat_01.png", "dog_01.png"], p10=["cat_01.png"])
+    assert finetune_problems(run_on(folder, good)) == []
+    unnamed, elsewhere = finetune_problems(run_on(DIGITS.data, good.with_values({"subset_files": str(nowhere)})))
+    assert unnamed.startswith(f"eval.finetune.subset_files={str(nowhere)!r}: data.name='digits' has no file names")
+    assert elsewhere == f"eval.finetune.subset_files={str(nowhere)!r}: there is no such folder"
+    missing.unlink()
+    (lacking,) = finetune_problems(run_on(folder, good))
+    assert lacking.startswith(f"eval.finetune.subset_files: {missing} cannot be read (")
+    with pytest.raises(SpecError, match=r"10percent\.txt cannot be read"):
+        pinned_lists(run_on(folder, good))
+    assert finetune_problems(run_on(folder, good.with_values({"labels": [0.01, 1.0]}))) == []
+    missing.write_bytes(b"\xff\xfe\x00")
+    (lacking,) = finetune_problems(run_on(folder, good))
+    assert lacking.startswith(f"eval.finetune.subset_files: {missing} cannot be read (")
+    for field, nothing in (("labels", []), ("subset_files", None)):
+        spec = run_on(DIGITS.data, good.with_values({field: nothing}))
+        assert finetune_problems(spec) == []
+        assert pinned_lists(spec) is spec
+
+
+def test_pinned_lists_may_be_elsewhere_and_not_be_others(folder: DataSpec, tmp_path: Path) -> None:
+    lists, moved, others = (tmp_path / name for name in ("lists", "moved", "others"))
+    cats, dogs = ([f"{name}_{image:02d}.png" for image in range(12)] for name in ("cat", "dog"))
+    for path, names in ((lists, cats + dogs), (moved, [*dogs, *cats, "", "cat_01.png"]), (others, cats)):
+        path.mkdir()
+        finetune = listing(path, p1=names, p10=names)
+    spec, at_moved, at_others = (
+        run_on(folder, finetune.with_values({"subset_files": str(path)})) for path in (lists, moved, others)
+    )
+    pinned = pinned_lists(spec)
+    assert pinned_lists(pinned) is pinned
+    assert pinned_lists(at_moved).fingerprint() == pinned.fingerprint() != pinned_lists(at_others).fingerprint()
+    assert spec.fingerprint() != at_moved.fingerprint()
+    # Other shares of the same lists, as an evaluation may ask for later.
+    few = pinned.with_values({"eval.finetune.labels": [0.01]})
+    found = few.eval.finetune.subset_content
+    assert found == pinned_lists(spec.with_values({"eval.finetune.labels": [0.1]})).eval.finetune.subset_content
+    data = load(folder)
+    for path in (lists, moved):
+        there = few.with_values({"eval.finetune.subset_files": str(path)})
+        assert finetune_problems(there) == []
+        (one,) = labelled_images(there.eval.finetune, folder, data)
+        assert np.array_equal(one.images.index, data.train.index)
+    there = few.with_values({"eval.finetune.subset_files": str(others)})
+    refused = [f"eval.finetune.subset_content={found!r}: the content of {others} is "]
+    for problems in (finetune_problems(there), problems_of(there.eval.finetune, folder)):
+        assert [problem.rpartition("'")[0].rpartition("'")[0] for problem in problems] == refused
+
+
+def test_drawn_subsets_do_not_pass_for_pinned_lists(digits: DataSet) -> None:
+    finetune = FinetuneSpec(labels=(0.1,), subset_content="0a1b")
+    expected = ["eval.finetune.subset_files: is required by eval.finetune.subset_content='0a1b', which pins it"]
+    assert finetune_problems(run_on(DIGITS.data, finetune)) == expected
+    with pytest.raises(SpecError) as caught:
+        labelled_images(finetune, DIGITS.data, digits)
+    assert caught.value.problems == expected
+
+
 # Judging a run
 
 
@@ -418,6 +482,17 @@ def test_lists_of_names_are_judged_with_how_many_were_left_out(folder: DataSpec,
     spec = RunSpec.read(DIGITS.tree() | {"data": folder.tree(), "eval": {"finetune": finetune}})
     judged = finetuned(spec, initial_model(spec).encoder, data, worker=CPU, bf16=False)
     assert (judged.results["finetune_10_images"], judged.results["finetune_10_left_out"]) == (9, 6)
+
+
+def test_unbalanced_test_classes_are_judged_by_their_mean_too(digits: DataSet) -> None:
+    kept = np.concatenate([np.flatnonzero(digits.test.labels > 0), np.flatnonzero(digits.test.labels == 0)[:5]])
+    unbalanced = replace(digits, test=Split(digits.test.images, digits.test.labels[kept], digits.test.index[kept]))
+    judged = judge(unbalanced, eval__finetune__labels=[0.1], eval__finetune__epochs=[1])
+    predictions = judged.predictions["finetune_10_top1"]
+    right = predictions.predicted == predictions.labels
+    expected = np.mean([100 * right[predictions.labels == label].mean() for label in range(10)])
+    assert judged.results["finetune_10_mean_per_class"] == pytest.approx(expected)
+    assert "finetune_10_mean_per_class" in judged.intervals
 
 
 def test_a_run_whose_fine_tuning_diverges_says_when_and_at_which_rate(digits: DataSet) -> None:

@@ -94,7 +94,7 @@ def test_simclr_runs_stay_alone() -> None:
 
 def pack_of(storage: Path, specs: Sequence[TwoLayerSpec]) -> Pack:
     jobs = [
-        CellJob(f"cell {number}", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(storage), threads=1)
+        CellJob(f"cell {number}", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(storage))
         for number, spec in enumerate(specs)
     ]
     return Pack(tuple(jobs), "sweeps/x/running")

@@ -1,9 +1,11 @@
 """Milliseconds: the numbers that the paper reports, copied here by hand, against those of the ablations."""
 
+import numpy as np
 import pytest
 
 from search_spaces import ABLATIONS
 from search_spaces.ablation import Scale
+from workloads.simclr.spec import RunSpec
 
 OPERATIONS = ("crop", "cutout", "color", "sobel", "noise", "blur", "rotate")
 EPOCHS = ("100", "200", "300", "400", "500", "600", "700", "800", "900", "1000")
@@ -234,6 +236,7 @@ def test_tables_7_and_b4(scale: Scale) -> None:
     top1 = {
         ("supervised", "1"): 25.4,
         ("supervised", "10"): 56.4,
+        ("supervised", "100"): 76.5,
         ("SimCLR", "1"): 48.3,
         ("SimCLR", "10"): 65.6,
         ("SimCLR (2x)", "1"): 58.5,
@@ -254,8 +257,8 @@ def test_tables_7_and_b4(scale: Scale) -> None:
     there = {at for at in top1 if scale == "paper" or at[0] in ("supervised", "SimCLR")}
     assert values("few-labels", scale) == {at: top1[at] for at in there}
     cells = ABLATIONS["few-labels"].layout(scale).cells
-    assert {cell.at: {f"finetune_{cell.at[1]}_top5": top5[cell.at]} for cell in cells if cell.paper is not None} == {
-        cell.at: dict(cell.paper_more) for cell in cells if cell.paper is not None
+    assert {cell.at: {f"finetune_{cell.at[1]}_top5": top5[cell.at]} for cell in cells if cell.at in top5} == {
+        cell.at: dict(cell.paper_more) for cell in cells if cell.paper_more
     }
 
 
@@ -279,3 +282,26 @@ def test_tables_8_and_b5() -> None:
         ("fine-tuned, SimCLR", "ResNet-50"): 1026.2,
         ("fine-tuned, supervised", "ResNet-50"): 1033.0,
     }
+
+
+def test_the_grids_of_transfer() -> None:
+    """Appendix B.8: 45 strengths for regression; 7 rates and 8 decays for fine-tuning, others from random weights."""
+    tuned, scratch = (
+        RunSpec().with_values({f"eval.transfer.{name}": value for name, value in given.items()}).eval.transfer
+        for given in (
+            {},
+            {
+                path.removeprefix("eval.transfer."): value
+                for cell in ABLATIONS["transfer"].paper.cells[:50]
+                if cell.at[1] == "random weights"
+                for path, value in cell.values.items()
+                if path.startswith("eval.transfer.") and ".data." not in path
+            },
+        )
+    )
+    assert tuned.l2 == pytest.approx(np.logspace(-6, 5, 45), rel=1e-5)
+    assert (tuned.steps, scratch.steps, tuned.batch_size) == (20_000, 40_000, 256)
+    assert tuned.learning_rates == pytest.approx(np.logspace(-4, -1, 7), rel=1e-5)
+    assert scratch.learning_rates == pytest.approx(np.logspace(-3, 0, 7), rel=1e-5)
+    assert tuned.weight_decays == pytest.approx([0, *np.logspace(-6, -3, 7)], rel=1e-5)
+    assert scratch.weight_decays == pytest.approx(np.logspace(-5, -1.5, 8), rel=1e-5)

@@ -1,14 +1,16 @@
 """Milliseconds: which cells a plan has, which requests it refuses, and what it expects to cost."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import PlanError
 from orchestrator.estimate import Speed, estimate, measured_speed
-from orchestrator.plan import ClusterShape, Resources, build, build_single
+from orchestrator.plan import build, build_single, by_claims
+from orchestrator.resources import ClusterShape, Resources, resource_problems
 from orchestrator.sweep import concurrent_cells, fitted_resources
-from search_spaces import ABLATIONS
+from search_spaces import ABLATIONS, UNTRAINED
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.workload import SIMCLR
@@ -194,3 +196,71 @@ def test_nodes_that_a_cluster_may_start_are_read_from_a_line() -> None:
     shape = ClusterShape.read("2x16x1,1x64")
     assert shape.nodes == ((16.0, 1.0), (16.0, 1.0), (64.0, 0.0))
     assert shape.workers_that_fit(Resources(1, 8, 1.0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("living", "startable", "together"),
+    [
+        ("2x16x1", "4x16x1", "4x16x1"),  # two of the four are up
+        ("5x16x1", "4x16x1", "5x16x1"),
+        ("1x2,1x16x1", "4x16x1,1x64", "1x2,4x16x1,1x64"),  # a head that no autoscaler starts
+        ("1x16x1:A100", "2x16x1:A100,2x16x1:H100", "2x16x1:A100,2x16x1:H100"),
+        ("3x16x1:A100", "2x16x1:A100,2x16x1:H100", "3x16x1:A100,2x16x1:H100"),
+        ("1x16x1:A100", "2x16x1", "1x16x1:A100,1x16x1"),  # whose type was not said before it was up
+    ],
+)
+def test_a_living_node_is_one_of_those_that_may_be_started(living: str, startable: str, together: str) -> None:
+    found, expected = ClusterShape.read(living).with_startable(ClusterShape.read(startable)), ClusterShape.read(together)
+    assert Counter(zip(found.nodes, found.gpu_types, strict=True)) == Counter(
+        zip(expected.nodes, expected.gpu_types, strict=True)
+    )
+
+
+def test_a_type_of_gpu_is_that_of_a_node() -> None:
+    ray = [{"CPU": 4.0}, {"CPU": 16.0, "GPU": 2.0, "accelerator_type:A100": 1.0}, {"CPU": 8.0, "GPU": 8.0}]
+    shape = ClusterShape.of_ray(ray)
+    assert shape.nodes == ((4.0, 0.0), (16.0, 2.0), (8.0, 8.0))
+    on_a100 = Resources(gpus_per_worker=0.5, gpu_type="A100")
+    assert concurrent_cells(shape, on_a100, None) == 4
+    assert fitted_resources(shape, on_a100, cells=50, limit=None).cpus_per_worker == 4
+    assert on_a100.bundle == {"CPU": 1.0, "GPU": 0.5, "accelerator_type:A100": 0.001}
+    assert resource_problems(on_a100, shape) == []
+    assert resource_problems(on_a100, ClusterShape(shape.nodes)) == []  # nobody knows the types, before Ray has started
+
+
+@pytest.mark.parametrize(
+    ("resources", "problem"),
+    [
+        (Resources(gpus_per_worker=1, gpu_type="T4"), "--gpu-type T4: no node has it; there are A100, H100"),
+        (Resources(gpus_per_worker=3, gpu_type="A100"), "--gpus-per-worker 3: no node with A100 has more than 2 GPUs"),
+        (
+            Resources(3, gpus_per_worker=1, gpu_type="A100"),
+            "--workers 3: the cluster holds 2 workers of this size with A100",
+        ),
+        (Resources(gpu_type="A100"), "--gpu-type A100: cells without GPUs have no type of them, --gpus-per-worker 0"),
+        (Resources(placement="spread"), "--placement spread: is for cells of several workers, --workers"),
+    ],
+)
+def test_a_type_of_gpu_and_a_placement_that_the_cluster_cannot_give(resources: Resources, problem: str) -> None:
+    assert resource_problems(resources, ClusterShape.read("1x64,1x16x2:A100,2x16x8:H100")) == [problem]
+
+
+def test_cells_that_decide_more_claims_come_first_within_a_seed() -> None:
+    ablation = ABLATIONS["temperature"]
+    claims = {
+        cell.at: sum(any(cell.at == term.at for asked in claim.small for term in asked.terms) for claim in ablation.claims)
+        for cell in ablation.layout("small").cells
+    }
+    order = [cell.at for cell in by_claims(ablation, "small")]
+    assert sorted(order) == sorted(claims)
+    assert [claims[at] for at in order] == sorted(claims.values(), reverse=True)
+    assert claims[order[0]] > claims[order[-1]]
+    plan = build(ablation, SHAPES, seeds=2)
+    assert [cell.at for cell in plan.cells] == 2 * [UNTRAINED, *order]
+    assert [cell.seed for cell in plan.cells] == 7 * [0] + 7 * [1]
+
+
+def test_cells_that_decide_nothing_come_last_in_the_order_of_the_layout() -> None:
+    order = [cell.at for cell in by_claims(ABLATIONS["head"], "small")]
+    assert order[-4:] == [("depth 3", size) for size in ("32", "64", "128", "256")]
+    assert {at[0] for at in order[:-4]} == {"none", "linear", "non-linear"}

@@ -19,7 +19,7 @@ from workloads.evaluation.probes import ProbedSplit, fit_probe, probe_accuracies
 from workloads.evaluation.scores import top_k_accuracy
 from workloads.evaluation.spec import ProbeSpec, ProbeTask
 from workloads.simclr import evaluate as evaluation
-from workloads.simclr.evaluate import evaluate, load_encoder, load_model
+from workloads.simclr.evaluate import evaluate, judge, load_encoder, load_model
 from workloads.simclr.pretrain import SimCLR, pretrain, problems_with, seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import center_view
@@ -213,7 +213,7 @@ def test_a_probe_is_a_function_of_its_seed() -> None:
 
 
 def accuracies(h: nn.Module, z: nn.Module, data: DataSet, spec: RunSpec = SHAPES) -> dict[str, float]:
-    return probe_accuracies(h, z, data, spec, worker=CPU, bf16=False)
+    return dict(probe_accuracies(h, z, data, spec, worker=CPU, bf16=False).results)
 
 
 def test_a_mean_colour_tells_colour_from_grey_and_nothing_of_rotation(data: DataSet) -> None:
@@ -227,6 +227,20 @@ def test_a_mean_colour_tells_colour_from_grey_and_nothing_of_rotation(data: Data
     assert found["probe_rotation_z"] == pytest.approx(25, abs=6)
     for task in ("noise", "sobel"):
         assert found[f"probe_{task}_z"] == pytest.approx(50, abs=7)
+
+
+def test_what_was_said_of_each_image_is_kept_with_what_was_done_to_it(data: DataSet) -> None:
+    spec = SHAPES.with_values({"eval.probe.tasks": ["rotation"], "eval.probe.epochs": 2})
+    judged = probe_accuracies(MeanColor(), Pixels(), data, spec, worker=CPU, bf16=False)
+    names = {"probe_rotation_h", "probe_rotation_z"}
+    assert judged.results.keys() == judged.intervals.keys() == judged.predictions.keys() == names
+    turns = seen("rotation", data.test, spec, seed=seed_of(spec.seed, "probe rotation test")).labels
+    for name in names:
+        low, high = judged.intervals[name]
+        assert low < judged.results[name] < high
+        predictions = judged.predictions[name]
+        assert (predictions.labels == turns).all()
+        assert 100 * (predictions.predicted == turns).mean() == pytest.approx(judged.results[name])
 
 
 def test_the_seed_decides_and_nothing_else_does(data: DataSet) -> None:
@@ -326,6 +340,12 @@ def test_without_a_head_z_is_h() -> None:
     assert found["linear_top1_z"] == found["linear_top1"]
     assert found["linear_validation_top1_z"] == found["linear_validation_top1"]
     assert found["probe_rotation_z"] == found["probe_rotation_h"]
+
+
+def test_a_judged_run_keeps_the_intervals_of_its_probes(state: dict[str, Any]) -> None:
+    values = {"eval.protocol": "none", "eval.probe.tasks": ["sobel"], "eval.probe.epochs": 1}
+    judged = judge(SHAPES.with_values(values), state, CPU)
+    assert judged.results.keys() == judged.intervals.keys() == judged.predictions.keys() == {"probe_sobel_h", "probe_sobel_z"}
 
 
 def test_an_untrained_encoder_can_be_probed() -> None:

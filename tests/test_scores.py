@@ -105,6 +105,7 @@ def test_a_judgement_agrees_with_itself_where_scores_are_equal(metric: Metric) -
 
 def test_classified_names_both_accuracies_and_keeps_the_first_ones_predictions() -> None:
     scores, labels = one_label(300, seed=1, classes=8)
+    labels = np.arange(300) % 8
     judged = classified("linear", scores, labels, suffix="_z")
     share = [100 * top_k_accuracy_score(labels, scores, k=k, labels=range(8)) for k in (1, 5)]
     assert judged.results == pytest.approx({"linear_top1_z": share[0], "linear_top5_z": share[1]})
@@ -114,6 +115,35 @@ def test_classified_names_both_accuracies_and_keeps_the_first_ones_predictions()
         assert low < judged.results[name] < high
     assert judged.predictions.keys() == {"linear_top1_z"}
     assert (judged.predictions["linear_top1_z"].predicted == scores.argmax(1)).all()
+
+
+def test_classified_adds_the_mean_per_class_where_classes_are_not_balanced() -> None:
+    scores, labels = one_label(300, seed=1, classes=8)  # the smallest of seven has a seventh of the largest
+    judged = classified("knn", scores, labels, suffix="_z")
+    assert judged.results.keys() == judged.intervals.keys() == {"knn_top1_z", "knn_top5_z", "knn_mean_per_class_z"}
+    recalls = recall_score(labels, scores.argmax(1), labels=np.unique(labels), average="macro")
+    assert judged.results["knn_mean_per_class_z"] == pytest.approx(100 * recalls)
+    assert judged.results["knn_mean_per_class_z"] != pytest.approx(judged.results["knn_top1_z"], abs=0.5)
+    assert judged.intervals["knn_mean_per_class_z"] == scored("x", "mean per class", scores, labels).intervals["x"]
+    assert judged.predictions.keys() == {"knn_top1_z"}, "the same would be compared twice"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "given"),
+    [
+        ([40, 40, 40], False),
+        ([43, 46, 44], False),  # test images of the digits
+        ([100, 149, 100], False),
+        ([100, 150, 100], True),
+        ([1595, 5099, 2744], True),  # some of SVHN's
+        ([1, 2, 2], False),  # five of a balanced test set
+        ([3, 5, 5], True),
+        ([0, 40, 40], False),  # a class without test images
+    ],
+)
+def test_the_mean_per_class_is_left_out_where_it_would_repeat_top1(sizes: list[int], given: bool) -> None:
+    labels = np.repeat(np.arange(3), sizes)
+    assert ("x_mean_per_class" in classified("x", np.eye(3)[labels], labels).results) is given
 
 
 def test_multi_label_predictions_are_the_positive_logits() -> None:

@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from orchestrator.errors import PlanError
-from orchestrator.plan import Resources
+from orchestrator.resources import Resources
 from orchestrator.search_space import Choices, Range, build_search, drawn, read_space
 from workloads.simclr.presets import preset
 from workloads.simclr.workload import SIMCLR

@@ -404,6 +404,15 @@ def test_fingerprint_takes_the_content_of_a_folder_for_its_place() -> None:
     assert pinned.with_values({"data.content": "0a1c"}).fingerprint() != pinned.fingerprint()
 
 
+def test_fingerprint_takes_the_content_of_lists_for_their_place() -> None:
+    """And of finished runs whose lists were not pinned, it is what it was."""
+    assert FULL.fingerprint() == "87998b8590cb42a79b91"
+    pinned = FULL.with_values({"eval.finetune.subset_content": "0a1b"})
+    assert pinned.with_values({"eval.finetune.subset_files": "/elsewhere"}).fingerprint() == pinned.fingerprint()
+    assert pinned.with_values({"eval.finetune.subset_content": "0a1c"}).fingerprint() != pinned.fingerprint()
+    assert FULL.fingerprint() != pinned.fingerprint()
+
+
 def test_fingerprint_takes_the_size_of_the_views_however_it_is_given() -> None:
     assert RunSpec().with_values({"augment.output_size": 32}).fingerprint() == RunSpec().fingerprint()
 

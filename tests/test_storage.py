@@ -1,4 +1,4 @@
-"""Storage: milliseconds, and real processes for what a reader sees of a writer that is killed."""
+"""Storage: milliseconds, a local S3 server, and real processes for what a reader sees of a writer that is killed."""
 
 import json
 import os
@@ -16,9 +16,15 @@ from orchestrator.errors import OrchestratorError, PlanError, StorageError
 from orchestrator.storage import Storage
 
 
-@pytest.fixture(params=["folder", "fsspec"])
+@pytest.fixture(params=["folder", "fsspec", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return Storage(str(tmp_path / "results") if request.param == "folder" else f"memory://bucket/{uuid4().hex}")
+    match request.param:
+        case "folder":
+            return Storage(str(tmp_path / "results"))
+        case "fsspec":
+            return Storage(f"memory://bucket/{uuid4().hex}")
+        case _:
+            return Storage(f"{request.getfixturevalue('bucket')}/results?region=us-east-1")
 
 
 def test_content_comes_back_and_is_replaced_as_a_whole(storage: Storage) -> None:

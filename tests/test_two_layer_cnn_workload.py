@@ -24,8 +24,9 @@ from orchestrator.cell import CellJob
 from orchestrator.errors import PlanError
 from orchestrator.estimate import Speed, estimate, measured_speed
 from orchestrator.pack import Pack, run_pack
-from orchestrator.plan import Resources, build, build_single
+from orchestrator.plan import build, build_single
 from orchestrator.request import Request, check
+from orchestrator.resources import Resources
 from orchestrator.runs import evaluate_run, list_runs
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation
@@ -197,7 +198,7 @@ def kept(tmp_path: Path) -> tuple[Storage, str]:
     """A storage with one finished run, and its fingerprint."""
     spec = BASE.with_values(TINY | {"data.labels": 4})
     assert isinstance(spec, TwoLayerSpec)
-    job = CellJob("pretrain · seed 0", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(tmp_path), threads=1)
+    job = CellJob("pretrain · seed 0", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(tmp_path))
     run_pack(Pack((job,), "sweeps/x/running"), lambda *_: None)
     return Storage(str(tmp_path)), spec.fingerprint()
 

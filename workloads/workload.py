@@ -182,6 +182,9 @@ class TrainedAlone(Workload, Protocol):
     def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> Judgement:
         """What the trained state is worth."""
 
+    def judged_on(self, spec: Any, data: DataFacts) -> dict[str, str]:
+        """Name and content of the data whose test images an evaluation is about."""
+
     def inspect(self, spec: Any, state: dict[str, Any], worker: Worker) -> Representation:
         """What the trained representation looks like, for people."""
 

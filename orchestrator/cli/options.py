@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from orchestrator.resources import Placement
 
 if TYPE_CHECKING:
     from orchestrator.outcome import Finished
@@ -25,12 +28,14 @@ __all__ = [
     "Config",
     "Cpus",
     "Download",
+    "GpuType",
     "Gpus",
     "Json",
     "LogModel",
     "MaxConcurrent",
     "MaxFailures",
     "On",
+    "Placing",
     "Preset",
     "StorageUri",
     "TrackingUri",
@@ -47,6 +52,10 @@ Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=V
 Workers = Annotated[int, typer.Option(help="Processes that share a cell; more than one use Ray Train.")]
 Cpus = Annotated[int | None, typer.Option(help="CPUs of each worker; default: a fair share of the cluster.")]
 Gpus = Annotated[float | None, typer.Option(help="GPUs of each worker, 0.25 for a quarter; default: 1 if there are any.")]
+GpuType = Annotated[str | None, typer.Option(help="Type of the GPUs, such as A100; default: any of the cluster.")]
+Placing = Annotated[
+    Placement, typer.Option("--placement", help="Workers of a cell together on a node, if they fit, or on different ones.")
+]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Cells at once; default: as many as fit.")]
 MaxFailures = Annotated[int, typer.Option(help="How often a cell's lost process is replaced.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a data set that is not in data.root yet.")]
@@ -104,9 +113,7 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        from orchestrator.request import command_line
-
-        typer.echo(f"interrupted; continue with: {command_line(sys.argv[1:])}", err=True)
+        typer.echo(f"interrupted; continue with: {shlex.join(['simclr-orch', *sys.argv[1:]])}", err=True)
         raise typer.Exit(1) from None
     if finished is not None:
         if as_json:

@@ -6,21 +6,24 @@ A trial is a pack: one cell, or as many as its workload trains together in a pro
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from orchestrator.cell import SCORE, CellJob, all_records, read_record, run_cell, start_of
+from orchestrator.cell import SCORE, CellJob, all_records, has_trained_state, read_record, run_cell, start_of
+from orchestrator.cluster import this_host
 from orchestrator.kept import sweep_folder
 from orchestrator.pack import Pack, run_pack
 from orchestrator.packing import packed
-from orchestrator.plan import ClusterShape, Plan, PlannedCell, Resources, jobs_of
+from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.progress import SweepProgress
 from orchestrator.recorder import Recorders
+from orchestrator.resources import ClusterShape, Resources
 from orchestrator.storage import Storage
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
-from orchestrator.training_shared import donors, in_waves
+from orchestrator.training_shared import shared
 from workloads.worker import Worker, limit_threads
 from workloads.workload import Specification, TrainedAlone, workload_named
 
@@ -67,8 +70,9 @@ def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | Non
 def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limit: int | None) -> Resources:
     """CPUs for each worker so that the cells that can run at once use the whole cluster."""
     at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
-    smallest = min((cpus for cpus, _ in shape.nodes if cpus), default=1.0)
-    share = sum(cpus for cpus, _ in shape.nodes) / (at_once * resources.workers)
+    cpus_of_nodes = [cpus for cpus, _ in shape.nodes_for(resources) if cpus]
+    smallest = min(cpus_of_nodes, default=1.0)
+    share = sum(cpus_of_nodes) / (at_once * resources.workers)
     fitted = replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
     # Nodes differ: those with GPUs may have fewer CPUs than the others.
     while fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers:
@@ -99,24 +103,26 @@ def run(
     if not cells:
         return Outcome(failed={}, missing=())
     workload, specs = plans[0].workload, {name: cell.spec for name, cell in cells.items()}
-    # A search compares scores after each epoch, which a state that is there already does not have.
-    shares = isinstance(workload, TrainedAlone) and not plans[0].is_search
-    trained = donors(workload, specs, all_records(storage)) if shares else {}
-    first, waiting = in_waves(workload, specs, trained) if shares else (tuple(cells), {})
     ended: set[str] = set()
-    for wave in (first, tuple(waiting)):
-        # An interrupted wave leaves cells behind; what waits for it is not begun.
-        if not wave or (wave is not first and not ended >= set(first)):
-            continue
-        jobs = {
-            name: _job(plans[0], cells[name], storage, max_failures, trained.get(name) or waiting.get(name)) for name in wave
-        }
+    unshared = dict(specs)
+    while unshared:
+        sharing = shared(
+            workload,
+            unshared,
+            all_records(storage) if isinstance(workload, TrainedAlone) else (),
+            has_state=partial(has_trained_state, storage),
+            is_search=plans[0].is_search,
+        )
+        jobs = {name: _job(plans[0], cells[name], storage, max_failures, sharing.lent.get(name)) for name in sharing.first}
         watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
         with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
             own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
             scheduler = _halving(plans[0]) if plans[0].is_search else None
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
         ended |= watcher.ended
+        if not ended.issuperset(sharing.first):
+            break  # interrupted: what waits for these is not begun
+        unshared = {name: specs[name] for name in sharing.waiting}
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]
     if not left:
@@ -146,9 +152,7 @@ def _job(plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int, tra
         fingerprint=cell.fingerprint,
         spec=cell.spec.tree(),
         storage=storage.uri,
-        threads=plan.resources.cpus_per_worker,
-        workers=plan.resources.workers,
-        gpus_per_worker=plan.resources.gpus_per_worker,
+        resources=plan.resources,
         max_failures=max_failures,
         scored=plan.is_search,
         trained_by=trained_by,
@@ -173,10 +177,9 @@ def _tune(
     scheduler: ASHAScheduler | None,
 ) -> None:
     """Our own explicit list of packs as the one grid of a Tune experiment."""
-    one = {"CPU": float(resources.cpus_per_worker), "GPU": resources.gpus_per_worker}
-    # The trial only waits; Ray Train reserves what the workers need. Even a thousandth of a CPU would be missing there.
-    several = {"node:__internal_head__": 0.0001}
-    bundle = one if resources.workers == 1 else several
+    # With several workers the trial only waits, on the head and so on no node of GPUs that an autoscaler might end. Ray Train
+    # reserves what they need. Even a thousandth of a CPU would be missing there.
+    bundle = resources.bundle if resources.workers == 1 else {"node:__internal_head__": 0.0001}
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_trial, packs=watcher.packs), tune.PlacementGroupFactory([bundle])),
         param_space={PACK: tune.grid_search(list(watcher.packs))},
@@ -202,20 +205,20 @@ def _tune(
 def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
     """One pack inside a Tune trial."""
     pack = packs[config[PACK]]
-    limit_threads(pack.jobs[0].threads)
+    limit_threads(pack.jobs[0].resources.cpus_per_worker)
     if pack.together:
         run_pack(pack, lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}))
         return
     (job,) = pack.jobs
-    if job.workers > 1:
+    if job.resources.workers > 1:
         from ray.tune.integration.ray_train import TuneReportCallback
 
         from orchestrator.train_job import train_on_workers
 
         tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()])})
         return
-    worker = Worker.here(None if job.gpus_per_worker else "cpu")
-    record = run_cell(job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics))
+    worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
+    record = run_cell(job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics), hosts=[this_host()])
     last = record["history"][-1] if record and record["history"] else {}
     tune.report({name: last[name] for name in ("epoch", SCORE) if name in last} | {RUN_RECORD: record})
 

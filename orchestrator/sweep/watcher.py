@@ -136,6 +136,7 @@ def _outcome_line(record: Mapping[str, Any]) -> str:
     if record["status"] == "stopped":
         return f"stopped after epoch {record['epoch']:.0f}, validation score {record['results'][SCORE]:.1f}"
     if record["status"] == "finished":
-        name, value = next(iter(record["results"].items()))
-        return f"{name.replace('_', ' ')} {value:.1f} in {record['total_seconds']:.1f} s"
+        name, value = next(iter(record["results"].items()), ("nothing judged", None))
+        told = name.replace("_", " ") + (f" {value:.1f}" if value is not None else "")
+        return f"{told} in {record['total_seconds']:.1f} s"
     return f"FAILED: {record['error'].splitlines()[-1] if record['error'] else ''} (log: {record['log']})"

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import re
 import sqlite3
@@ -107,8 +108,19 @@ def _sqlite_uri(option: str, path: str) -> str:
 
 
 def artifact_address(storage: Storage) -> str:
-    """Where artifacts lie when no server decides."""
-    return storage.local_path("artifacts").as_uri() if storage.is_local else storage.path("artifacts")
+    """Where artifacts lie when no server decides, without the options of the storage's address, which are Arrow's.
+
+    Raises TrackingError where MLflow needs a package to write there.
+    """
+    if storage.is_local:
+        return storage.local_path("artifacts").as_uri()
+    address = storage.path("artifacts").partition("?")[0]
+    if address.startswith("s3:") and importlib.util.find_spec("boto3") is None:
+        raise TrackingError(
+            f"--storage {without_password(storage.uri)}: MLflow needs boto3 to keep artifacts there: "
+            "pip install 'simclr-orch[s3]', or give --tracking-uri (http://host:port of an MLflow server)"
+        )
+    return address
 
 
 def page(uri: str) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from workloads.datasets import digits, folder, shapes, torchvision_sets, transfer_sets
+from workloads.datasets import digits, folder, shapes, shards, torchvision_sets, transfer_sets
 from workloads.datasets.cache import Source, default_cache, stored
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.datasets.splits import DataSet, Split, split
@@ -18,7 +18,8 @@ def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False, s
     """The images and labels of `spec`: uint8 [M, 3, S, S] with S = `image_size`, memory-mapped from `cache`.
 
     The first call for a data set and size decodes it into the cache (`default_cache()` when None); later calls, also
-    those of other processes at the same time, read what it wrote. `download` lets torchvision fetch what it can.
+    those of other processes at the same time, read what it wrote. Of shards, only an index is cached, and images are
+    decoded whenever they are taken. `download` lets torchvision fetch what it can.
     Images that may have several labels are for callers that say `several_labels`: their labels are [N, C].
     Raises SpecError with every problem of the spec or of the data behind it.
     """
@@ -33,14 +34,16 @@ def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False, s
         where = spec.root or f"the embedded data set {spec.name!r}"
         raise SpecError([f"data.content={spec.content!r}: the content of {where} is {source.content!r}"])
     what = {"revision": DECODING_REVISION, "content": source.content, "fields": source.fields}
-    key = f"{spec.name}-{spec.image_size}-{digest(what)}"
-    return split(spec, stored(cache or default_cache(), key, source.decode), source.content)
+    size = spec.image_size if source.images is None else "index"
+    key = f"{spec.name}-{size}-{digest(what)}"
+    return split(spec, stored(cache or default_cache(), key, source.decode, source.images), source.content)
 
 
 def content_digest(spec: DataSpec) -> str:
     """A hex digest of the data behind `spec`, without decoding them; image size, splits and file times don't matter.
 
     Image folders: every relative path and size, and the bytes of a sample of the files (`workloads.datasets.folder`).
+    Shards: the name and size of each, and bytes here and there (`workloads.datasets.shards`).
     torchvision's data sets in few files: the bytes of these. Those that list image files: what they list, with labels and
     sizes, and the bytes of a sample of the files. Embedded ones: name and revision of the code that makes them.
     Raises SpecError when there are no such data.
@@ -56,6 +59,8 @@ def _source(spec: DataSpec) -> Source:
             return digits.source(spec)
         case "image-folder" | "imagenet":
             return folder.source(spec, _root(spec))
+        case "shards":
+            return shards.source(spec, _given_root(spec))
         case "cifar10" | "cifar100" | "stl10" | "svhn" | "fashion-mnist":
             return torchvision_sets.source(spec, _root(spec))
         case _:
@@ -63,6 +68,10 @@ def _source(spec: DataSpec) -> Source:
 
 
 def _root(spec: DataSpec) -> Path:
+    return Path(_given_root(spec)).expanduser()
+
+
+def _given_root(spec: DataSpec) -> str:
     if spec.root is None:
         raise SpecError([f"data.root: is required by data.name={spec.name!r} (only {' and '.join(EMBEDDED)} are embedded)"])
-    return Path(spec.root).expanduser()
+    return spec.root

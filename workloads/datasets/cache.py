@@ -1,9 +1,9 @@
 """Decoded images on disk: written once per machine, memory-mapped by every run.
 
 An entry is a folder with `train.npy` and `test.npy` (uint8 [M, 3, S, S]), `labels.npz` and `entry.json`, and where a
-validation split is official `validation.npy`. It is written beside its place under a lock and renamed as the last step,
-so that an entry that exists is complete, two processes never decode the same images, and what a killed process left is
-thrown away by the next one.
+validation split is official `validation.npy`. Of images that are read where they lie, the first two are their index.
+It is written beside its place under a lock and renamed as the last step, so that an entry that exists is complete, two
+processes never decode the same images, and what a killed process left is thrown away by the next one.
 """
 
 import fcntl
@@ -15,15 +15,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.datasets.encoded import EncodedImages
 from workloads.spec import SpecError
 
 __all__ = ["LEFT_OUT", "Labels", "Source", "Stored", "default_cache", "locked", "stored", "write_images"]
 
 LEFT_OUT = -1  # the label of a row that belongs to no split, such as an unreadable image
+
+Opener = Callable[[str, Path, NDArray[Any]], EncodedImages]
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +56,23 @@ class Source:
 
     `decode` writes `train.npy` and `test.npy` into a folder by `write_images` and returns the labels; `fields` is all
     that changes what it writes, other than `content` and the image size.
+
+    Where images are read where they lie, `decode` writes an index of each part instead, the same for every image size, and
+    `images` gives the images of a part, by its name, from the entry and the index.
     """
 
     content: str
     fields: dict[str, str | int]
     decode: Callable[[Path], Labels]
+    images: Opener | None = None
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An entry of the cache, its images memory-mapped read-only."""
+    """An entry of the cache, its images memory-mapped read-only, or read where they lie."""
 
-    train_images: NDArray[np.uint8]
-    test_images: NDArray[np.uint8]
+    train_images: NDArray[np.uint8] | EncodedImages
+    test_images: NDArray[np.uint8] | EncodedImages
     labels: Labels
 
 
@@ -76,16 +84,23 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simclr-orch" / "decoded"
 
 
-def stored(cache: Path, key: str, decode: Callable[[Path], Labels]) -> Stored:
-    """The entry `key` of `cache`, decoded now if it is not there. Waits while another process decodes it."""
+def stored(cache: Path, key: str, decode: Callable[[Path], Labels], images: Opener | None = None) -> Stored:
+    """The entry `key` of `cache`, written now if it is not there. Waits while another process writes it.
+
+    `decode` and `images` are as in `Source`.
+    """
     entry = cache / key
     if not entry.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with locked(cache / f"{key}.lock"):
             if not entry.is_dir():
-                log.info("decoding images into %s", entry)
+                log.info("%s images into %s", "decoding" if images is None else "indexing", entry)
                 _write(entry, decode)
-    return _read(entry)
+    labels = _read_labels(entry)
+    train, test = (np.load(entry / f"{part}.npy", mmap_mode="r") for part in ("train", "test"))
+    if images is not None:
+        train, test = images("train", entry, train), images("test", entry, test)
+    return Stored(train, test, labels)
 
 
 @contextmanager
@@ -146,11 +161,11 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read(entry: Path) -> Stored:
+def _read_labels(entry: Path) -> Labels:
     about = json.loads((entry / "entry.json").read_text())
     marked = entry / "validation.npy"
     with np.load(entry / "labels.npz") as arrays:
-        labels = Labels(
+        return Labels(
             arrays["train"],
             arrays["test"],
             tuple(about["classes"]),
@@ -158,8 +173,3 @@ def _read(entry: Path) -> Stored:
             np.load(marked) if marked.is_file() else None,
             about.get("train_per_class"),  # which older entries do not say
         )
-    return Stored(
-        train_images=np.load(entry / "train.npy", mmap_mode="r"),
-        test_images=np.load(entry / "test.npy", mmap_mode="r"),
-        labels=labels,
-    )

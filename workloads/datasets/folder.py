@@ -21,7 +21,7 @@ from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 
-__all__ = ["File", "source", "training_files"]
+__all__ = ["EXTENSIONS", "File", "Listing", "content_of", "listing_of", "source", "training_files"]
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SHOWN = 10
@@ -66,7 +66,7 @@ def source(spec: DataSpec, root: Path) -> Source:
     A grey image among colour ones is refused unless `grey_images="convert"`; ImageNet has a few and always converts.
     Raises SpecError with all that is wrong with the folder, and, while decoding, with its images.
     """
-    listing = _list(root, _tests(spec.name), spec.name)
+    listing = listing_of(root, spec.name)
     grey = "convert" if spec.name == "imagenet" else spec.grey_images
 
     def decode(folder: Path) -> Labels:
@@ -83,12 +83,12 @@ def source(spec: DataSpec, root: Path) -> Source:
         return Labels(labels["train"], labels["test"], listing.classes, notes)
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
-    return Source(_content(listing), fields, decode)
+    return Source(content_of(listing), fields, decode)
 
 
 def training_files(spec: DataSpec, root: Path) -> list[str]:
     """The paths of the training images below `root`, with slashes, in the order of the stored rows; nothing is decoded."""
-    return [file.path for file in _list(root, _tests(spec.name), spec.name).train]
+    return [file.path for file in listing_of(root, spec.name).train]
 
 
 def _tests(name: str) -> tuple[str, ...]:
@@ -96,7 +96,9 @@ def _tests(name: str) -> tuple[str, ...]:
     return ("val",) if name == "imagenet" else ("test", "val")
 
 
-def _list(root: Path, tests: tuple[str, ...], name: str) -> Listing:
+def listing_of(root: Path, name: str = "image-folder") -> Listing:
+    """The files below `root`. Raises SpecError with all that is wrong with its layout."""
+    tests = _tests(name)
     hint = "; ImageNet cannot be downloaded: get it from https://image-net.org/download" if name == "imagenet" else ""
     if not root.is_dir():
         raise SpecError([f"data.root={str(root)!r}: there is no such folder{hint}"])
@@ -157,7 +159,7 @@ def _layout_problems(
     return problems
 
 
-def _content(listing: Listing) -> str:
+def content_of(listing: Listing) -> str:
     files = [*listing.train, *listing.test]
     hasher = hashlib.sha256()
     for file in files:

@@ -2,14 +2,15 @@
 
 import struct
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-__all__ = ["Decoded", "fit", "fit_all", "read"]
+__all__ = ["Decoded", "decode", "fit", "fit_all", "glance", "read"]
 
 CHUNK = 256
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -48,15 +49,50 @@ def read(path: Path, size: int) -> Decoded:
     """The image in a file, fitted to `size`; anything wrong with it becomes the reason."""
     try:
         with Image.open(path) as image:
-            is_grey = image.mode.split(";")[0] in ("1", "L", "LA", "La", "I", "F")
-            return Decoded(fit(_rgb(image), size), is_grey)
+            return Decoded(fit(_rgb(image), size), _is_grey(image))
     except UNREADABLE as error:
         return Decoded(None, reason=str(error).replace(str(path), path.name) or type(error).__name__)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def decode(data: bytes, size: int) -> Decoded:
+    """The image in the bytes of a file, as by `read`."""
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return Decoded(fit(_rgb(image), size), _is_grey(image))
+    except UNREADABLE as error:
+        return Decoded(None, reason=_reason(error))
+
+
+def glance(data: bytes) -> Decoded:
+    """What the header of an image says: whether it is grey, or the reason why it is unreadable; its pixels are None.
+
+    The beginning of a file is enough for most formats; where it is not, the reason says so.
+    """
+    try:
+        with Image.open(BytesIO(data)) as image:
+            _refuse_float(image)
+            return Decoded(None, _is_grey(image))
+    except UNREADABLE as error:
+        return Decoded(None, reason=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    # Whose own words name an object by its address in memory.
+    is_unknown = isinstance(error, UnidentifiedImageError)
+    return "cannot identify image file" if is_unknown else str(error) or type(error).__name__
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode.split(";")[0] in ("1", "L", "LA", "La", "I", "F")
+
+
+def _refuse_float(image: Image.Image) -> None:
     if image.mode == "F":
         raise ValueError("grey values in floating point have no known range")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    _refuse_float(image)
     if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8 rather than scale
         image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:

@@ -12,6 +12,7 @@ DataSetName = Literal[
     "shapes",
     "digits",
     "image-folder",
+    "shards",
     "cifar10",
     "cifar100",
     "stl10",
@@ -41,7 +42,9 @@ class DataSpec(Part):
     """
 
     name: DataSetName = "shapes"
-    root: str | None = Field(None, description="folder of the data; not needed by the embedded data sets")
+    root: str | None = Field(
+        None, description="folder of the data, of shards also a URI (s3://...); not needed by the embedded data sets"
+    )
     content: str | None = Field(
         None,
         description="digest of the data behind `root`; when given, other data is refused and `root` may differ",

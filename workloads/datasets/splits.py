@@ -6,6 +6,8 @@ images is drawn from both. Images that may have several labels are drawn without
 Legend: M stored images, N images of a split, B images taken, C channels or classes, S side in pixels.
 """
 
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Stored
+from workloads.datasets.encoded import EncodedImages, Pending
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 
 if TYPE_CHECKING:
     import torch
+
+    Positions = NDArray[Any] | torch.Tensor | slice
 
 __all__ = ["DataSet", "Split", "split", "subset"]
 
@@ -25,26 +30,57 @@ __all__ = ["DataSet", "Split", "split", "subset"]
 TRAIN_SUBSET, TEST_SUBSET, VALIDATION, TRAINING = 0, 1, 2, 4
 
 
+AHEAD = 2  # batches that are being decoded while one is in use
+
+
 @dataclass(frozen=True)
 class Split:
-    """Some images of a stored array: uint8 [M, C, S, S] usually memory-mapped, int64 labels [N], int64 rows [N].
+    """Some images of M stored ones: uint8 [M, C, S, S], int64 labels [N], int64 rows [N].
 
+    The stored images are an array, usually memory-mapped, or lie encoded in files and are decoded when they are taken.
     Of a data set whose images may have several labels: labels [N, C] of 1, 0, and -1 where one is not to be counted.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | EncodedImages
     labels: NDArray[np.int64]
     index: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, positions: "NDArray[Any] | torch.Tensor | slice") -> "torch.Tensor":
-        """The images at `positions` of this split, in that order, as a copy: uint8 [B, C, S, S] on the CPU."""
+    def take(self, positions: "Positions") -> "torch.Tensor":
+        """The images at `positions` of this split, in that order, as a copy: uint8 [B, C, S, S] on the CPU.
+
+        Raises SpecError when an image that lies encoded in a file cannot be decoded.
+        """
         import torch  # here, because a data spec is read and checked without torch
 
-        rows = self.index[positions if isinstance(positions, slice) else np.asarray(positions)]
+        rows = self._rows(positions)
+        if isinstance(self.images, EncodedImages):
+            return torch.from_numpy(self.images.start(rows).result())
         return torch.from_numpy(np.take(np.asarray(self.images), rows, axis=0))
+
+    def stream(self, batches: "Iterable[Positions]") -> "Iterator[torch.Tensor]":
+        """`take` of each of `batches`; encoded images of the next two are decoded while the caller works on one."""
+        import torch
+
+        if not isinstance(self.images, EncodedImages):
+            yield from map(self.take, batches)
+            return
+        waiting: deque[Pending] = deque()
+        try:
+            for positions in batches:
+                waiting.append(self.images.start(self._rows(positions)))
+                if len(waiting) > AHEAD:
+                    yield torch.from_numpy(waiting.popleft().result())
+            while waiting:
+                yield torch.from_numpy(waiting.popleft().result())
+        finally:
+            for pending in waiting:
+                pending.cancel()
+
+    def _rows(self, positions: "Positions") -> NDArray[np.int64]:
+        return self.index[positions if isinstance(positions, slice) else np.asarray(positions)]
 
 
 @dataclass(frozen=True)
@@ -98,7 +134,7 @@ def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
     )
 
 
-def _split(images: NDArray[np.uint8], labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Split:
+def _split(images: NDArray[np.uint8] | EncodedImages, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Split:
     return Split(images, labels[rows], rows)
 
 

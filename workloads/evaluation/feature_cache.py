@@ -24,7 +24,7 @@ from workloads.worker import Worker
 
 __all__ = ["cached_features", "default_features", "features_key"]
 
-FEATURES_REVISION = 1  # raised whenever the code computes or stores other features for equal encoders and images
+FEATURES_REVISION = 2  # raised whenever the code computes or stores other features for equal encoders and images
 LIMIT_GIB = 4.0
 SAMPLED_IMAGES = 16
 

@@ -48,8 +48,11 @@ def _features(encoder: nn.Module, images: torch.Tensor, view_size: int, worker: 
 
 
 def encoder_digest(encoder: nn.Module) -> str:
-    """Hex digest of every parameter and buffer: equal before and after an evaluation that froze the encoder."""
-    return tensors_digest(encoder.state_dict())
+    """Hex digest of every parameter and buffer: equal before and after an evaluation that froze the encoder.
+
+    Also of buffers that are no part of the state, as the statistics by which images are normalised.
+    """
+    return tensors_digest({**encoder.state_dict(), **dict(encoder.named_buffers())})
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:

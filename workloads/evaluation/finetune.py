@@ -133,7 +133,8 @@ def finetuned(spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worke
 
     For a share of p percent: finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1, and finetune_{p}_images,
     how many images it was trained on; with lists of names also finetune_{p}_left_out, how many of those are not training
-    images. Nothing is chosen: the last epoch is judged, and test labels are read once for each share, after training.
+    images; of unbalanced test classes also finetune_{p}_mean_per_class. Nothing is chosen: the last epoch is judged, and
+    test labels are read once for each share, after training.
     Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
     """
     finetune, judgement = spec.eval.finetune, Judgement({})

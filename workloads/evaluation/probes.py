@@ -14,7 +14,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import DataSet, Split
-from workloads.evaluation.scores import top_k_accuracy
+from workloads.evaluation.judgement import Judgement
+from workloads.evaluation.scores import scored
 from workloads.evaluation.spec import ProbeSpec, ProbeTask
 from workloads.simclr.pretrain import seed_of
 from workloads.simclr.spec import AugmentSpec, ColorSpec, NoiseSpec, RotateSpec, RunSpec, SobelSpec
@@ -54,14 +55,15 @@ class Probe:
 
 def probe_accuracies(
     encoder: nn.Module, head: nn.Module, data: DataSet, spec: RunSpec, *, worker: Worker, bf16: bool
-) -> dict[str, float]:
+) -> Judgement:
     """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of `spec.eval.probe`.
 
     Chance is 25 for rotation, 50 for noise and sobel, and max(p, 1 - p) for color with p the policy's grayscale
     probability (80 at the paper's). Probes are trained on the training split, h's and z's on the same images. What is done
-    to which image depends on (seed, task) alone. The encoder and the head are left in inference mode.
+    to which image depends on (seed, task) alone, and is what predictions have as labels: those of runs with other seeds are
+    of other images. The encoder and the head are left in inference mode.
     """
-    results = {}
+    judgement = Judgement({})
     for task in spec.eval.probe.tasks:
         train, test = (
             probed(task, encoder, head, split, spec, generator=_generator(spec, task, name), worker=worker, bf16=bf16)
@@ -70,8 +72,8 @@ def probe_accuracies(
         classes, seed = len(_odds(task, spec)), seed_of(spec.seed, f"probe {task} fit")
         for name, ours, theirs in (("h", train.h, test.h), ("z", train.z, test.z)):
             probe = fit_probe(ours, train.labels, spec.eval.probe, classes=classes, seed=seed, device=worker.device)
-            results[f"probe_{task}_{name}"] = top_k_accuracy(probe.scores(theirs), test.labels, 1)
-    return results
+            judgement |= scored(f"probe_{task}_{name}", "top-1", probe.scores(theirs), test.labels)
+    return judgement
 
 
 def probed(

@@ -23,6 +23,8 @@ Scores = NDArray[np.floating]
 Labels = NDArray[np.int64]
 Interval = tuple[float, float]
 
+UNBALANCED = 1.5  # times as many examples in the largest class of a test set as in the smallest
+
 
 def top_k_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
     """Percentage of rows of scores [N, C] whose label is among the k highest; 100 when there are at most k classes."""
@@ -87,11 +89,26 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Judgeme
 
 
 def classified(name: str, scores: Scores, labels: Labels, suffix: str = "") -> Judgement:
-    """`{name}_top1{suffix}` and `{name}_top5{suffix}` of scores [N, C], and the predictions behind the first."""
+    """`{name}_top1{suffix}` and `{name}_top5{suffix}` of scores [N, C], and the predictions behind the first.
+
+    Where the classes of labels [N] are not balanced also `{name}_mean_per_class{suffix}`, whose predictions are the same:
+    where the largest has at least 1.5 times as many examples as the smallest, and more than one example more. Below that it
+    would all but repeat top-1 (the two are equal where all classes have equally many), and subsets that are as balanced as
+    can be are below. Classes that do not occur do not count.
+    """
     first, five = f"{name}_top1{suffix}", f"{name}_top5{suffix}"
     right = _right(scores, labels, 5)
     of_five = Judgement({five: 100 * float(right.mean())}, {five: _accuracy_interval(right)})
-    return scored(first, "top-1", scores, labels) | of_five
+    judged = scored(first, "top-1", scores, labels) | of_five
+    if _unbalanced(labels):
+        of_classes = scored(f"{name}_mean_per_class{suffix}", "mean per class", scores, labels)
+        judged |= Judgement(of_classes.results, of_classes.intervals)
+    return judged
+
+
+def _unbalanced(labels: Labels) -> bool:
+    _, sizes = np.unique(labels, return_counts=True)
+    return bool(sizes.max() >= UNBALANCED * sizes.min() and sizes.max() > sizes.min() + 1)
 
 
 def _best(scores: Scores, k: int) -> NDArray[np.int64]:

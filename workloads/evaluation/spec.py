@@ -96,7 +96,13 @@ class FinetuneSpec(Part):
     min_area: Annotated[float, Field(gt=0, le=1)] = Field(0.08, description="smallest area of the random crop")
     subset_seed: Annotated[int, Field(ge=0)] = Field(0, description="draws the class-balanced subset, whatever the run's seed")
     subset_files: str | None = Field(
-        None, description="folder of lists of file names, `1percent.txt` and the like, in place of drawn subsets"
+        None,
+        description="folder of lists of file names, `1percent.txt` and the like, in place of drawn subsets; names that "
+        "data.validation_fraction holds out, about 10 % at its default, are left out and counted in finetune_{p}_left_out",
+    )
+    subset_content: str | None = Field(
+        None,
+        description="digest of all lists in `subset_files`; when given, other lists are refused and the folder may differ",
     )
 
     @model_validator(mode="after")

@@ -11,9 +11,10 @@ from workloads.datasets.folder import training_files
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.splits import subset
 from workloads.evaluation.spec import FinetuneSpec, percent
-from workloads.spec import SpecError
+from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError, digest
 
-__all__ = ["LabelledImages", "labelled_images", "labelled_subset", "listed_rows"]
+__all__ = ["LabelledImages", "finetune_problems", "labelled_images", "labelled_subset", "listed_rows", "pinned_lists"]
 
 LABELLED = 3  # a stream of random numbers beside those of workloads.datasets.splits
 SHOWN = 10
@@ -27,19 +28,58 @@ class LabelledImages:
     left_out: int | None = None
 
 
+def finetune_problems(spec: RunSpec) -> list[str]:
+    """What is wrong with the lists of `spec.eval.finetune`, one line each; these are read, and no image is."""
+    finetune = spec.eval.finetune
+    if not finetune.labels:
+        return []
+    if finetune.subset_files is None:
+        return _problems_without_lists(finetune)
+    lists = Path(finetune.subset_files).expanduser()
+    problems = _problems_without_names(spec.data, lists)
+    if not lists.is_dir():
+        return [*problems, f"eval.finetune.subset_files={finetune.subset_files!r}: there is no such folder"]
+    asked = (_list_of(lists, share) for share in finetune.labels if share < 1)
+    for path in sorted({*asked, *_lists_in(lists)}):
+        try:
+            _names(path)
+        except SpecError as error:
+            problems += error.problems
+    return problems or _content_problems(finetune, lists)
+
+
+def pinned_lists(spec: RunSpec) -> RunSpec:
+    """With the digest of the lists that fine-tuning reads, so that the fingerprint stands for them and not for a path.
+
+    Raises SpecError with what is wrong with them.
+    """
+    finetune = spec.eval.finetune
+    if not finetune.labels or finetune.subset_files is None or finetune.subset_content is not None:
+        return spec
+    if problems := finetune_problems(spec):
+        raise SpecError(problems)
+    content = _content_of(Path(finetune.subset_files).expanduser())
+    return spec.with_values({"eval.finetune.subset_content": content})
+
+
 def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> list[LabelledImages]:
     """The images for each of `finetune.labels`: all of the training split for 1, else drawn or from `subset_files`.
 
     A list `{p}percent.txt` has one file name a line, as those of the authors' code do, or class/name where a name is in
     several classes. What it lists beyond the training split (validation images, those outside data.train_images, unreadable
-    ones) is left out and counted. Raises SpecError with everything that is wrong with the lists.
+    ones) is left out and counted. Raises SpecError with everything that is wrong with the lists, among them that
+    `subset_content` pins others.
     """
     if finetune.subset_files is None:
+        if problems := _problems_without_lists(finetune):
+            raise SpecError(problems)
         seed, classes = finetune.subset_seed, len(data.classes)
         return [LabelledImages(labelled_subset(data.train, share, classes=classes, seed=seed)) for share in finetune.labels]
     lists = Path(finetune.subset_files).expanduser()
     paths = _stored_paths(spec, data, lists)
-    found, problems = [], []
+    if problems := _content_problems(finetune, lists):
+        raise SpecError(problems)
+    found = []
     for share in finetune.labels:
         try:
             found.append(LabelledImages(data.train) if share == 1 else _listed(lists, share, paths, data.train))
@@ -65,10 +105,7 @@ def listed_rows(listed: Path, paths: list[str]) -> set[int]:
 
     Raises SpecError when there is no such list, and with the names that are in no path or in several.
     """
-    try:
-        names = [line.strip() for line in listed.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([f"eval.finetune.subset_files: {listed} cannot be read ({error})"]) from None
+    names = _names(listed)
     wanted = {_base(name) for name in names}
     candidates: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
@@ -90,7 +127,7 @@ def listed_rows(listed: Path, paths: list[str]) -> set[int]:
 
 
 def _listed(lists: Path, share: float, paths: list[str], train: Split) -> LabelledImages:
-    path = lists / f"{percent(share)}percent.txt"
+    path = _list_of(lists, share)
     rows = listed_rows(path, paths)
     positions = np.flatnonzero(np.isin(train.index, list(rows)))
     if len(positions) < 2:
@@ -98,20 +135,65 @@ def _listed(lists: Path, share: float, paths: list[str], train: Split) -> Labell
     return LabelledImages(_at(train, positions), len(rows) - len(positions))
 
 
+def _list_of(lists: Path, share: float) -> Path:
+    return lists / f"{percent(share)}percent.txt"
+
+
+def _lists_in(lists: Path) -> list[Path]:
+    return sorted(lists.glob("*percent.txt"))
+
+
+def _names(listed: Path) -> list[str]:
+    """Raises SpecError when there is no such list."""
+    try:
+        return [line.strip() for line in listed.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError([f"eval.finetune.subset_files: {listed} cannot be read ({error})"]) from None
+
+
+def _content_of(lists: Path) -> str:
+    """A hex digest of what all lists of a folder name, whichever shares are asked for; the order of names doesn't matter.
+
+    All, so that a run whose other shares are judged later is not refused the lists that it has pinned.
+    """
+    return digest({path.name: sorted({*_names(path)}) for path in _lists_in(lists)})
+
+
+def _content_problems(finetune: FinetuneSpec, lists: Path) -> list[str]:
+    if finetune.subset_content is None:
+        return []
+    found = _content_of(lists)
+    if finetune.subset_content == found:
+        return []
+    return [f"eval.finetune.subset_content={finetune.subset_content!r}: the content of {lists} is {found!r}"]
+
+
+def _problems_without_lists(finetune: FinetuneSpec) -> list[str]:
+    if finetune.subset_content is None:
+        return []
+    return [
+        f"eval.finetune.subset_files: is required by eval.finetune.subset_content={finetune.subset_content!r}, which pins it"
+    ]
+
+
 def _stored_paths(spec: DataSpec, data: DataSet, lists: Path) -> list[str]:
     """The path of each stored training image. Raises SpecError for data without file names."""
-    if spec.name not in ("image-folder", "imagenet"):
-        raise SpecError(
-            [
-                f"eval.finetune.subset_files={str(lists)!r}: data.name={spec.name!r} has no file names to list; needs "
-                "image-folder or imagenet, or leave it out for drawn subsets"
-            ]
-        )
+    if problems := _problems_without_names(spec, lists):
+        raise SpecError(problems)
     assert spec.root is not None, "or the data could not have been loaded"
     paths = training_files(spec, Path(spec.root).expanduser())
     if len(paths) != len(data.train.images):
         raise SpecError([f"data.root={spec.root!r}: has {len(paths)} training images, and had {len(data.train.images)} before"])
     return paths
+
+
+def _problems_without_names(spec: DataSpec, lists: Path) -> list[str]:
+    if spec.name in ("image-folder", "imagenet"):
+        return []
+    return [
+        f"eval.finetune.subset_files={str(lists)!r}: data.name={spec.name!r} has no file names to list; needs "
+        "image-folder or imagenet, or leave it out for drawn subsets"
+    ]
 
 
 def _at(split: Split, positions: NDArray[np.int64]) -> Split:

@@ -65,6 +65,7 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
     With `eval.online`: online_top1, online_top5, online_validation_top1. With `eval.finetune.labels`, for p % of them:
     `finetune_{p}_top1`, `finetune_{p}_top5`, `finetune_{p}_validation_top1`, `finetune_{p}_images`. With
     `eval.transfer.protocols`: `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen.
+    Where the test classes are not balanced, `{name}_mean_per_class` stands beside every `{name}_top5` (see `classified`).
 
     The labels of the test images are read once, after everything is chosen. Raises SpecError for z of a supervised run,
     RuntimeError if the encoder or the head was changed.
@@ -160,6 +161,10 @@ def _of_head(
     spec: RunSpec, state: dict[str, Any], encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
 ) -> Judgement:
     """Linear evaluation of z = g(h), and the probes of h and z."""
+    if spec.head.num_linear_layers and not any(name.startswith("head.") for name in state["model"]):
+        raise SpecError(
+            ["eval.projection, eval.probe.tasks: need a projection head, which weights from elsewhere come without"]
+        )
     model = load_model(spec, state, worker)
     assert isinstance(model, SimCLR), "supervised runs are refused"
     judged = Judgement({})
@@ -170,7 +175,7 @@ def _of_head(
             validation = top_k_accuracy(linear.scores(z["validation"]), data.validation.labels, 1)
             judged |= scored("linear_top1_z", "top-1", linear.scores(z["test"]), data.test.labels)
             judged |= Judgement({"linear_validation_top1_z": validation})
-        judged |= Judgement(probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16))
+        judged |= probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16)
     return judged
 
 

@@ -8,7 +8,8 @@ import importlib.metadata
 import io
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,7 +25,7 @@ from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 from workloads.worker import Worker
 
-__all__ = ["CARD", "FILES", "FORMATS", "ExportFormat", "exported", "load_exported"]
+__all__ = ["CARD", "FILES", "FORMATS", "CardResult", "ExportFormat", "exported", "load_exported"]
 
 ExportFormat = Literal["torchvision", "safetensors", "onnx", "timm"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -45,16 +46,26 @@ ONNX_BYTES = 2**31 - 2**20  # of weights; a file of protocol buffers ends below 
 TOLERANCE = 1e-5  # of the largest feature: how far ONNX Runtime may be from torch
 
 
+@dataclass(frozen=True)
+class CardResult:
+    """A row of the card: a result with its 95 % interval, if it has one, and by which protocol it was found."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    protocol: str = ""
+
+
 def exported(
     state: Mapping[str, Any],
     spec: RunSpec,
     format: ExportFormat,
-    results: Mapping[str, float] | None = None,
+    results: Sequence[CardResult] = (),
     *,
     run: str | None = None,
     published: str | None = None,
 ) -> dict[str, bytes]:
-    """File names and contents: the encoder of a training state, and MODEL_CARD.md with the run's results.
+    """File names and contents: the encoder of a training state, and MODEL_CARD.md with its results.
 
     `run` is the fingerprint on the card, the specification's by default; `published` says where weights came from that were
     not trained here, of which the specification's part on training does not hold.
@@ -74,7 +85,7 @@ def exported(
             content = _onnx(encoder, spec.view_size)
     features = int(encoder.feature_dim)  # type: ignore[arg-type]
     origin = f"published weights, {published}" if published else _training(spec, state["epoch"])
-    card = _card(spec, format, run or spec.fingerprint(), origin, features, results or {}, trained_here=not published)
+    card = _card(spec, format, run or spec.fingerprint(), origin, features, results, trained_here=not published)
     return {FILES[format]: content, CARD: card.encode()}
 
 
@@ -181,7 +192,7 @@ def _card(
     run: str,
     origin: str,
     features: int,
-    results: Mapping[str, float],
+    results: Sequence[CardResult],
     *,
     trained_here: bool,
 ) -> str:
@@ -190,8 +201,6 @@ def _card(
     inputs = "values in [0, 1], neither the mean nor the standard deviation of a data set taken out"
     if encoder.input_normalization != "none":
         inputs = f"values in [0, 1]; the encoder itself normalises them with {encoder.input_normalization}'s statistics"
-    shown = [f"| {name} | {value:.6g} |" for name, value in results.items()]
-    table = "\n".join(["| result | value |", "|---|---|", *shown]) if shown else "None were recorded."
     versions = [f"Python {platform.python_version()}", *(f"{name} {version}" for name, version in _versions(format))]
     return f"""# {encoder.architecture}, {origin}
 
@@ -212,9 +221,10 @@ An image encoder in `{FILES[format]}`, written by simclr-orch from run `{run}`. 
 
 ## Results
 
-{table}
+{_table(results)}
 
 Accuracies are in %: those named validation of the validation split, the others of the test images.
+Protocols are those of `simclr-orch evaluate`, each with settings of its own.
 
 ## Terms
 
@@ -230,11 +240,20 @@ Written with {", ".join(versions)}.
 """
 
 
+def _table(results: Sequence[CardResult]) -> str:
+    if not results:
+        return "None were recorded."
+    lines = ["| result | value | 95 % interval | protocol |", "|---|---|---|---|"]
+    for result in results:
+        sure = "" if result.interval is None else "{:.4g} to {:.4g}".format(*result.interval)
+        lines.append(f"| {result.name} | {result.value:.6g} | {sure} | {result.protocol} |")
+    return "\n".join(lines)
+
+
 _HERE = """The projection head that it
 was trained with is left out, as the SimCLR paper (arXiv:2002.05709) does after pre-training."""
 _ELSEWHERE = """It was trained
-elsewhere: of the specification below, `encoder` is what it is, `data` and `eval` what it was judged by, and the rest does
-not apply."""
+elsewhere: of the specification below, `encoder` is what it is and `data` what it was judged on; the rest does not apply."""
 _TERMS_HERE = """The code that trained it is under Apache-2.0. The weights come from the data above, whose own licence and
 terms apply to what is made of it."""
 _TERMS_ELSEWHERE = (

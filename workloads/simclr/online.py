@@ -91,6 +91,8 @@ def online_judgement(
 ) -> Judgement:
     """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean features h [N, D].
 
+    Of unbalanced test classes also online_mean_per_class.
+
     Raises SpecError when the state has none: it was trained without, or not at all.
     """
     if "online" not in state:

@@ -130,6 +130,17 @@ def _small_convnet(
             "weight_decay": 1e-4,
         },
         "schedule": {"epochs": epochs, "batch_size": batch, "warmup_epochs": 1},
+        "eval": {
+            # As `evaluate` takes them: of the paper's batches and 56 candidates there would be no end on a laptop.
+            "finetune": {"batch_size": 64, "base_learning_rate": 0.2},
+            "transfer": {
+                "steps": 200,
+                "batch_size": 64,
+                "learning_rates": [0.003, 0.01, 0.03, 0.1],
+                "weight_decays": [0.0],
+                "test_proportion": 1.0,
+            },
+        },
     }
 
 

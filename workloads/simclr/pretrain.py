@@ -110,7 +110,7 @@ class ContrastiveObjective:
 
 Model = SimCLR | SupervisedModel
 Objective = ContrastiveObjective | SupervisedObjective
-Batch = tuple[Tensor, Tensor]  # views, and the labels of the images
+Batch = tuple[Tensor, Tensor]  # views or images, and the labels of the images
 
 
 def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None) -> Iterator[EpochResult]:
@@ -193,15 +193,18 @@ def _train_epoch(
     objective, batch = _objective(spec), spec.schedule.batch_size
     steps = len(data.train) // batch
     order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
-    started, seen = time.perf_counter(), []
-    for step in range(epoch * steps, (epoch + 1) * steps):
+    share = batch // worker.world_size
+    mine = slice(worker.rank * share, (worker.rank + 1) * share)
+    rows = order[: steps * batch].view(steps, batch)[:, mine]
+    started, seen = time.perf_counter(), list[Tensor]()
+    for step, images in enumerate(data.train.stream(rows), start=epoch * steps):
         rate = _learning_rate(spec, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         if probe:
             probe.set_rate(_learning_rate(spec, step, steps, probe.peak))
-        at = (step - epoch * steps) * batch
-        drawn = _batch(spec, objective, data, order[at : at + batch], step, worker)
+        labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
+        drawn = _batch(spec, objective, (images, labels), mine, step, worker)
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
         if _looks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
@@ -249,14 +252,11 @@ def _train_step(
     return torch.stack([value.detach().float() for value in measures])
 
 
-def _batch(spec: RunSpec, objective: Objective, data: DataSet, rows: Tensor, step: int, worker: Worker) -> Batch:
-    """The objective's views of this worker's share of the batch, and the labels of its images."""
-    share = len(rows) // worker.world_size
-    mine = slice(worker.rank * share, (worker.rank + 1) * share)
-    images = data.train.take(rows[mine]).to(worker.device, non_blocking=True)
-    labels = torch.from_numpy(data.train.labels)[rows[mine]].to(worker.device, non_blocking=True)
+def _batch(spec: RunSpec, objective: Objective, labelled: Batch, mine: slice, step: int, worker: Worker) -> Batch:
+    """The objective's views of this worker's images, which are `mine` of the batch, and their labels."""
+    images, labels = (tensor.to(worker.device, non_blocking=True) for tensor in labelled)
     # Drawn for the whole batch and then sliced, so that a view does not depend on the number of workers.
-    views = objective.views(images, mine, len(rows), _generator(spec.seed, "views", step))
+    views = objective.views(images, mine, spec.schedule.batch_size, _generator(spec.seed, "views", step))
     return views.contiguous(memory_format=torch.channels_last), labels
 
 

@@ -187,8 +187,8 @@ class RunSpec(Part):
         """Stable hex digest of everything that can change the result.
 
         Fields that ablations vary and a run may not read (the blur's sigma without blur, the head's width without a head,
-        the optimizer of an untrained encoder) are left out then, so that equal runs are shared; and so is `data.root`
-        when `data.content` pins what lies there.
+        the optimizer of an untrained encoder) are left out then, so that equal runs are shared; and so are `data.root`
+        when `data.content` pins what lies there, and `eval.finetune.subset_files` when `subset_content` does.
         """
         return digest({"revision": RESULT_REVISION, "simclr": self._that_matters()})
 
@@ -205,6 +205,8 @@ class RunSpec(Part):
         for data in (tree["data"], tree["eval"]["transfer"]["data"]):
             if data["content"] is not None:
                 del data["root"]
+        if self.eval.finetune.subset_content is not None:
+            del tree["eval"]["finetune"]["subset_files"]
         del tree["eval"]["transfer"]["data"]["image_size"]  # that of the views
         if self.schedule.epochs == 0:
             tree["eval"]["online"] = False  # nothing to be trained beside
@@ -271,6 +273,8 @@ def _forget_newer_defaults(tree: dict[str, Any]) -> None:
     if not augment.get("sobel", True):
         del augment["sobel"]
     judged = tree["eval"]
+    if judged["finetune"]["subset_content"] is None:
+        del judged["finetune"]["subset_content"]
     asked = {
         "projection": judged["projection"],
         "probe": judged["probe"]["tasks"],

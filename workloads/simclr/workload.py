@@ -10,6 +10,7 @@ from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.evaluation.finetune import FinetuneDivergedError
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.representation import Representation, inspect
+from workloads.evaluation.subsets import finetune_problems, pinned_lists
 from workloads.evaluation.transfer import data_of, transfer_problems
 from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.evaluate import judge, load_encoder, load_model
@@ -41,6 +42,7 @@ _EVALUATIONS = {
     "knn": Evaluation(
         _LINEAR
         | {
+            "eval.protocol": "lbfgs",  # which a run may have left out; the cheaper of the two beside it
             "eval.knn.k_choices": [1, 5, 10, 20, 50, 100, 200],
             "eval.knn.temperature_choices": [0.02, 0.05, 0.07, 0.1, 0.2, 0.5],
         },
@@ -81,7 +83,8 @@ class SimCLRWorkload:
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Why a run cannot train on so many images and workers."""
-        return problems_with(spec, train_images or spec.schedule.batch_size, world_size) + transfer_problems(spec)
+        of_training = problems_with(spec, train_images or spec.schedule.batch_size, world_size)
+        return of_training + transfer_problems(spec) + finetune_problems(spec)
 
     def reference(self, spec: RunSpec) -> RunSpec:
         """The untrained encoder."""
@@ -102,7 +105,8 @@ class SimCLRWorkload:
         return spec.schedule.epochs
 
     def pinned(self, spec: RunSpec) -> RunSpec:
-        """With the digest of what the encoder is transferred to."""
+        """With the digests of what the encoder is transferred to, and of lists that name images with labels."""
+        spec = pinned_lists(spec)
         data = spec.eval.transfer.data
         if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
             return spec
@@ -115,6 +119,13 @@ class SimCLRWorkload:
     def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
         """By `spec.eval`."""
         return judge(spec, state, worker)
+
+    def judged_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
+        """The pre-training data, or what the encoder is transferred to."""
+        if not spec.eval.transfer.protocols:
+            return {"name": spec.data.name, "content": data.content}
+        other = spec.eval.transfer.data
+        return {"name": other.name, "content": other.content or _content_of(other)}
 
     def inspect(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Representation:
         """Of h, and of z where there is a projection head."""
@@ -160,4 +171,4 @@ def _title(data: DataSpec) -> str:
     if data.name in EMBEDDED:
         return f"{data.name} (embedded), {data.image_size} px"
     folder = Path(data.root or "").name
-    return f"{folder if data.name == 'image-folder' else data.name}, {data.image_size} px"
+    return f"{folder if data.name in ('image-folder', 'shards') else data.name}, {data.image_size} px"
