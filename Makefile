@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check benchmarks clean
+.PHONY: demo test test-cluster check benchmarks clean
 
 demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate augmentations --preset shapes --storage demo-results
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not cluster"
+
+test-cluster: $(VENV)/.dev
+	$(BIN)/pytest -m cluster
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

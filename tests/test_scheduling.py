@@ -66,6 +66,7 @@ def hosts(storage: Path, *, workers: int) -> list[set[str]]:
     return [{host.rpartition("/")[2] for host in record["machine"]["hosts"]} for record in records]
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(
     cluster: dict[str, str], storage_folder: Path
@@ -80,6 +81,7 @@ def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(
     assert set().union(*used) <= {cluster["t4"], cluster["a100"]}  # what waits for them needs nothing of the nodes
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_workers_are_spread_when_asked(cluster: dict[str, str], storage_folder: Path) -> None:
     two = ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0", "--placement", "spread"]
@@ -88,6 +90,7 @@ def test_workers_are_spread_when_asked(cluster: dict[str, str], storage_folder: 
     assert hosts(storage_folder, workers=2) == [{cluster["t4"], cluster["a100"]}]
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_cells_run_on_the_type_of_gpu_that_they_ask_for(cluster: dict[str, str], storage_folder: Path) -> None:
     sweep = ["ablate", "steps", "--preset", "shapes", "--gpus-per-worker", "0.5", "--gpu-type"]
