@@ -23,8 +23,9 @@ from search_spaces.values import Value
 
 __all__ = ["TRANSFER"]
 
-_LINEAR, _LINEAR_SUPERVISED = "linear, SimCLR", "linear, supervised"
-_TUNED, _TUNED_SUPERVISED, _SCRATCH = "fine-tuned, SimCLR", "fine-tuned, supervised", "random weights"
+# Frozen features or fine-tuned networks, of SimCLR unless another is named, and fine-tuning from random weights.
+_LINEAR, _LINEAR_SUPERVISED = "linear", "linear S"
+_TUNED, _TUNED_SUPERVISED, _SCRATCH = "tuned", "tuned S", "random"
 
 _DATA_SETS = {
     "Food": "food101",
@@ -152,7 +153,7 @@ TRANSFER = Ablation(
     paper=Layout(
         axes=(
             Axis(name="data set", labels=tuple(_DATA_SETS)),
-            Axis(name="method", labels=_METHODS),
+            Axis(name="method (S: supervised, else SimCLR)", labels=_METHODS),
             Axis(name="encoder", labels=tuple(_WIDTHS)),
         ),
         cells=_paper_cells(),
@@ -162,7 +163,7 @@ TRANSFER = Ablation(
     small=Layout(
         axes=(
             Axis(name="data set", labels=tuple(_SMALL_DATA_SETS)),
-            Axis(name="method", labels=_METHODS),
+            Axis(name="method (S: supervised, else SimCLR)", labels=_METHODS),
             Axis(name="encoder", labels=(_SMALL_ENCODER,)),
         ),
         cells=_small_cells(),

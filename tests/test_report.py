@@ -14,7 +14,7 @@ from orchestrator.report_text import markdown, print_report
 from orchestrator.reporting import REPORT_FILES, report_on
 from orchestrator.rounds import kept_cells
 from orchestrator.storage import Storage
-from search_spaces import ABLATIONS
+from search_spaces import ABLATIONS, UNTRAINED
 from workloads.workload import preset_named
 
 MACHINE = {"device": "a CPU", "gpu": False, "threads": 1, "workers": 1, "precision": "bf16", "torch": "2.14"}
@@ -41,7 +41,10 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
     judged_by = {ablation.metric_of(cell) for cell in ablation.small.cells} | {ablation.tuned_by}
     other = {} if ablation.counts_if is None else {ablation.counts_if: 1.0}
     other |= {} if ablation.against is None else {ablation.against: 2.5}
-    for number, cell in enumerate(plan.cells):
+    # Numbered by the layout, whatever the order in which they run.
+    places = [UNTRAINED, *(cell.at for cell in ablation.small.cells)]
+    numbered = sorted(plan.cells, key=lambda cell: (cell.seed, places.index(cell.at), cell.candidate or 0))
+    for number, cell in enumerate(numbered):
         last = {"epoch": 1.0, "contrastive_entropy": 4.0 + cell.seed, "contrastive_accuracy": 80.0}
         records[cell.fingerprint] = {
             "name": cell.name,

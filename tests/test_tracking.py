@@ -164,16 +164,10 @@ def test_a_finished_cell_has_its_results_files_and_status(tracker: Tracker, stat
     assert artifact(tracker, run, "log/tail.txt", tmp_path) == b"\x00"
 
 
-def test_files_and_encoders_are_kept(tracker: Tracker, tmp_path: Path) -> None:
+def test_encoders_are_kept(tracker: Tracker, tmp_path: Path) -> None:
     parent = sweep(tracker)
     run = cell(tracker, parent)
-    picture = tmp_path / "figure.png"
-    picture.write_bytes(b"png")
-    tracker.log_files(parent, [picture])
-    tracker.log_files(run, [picture], "report")
     tracker.log_model(run, b"state", "encoder:\n  architecture: resnet18\n")
-    assert artifact(tracker, parent, "figure.png", tmp_path / "..") == b"png"
-    assert artifact(tracker, run, "report/figure.png", tmp_path) == b"png"
     assert artifact(tracker, run, "encoder/encoder.pt", tmp_path) == b"state"
     assert artifact(tracker, run, "encoder/spec.yaml", tmp_path).startswith(b"encoder:")
 

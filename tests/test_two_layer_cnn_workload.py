@@ -23,12 +23,15 @@ from rich.console import Console
 from orchestrator.cell import CellJob
 from orchestrator.errors import PlanError
 from orchestrator.estimate import Speed, estimate, measured_speed
+from orchestrator.judging import Question
+from orchestrator.judging import evaluate as judged
 from orchestrator.pack import Pack, run_pack
 from orchestrator.plan import build, build_single
 from orchestrator.request import Request, check
 from orchestrator.resources import Resources
-from orchestrator.runs import evaluate_run, list_runs
+from orchestrator.runs import list_runs
 from orchestrator.storage import Storage
+from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS, Ablation
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
@@ -216,7 +219,7 @@ def test_the_list_of_runs_shows_the_test_error(kept: tuple[Storage, str]) -> Non
 def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
     storage, fingerprint = kept
     with pytest.raises(PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their end"):
-        evaluate_run(fingerprint[:8], "linear", (), storage, Console(quiet=True))
+        judged(Question(fingerprint[:8]), storage, lambda: Tracker.open(None, storage), Console(quiet=True))
 
 
 # Real Ray
