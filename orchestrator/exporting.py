@@ -11,8 +11,7 @@ from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
 from orchestrator.runs import finished_record, last_state, later_evaluations, workload_of
 from orchestrator.storage import Storage
-from workloads.simclr.export import CARD, FILES, FORMATS, CardResult, ExportFormat, exported
-from workloads.simclr.spec import RunSpec
+from workloads.elsewhere import CARD, FILES, FORMATS, CardResult, ExportFormat, RunSpec, exported
 
 __all__ = ["export_run"]
 

@@ -157,10 +157,8 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
 
 def _of_weights(question: Question, console: Console) -> _Subject:
     """Published weights as a run of their own, which `runs`, `compare` and `export` know from then on."""
+    from workloads.elsewhere import SIMCLR, is_supervised, state_of_weights
     from workloads.evaluation.features import tensors_digest
-    from workloads.simclr.published import state_of_weights
-    from workloads.simclr.supervised import is_supervised
-    from workloads.simclr.workload import SIMCLR
 
     if not (question.preset or question.config):
         raise PlanError([f"{question.subject}: --preset or --config says which encoder it is of, and which data to use"])
