@@ -60,7 +60,7 @@ def dry_run(request: Request, console: Console) -> Finished:
     else:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = _settled(checked, shape)
-    cost = _cost(checked, planned)
+    cost = _cost(checked, planned, all_records(checked.storage))
     sweeps = {}
     for plan in planned.plans:
         if len(planned.plans) > 1:
@@ -161,8 +161,9 @@ class _Sweep:
         from orchestrator.progress import SweepProgress
         from orchestrator.sweep import run
 
+        records = all_records(self._checked.storage) if planned.left else []
         if planned.left:
-            self._say(_cost_line(planned, _cost(self._checked, planned)))
+            self._say(_cost_line(planned, _cost(self._checked, planned, records)))
         names = ", ".join(plan.name for plan in planned.plans)
         with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
             return run(
@@ -170,6 +171,7 @@ class _Sweep:
                 self._checked.storage,
                 recorders,
                 progress,
+                records=records,
                 concurrent=planned.concurrent,
                 max_failures=self._checked.request.max_failures,
                 shared_storage=self._checked.settings.address is not None,
@@ -232,8 +234,8 @@ def _settled(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> _
     return _Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
 
 
-def _cost(checked: Checked, planned: _Round) -> Estimate:
-    records, plan = all_records(checked.storage), planned.plans[0]
+def _cost(checked: Checked, planned: _Round, records: Sequence[dict[str, Any]]) -> Estimate:
+    plan = planned.plans[0]
     speed = measured_speed(records, plan.resources, plan.workload.name)
     specs = {name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done}
     sharing = shared(

@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -59,3 +61,25 @@ def bucket(object_store: Any) -> str:
     name = f"bucket-{uuid4().hex}"
     object_store.create_bucket(Bucket=name)
     return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def as_script() -> Callable[[str, Path], None]:
+    """Runs a test file as a program of its own, with a folder for what it leaves; its workers are forked from there.
+
+    Here torch has started threads, which a fork would not take along.
+    """
+
+    def run(file: str, folder: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        script = subprocess.run(
+            [sys.executable, file, str(folder)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert script.returncode == 0, script.stdout
+
+    return run

@@ -4,8 +4,6 @@ Every worker sees other images, so that schemes that are right only for equal wo
 that starts the workers, once for all tests.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -88,19 +86,10 @@ def work(place: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Results]]:
+def workers(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]) -> list[dict[str, Results]]:
     """What each worker measured, in order of rank, by the gather that it used."""
     folder = tmp_path_factory.mktemp("group")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    script = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert script.returncode == 0, script.stdout
+    as_script(__file__, folder)
     return [torch.load(folder / f"{place}.pt") for place in range(WORKERS)]
 
 

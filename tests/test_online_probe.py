@@ -4,9 +4,8 @@ This file is also the script that starts the two workers.
 """
 
 import math
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,19 +85,12 @@ def alone() -> Results:
 
 
 @pytest.fixture(scope="module")
-def workers(alone: Results, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Results]]:
+def workers(
+    alone: Results, tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+) -> list[dict[str, Results]]:
     folder = tmp_path_factory.mktemp("group")
     (folder / "first.pt").write_bytes(encode(alone[0]["state"]))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    script = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert script.returncode == 0, script.stdout
+    as_script(__file__, folder)
     return [torch.load(folder / f"rank{place}.pt", weights_only=True) for place in range(WORKERS)]
 
 

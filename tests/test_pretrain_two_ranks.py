@@ -3,10 +3,8 @@
 This file is also the script that starts the workers, once for all tests.
 """
 
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from math import isfinite
 from pathlib import Path
@@ -113,21 +111,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[R
 
 
 @pytest.fixture(scope="module")
-def workers(alone: dict[str, list[Results]], tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
+def workers(
+    alone: dict[str, list[Results]], tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+) -> list[Results]:
     """Results of each worker, in order of rank; they continue this process's runs from their first epoch, too."""
     folder = tmp_path_factory.mktemp("group")
     for name, results in alone.items():
         (folder / f"{name}.pt").write_bytes(encode(results[0]["state"]))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    script = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert script.returncode == 0, script.stdout
+    as_script(__file__, folder)
     return [torch.load(folder / f"rank{place}.pt") for place in range(WORKERS)]
 
 

@@ -5,8 +5,6 @@ each worker on its share and in the test on the whole batch; this file is also t
 of two and a group of three, once for all tests.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -191,18 +189,9 @@ def start_groups(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder_of_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_of_results(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]) -> Path:
     folder = tmp_path_factory.mktemp("groups")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    script = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert script.returncode == 0, script.stdout
+    as_script(__file__, folder)
     return folder
 
 

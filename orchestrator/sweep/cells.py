@@ -86,6 +86,7 @@ def run(
     recorder: Recorders,
     progress: SweepProgress,
     *,
+    records: Sequence[dict[str, Any]],
     concurrent: int,
     max_failures: int,
     shared_storage: bool,
@@ -94,7 +95,8 @@ def run(
 
     Also when the user interrupts. Ray must be connected. One worker: a cell, or a pack of cells, runs inside its trial, in
     a process that the next one uses again. Several: the trial starts a Ray Train job. A cell that fails does not stop the
-    others. What differs only in how it is judged waits for the one of them that is trained, and judges its state.
+    others. What differs only in how it is judged waits for the one of them that is trained, and judges its state; `records`
+    are those of all runs of the storage, among which there may be one that is trained already.
     """
     finished = finished_records(plans, storage)
     cells = {name: cell for name, cell in jobs_of(plans).items() if name not in finished}
@@ -109,7 +111,7 @@ def run(
         sharing = shared(
             workload,
             unshared,
-            all_records(storage) if isinstance(workload, TrainedAlone) else (),
+            records,
             has_state=partial(has_trained_state, storage),
             is_search=plans[0].is_search,
         )
@@ -123,13 +125,13 @@ def run(
         if not ended.issuperset(sharing.first):
             break  # interrupted: what waits for these is not begun
         unshared = {name: specs[name] for name in sharing.waiting}
+        records = all_records(storage) if unshared else ()
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]
     if not left:
         storage.delete(_folder(plans[0]))  # a driver that was killed has left the states of its packs
     # A failed record that no trial of this sweep has left is of an earlier one: the cell was not reached again.
-    records = {name: read_record(storage, name) for name in left if name in ended}
-    failed = {name: record for name, record in records.items() if record is not None}
+    failed = {name: left_by for name in left if name in ended and (left_by := read_record(storage, name)) is not None}
     return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
 
 

@@ -1,10 +1,11 @@
 """Percentages from the scores of N test examples for C classes, how sure they are, and what was said of each example."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.datasets.transfer_sets import Metric
 from workloads.evaluation.bootstrap import bootstrap_interval
 from workloads.evaluation.judgement import Judgement, Predictions
 
@@ -18,7 +19,6 @@ __all__ = [
     "top_k_accuracy",
 ]
 
-Metric = Literal["top-1", "mean per class", "mAP"]
 Scores = NDArray[np.floating]
 Labels = NDArray[np.int64]
 Interval = tuple[float, float]
