@@ -93,12 +93,13 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         x, weight, mean, var, count = ctx.saved_tensors
-        wanted = [False, True, True]
+        wanted, inverse = [False, True, True], torch.rsqrt(var + ctx.eps)
+        # The CPU reads the first mean and variance, a GPU what a forward pass would have saved of them.
         _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, x, weight, mean, var, None, None, False, ctx.eps, wanted
+            grad, x, weight, mean, var, mean, inverse, False, ctx.eps, wanted
         )
         of_xhat, of_ones = (all_reduce_sum(torch.stack([grad_weight, grad_bias])) / count).unbind()
-        scale = weight * torch.rsqrt(var + ctx.eps)
+        scale = weight * inverse
         through_moments = F.batch_norm(x, mean, var, -scale * of_xhat, -scale * of_ones, training=False, eps=ctx.eps)
         grad_x = through_moments + grad * scale.view(-1, *[1] * (x.dim() - 2))
         return grad_x.to(x.dtype), grad_weight, grad_bias if ctx.offset else None, None, None, None, None
