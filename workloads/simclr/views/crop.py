@@ -49,8 +49,15 @@ def apply_crop(images: Tensor, parameters: CropParameters, crop: CropSpec, side:
     boxes = moved(parameters, images.device)
     height, width = images.shape[-2:]
     how, antialias = crop.interpolation, crop.antialias
-    rows = axis_weights(boxes.top, boxes.height, height, side, interpolation=how, antialias=antialias)
-    columns = axis_weights(boxes.left, boxes.width, width, side, interpolation=how, antialias=antialias, mirrored=boxes.flip)
+    if height == width:
+        # Both axes at once, which launches half as many operations.
+        start, length = torch.cat([boxes.top, boxes.left]), torch.cat([boxes.height, boxes.width])
+        mirrored = torch.cat([torch.zeros_like(boxes.flip), boxes.flip])
+        both = axis_weights(start, length, height, side, interpolation=how, antialias=antialias, mirrored=mirrored)
+        rows, columns = both.chunk(2)
+    else:
+        rows = axis_weights(boxes.top, boxes.height, height, side, interpolation=how, antialias=antialias)
+        columns = axis_weights(boxes.left, boxes.width, width, side, interpolation=how, antialias=antialias, mirrored=boxes.flip)
     return matrix_products(images, rows, columns).clamp_(0, 1)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Generator, Tensor
 
 from workloads.simclr.spec import AugmentSpec, Operation
@@ -18,7 +19,7 @@ from workloads.simclr.views.corruptions import (
 from workloads.simclr.views.crop import CropParameters, draw_crop
 from workloads.simclr.views.filters import BlurParameters, MotionBlurParameters, draw_blur, draw_motion_blur
 from workloads.simclr.views.levels import AutoAugmentParameters, draw_auto_augment
-from workloads.simclr.views.samples import coin, sliced
+from workloads.simclr.views.samples import coin, joined, sliced
 
 __all__ = ["BASE", "Parameters", "TwoViewParameters", "ViewParameters", "draw_two_views", "draw_view"]
 
@@ -71,6 +72,21 @@ class ViewParameters:
             motion_blur=self.motion_blur and sliced(self.motion_blur, rows),
             auto_augment=self.auto_augment and sliced(self.auto_augment, rows),
             chosen={operation: images[rows] for operation, images in self.chosen.items()},
+        )
+
+    def followed_by(self, other: "ViewParameters") -> "ViewParameters":
+        """The parameters of these images and then of the other's, drawn by the same policy."""
+        return ViewParameters(
+            count=self.count + other.count,
+            crop=joined(self.crop, other.crop),
+            color=joined(self.color, other.color),
+            blur=joined(self.blur, other.blur),
+            cutout=joined(self.cutout, other.cutout),
+            noise=joined(self.noise, other.noise),
+            rotate=joined(self.rotate, other.rotate),
+            motion_blur=joined(self.motion_blur, other.motion_blur),
+            auto_augment=joined(self.auto_augment, other.auto_augment),
+            chosen={operation: torch.cat([images, other.chosen[operation]]) for operation, images in self.chosen.items()},
         )
 
     def of(self, operation: Operation) -> Parameters | None:

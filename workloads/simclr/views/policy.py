@@ -49,7 +49,9 @@ def apply_two_views(images: Tensor, parameters: TwoViewParameters, augment: Augm
     """Both views, `[N, C, S, S]`, of the images that the parameters were drawn (or sliced) for."""
     images = as_float(images)
     if augment.branches == "both":
-        return apply_view(images, parameters.first, augment), apply_view(images, parameters.second, augment)
+        # As one batch: on a GPU that small images leave idle, launching the operations is what takes the time.
+        first, second = apply_view(images.repeat(2, 1, 1, 1), parameters.first.followed_by(parameters.second), augment).chunk(2)
+        return first, second
     base = _apply(images, BASE, parameters.first, augment)
     return base, apply_view(base, parameters.second, augment)
 

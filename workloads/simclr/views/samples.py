@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["coin", "indices", "moved", "sliced", "uniform", "uniform_integer"]
+__all__ = ["coin", "indices", "joined", "moved", "sliced", "uniform", "uniform_integer"]
 
 P = TypeVar("P", bound="DataclassInstance")
 
@@ -17,6 +17,14 @@ P = TypeVar("P", bound="DataclassInstance")
 def sliced(parameters: P, rows: slice | Tensor) -> P:
     """The parameters of some of the samples, given as a slice or as booleans `[N]`."""
     return replace(parameters, **{field.name: getattr(parameters, field.name)[rows] for field in fields(parameters)})
+
+
+def joined(first: P | None, second: P | None) -> P | None:
+    """The parameters of the first's samples and then of the second's; None of an operation that is not in the policy."""
+    if first is None or second is None:
+        return None
+    rows = {field.name: (getattr(first, field.name), getattr(second, field.name)) for field in fields(first)}
+    return replace(first, **{name: torch.cat(both) for name, both in rows.items()})
 
 
 def moved(parameters: P, device: torch.device) -> P:
