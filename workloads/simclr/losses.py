@@ -22,6 +22,7 @@ from workloads.spec import SpecError
 __all__ = ["contrastive_loss", "contrastive_metrics", "margin_triplet", "nt_logistic", "nt_xent"]
 
 BLOCK_ELEMENTS = 2**21  # similarities held at a time: 8 MiB in fp32
+GPU_BLOCK_ELEMENTS = 2**25  # 128 MiB: small blocks leave a GPU idle
 
 Reduction = Literal["mean", "sum"]
 # Logits [a, K] of some anchors and where their positives are [a, 1], to the sum of these anchors' losses, [], and its
@@ -149,7 +150,7 @@ def contrastive_metrics(z0: Tensor, z1: Tensor, *, temperature: float, normalize
         anchors, keys = _embeddings(z0, normalize), all_gather(_embeddings(z1, normalize))
         positives = torch.arange(len(anchors), device=anchors.device) + rank() * len(anchors)
         hits, entropy = anchors.new_zeros(()), anchors.new_zeros(())
-        for rows in _blocks(len(anchors), len(keys)):
+        for rows in _blocks(anchors, keys):
             log_p = (anchors[rows] / temperature @ keys.T).log_softmax(dim=1)
             hits += (log_p.argmax(dim=1) == positives[rows]).sum()
             entropy += torch.special.entr(log_p.exp_()).sum()
@@ -180,9 +181,11 @@ def _cross_view_loss(anchors: Tensor, keys: Tensor, positives: Tensor, temperatu
     ) / 2
 
 
-def _blocks(anchors: int, keys: int) -> Iterator[slice]:
-    size = max(1, BLOCK_ELEMENTS // keys)
-    return (slice(start, min(start + size, anchors)) for start in range(0, anchors, size))
+def _blocks(anchors: Tensor, keys: Tensor) -> Iterator[slice]:
+    """Rows of the anchors that are compared at a time with all keys."""
+    rows, elements = len(anchors), BLOCK_ELEMENTS if anchors.device.type == "cpu" else GPU_BLOCK_ELEMENTS
+    size = max(1, elements // len(keys))
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
 def _softmax_terms(logits: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
@@ -243,7 +246,7 @@ class _BlockwiseLoss(torch.autograd.Function):
         differentiable = any(ctx.needs_input_grad)
         grad_anchors, grad_keys = torch.empty_like(anchors), torch.zeros_like(keys)
         loss = anchors.new_zeros(())
-        for rows in _blocks(len(anchors), len(keys)):
+        for rows in _blocks(anchors, keys):
             anchor = anchors[rows]
             logits = anchor / temperature @ keys.T
             if own is not None:

@@ -1,6 +1,7 @@
 """Random crop, resize and horizontal flip (appendix A)."""
 
 from dataclasses import dataclass
+from functools import partial
 from math import log
 
 import torch
@@ -48,16 +49,15 @@ def apply_crop(images: Tensor, parameters: CropParameters, crop: CropSpec, side:
     """`[N, C, H, W]` in [0, 1] to `[N, C, side, side]`; bicubic overshoot is clipped."""
     boxes = moved(parameters, images.device)
     height, width = images.shape[-2:]
-    how, antialias = crop.interpolation, crop.antialias
+    weights = partial(axis_weights, outputs=side, interpolation=crop.interpolation, antialias=crop.antialias)
     if height == width:
         # Both axes at once, which launches half as many operations.
         start, length = torch.cat([boxes.top, boxes.left]), torch.cat([boxes.height, boxes.width])
         mirrored = torch.cat([torch.zeros_like(boxes.flip), boxes.flip])
-        both = axis_weights(start, length, height, side, interpolation=how, antialias=antialias, mirrored=mirrored)
-        rows, columns = both.chunk(2)
+        rows, columns = weights(start, length, height, mirrored=mirrored).chunk(2)
     else:
-        rows = axis_weights(boxes.top, boxes.height, height, side, interpolation=how, antialias=antialias)
-        columns = axis_weights(boxes.left, boxes.width, width, side, interpolation=how, antialias=antialias, mirrored=boxes.flip)
+        rows = weights(boxes.top, boxes.height, height)
+        columns = weights(boxes.left, boxes.width, width, mirrored=boxes.flip)
     return matrix_products(images, rows, columns).clamp_(0, 1)
 
 
