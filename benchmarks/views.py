@@ -3,7 +3,9 @@
 Both run in this process, interleaved, so that the ratio of their medians does not depend on how busy the machine is.
 torchvision's transforms draw one set of parameters for a whole batch, so a correct use of them is one image at a time.
 
-    python benchmarks/views.py [--threads 1] [--batch 256] [--size 32] [--repeats 7]
+    python benchmarks/views.py [--threads 1] [--batch 256] [--size 32] [--repeats 7] [--device cuda]
+
+With a GPU, ours run there and torchvision's stay on the CPU, in one process: what a loader without worker processes would do.
 """
 
 import argparse
@@ -44,9 +46,11 @@ def torchvision_policy(augment: AugmentSpec, size: int) -> v2.Transform:
 
 
 def seconds(views: Callable[[Tensor], object], images: Tensor) -> float:
-    """Wall time of one call."""
+    """Wall time of one call, until a GPU is done."""
     begin = time.perf_counter()
     views(images)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - begin
 
 
@@ -57,6 +61,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default="cpu", help="of ours")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -66,7 +71,7 @@ def main() -> None:
     policy = torchvision_policy(augment, options.size)
 
     def batched(images: Tensor) -> object:
-        return two_views(images, augment, generator)
+        return two_views(images.to(options.device), augment, generator)
 
     def per_sample(images: Tensor) -> object:
         return [torch.stack([policy(image) for image in images]) for _ in range(2)]
@@ -81,7 +86,8 @@ def main() -> None:
 
     medians = {name: statistics.median(values) for name, values in times.items()}
     slowest = medians["torchvision v2, per sample"]
-    print(f"two views, {options.size} px, batch {options.batch}, {options.threads} thread(s), {options.repeats} repeats")
+    place = f"{options.threads} thread(s), ours on {options.device}"
+    print(f"two views, {options.size} px, batch {options.batch}, {place}, {options.repeats} repeats")
     print(f"{'variant':28} {'images/s':>10} {'ratio':>6} {'ms/batch':>9}  spread")
     for name, median in medians.items():
         spread = f"{min(times[name]) * 1e3:.1f}-{max(times[name]) * 1e3:.1f} ms"
