@@ -135,10 +135,10 @@ def run_cell(
     run = _Run(job, worker, kept, hosts)
     try:
         state = run.train(report)
-        if worker.rank > 0:
-            return None
         run.files.note("evaluating the frozen encoder")
         judged = run.workload.evaluate(run.spec, state, worker)
+        if worker.rank > 0:
+            return None
         run.files.note(", ".join(f"{name} {value:.6g}" for name, value in judged.results.items()))
         run.files.write(PREDICTIONS, predictions_bytes(judged.predictions))
         outcome: dict[str, Any] = {

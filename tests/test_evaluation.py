@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 from workloads.datasets import Split, load
+from workloads.datasets.encoded import EncodedImages
 from workloads.evaluation import linear
 from workloads.evaluation.features import encoder_digest, extract
 from workloads.evaluation.knn import chosen_knn, knn_scores
@@ -22,8 +25,8 @@ from workloads.evaluation.spec import KnnSpec, LinearSgdSpec, TransferSpec
 from workloads.simclr import evaluate as evaluation
 from workloads.simclr.evaluate import evaluate, load_encoder
 from workloads.simclr.pretrain import pretrain
-from workloads.simclr.spec import RunSpec
-from workloads.simclr.views import center_view
+from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
+from workloads.simclr.views import apply_view, center_view, draw_view
 from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
@@ -268,6 +271,58 @@ def test_the_rate_of_sgd_falls_to_zero_step_by_step() -> None:
     rates = 1e-3 * 8 / 256 * (1 + np.cos(np.pi * np.arange(20) / 20)) / 2
     gradient = 51 / 255 * np.array([1 / 4 - 1, 1 / 4, 1 / 4, 1 / 4])
     assert fitted.weight == pytest.approx(np.tile(-rates.sum() * gradient, (3, 1)), rel=1e-3)
+
+
+class Corners(nn.Module):
+    """Representation: the first row of pixels, which crops and flips do change."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, :, 0, :3].flatten(1)[:, ::3]
+
+
+def noisy_images(count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (count, 3, 10, 10), dtype=np.uint8)
+
+
+def test_sgd_with_momentum_and_decay_by_hand() -> None:
+    """In double precision, on the order and the views that one stream of random numbers gives; 3 of 23 images are left out."""
+    stored, labels = noisy_images(23), np.arange(23) % 4
+    split = Split(stored, labels, np.arange(23))
+    spec = LinearSgdSpec(epochs=2, batch_size=5, base_learning_rate=60, momentum=0.8, weight_decay=0.02, min_area=0.3)
+    fitted = sgd(split, spec, Corners())
+    augment = AugmentSpec(operations=("crop",), output_size=8, crop=CropSpec(min_area=0.3))
+    generator = torch.Generator().manual_seed(0)
+    parameters = velocity = np.zeros((4, 4))  # three weights and a bias for each class
+    for step in range(8):
+        if step % 4 == 0:
+            order = torch.randperm(23, generator=generator).numpy()
+        rows = order[5 * (step % 4) :][:5]
+        views = apply_view(torch.from_numpy(stored[rows]), draw_view(augment, 5, 10, 10, generator), augment)
+        x = np.concatenate([Corners()(views).numpy().astype(float), np.ones((5, 1))], axis=1)
+        gradient = x.T @ (softmax(x @ parameters, axis=1) - np.eye(4)[labels[rows]]) / 5 + 0.02 * parameters
+        velocity = 0.8 * velocity + gradient
+        rate = 60 * 5 / 256 * (1 + np.cos(np.pi * step / 8)) / 2
+        parameters = parameters - rate * (gradient + 0.8 * velocity)
+    assert fitted.weight == pytest.approx(parameters[:3], rel=1e-4, abs=1e-5)
+    assert fitted.bias == pytest.approx(parameters[3], rel=1e-4, abs=1e-5)
+
+
+def test_images_that_are_decoded_ahead_give_the_same_classifier() -> None:
+    """To the last bit, beyond the end of an epoch, too."""
+    stored = noisy_images(23)
+    encoded = []
+    for image in stored:
+        file = BytesIO()
+        Image.fromarray(image.transpose(1, 2, 0)).save(file, "png")
+        encoded.append(file.getvalue())
+    records = np.array([(place,) for place in range(23)], np.dtype([("place", np.int64)]))
+    ahead = EncodedImages(records, 10, lambda record: encoded[record["place"]], str)
+    spec = LinearSgdSpec(epochs=3, batch_size=5, base_learning_rate=60, min_area=0.3)
+    split = Split(stored, np.arange(23) % 4, np.arange(23))
+    assert torch.equal(replace(split, images=ahead).take(slice(None)), split.take(slice(None)))
+    first, second = (sgd(each, spec, Corners()) for each in (split, replace(split, images=ahead)))
+    assert np.array_equal(first.weight, second.weight)
+    assert np.array_equal(first.bias, second.bias)
 
 
 def test_sgd_leaves_the_encoder_as_it_was(untrained: dict[str, Any]) -> None:

@@ -12,15 +12,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from workloads.datasets import Split
+from workloads.datasets.encoded import EncodedImages
 from workloads.evaluation.feature_cache import cached_features, default_features
 from workloads.evaluation.features import extract
 from workloads.simclr.encoder import InputNormalization
@@ -249,6 +252,22 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path: Path) -> None:
         ask(encoder, images(), tmp_path)
     assert left_in(tmp_path) == []
     assert encoder.training
+
+
+def test_images_that_are_lost_are_not_mistaken_for_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    file = BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "png")
+
+    def read(record: np.void) -> bytes:
+        if record["place"] == 17:
+            raise FileNotFoundError("a shard")
+        return file.getvalue()
+
+    records = np.array([(place,) for place in range(40)], np.dtype([("place", np.int64)]))
+    split = replace(images(40), images=EncodedImages(records, 8, read, str), index=np.arange(40))
+    with pytest.raises(RuntimeError, match="images cannot be read: a shard"):
+        ask(Counting(), split, tmp_path)
+    assert left_in(tmp_path) == []
 
 
 # Several processes

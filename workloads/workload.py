@@ -180,7 +180,7 @@ class TrainedAlone(Workload, Protocol):
         """Runs with equal ones have equal trained states, however they are judged; None for a run without training."""
 
     def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> Judgement:
-        """What the trained state is worth."""
+        """What the trained state is worth. Every worker of the run calls, and the first is told; others get nothing."""
 
     def judged_on(self, spec: Any, data: DataFacts) -> dict[str, str]:
         """Name and content of the data whose test images an evaluation is about."""
@@ -189,7 +189,10 @@ class TrainedAlone(Workload, Protocol):
         """What the trained representation looks like, for people."""
 
     def score(self, spec: Any, state: dict[str, Any], worker: Worker) -> float:
-        """A quick judgement of a state on the validation split, higher is better: what a search compares."""
+        """A quick judgement of a state on the validation split, higher is better: what a search compares.
+
+        Every worker of the run calls and is told.
+        """
 
     def operations(self, spec: Any, train_images: int, *, trained: bool = False) -> float:
         """Floating-point operations of a run, roughly; `trained`: of judging a state that is there."""

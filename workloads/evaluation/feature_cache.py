@@ -3,13 +3,19 @@
 An entry is one file, `KEY.npy`, float32 [N, D]. It is written a batch at a time beside its place, under a lock, and renamed
 as the last step: an entry that exists is complete, two processes never compute the same one, and memory holds no more than
 one batch. The folder is bounded; the entries that were asked for longest ago go first.
+
+Of several workers, which may be on different hosts, the first has the folder, and tells the others when to compute.
 """
 
 import fcntl
 import hashlib
 import logging
 import os
-from contextlib import closing
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +25,7 @@ from torch import nn
 from workloads.datasets import Split, default_cache
 from workloads.datasets.cache import locked
 from workloads.evaluation.features import encoder_digest, extract, feature_blocks
+from workloads.lockstep import said_by_first
 from workloads.spec import SpecError, digest
 from workloads.worker import Worker
 
@@ -27,8 +34,17 @@ __all__ = ["cached_features", "default_features", "features_key"]
 FEATURES_REVISION = 2  # raised whenever the code computes or stores other features for equal encoders and images
 LIMIT_GIB = 4.0
 SAMPLED_IMAGES = 16
+SECONDS_BETWEEN_TRIES = 0.1
 
 log = logging.getLogger(__name__)
+
+
+class _Turn(IntEnum):
+    """What the first worker tells the others to do."""
+
+    WAIT = 0
+    COMPUTE = 1
+    DONE = 2
 
 
 def default_features() -> Path:
@@ -52,26 +68,78 @@ def cached_features(
     `content` is the digest of the data set that the split is of. Changes to the array stay in this process. Waits while
     another process computes the same features. The folder is kept under $SIMCLR_ORCH_FEATURES_GB GiB (4), but never
     without the entry of this call. Where it cannot be written, as on a full disk, the features are an array in memory and
-    a warning is logged.
+    a warning is logged. Every worker calls; all but the first get none, [0, D]. Raises RuntimeError for images that are lost.
     """
     folder, limit = cache or default_features(), _limit_in_bytes()
+    if worker.rank > 0:
+        return _helped(encoder, split, view_size, worker, bf16)
     key = features_key(encoder, split, content=content, view_size=view_size, worker=worker, bf16=bf16)
-    entry = folder / f"{key}.npy"
+    features = _from_disk(folder / f"{key}.npy", limit, encoder, split, view_size, worker, bf16)
+    if features is None:
+        _tell(_Turn.COMPUTE, worker)
+        features = extract(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+    _tell(_Turn.DONE, worker, features.shape[1])
+    return features
+
+
+def _helped(encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool) -> NDArray[np.float32]:
+    """Compute what the first worker wants computed, until it has its features."""
+    while True:
+        turn, width = said_by_first([0, 0], worker)
+        match _Turn(int(turn)):
+            case _Turn.WAIT:
+                pass
+            case _Turn.COMPUTE:
+                extract(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+            case _Turn.DONE:
+                return np.empty((0, int(width)), np.float32)
+
+
+def _tell(turn: _Turn, worker: Worker, width: int = 0) -> None:
+    said_by_first([turn, width], worker)
+
+
+def _from_disk(
+    entry: Path, limit: float, encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
+) -> NDArray[np.float32] | None:
+    """The entry, computed first if it is not there; None, with a warning, where that cannot be."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(_lock_of(entry)):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(_lock_of(entry), worker):
             missing = not entry.exists()
             if missing:
-                _write(entry, encoder, split, view_size, worker, bf16)
+                with _computed_by_all(encoder, split, view_size, worker, bf16) as blocks:
+                    _write(entry, len(split), blocks)
             os.utime(entry)  # when it was last asked for
             # Copy on write, as torch refuses to share an array that cannot be written; nothing reaches the file.
             features: NDArray[np.float32] = np.load(entry, mmap_mode="c")
         if missing:
-            _make_room(folder, limit, entry)
+            _make_room(entry.parent, limit, entry)
     except OSError as error:
-        log.warning("features are not cached in %s: %s", folder, error)
-        return extract(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+        log.warning("features are not cached in %s: %s", entry.parent, error)
+        return None
     return features
+
+
+@contextmanager
+def _locked(path: Path, worker: Worker) -> Iterator[None]:
+    """Hold an exclusive lock, and let the other workers hear from this one while another process has it.
+
+    It may take longer to compute than a collective operation may wait.
+    """
+    with path.open("a") as file:
+        while not _taken(file.fileno()):
+            _tell(_Turn.WAIT, worker)
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        yield
+
+
+def _taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def features_key(encoder: nn.Module, split: Split, *, content: str, view_size: int, worker: Worker, bf16: bool) -> str:
@@ -118,14 +186,37 @@ def _lock_of(path: Path) -> Path:
     return path.with_name(f"{path.name[:2]}.lock")
 
 
-def _write(entry: Path, encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool) -> None:
+@contextmanager
+def _computed_by_all(
+    encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
+) -> Iterator[Iterator[NDArray[np.float32]]]:
+    """The blocks of features. The other workers go on to the end, and so does this one where it has no use for them."""
+    _tell(_Turn.COMPUTE, worker)
+    computed = feature_blocks(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+    with closing(_errors_of_images_apart(computed)) as blocks:
+        try:
+            yield blocks
+        except OSError:
+            if worker.world_size > 1:
+                deque(blocks, maxlen=0)
+            raise
+
+
+def _errors_of_images_apart(blocks: Iterator[NDArray[np.float32]]) -> Generator[NDArray[np.float32]]:
+    # What is wrong with the folder is no reason not to have features; what is wrong with the images is.
+    try:
+        yield from blocks
+    except OSError as error:
+        raise RuntimeError(f"images cannot be read: {error}") from error
+
+
+def _write(entry: Path, images: int, blocks: Iterator[NDArray[np.float32]]) -> None:
     partial = entry.with_suffix(".partial")
     try:
-        blocks = feature_blocks(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
-        with partial.open("wb") as file, closing(blocks):
+        with partial.open("wb") as file:
             for number, block in enumerate(blocks):
                 if number == 0:
-                    shape = (len(split), block.shape[1])
+                    shape = (images, block.shape[1])
                     header = {"descr": np.lib.format.dtype_to_descr(block.dtype), "fortran_order": False, "shape": shape}
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(np.ascontiguousarray(block).data)
@@ -152,8 +243,5 @@ def _make_room(folder: Path, limit: float, in_use: Path) -> None:
 
 def _delete_if_abandoned(partial: Path) -> None:
     with _lock_of(partial).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # its writer lives
-        partial.unlink(missing_ok=True)
+        if _taken(file.fileno()):  # else its writer lives
+            partial.unlink(missing_ok=True)

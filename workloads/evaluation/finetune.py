@@ -6,7 +6,7 @@ Shapes: N images of a split, B of a batch, S the side of a view, D the width of 
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.scores import classified, top_k_accuracy
 from workloads.evaluation.spec import FinetuneSpec, percent
 from workloads.evaluation.subsets import labelled_images
+from workloads.lockstep import all_finite, looks_now, means_over_workers, of_all_workers, on_every_worker, own_share
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.pretrain import seed_of
 from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
@@ -27,8 +28,6 @@ from workloads.simclr.views import apply_view, center_view, draw_view
 from workloads.worker import Worker
 
 __all__ = ["FinetuneDivergedError", "Network", "Recipe", "finetuned", "fit_network", "network_scores"]
-
-CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device
 
 
 @dataclass(frozen=True)
@@ -91,32 +90,36 @@ def fit_network(
 
     Minimises the mean cross-entropy of labels [N]; with `several_labels`, of [N, C], the mean binary cross-entropy of those
     that are 0 or 1, passing over -1. An epoch's incomplete last batch is dropped. Order and views depend on `seed` alone.
-    Raises FinetuneDivergedError as soon as the loss is seen to be infinite or undefined.
+    Every worker calls, takes its part of each batch, and gets the network, which up to rounding is that of one worker; with
+    fewer images in a batch than workers, each trains on all of them.
+    Raises FinetuneDivergedError, on all workers, as soon as the loss is seen to be infinite or undefined.
     """
     assert 1 <= recipe.batch_size <= len(images), "callers clip the batch to the number of images"
+    if recipe.batch_size < worker.world_size:
+        worker = replace(worker, rank=0, world_size=1)
+    mine = own_share(recipe.batch_size, worker)
     network = _network(encoder, images, recipe, outputs, view_size, worker)
-    optimizer = _sgd(network, recipe)
+    trained, optimizer = of_all_workers(network, worker), _sgd(network, recipe)
     augment = AugmentSpec(operations=("crop",), output_size=view_size, crop=CropSpec(min_area=recipe.min_area))
-    loss_of = _binary_cross_entropy if several_labels else functional.cross_entropy
+    loss_of = _binary_cross_entropy if several_labels else _cross_entropy
     generator = torch.Generator().manual_seed(seed)
     unseen: list[Tensor] = []
     network.train()
-    for step, rows in enumerate(_batches(len(images), recipe, generator)):
-        views = _views(images.take(rows).to(worker.device), augment, generator)
-        labels = torch.from_numpy(images.labels[rows.numpy()]).to(worker.device)
+    for step, (stored, labels) in enumerate(_batches(images, recipe, mine, generator)):
+        views = _views(stored.to(worker.device), augment, recipe.batch_size, mine, generator)
         with torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-            logits = network(views)
-        loss = loss_of(logits.float(), labels)
+            logits = trained(views)
+        loss = worker.world_size * loss_of(logits.float(), labels.to(worker.device), mine)
         optimizer.param_groups[0]["lr"] = recipe.rate(step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         unseen.append(loss.detach())
-        if worker.device.type == "cpu" or len(unseen) == CHECK_EVERY or step + 1 == recipe.steps:
-            _refuse_infinite(unseen, step, recipe)
+        if looks_now(worker, step + 1, recipe.steps):
+            _refuse_infinite(unseen, step, recipe, worker)
             unseen.clear()
     # The last update may have ruined the weights after the last finite loss.
-    if not torch.stack([tensor.isfinite().all() for tensor in network.state_dict().values()]).all():
+    if not all_finite(network):
         raise FinetuneDivergedError(recipe.steps - 1, recipe.rate(recipe.steps - 1))
     return network.eval()
 
@@ -124,7 +127,10 @@ def fit_network(
 def network_scores(
     network: Network, images: Split, *, view_size: int, worker: Worker, bf16: bool, batch: int = 500
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of the clean central views of a split's images, in inference mode and in the split's order."""
+    """Logits [N, C] of the clean central views of a split's images, in inference mode and in the split's order.
+
+    Every worker calls; all but the first get none, [0, C].
+    """
     return extract(network, images, view_size=view_size, worker=worker, bf16=bf16, batch=batch)
 
 
@@ -134,11 +140,12 @@ def finetuned(spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worke
     For a share of p percent: finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1, and finetune_{p}_images,
     how many images it was trained on; with lists of names also finetune_{p}_left_out, how many of those are not training
     images; of unbalanced test classes also finetune_{p}_mean_per_class. Nothing is chosen: the last epoch is judged, and
-    test labels are read once for each share, after training.
+    test labels are read once for each share, after training. Every worker calls, and the first is told.
     Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
     """
     finetune, judgement = spec.eval.finetune, Judgement({})
-    for (share, epochs), labelled in zip(finetune.runs, labelled_images(finetune, spec.data, data), strict=True):
+    subsets = on_every_worker(lambda: labelled_images(finetune, spec.data, data), worker)
+    for (share, epochs), labelled in zip(finetune.runs, subsets, strict=True):
         p = percent(share)
         network = fit_network(
             encoder,
@@ -154,6 +161,8 @@ def finetuned(spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worke
             network_scores(network, images, view_size=spec.view_size, worker=worker, bf16=bf16)
             for images in (data.validation, data.test)
         )
+        if worker.rank > 0:
+            continue
         results = {
             f"finetune_{p}_validation_top1": top_k_accuracy(validation, data.validation.labels, 1),
             f"finetune_{p}_images": float(len(labelled.images)),
@@ -184,11 +193,11 @@ def _network(encoder: nn.Module, images: Split, recipe: Recipe, outputs: int, vi
     network = Network(copied, feature_dim, outputs)
     for block in list(network.modules()):
         for name, layer in block.named_children():
-            if isinstance(layer, GlobalBatchNorm):
+            if isinstance(layer, GlobalBatchNorm) and worker.world_size == 1:
                 setattr(block, name, _of_one_worker(layer))
     if recipe.norm_momentum is not None:
         for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | GlobalBatchNorm):
                 layer.momentum = recipe.norm_momentum
     placed: Network = network.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return placed
@@ -206,39 +215,49 @@ def _sgd(network: Network, recipe: Recipe) -> torch.optim.SGD:
 
 
 def _of_one_worker(layer: GlobalBatchNorm) -> nn.BatchNorm2d:
-    """The same normalisation without a collective, for which the workers of pre-training, if any, are not there."""
+    """The same normalisation without a collective, for which the workers of pre-training, if any, may not be there."""
     alone = nn.BatchNorm2d(len(layer.weight), layer.eps, layer.momentum)
     alone.load_state_dict(layer.state_dict())
     return alone
 
 
-def _batches(count: int, recipe: Recipe, generator: torch.Generator) -> Iterator[Tensor]:
-    """The rows of each step: a fresh permutation of `count` images an epoch, without its incomplete last batch."""
-    per_epoch = count // recipe.batch_size
-    for step in range(recipe.steps):
-        if step % per_epoch == 0:
-            order = torch.randperm(count, generator=generator)
-        at = step % per_epoch * recipe.batch_size
-        yield order[at : at + recipe.batch_size]
+def _batches(images: Split, recipe: Recipe, mine: slice, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """The stored images of this worker's part of each batch, and the labels of the whole batch.
+
+    A fresh permutation of the images an epoch, without its incomplete last batch.
+    """
+    batch, left = recipe.batch_size, recipe.steps
+    while left > 0:
+        steps = min(len(images) // batch, left)
+        rows = torch.randperm(len(images), generator=generator)[: steps * batch].view(steps, batch)
+        # An epoch at a time: reading further ahead would draw its order before the last views of the one before.
+        for step, stored in enumerate(images.stream(rows[:, mine])):
+            yield stored, torch.from_numpy(images.labels[rows[step].numpy()])
+        left -= steps
 
 
-def _views(stored: Tensor, augment: AugmentSpec, generator: torch.Generator) -> Tensor:
-    """One random crop of each image, flipped or not: uint8 [B, 3, H, W] to float32 [B, 3, S, S]."""
+def _views(stored: Tensor, augment: AugmentSpec, batch: int, mine: slice, generator: torch.Generator) -> Tensor:
+    """One random crop of each image, flipped or not: uint8 [b, 3, H, W], `mine` of a batch, to float32 [b, 3, S, S]."""
     height, width = stored.shape[-2:]
-    views = apply_view(stored, draw_view(augment, len(stored), height, width, generator), augment)
+    views = apply_view(stored, draw_view(augment, batch, height, width, generator)[mine], augment)
     return views.contiguous(memory_format=torch.channels_last)
 
 
-def _binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the labels that are 0 or 1; those of -1 are not counted."""
+def _cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor:
+    """What the images `mine` contribute to the batch's mean: logits [b, C], labels of the whole batch [B]."""
+    return functional.cross_entropy(logits, labels[mine], reduction="sum") / len(labels)
+
+
+def _binary_cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor:
+    """The same of labels [B, C], with the mean over those that are 0 or 1; those of -1 are not counted."""
     counted = labels >= 0
-    losses = functional.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).float(), reduction="none")
-    return (losses * counted).sum() / counted.sum().clamp(min=1)
+    losses = functional.binary_cross_entropy_with_logits(logits, labels[mine].clamp(min=0).float(), reduction="none")
+    return (losses * counted[mine]).sum() / counted.sum().clamp(min=1)
 
 
-def _refuse_infinite(unseen: list[Tensor], last: int, recipe: Recipe) -> None:
-    """Raise for the first of the losses up to step `last` that is infinite or undefined."""
-    finite = torch.stack(unseen).isfinite().tolist()
+def _refuse_infinite(unseen: list[Tensor], last: int, recipe: Recipe, worker: Worker) -> None:
+    """Raise for the first of the losses up to step `last` that is infinite or undefined on any worker."""
+    finite = [math.isfinite(loss) for loss in means_over_workers(torch.stack(unseen), worker)]
     if not all(finite):
         step = last - len(unseen) + 1 + finite.index(False)
         raise FinetuneDivergedError(step, recipe.rate(step))

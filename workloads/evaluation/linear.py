@@ -18,6 +18,7 @@ from torch.nn import functional
 from workloads.datasets import Split
 from workloads.evaluation.scores import top_k_accuracy
 from workloads.evaluation.spec import LinearSgdSpec
+from workloads.lockstep import of_all_workers, own_share
 from workloads.simclr.spec import AugmentSpec, CropSpec
 from workloads.simclr.views import apply_view, draw_view
 from workloads.worker import Worker
@@ -239,10 +240,12 @@ def fit_sgd(
     """The paper's protocol (B.6): SGD with Nesterov momentum on random crops and flips, encoder in inference mode.
 
     Logits start at zero; learning rate base * batch / 256, cosine to 0 per step, no warm-up, the incomplete batch dropped.
+    Every worker calls, and takes its part of each batch; order and views do not depend on their number, and so, up to
+    rounding, neither does the classifier, which all of them get.
     """
     augment = AugmentSpec(operations=("crop",), output_size=view_size, crop=CropSpec(min_area=sgd.min_area))
     batch = min(sgd.batch_size, len(split))
-    steps = len(split) // batch
+    steps, mine = len(split) // batch, own_share(batch, worker)
     logits = nn.Linear(feature_dim, classes).to(worker.device)
     nn.init.zeros_(logits.weight)
     nn.init.zeros_(logits.bias)
@@ -250,22 +253,23 @@ def fit_sgd(
     optimizer = torch.optim.SGD(
         logits.parameters(), lr=peak, momentum=sgd.momentum, nesterov=sgd.momentum > 0, weight_decay=sgd.weight_decay
     )
+    trained = of_all_workers(logits, worker)
     generator = torch.Generator().manual_seed(seed)
     encoder.eval()
     for epoch in range(sgd.epochs):
-        order = torch.randperm(len(split), generator=generator)
-        for step in range(steps):
+        rows = torch.randperm(len(split), generator=generator)[: steps * batch].view(steps, batch)[:, mine]
+        for step, images in enumerate(split.stream(rows)):
             done = (epoch * steps + step) / (sgd.epochs * steps)
             optimizer.param_groups[0]["lr"] = peak * (1 + math.cos(math.pi * done)) / 2
-            rows = order[step * batch : (step + 1) * batch]
-            images = split.take(rows).to(worker.device)
             height, width = images.shape[-2:]
-            parameters = draw_view(augment, len(rows), height, width, generator)
+            # Drawn for the whole batch and then sliced, so that a view does not depend on the number of workers.
+            parameters = draw_view(augment, batch, height, width, generator)[mine]
             with torch.no_grad(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-                features = encoder(apply_view(images, parameters, augment)).float()
-            labels = torch.from_numpy(split.labels)[rows].to(worker.device)
+                features = encoder(apply_view(images.to(worker.device), parameters, augment)).float()
+            labels = torch.from_numpy(split.labels)[rows[step]].to(worker.device)
             optimizer.zero_grad()
-            functional.cross_entropy(logits(features), labels).backward()  # type: ignore[no-untyped-call]
+            loss = functional.cross_entropy(trained(features), labels, reduction="sum") / batch
+            (loss * worker.world_size).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     weight, bias = logits.weight.detach().cpu().numpy(), logits.bias.detach().cpu().numpy()
     identity = np.zeros(feature_dim, np.float32), np.ones(feature_dim, np.float32)

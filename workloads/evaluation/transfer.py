@@ -21,6 +21,7 @@ from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.linear import LinearClassifier, regression_path
 from workloads.evaluation.scores import Metric, metric_value, scored
 from workloads.evaluation.spec import TransferProtocol, TransferSpec
+from workloads.lockstep import on_every_worker, said_by_first
 from workloads.simclr.pretrain import seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
@@ -61,20 +62,20 @@ def transferred(spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool
 
     The validation split chooses, then training and validation images together are fitted once more, and only then test
     labels are read. An untrained encoder gives the paper's "Random init" by finetune, with the grid given for it.
+    Every worker calls, and the first is told.
     Raises SpecError, also for what is wrong with the data; FinetuneDivergedError when every candidate, or the last fit, does.
     """
     if problems := transfer_problems(spec):
         raise SpecError(problems)
     metric = metric_of(spec.eval.transfer.data.name)
-    judged = Judgement({})
-    for protocol in spec.eval.transfer.protocols:
-        data = _loaded(spec, protocol)
-        match protocol:
-            case "linear":
-                judged |= _by_regression(spec, encoder, data, metric, worker, bf16)
-            case "finetune":
-                judged |= _by_finetuning(spec, encoder, data, metric, worker, bf16)
-    return judged
+    data = on_every_worker(lambda: {protocol: _loaded(spec, protocol) for protocol in spec.eval.transfer.protocols}, worker)
+    tuned = regressed = Judgement({})
+    # Fine-tuning first: it takes all workers, none of which should wait for the regression of the first one.
+    if "finetune" in data:
+        tuned = _by_finetuning(spec, encoder, data["finetune"], metric, worker, bf16)
+    if "linear" in data:
+        regressed = _by_regression(spec, encoder, data["linear"], metric, worker, bf16)
+    return regressed | tuned
 
 
 def transfer_problems(spec: RunSpec) -> list[str]:
@@ -119,6 +120,8 @@ def _by_regression(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Met
         cached_features(encoder, split, content=data.content, view_size=spec.view_size, worker=worker, bf16=bf16)
         for split in (data.train, data.validation, data.test)
     )
+    if worker.rank > 0:
+        return Judgement({})
     classes = len(data.classes)
     best, strength = _best(
         _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2), metric, validation, data.validation.labels
@@ -186,18 +189,23 @@ def _by_finetuning(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Met
             log.info("transfer: learning rate %g, weight decay %g is out: %s", rate, decay, error)
             diverged = error
             continue
-        values[rate, decay] = metric_value(metric, scores(network, data.validation), data.validation.labels)
+        logits = scores(network, data.validation)
+        value = metric_value(metric, logits, data.validation.labels) if worker.rank == 0 else 0.0
+        (values[rate, decay],) = said_by_first([value], worker)
     if not values:
         diverged.add_note("every candidate diverged; eval.transfer.learning_rates may be too high")
         raise diverged
     rate, decay = max(values, key=lambda candidate: values[candidate])
     last = fitted(data.train_and_validation(), rate, decay)
+    logits = scores(last, data.test)
+    if worker.rank > 0:
+        return Judgement({})
     chosen = {
         "transfer_finetune_validation": values[rate, decay],
         "transfer_finetune_learning_rate": rate,
         "transfer_finetune_weight_decay": decay,
     }
-    return scored("transfer_finetune", metric, scores(last, data.test), data.test.labels) | Judgement(chosen)
+    return scored("transfer_finetune", metric, logits, data.test.labels) | Judgement(chosen)
 
 
 def _recipe(asked: TransferSpec, images: int, rate: float, decay: float) -> Recipe:

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, read_assignments, read_yaml
 from workloads.worker import Worker
+
+PATIENCE = timedelta(minutes=30)  # with workers that do not answer: what Ray Train has, too
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,9 +67,9 @@ def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
         if worker.rank == 0:
             print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
             _replace(checkpoint, encode(state))
+    assert state is not None, "pretrain yields at least once"
+    results = evaluate(spec, state, worker)
     if worker.rank == 0:
-        assert state is not None, "pretrain yields at least once"
-        results = evaluate(spec, state, worker)
         (folder / "spec.yaml").write_text(yaml.safe_dump(spec.tree(), sort_keys=False))
         _replace(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
         print(json.dumps(results | {"folder": str(folder)}))
@@ -83,7 +86,7 @@ def _join_workers(device: str | None) -> Worker:
     if "WORLD_SIZE" not in os.environ:
         return Worker.here(device)
     gpu = torch.cuda.is_available() and device != "cpu"
-    dist.init_process_group("nccl" if gpu else "gloo")
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         return Worker.here(f"cuda:{os.environ['LOCAL_RANK']}")

@@ -19,6 +19,7 @@ from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd
 from workloads.evaluation.probes import probe_accuracies
 from workloads.evaluation.scores import classified, scored, top_k_accuracy
 from workloads.evaluation.transfer import transferred
+from workloads.lockstep import on_every_worker
 from workloads.simclr.online import online_judgement
 from workloads.simclr.pretrain import SimCLR, initial_model
 from workloads.simclr.spec import RunSpec
@@ -67,15 +68,15 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
     `eval.transfer.protocols`: `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen.
     Where the test classes are not balanced, `{name}_mean_per_class` stands beside every `{name}_top5` (see `classified`).
 
-    The labels of the test images are read once, after everything is chosen. Raises SpecError for z of a supervised run,
-    RuntimeError if the encoder or the head was changed.
+    The labels of the test images are read once, after everything is chosen. Every worker calls, and the first is told; the
+    others, who get an empty judgement, are done once nothing is left that takes more than one.
+    Raises SpecError for z of a supervised run, RuntimeError if the encoder or the head was changed.
     """
-    if problems := supervised_problems(spec):
+    if problems := [*supervised_problems(spec), *_head_problems(spec, state)]:
         raise SpecError(problems)
-    data = load(spec.data)
+    data = on_every_worker(lambda: load(spec.data), worker)
     encoder = load_encoder(spec, state, worker)
     bf16 = spec.precision == "bf16" and worker.bf16
-    judged = Judgement({})
     with _frozen(encoder):
         features = {
             name: cached_features(
@@ -88,8 +89,15 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
             )
             for name in _splits_read(spec)
         }
+        # What all workers do together comes first, so that none waits for what the first one does alone.
+        by_sgd = _by_sgd(spec, encoder, data, features, worker, bf16) if spec.eval.protocol == "sgd" else None
+        adapted = _adapted(spec, encoder, data, worker, bf16)
+        if worker.rank > 0:
+            return Judgement({})
+        judged = Judgement({})
         if spec.eval.protocol != "none":
-            judged |= _of_representation(spec, encoder, data, features, worker, bf16)
+            linear = by_sgd or _by_regression(spec, data, features)
+            judged |= _of_representation(linear, data, features) | _of_neighbours(spec, data, features)
         # Untrained runs share their results, whatever they would have been trained by.
         if is_supervised(spec) and spec.schedule.epochs:
             judged |= _of_classifier(spec, state, data, features, worker)
@@ -97,11 +105,14 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
             judged |= _of_head(spec, state, encoder, data, features, worker, bf16)
         if spec.eval.online and spec.schedule.epochs:
             judged |= online_judgement(spec, state, data, features["validation"], features["test"])
-        if spec.eval.finetune.labels:
-            judged |= finetuned(spec, encoder, data, worker=worker, bf16=bf16)
-        if spec.eval.transfer.protocols:
-            judged |= transferred(spec, encoder, worker=worker, bf16=bf16)
-    return judged
+    return judged | adapted
+
+
+def _head_problems(spec: RunSpec, state: dict[str, Any]) -> list[str]:
+    asked = spec.eval.projection or spec.eval.probe.tasks
+    if not asked or not spec.head.num_linear_layers or any(name.startswith("head.") for name in state["model"]):
+        return []
+    return ["eval.projection, eval.probe.tasks: need a projection head, which weights from elsewhere come without"]
 
 
 def _splits_read(spec: RunSpec) -> tuple[str, ...]:
@@ -120,22 +131,29 @@ def _frozen(*modules: nn.Module) -> Iterator[None]:
         raise RuntimeError("the evaluation changed the encoder or the head that it had to leave frozen")
 
 
-def _of_representation(
-    spec: RunSpec, encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
-) -> Judgement:
-    """Linear evaluation and nearest neighbours of h."""
-    linear = _linear(spec, encoder, data, features, worker, bf16)
+def _adapted(spec: RunSpec, encoder: nn.Module, data: DataSet, worker: Worker, bf16: bool) -> Judgement:
+    """Fine-tuning on labels of the same data, and transfer to others."""
+    judged = Judgement({})
+    if spec.eval.finetune.labels:
+        judged |= finetuned(spec, encoder, data, worker=worker, bf16=bf16)
+    if spec.eval.transfer.protocols:
+        judged |= transferred(spec, encoder, worker=worker, bf16=bf16)
+    return judged
+
+
+def _of_representation(linear: LinearClassifier, data: DataSet, features: Features) -> Judgement:
+    """Linear evaluation of h."""
     validation = top_k_accuracy(linear.scores(features["validation"]), data.validation.labels, 1)
     chosen = {
         "linear_validation_top1": validation,
         "linear_l2": linear.l2,
         "linear_converged": float(linear.converged),
     }
-    judged = classified("linear", linear.scores(features["test"]), data.test.labels) | Judgement(chosen)
-    return judged | _of_neighbours(spec, data, features)
+    return classified("linear", linear.scores(features["test"]), data.test.labels) | Judgement(chosen)
 
 
 def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> Judgement:
+    """Nearest neighbours of h."""
     bank, asked, knn = features["train"], features["validation"], spec.eval.knn
     classes = len(data.classes)
     judged = Judgement({})
@@ -161,10 +179,6 @@ def _of_head(
     spec: RunSpec, state: dict[str, Any], encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
 ) -> Judgement:
     """Linear evaluation of z = g(h), and the probes of h and z."""
-    if spec.head.num_linear_layers and not any(name.startswith("head.") for name in state["model"]):
-        raise SpecError(
-            ["eval.projection, eval.probe.tasks: need a projection head, which weights from elsewhere come without"]
-        )
     model = load_model(spec, state, worker)
     assert isinstance(model, SimCLR), "supervised runs are refused"
     judged = Judgement({})
@@ -186,26 +200,20 @@ def _applied(module: nn.Module, features: NDArray[np.float32], worker: Worker, b
         return torch.cat([module(part.to(worker.device)).float().cpu() for part in rows]).numpy()
 
 
-def _linear(
+def _by_sgd(
     spec: RunSpec, encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
 ) -> LinearClassifier:
-    match spec.eval.protocol:
-        case "lbfgs":
-            return _by_regression(spec, data, features)
-        case "none":
-            raise AssertionError("asked for protocols only")
-        case "sgd":
-            return fit_sgd(
-                encoder,
-                data.train,
-                spec.eval.sgd,
-                feature_dim=features["train"].shape[1],
-                classes=len(data.classes),
-                view_size=spec.view_size,
-                worker=worker,
-                bf16=bf16,
-                seed=spec.seed,
-            )
+    return fit_sgd(
+        encoder,
+        data.train,
+        spec.eval.sgd,
+        feature_dim=features["train"].shape[1],
+        classes=len(data.classes),
+        view_size=spec.view_size,
+        worker=worker,
+        bf16=bf16,
+        seed=spec.seed,
+    )
 
 
 def _by_regression(spec: RunSpec, data: DataSet, features: Features) -> LinearClassifier:

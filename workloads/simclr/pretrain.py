@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, overload
 
 import torch
-import torch.distributed as dist
 from torch import Generator, Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from workloads.datasets import DataSet, load
+from workloads.lockstep import CHECK_EVERY, all_finite, looks_now, means_over_workers, of_all_workers, own_share
 from workloads.simclr import optim
 from workloads.simclr.encoder import build as build_encoder
 from workloads.simclr.head import projection_head
@@ -41,8 +40,6 @@ __all__ = [
     "problems_with",
     "seed_of",
 ]
-
-CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device or for other workers
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None
     if spec.eval.online:
         probe = OnlineProbe(model.encoder.feature_dim, len(data.classes), spec.schedule.batch_size, worker)
     first = _restore(spec, model, optimizer, probe, resume) if resume else 0
-    trained: nn.Module = _across_workers(model, worker)
+    trained: nn.Module = of_all_workers(model, worker)
     for epoch in range(first, spec.schedule.epochs):
         metrics = _train_epoch(spec, data, trained, optimizer, probe, epoch, worker)
         yield EpochResult(epoch + 1, metrics, _state(spec, model, optimizer, epoch + 1, probe))
@@ -193,8 +190,7 @@ def _train_epoch(
     objective, batch = _objective(spec), spec.schedule.batch_size
     steps = len(data.train) // batch
     order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
-    share = batch // worker.world_size
-    mine = slice(worker.rank * share, (worker.rank + 1) * share)
+    mine = own_share(batch, worker)
     rows = order[: steps * batch].view(steps, batch)[:, mine]
     started, seen = time.perf_counter(), list[Tensor]()
     for step, images in enumerate(data.train.stream(rows), start=epoch * steps):
@@ -206,13 +202,13 @@ def _train_epoch(
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
         drawn = _batch(spec, objective, (images, labels), mine, step, worker)
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
-        if _looks_now(worker, len(seen), steps):
+        if looks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
     # The update after the last finite loss may have ruined the weights, and then no epoch continues from them.
-    if not _all_finite(model):
+    if not all_finite(model):
         last = (epoch + 1) * steps - 1
         raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
-    means = _mean_over_workers(torch.stack(seen).mean(0), worker)
+    means = means_over_workers(torch.stack(seen).mean(0), worker)
     names = (*objective.metrics, probe.metric) if probe else objective.metrics
     return {
         **dict(zip(names, means, strict=True)),
@@ -269,39 +265,13 @@ def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int, peak: float |
     )
 
 
-def _looks_now(worker: Worker, done: int, steps: int) -> bool:
-    """Whether the loss is looked at after this step: each time where that costs nothing, else now and then."""
-    free = worker.device.type == "cpu" and worker.world_size == 1
-    return free or done % CHECK_EVERY == 0 or done == steps
-
-
 def _refuse_infinite(spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, worker: Worker) -> None:
     # Over all workers, so that every one of them stops at the same step and none waits for another.
-    recent = _mean_over_workers(torch.stack(seen[-CHECK_EVERY:])[:, 0], worker)
+    recent = means_over_workers(torch.stack(seen[-CHECK_EVERY:])[:, 0], worker)
     for back, loss in enumerate(recent, start=len(seen) - len(recent)):
         if not math.isfinite(loss):
             step = epoch * steps + back
             raise LossNotFiniteError(loss, step, _learning_rate(spec, step, steps), epoch)
-
-
-def _all_finite(model: nn.Module) -> bool:
-    return bool(torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all())
-
-
-def _mean_over_workers(values: Tensor, worker: Worker) -> list[float]:
-    if worker.world_size > 1:
-        dist.all_reduce(values)
-        values = values / worker.world_size
-    means: list[float] = values.tolist()
-    return means
-
-
-def _across_workers(model: Model, worker: Worker) -> nn.Module:
-    if worker.world_size == 1:
-        return model
-    # BN's statistics are global already, so its buffers agree on every worker without a broadcast.
-    devices = [worker.device.index or 0] if worker.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
 def _state(

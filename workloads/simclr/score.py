@@ -6,6 +6,7 @@ from workloads.datasets import load
 from workloads.evaluation.features import extract
 from workloads.evaluation.knn import knn_scores
 from workloads.evaluation.scores import top_k_accuracy
+from workloads.lockstep import said_by_first
 from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.spec import RunSpec
 from workloads.worker import Worker
@@ -16,7 +17,7 @@ __all__ = ["validation_score"]
 def validation_score(spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
     """kNN top-1 in % of the validation images, by `spec.eval.knn`, with the training images as the bank.
 
-    A second of work where logistic regression takes ten; the test split is not touched.
+    A second of work where logistic regression takes ten; the test split is not touched. Every worker calls and is told.
     """
     data = load(spec.data)
     encoder = load_encoder(spec, state, worker)
@@ -24,5 +25,9 @@ def validation_score(spec: RunSpec, state: dict[str, Any], worker: Worker) -> fl
     bank, asked = (
         extract(encoder, split, view_size=spec.view_size, worker=worker, bf16=bf16) for split in (data.train, data.validation)
     )
-    scores = knn_scores(bank, data.train.labels, asked, classes=len(data.classes), knn=spec.eval.knn)
-    return float(top_k_accuracy(scores, data.validation.labels, 1))
+    score = 0.0
+    if worker.rank == 0:
+        scores = knn_scores(bank, data.train.labels, asked, classes=len(data.classes), knn=spec.eval.knn)
+        score = float(top_k_accuracy(scores, data.validation.labels, 1))
+    (score,) = said_by_first([score], worker)
+    return score

@@ -117,7 +117,7 @@ class SimCLRWorkload:
         return spec.training_fingerprint()
 
     def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
-        """By `spec.eval`."""
+        """By `spec.eval`, as `judge` says."""
         return judge(spec, state, worker)
 
     def judged_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:

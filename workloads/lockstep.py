@@ -1,0 +1,99 @@
+"""What loops of updates share when several workers train one model together; alone, nothing is exchanged.
+
+Every worker makes the same calls in the same order. Views are drawn and batches are counted for all of them, so that a
+result depends on their number only as far as sums are rounded.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from workloads.spec import SpecError
+from workloads.worker import Worker
+
+__all__ = [
+    "CHECK_EVERY",
+    "all_finite",
+    "looks_now",
+    "means_over_workers",
+    "of_all_workers",
+    "on_every_worker",
+    "own_share",
+    "said_by_first",
+]
+
+T = TypeVar("T")
+
+CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device or for other workers
+
+
+def own_share(count: int, worker: Worker) -> slice:
+    """This worker's part of `count` things in a row; parts differ by one at most."""
+    return slice(worker.rank * count // worker.world_size, (worker.rank + 1) * count // worker.world_size)
+
+
+def of_all_workers(model: nn.Module, worker: Worker) -> nn.Module:
+    """The model, with gradients that are the means of all workers' after each backward pass.
+
+    The means of losses over unequal parts of a batch are not the batch's: there each worker's is its part of the batch's
+    loss, times the number of workers.
+    """
+    if worker.world_size == 1:
+        return model
+    # BN's statistics are global already, so its buffers agree on every worker without a broadcast.
+    devices = [worker.device.index or 0] if worker.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+
+
+def looks_now(worker: Worker, done: int, steps: int) -> bool:
+    """Whether the loss is looked at after `done` of the steps: each time where that costs nothing, else now and then."""
+    free = worker.device.type == "cpu" and worker.world_size == 1
+    return free or done % CHECK_EVERY == 0 or done == steps
+
+
+def means_over_workers(values: Tensor, worker: Worker) -> list[float]:
+    """Each value's mean, on every worker, so that all of them decide alike."""
+    if worker.world_size > 1:
+        dist.all_reduce(values)
+        values = values / worker.world_size
+    means: list[float] = values.tolist()
+    return means
+
+
+def all_finite(model: nn.Module) -> bool:
+    """Whether every weight and statistic is."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all())
+
+
+def on_every_worker(prepare: Callable[[], T], worker: Worker) -> T:
+    """What `prepare` returns on this worker. A SpecError of any worker is raised on all, so that none waits for it.
+
+    For what lies on a worker's own host, and may be missing on one of them.
+    """
+    if worker.world_size == 1:
+        return prepare()
+    prepared: list[T] = []
+    problems: list[str] = []
+    try:
+        prepared.append(prepare())
+    except SpecError as error:
+        problems = error.problems
+    of_all: list[list[str]] = [[] for _ in range(worker.world_size)]
+    dist.all_gather_object(of_all, problems)
+    if found := dict.fromkeys(problem for each in of_all for problem in each):
+        raise SpecError([*found])
+    return prepared[0]
+
+
+def said_by_first(numbers: list[float], worker: Worker) -> list[float]:
+    """The first worker's numbers, on every worker; the others give as many."""
+    if worker.world_size == 1:
+        return numbers
+    message = torch.tensor(numbers, dtype=torch.float64, device=worker.device)
+    dist.broadcast(message, src=0)
+    said: list[float] = message.tolist()
+    return said
