@@ -13,6 +13,7 @@ from rich.table import Table
 __all__ = ["SweepProgress"]
 
 SHOWN = 16  # running cells listed at most
+LINE_EVERY = 60.0  # seconds between lines on a cell that runs, where there is no terminal
 
 
 class SweepProgress:
@@ -22,6 +23,7 @@ class SweepProgress:
         self._console = console
         self._title = title
         self._running: dict[str, tuple[str, int, Mapping[str, float], float]] = {}
+        self._said: dict[str, float] = {}
         self._failed = 0
         self._ended = taken_over
         self._total = total
@@ -49,12 +51,17 @@ class SweepProgress:
     def started(self, fingerprint: str, name: str, epochs: int) -> None:
         """A cell has begun."""
         self._running[fingerprint] = (name, epochs, {}, time.monotonic())
+        self._said[fingerprint] = time.monotonic()
 
     def epoch(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
-        """A cell has finished an epoch."""
-        if fingerprint in self._running:
-            name, epochs, _, since = self._running[fingerprint]
-            self._running[fingerprint] = (name, epochs, metrics, since)
+        """A cell has finished an epoch; without a terminal that is said of each cell once a minute."""
+        if fingerprint not in self._running:
+            return
+        name, epochs, _, since = self._running[fingerprint]
+        self._running[fingerprint] = (name, epochs, metrics, since)
+        if not self._console.is_terminal and time.monotonic() - self._said[fingerprint] >= LINE_EVERY:
+            self._said[fingerprint] = time.monotonic()
+            self.line(f"{name}: {_standing(epochs, metrics)}")
 
     def left(self, fingerprint: str) -> None:
         """Several cells that ran as one are no longer running; each of them has ended by itself."""
@@ -84,3 +91,13 @@ class SweepProgress:
         if self._failed:
             table.caption = f"{self._failed} failed"
         return Group(self._bar, table)
+
+
+def _standing(epochs: int, metrics: Mapping[str, float]) -> str:
+    """`epoch 46 of 150, loss 5.457, 16,179 images/s`."""
+    parts = [f"epoch {metrics.get('epoch', 0):.0f} of {epochs}"]
+    if "loss" in metrics:
+        parts.append(f"loss {metrics['loss']:.3f}")
+    if "images_per_second" in metrics:
+        parts.append(f"{metrics['images_per_second']:,.0f} images/s")
+    return ", ".join(parts)

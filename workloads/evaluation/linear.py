@@ -5,13 +5,11 @@ import warnings
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +20,9 @@ from workloads.lockstep import of_all_workers, own_share
 from workloads.simclr.spec import AugmentSpec, CropSpec
 from workloads.simclr.views import apply_view, draw_view
 from workloads.worker import Worker
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 __all__ = ["LinearClassifier", "fit_lbfgs", "fit_sgd", "regression_path"]
 
@@ -68,6 +69,9 @@ def fit_lbfgs(
     paper does not do: without it L-BFGS needs many more steps and the best strength depends on the encoder's scale.
     Ties go to the stronger regularisation. Needs two classes and every class among the labels.
     """
+    from sklearn.exceptions import ConvergenceWarning  # here: scikit-learn takes seconds to import
+    from sklearn.linear_model import LogisticRegression
+
     mean, scale, standard = _standardised(features)
     model = LogisticRegression(solver="lbfgs", max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
     best, best_accuracy = None, -1.0
@@ -96,7 +100,7 @@ def _standardised(features: NDArray[np.float32]) -> tuple[Vector, Vector, NDArra
     return mean, scale, standard
 
 
-def _both_classes(model: LogisticRegression, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _both_classes(model: "LogisticRegression", classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights [D, C] and bias [C]; scikit-learn keeps one row for two classes."""
     weight, bias = model.coef_.copy(), model.intercept_.copy()
     if classes == 2:

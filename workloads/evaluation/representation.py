@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 from torch import Generator, nn
 
@@ -312,6 +311,8 @@ def _maps(
 
 
 def _tsne(features: Floats, perplexity: float, seed: int) -> Floats:
+    from sklearn.manifold import TSNE  # here: it takes seconds to import
+
     start = "pca" if features.shape[1] > 1 else "random"
     found: Floats = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(features)
     return found

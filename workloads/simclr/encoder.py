@@ -10,24 +10,26 @@ ResNet-18 and 34 project the shortcut of the first stage too, and their max-pool
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.spec import EncoderSpec
 
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
 __all__ = ["ConvNet", "InputNormalization", "ResNet", "build", "multiply_adds"]
 
-RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "resnet101": (Bottleneck, (3, 4, 23, 3)),
-    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+RESNETS: dict[str, tuple[Literal["basic", "bottleneck"], tuple[int, int, int, int]]] = {
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+    "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
 STAGE_CHANNELS = (64, 128, 256, 512)
 CONVNETS = {"convnet": 1, "convnet8": 2, "convnet12": 3}  # convolutions a stage
@@ -90,7 +92,8 @@ class ResNet(nn.Module):
 
     def __init__(self, encoder: EncoderSpec) -> None:
         super().__init__()
-        block, depths = RESNETS[encoder.architecture]
+        kind, depths = RESNETS[encoder.architecture]
+        block = _block(kind)
         channels = [_scaled(count, encoder.width) for count in STAGE_CHANNELS]
         stem = channels[0]
         small = encoder.stem == "cifar"
@@ -150,11 +153,18 @@ def _scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def _stage(block: type[BasicBlock] | type[Bottleneck], depth: int, inputs: int, planes: int, *, stride: int) -> nn.Sequential:
+def _block(kind: Literal["basic", "bottleneck"]) -> "type[BasicBlock] | type[Bottleneck]":
+    from torchvision.models.resnet import BasicBlock, Bottleneck  # here: torchvision takes seconds to import
+
+    block: type[BasicBlock] | type[Bottleneck] = BasicBlock if kind == "basic" else Bottleneck
+    return block
+
+
+def _stage(block: "type[BasicBlock] | type[Bottleneck]", depth: int, inputs: int, planes: int, *, stride: int) -> nn.Sequential:
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), GlobalBatchNorm(outputs))
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), GlobalBatchNorm(outputs))
     first = block(inputs, planes, stride, shortcut, norm_layer=GlobalBatchNorm)
     return nn.Sequential(first, *(block(outputs, planes, norm_layer=GlobalBatchNorm) for _ in range(depth - 1)))
 
@@ -172,8 +182,7 @@ def _initialize_convolutions(network: nn.Module) -> None:
 
 
 def _zero_last_bn(network: nn.Module) -> None:
+    basic, bottleneck = _block("basic"), _block("bottleneck")
     for block in network.modules():
-        if isinstance(block, BasicBlock):
-            nn.init.zeros_(block.bn2.weight)
-        elif isinstance(block, Bottleneck):
-            nn.init.zeros_(block.bn3.weight)
+        if isinstance(block, basic | bottleneck):
+            nn.init.zeros_((block.bn2 if isinstance(block, basic) else block.bn3).weight)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 from torch.serialization import safe_globals
 
@@ -205,6 +204,8 @@ def _from_torchvision(name: str) -> dict[str, Tensor]:
     _, architecture, *rest = name.split(":")
     if architecture not in RESNETS or len(rest) > 1:
         raise SpecError([f"{name}: is not of the form torchvision:NAME[:WEIGHTS]; names are {', '.join(RESNETS)}"])
+    import torchvision  # here: it takes seconds
+
     published = torchvision.models.get_model_weights(architecture).__members__
     wanted = rest[0] if rest else "IMAGENET1K_V1"
     if wanted not in published:

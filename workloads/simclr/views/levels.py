@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torchvision.transforms.v2 import AutoAugment, AutoAugmentPolicy
-from torchvision.transforms.v2 import functional as torchvision_functional
 
 from workloads.simclr.spec import AutoAugmentSpec, SolarizeSpec
 
@@ -55,7 +53,9 @@ def apply_equalize(images: Tensor) -> Tensor:
 
     The formula is PIL's on 256 levels, as torchvision has it for a whole batch. A channel of one level stays.
     """
-    return as_float(torchvision_functional.equalize(as_levels(images)))
+    from torchvision.transforms.v2.functional import equalize  # here: torchvision takes seconds to import
+
+    return as_float(equalize(as_levels(images)))
 
 
 def draw_auto_augment(count: int, generator: Generator) -> AutoAugmentParameters:
@@ -70,6 +70,8 @@ def apply_auto_augment(images: Tensor, parameters: AutoAugmentParameters, auto_a
     of an AMD EPYC an image costs 0.19 ms at 32 pixels (n = 1024), 0.4 ms at 96 (n = 512) and 1.4 ms at 224 (n = 256).
     torchvision draws from torch's global CPU generator, which is left in the state that it was in.
     """
+    from torchvision.transforms.v2 import AutoAugment, AutoAugmentPolicy  # here: torchvision takes seconds to import
+
     transform = AutoAugment(AutoAugmentPolicy(auto_augment.policy))
     views = as_levels(images).cpu()
     with torch.random.fork_rng(devices=[]):
