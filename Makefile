@@ -9,10 +9,10 @@ demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate augmentations --preset shapes --storage demo-results
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not cluster"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -rs -m "not cluster"
 
 test-cluster: $(VENV)/.dev
-	$(BIN)/pytest -m cluster
+	$(BIN)/pytest -rs -m cluster
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,4 +1,5 @@
-"""Cells per hour on 1 and 2 nodes, and what a cell costs the driver: a real sweep on local Ray nodes of 1 CPU each.
+"""Cells per hour on 1 and 2 nodes, what a cell costs the driver, and how soon a free slot trains again: real sweeps on local
+Ray nodes of 1 CPU, which is one slot, each.
 
     python benchmarks/scaling.py [--nodes 1 2] [--repeats 2] [--seeds 1] [--epochs 1]
 
@@ -6,6 +7,10 @@ The nodes are processes of this machine (ray.cluster_utils.Cluster, on a head wi
 database and the storage share its cores with them: what is lost at as many nodes as cores is lost to those too. The rate is
 that between the first and the last end of a cell. Wrapped for the time of the run: the driver's calls to MLflow and to the
 storage. Prints, too, what the records cost that a command reads before its first cell.
+
+A slot is free when a cell has left its record. A second sweep, of cells whose epochs are one step each, gives the time until
+the next cell on that node begins in its worker, and until its first training step has ended: the data, the encoder and the
+optimizer are made in between. Both by the times of the cells' files, which all lie on this machine.
 """
 
 import argparse
@@ -19,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -61,27 +67,24 @@ class Sweep:
     list_seconds: float
 
 
+@dataclass(frozen=True)
+class Start:
+    """Seconds between the end of a cell and, in the same slot, the beginning and the first training step of the next one."""
+
+    begun: float
+    stepped: float
+
+
 def run_sweep(nodes: int, address: str, seeds: int, epochs: int) -> Sweep:
-    """`temperature` with a cell for each of its values and seeds, one worker of 1 CPU each, in a storage of its own."""
-    fields = TINY | {"schedule.epochs": epochs}
+    """`temperature` with a cell for each of its values and seeds, in a storage of its own."""
     with tempfile.TemporaryDirectory() as folder:
         storage = Storage(folder)
-        request = Request(
-            ("temperature",),
-            preset="shapes",
-            assignments=tuple(f"{name}={value}" for name, value in fields.items()),
-            seeds=seeds,
-            cpus_per_worker=1,
-            flags={"storage": folder, "address": address},
-        )
         calls: Counter[str] = Counter()
         seconds: dict[str, float] = defaultdict(float)
         with timed(calls, seconds):
             began, cpu = time.time(), time.process_time()
-            finished = execute(request, Console(file=StringIO()), "benchmark")
+            swept(folder, address, seeds, TINY | {"schedule.epochs": epochs})
             cpu = time.process_time() - cpu
-        if finished.exit_code:
-            raise SystemExit(f"the sweep failed: {finished.document}")
         ends = sorted(path.stat().st_mtime for path in Path(folder).glob("runs/*/run.json"))
         before = time.perf_counter()
         records = all_records(storage)
@@ -99,6 +102,40 @@ def run_sweep(nodes: int, address: str, seeds: int, epochs: int) -> Sweep:
             record_bytes=statistics.mean(path.stat().st_size for path in Path(folder).glob("runs/*/run.json")),
             list_seconds=listing,
         )
+
+
+def run_single_steps(address: str, seeds: int) -> list[Start]:
+    """The same cells with one training step an epoch, whose end the records then tell: 90 images are more than one batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        swept(folder, address, seeds, TINY | {"schedule.epochs": 2, "data.train_images": 100})
+        return list(starts(Path(folder, "runs"), all_records(Storage(folder))))
+
+
+def swept(folder: str, address: str, seeds: int, fields: dict[str, float]) -> None:
+    """A sweep that succeeds, with one worker of 1 CPU for each cell."""
+    request = Request(
+        ("temperature",),
+        preset="shapes",
+        assignments=tuple(f"{name}={value}" for name, value in fields.items()),
+        seeds=seeds,
+        cpus_per_worker=1,
+        flags={"storage": folder, "address": address},
+    )
+    finished = execute(request, Console(file=StringIO()), "benchmark")
+    if finished.exit_code:
+        raise SystemExit(f"the sweep failed: {finished.document}")
+
+
+def starts(runs: Path, records: list[dict[str, Any]]) -> Iterator[Start]:
+    """Of every cell that is trained, but for the first on each node, whose worker is a new process."""
+    slots: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: (runs / record["fingerprint"] / "run.json").stat().st_mtime):
+        slots[record["machine"]["hosts"][0]].append(record)
+    for before, cell in (pair for cells in slots.values() for pair in pairwise(cells)):
+        if cell["history"]:  # the untrained encoder has none
+            begun = (runs / cell["fingerprint"] / "spec.yaml").stat().st_mtime
+            begun -= (runs / before["fingerprint"] / "run.json").stat().st_mtime
+            yield Start(begun, begun + cell["history"][0]["seconds"])
 
 
 def overheads(records: list[dict[str, Any]], ends: list[float], nodes: int) -> Iterator[float]:
@@ -140,8 +177,9 @@ def spread(values: list[float], digits: int = 2) -> str:
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f}, n = {len(values)})"
 
 
-def report(sweeps: list[Sweep], counts: list[int]) -> None:
-    """One line per number of nodes, then what a cell costs."""
+def report(sweeps: list[Sweep], singles: dict[int, list[Start]]) -> None:
+    """One line per number of nodes, then what a cell costs and how soon the next one trains."""
+    counts = list(singles)
     base = statistics.median([sweep.rate for sweep in sweeps if sweep.nodes == counts[0]]) / counts[0]
     print(f"{'nodes':>5} {'cells':>5} {'cells per hour':>34} {'efficiency':>10} {'until the first cell, s':>28}")
     for nodes in counts:
@@ -162,6 +200,10 @@ def report(sweeps: list[Sweep], counts: list[int]) -> None:
         "milliseconds a record that all_records reads": [1e3 * sweep.list_seconds / sweep.cells for sweep in sweeps],
     }.items():
         print(f"{title}: {spread(values)}")
+    for nodes, measured in singles.items():
+        to_begin, to_step = [start.begun for start in measured], [start.stepped for start in measured]
+        print(f"nodes {nodes}: from a free slot until the next cell begins, s: {spread(to_begin)}")
+        print(f"nodes {nodes}: from a free slot until its first training step has ended, s: {spread(to_step)}")
 
 
 def main() -> None:
@@ -175,7 +217,7 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; temperature on shapes, {options.epochs} epochs a cell"
     )
-    sweeps = []
+    sweeps, singles = [], {nodes: list[Start]() for nodes in options.nodes}
     # Ray's servers ask for a token, which this process hands over only if it is told so before it loads Ray.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     from ray.cluster_utils import Cluster
@@ -187,11 +229,12 @@ def main() -> None:
                 added = [cluster.add_node(num_cpus=1) for _ in range(nodes)]
                 cluster.wait_for_nodes()
                 sweeps.append(run_sweep(nodes, cluster.address, options.seeds, options.epochs))
+                singles[nodes] += run_single_steps(cluster.address, options.seeds)
                 for node in added:
                     cluster.remove_node(node)
     finally:
         cluster.shutdown()
-    report(sweeps, options.nodes)
+    report(sweeps, singles)
     print(f"load {os.getloadavg()[0]:.1f} after")
 
 

@@ -24,7 +24,10 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from orchestrator.cell import CellJob, run_cell
+from orchestrator.request import Request, check, local_shape
 from orchestrator.storage import Storage
+from workloads.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 HOSTS = ("10.77.0.1", "10.77.0.2", "10.77.0.3")  # the first is the head
@@ -214,10 +217,19 @@ def addresses(lab: Lab) -> set[str]:
     return {node["address"] for node in status["nodes"]}
 
 
+def finish(storage: Path, count: int) -> None:
+    """Run the first cells here, for they cost a tenth of what they do on the hosts."""
+    assignments = tuple(f"{name}={value}" for name, value in FIELDS.items())
+    checked = check(Request(("flip-and-blur",), preset="shapes", assignments=assignments, flags={"storage": str(storage)}))
+    (plan,) = checked.plans(checked.resources(local_shape()), None)
+    for cell in plan.cells[:count]:
+        job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
+        run_cell(job, Worker.here("cpu"), None, lambda _: None)
+
+
 def in_training(storage: Path) -> list[Path]:
-    """Folders of the cells that have begun and not ended, once another one has."""
-    finished = {file.parent for file in storage.glob("runs/*/run.json")}
-    return [log.parent for log in storage.glob("runs/*/log.txt") if log.parent not in finished] if finished else []
+    """Folders of the cells that have begun and not ended."""
+    return [log.parent for log in storage.glob("runs/*/log.txt") if not (log.parent / "run.json").exists()]
 
 
 def last_beginning(run: Path) -> str:
@@ -225,10 +237,11 @@ def last_beginning(run: Path) -> str:
     return [line for line in (run / "log.txt").read_text().splitlines() if line.endswith("2 worker(s)")][-1]
 
 
-@pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: Path) -> None:
+    finish(storage_folder, 3)
+    before = {record: record.stat().st_mtime_ns for record in storage_folder.glob("runs/*/run.json")}
     file = str(lab.cluster_file)
     lab.orch("cluster", "up", file, "--yes")
     wait_for(lambda: addresses(lab) == set(HOSTS), pause=2)
@@ -260,6 +273,7 @@ def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: P
     storage = Storage(str(storage_folder))
     records = {name: storage.read_json(f"runs/{name}/run.json") for name in storage.list("runs")}
     assert len(records) == 5  # and the untrained encoder
+    assert {record: record.stat().st_mtime_ns for record in before} == before  # nothing ran twice
     assert all(record and record["status"] == "finished" for record in records.values())
     client_of = MlflowClient(f"sqlite:///{storage_folder}/mlflow.db")
     experiment = client_of.get_experiment_by_name("flip-and-blur")

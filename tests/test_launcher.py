@@ -17,11 +17,13 @@ from orchestrator.launcher import (
     is_here,
     launched,
     launcher_command,
+    launcher_environment,
     own_machine_problems,
     read_cluster,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+AUTOSCALER = "RAY_UP_enable_autoscaler_v2"
 OWN_MACHINES: dict[str, Any] = {
     "cluster_name": "lab",
     "provider": {"type": "local", "head_ip": "10.0.0.1", "worker_ips": ["10.0.0.2", "10.0.0.3"]},
@@ -166,6 +168,30 @@ def test_the_launcher_is_that_of_this_environment() -> None:
     for verb, options in {"up": ["--yes", "--no-restart"], "down": ["--yes"], "dashboard": ["--port", "--remote-port"]}.items():
         known = {option for parameter in cli.commands[verb].params for option in parameter.opts}
         assert set(options) <= known
+
+
+def test_own_machines_get_the_autoscaler_that_uses_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray 2.60's second one leaves one of the machines out, unless the user has chosen it."""
+    monkeypatch.delenv(AUTOSCALER, raising=False)
+    assert launcher_environment(OWN_MACHINES) == {AUTOSCALER: "0"}
+    assert launcher_environment(aws()) == {}
+    assert launcher_environment({"cluster_name": "no provider"}) == {}
+    monkeypatch.setenv(AUTOSCALER, "1")
+    assert launcher_environment(OWN_MACHINES) == {}
+
+
+@pytest.mark.parametrize(("config", "autoscaler"), [(OWN_MACHINES, "0"), (aws(), None)], ids=["own machines", "aws"])
+def test_the_launcher_is_told_which_autoscaler(
+    config: dict[str, Any], autoscaler: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(_verb: str, _file: Path, *_options: str) -> list[str]:
+        return [sys.executable, "-c", f"import os, sys; sys.exit(os.environ.get({AUTOSCALER!r}) != {autoscaler!r})"]
+
+    monkeypatch.setattr("orchestrator.launcher.launcher_command", told)  # in place of Ray's, which would go to the machines
+    monkeypatch.delenv(AUTOSCALER, raising=False)
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump(config))
+    assert launched("up", file, "--yes").exit_code == 0
 
 
 def test_a_head_that_is_not_up_has_no_job_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
