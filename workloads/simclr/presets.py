@@ -61,8 +61,9 @@ def cifar10() -> RunSpec:
     """CIFAR-10 with ResNet-18 and the CIFAR stem, 500 epochs at batch 512.
 
     Source: the authors' CIFAR command (LARS, base rate 1.0, temperature 0.5, s = 0.5, no blur), at half its epochs.
-    Expected: about 90 % linear evaluation; others report about 91 after 1,000 epochs. Not run by us. Cost: about 2 GPU-hours
-    on an A100, from the 11.9 s an epoch that others report.
+    Expected: about 90 % linear evaluation; others report about 91 after 1,000 epochs. Run by us for 50 epochs only: 75.6 %
+    linear evaluation, 69.8 % kNN (1 seed, CIFAR-10 as JPEG of quality 75). Cost: 2.6 s an epoch on an H100, about 25 minutes
+    in all.
     """
     return RunSpec.read(_cifar10(architecture="resnet18", batch=512, epochs=500))
 
