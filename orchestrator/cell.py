@@ -156,7 +156,7 @@ def run_cell(
         text = f"{type(error).__name__}: {error}"
         if diverged and run.state is not None and not run.trained:
             run.keep("before the loss diverged")
-            text += f", kept in {run.files.storage.path(job.folder, CHECKPOINT)}"
+            text += f", kept in {run.files.storage.shown(job.folder, CHECKPOINT)}"
         run.files.note(traceback.format_exc())
         outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": run.files.tail}
     return run.leave(outcome)
@@ -199,7 +199,7 @@ class CellFiles:
             "history": list(history),
             "spec": self.job.spec,
             "machine": self.machine,
-            "log": self.storage.path(self.job.folder, LOG),
+            "log": self.storage.shown(self.job.folder, LOG),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
             "total_seconds": round(total_seconds, 3),

@@ -18,7 +18,6 @@ from orchestrator.reporting import REPORT_FILES, report_on, search_report
 from orchestrator.request import Checked, Request, check, local_shape
 from orchestrator.resources import ClusterShape
 from orchestrator.rounds import next_ask
-from orchestrator.storage import without_password
 from orchestrator.training_shared import shared
 
 __all__ = ["dry_run", "execute"]
@@ -103,7 +102,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
             connected(checked.settings.address, dashboard=request.workers > 1, may_start=checked.may_start)
         )
         if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
-            place = without_password(checked.storage.uri)
+            place = checked.storage.shown()
             raise PlanError([f"--storage {place}: {line}" for line in blind])
         return _Sweep(checked, tracker, out, command).run(_settled(checked, shape), shape)
 

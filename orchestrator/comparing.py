@@ -140,7 +140,7 @@ def _read(run: str, storage: Storage) -> _Run:
         try:
             found = read_predictions(data)
         except StorageError as error:
-            raise StorageError(f"{storage.path(folder, file)}: {error}") from None
+            raise StorageError(f"{storage.shown(folder, file)}: {error}") from None
         # Where the data lay is no setting.
         settings = {name: value for name, value in flatten(document.get("eval", {})).items() if not name.endswith(".root")}
         for name, predictions in found.items():
@@ -151,7 +151,7 @@ def _read(run: str, storage: Storage) -> _Run:
         if not isinstance(workload, TrainedAlone):
             raise PlanError([f"{run}: is of {workload.name}, whose runs keep no predictions"])
         advice = f"if it finished before these were kept, run `simclr-orch evaluate {fingerprint[:12]}` first"
-        raise PlanError([f"{run}: has no predictions in {storage.uri}; {advice}"])
+        raise PlanError([f"{run}: has no predictions in {storage.shown()}; {advice}"])
     return _Run(fingerprint, record["name"], results)
 
 

@@ -32,7 +32,7 @@ def examine(settings: Settings, console: Console) -> Finished:
         ("python", True, platform.python_version()),
         ("packages", True, ", ".join(f"{package} {version(package)}" for package in PACKAGES)),
         ("device", True, _device()),
-        _checked("storage", storage.check_writable, storage.uri),
+        _checked("storage", storage.check_writable, storage.shown()),
         _checked("mlflow", lambda: _mlflow(settings, storage), settings.tracking_uri or "a database in the storage"),
         _ray(settings.address),
         ("decoded images", True, f"{default_cache()} ({_free(default_cache())} free)"),

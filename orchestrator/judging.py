@@ -105,7 +105,7 @@ def evaluate(question: Question, storage: Storage, tracker: Callable[[], Tracker
         storage.write_bytes(f"{folder}/{kept}.npz", predictions_bytes(judged.predictions))
     for name, content in files.items():
         storage.write_bytes(f"{folder}/{kept}/{name}", content)
-        console.print(storage.path(folder, kept, name), highlight=False, soft_wrap=True)
+        console.print(storage.shown(folder, kept, name), highlight=False, soft_wrap=True)
     recorded = _record(subject, kept, document, files, tracker, console)
     return Finished(0 if recorded else 1, document | {"files": [f"{folder}/{kept}/{name}" for name in files]})
 

@@ -90,7 +90,7 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[
     fitting: list[dict[str, Any]] = [plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)]
     if not fitting:
         known = f"; known are {', '.join(plan['sweep'] for plan in plans)}" if plans else ""
-        raise PlanError([f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.uri}{known}"])
+        raise PlanError([f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.shown()}{known}"])
     return fitting[-1]
 
 
@@ -112,7 +112,7 @@ def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise StorageError(f"--storage {storage.uri}: {error}") from error
+        raise StorageError(f"--storage {storage.shown()}: {error}") from error
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -41,7 +41,7 @@ def report_on(name: str, storage: Storage, console: Console, *, sweep: str | Non
         folder = f"sweeps/{name}/{report.plan['sweep']}"
         for file, content in files.items():
             storage.write_bytes(f"{folder}/{file}", content)
-        where = storage.path(folder)
+        where = storage.shown(folder)
     else:
         output.mkdir(parents=True, exist_ok=True)
         for file, content in files.items():
@@ -59,7 +59,7 @@ def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Fin
     known = set(storage.list("sweeps"))
     ablations = ablations_named(names) if names else tuple(one for name, one in ABLATIONS.items() if name in known)
     if not ablations:
-        raise PlanError([f"--storage {storage.uri}: has no sweep of an ablation"])
+        raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
     document = {}
     table = Table("ablation", "claim", "verdict", "why", box=None, padding=(0, 1))
     for ablation in ablations:

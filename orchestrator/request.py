@@ -15,7 +15,7 @@ from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_si
 from orchestrator.resources import ClusterShape, Placement, Resources
 from orchestrator.search_space import build_search, read_space
 from orchestrator.settings import Settings, read_settings
-from orchestrator.storage import Storage, without_password
+from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation
 from workloads.spec import SpecError, read_assignments, read_yaml
 from workloads.workload import (
@@ -311,7 +311,7 @@ def _tracking_problem(settings: Settings, storage: Storage) -> str | None:
     if settings.tracking_uri is None:
         if storage.is_local:
             return None
-        return f"--tracking-uri: is needed, for MLflow cannot keep its database in {without_password(storage.uri)}"
+        return f"--tracking-uri: is needed, for MLflow cannot keep its database in {storage.shown()}"
     from orchestrator.tracking import Tracker
 
     try:

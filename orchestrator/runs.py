@@ -42,7 +42,7 @@ def list_runs(storage: Storage, console: Console) -> Finished:
             ", ".join(f"{name.replace('_', ' ')} {results[name]:.4g}" for name in workload.headline if name in results),
             f"{record['total_seconds']:.1f}" if "total_seconds" in record else "",
         )
-    console.print(table if records else f"no runs in {storage.uri}")
+    console.print(table if records else f"no runs in {storage.shown()}")
     shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
     return Finished(0, {"runs": [{name: record[name] for name in shown if name in record} for record in records]})
 
@@ -74,7 +74,7 @@ def run_named(run: str, storage: Storage) -> str:
         case [one]:
             return one
         case []:
-            raise PlanError([f"{run}: no such run in {storage.uri}; `simclr-orch runs` lists them"])
+            raise PlanError([f"{run}: no such run in {storage.shown()}; `simclr-orch runs` lists them"])
         case _:
             raise PlanError([f"{run}: fits {len(fitting)} runs ({', '.join(name[:12] for name in fitting[:5])}, ...)"])
 
@@ -84,7 +84,7 @@ def finished_record(run: str, storage: Storage) -> tuple[str, dict[str, Any]]:
     fingerprint = run_named(run, storage)
     record = read_record(storage, fingerprint)
     if record is None or record["status"] != "finished":
-        raise PlanError([f"{run}: has not finished in {storage.uri}"])
+        raise PlanError([f"{run}: has not finished in {storage.shown()}"])
     return fingerprint, record
 
 
@@ -92,7 +92,7 @@ def last_state(fingerprint: str, storage: Storage) -> dict[str, Any]:
     """What a run's training has ended in. Raises PlanError when it is not kept."""
     kept = checkpoint_of(storage, fingerprint)
     if kept is None:
-        raise PlanError([f"{fingerprint[:12]}: its last state is not in {storage.uri}"])
+        raise PlanError([f"{fingerprint[:12]}: its last state is not in {storage.shown()}"])
     state: dict[str, Any] = kept["state"]
     return state
 

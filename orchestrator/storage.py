@@ -43,6 +43,10 @@ class Storage:
         """Whether this machine's own file system holds it."""
         return self.uri.startswith("/")
 
+    def shown(self, *parts: str) -> str:
+        """The address, or that of something below, for messages and records: without a password."""
+        return without_password(self.path(*parts))
+
     def path(self, *parts: str) -> str:
         """The address of something below: an absolute path, or a URI that keeps this one's options (`?region=...`)."""
         name = _checked("/".join(parts), may_be_empty=True)
@@ -52,7 +56,7 @@ class Storage:
     def local_path(self, *parts: str) -> Path:
         """The same as a path of this machine. Raises StorageError for an object store."""
         if not self.is_local:
-            raise StorageError(f"{without_password(self.uri)}: is not a folder of this machine")
+            raise StorageError(f"{self.shown()}: is not a folder of this machine")
         return Path(self.path(*parts))
 
     def read_bytes(self, name: str) -> bytes | None:
@@ -81,7 +85,7 @@ class Storage:
         try:
             return json.loads(data)
         except ValueError as error:
-            raise StorageError(f"{without_password(self.path(name))}: is not JSON: {error}") from None
+            raise StorageError(f"{self.shown(name)}: is not JSON: {error}") from None
 
     def write_json(self, name: str, value: Any) -> None:
         """Write plain values in their order. Raises ValueError for NaN and infinities, which JSON does not have."""
@@ -123,9 +127,9 @@ class Storage:
             kept = self.read_bytes(probe)
             self.delete(probe)
         except StorageError as error:
-            return f"--storage {without_password(self.uri)}: cannot be written: {error.__cause__}"
+            return f"--storage {self.shown()}: cannot be written: {error.__cause__}"
         came_back = kept == probe.encode()
-        return None if came_back else f"--storage {without_password(self.uri)}: what was written did not come back"
+        return None if came_back else f"--storage {self.shown()}: what was written did not come back"
 
     @contextmanager
     def _at(self, name: str, doing: str, *, may_be_empty: bool = False) -> Iterator[tuple[Any, str]]:
@@ -135,7 +139,7 @@ class Storage:
             filesystem, root = _filesystem(self.uri)
             yield filesystem, f"{root.rstrip('/')}/{name}" if name else root
         except FAILURES as error:
-            raise StorageError(f"{without_password(self.uri)}: {doing} {name}: {error}") from error
+            raise StorageError(f"{self.shown()}: {doing} {name}: {error}") from error
 
 
 def without_password(uri: str) -> str:

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import PlanError, TrackingError
+from orchestrator.kept import latest_sweep
 from orchestrator.request import Request, check
+from orchestrator.runs import finished_record, last_state, run_named
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
 
@@ -86,3 +89,20 @@ def test_without_boto3_mlflow_writes_no_artifacts_to_s3(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(TrackingError, match=r"pip install 'simclr-orch\[s3\]'"):
         Tracker.open(f"sqlite:///{tmp_path}/mlflow.db", Storage("s3://bucket/lab"))
+
+
+def test_no_message_tells_the_password_of_a_storage(bucket: str) -> None:
+    storage = Storage(bucket.replace("s3://", "s3://testing:not-for-logs@"))
+    shown = bucket.replace("s3://", "s3://testing:***@")
+    storage.write_bytes("runs/0123/log.txt", b"begun")
+    wrong: list[Callable[[], object]] = [
+        lambda: run_named("4567", storage),
+        lambda: finished_record("0123", storage),
+        lambda: last_state("0123", storage),
+        lambda: latest_sweep(storage, "steps"),
+    ]
+    for asked in wrong:
+        with pytest.raises(PlanError) as refused:
+            asked()
+        assert shown in str(refused.value)
+        assert "not-for-logs" not in str(refused.value)

@@ -127,7 +127,7 @@ def _record(job: CellJob, outcome: Mapping[str, Any]) -> dict[str, Any]:
         **outcome,
         "history": [],
         "spec": job.spec,
-        "log": Storage(job.storage).path(job.folder, "log.txt"),
+        "log": Storage(job.storage).shown(job.folder, "log.txt"),
     }
 
 

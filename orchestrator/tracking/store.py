@@ -71,7 +71,7 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
     if tracking_uri is None:
         if not storage.is_local:
             raise TrackingError(
-                f"--storage {without_password(storage.uri)}: an object store cannot hold MLflow's database; "
+                f"--storage {storage.shown()}: an object store cannot hold MLflow's database; "
                 "give --tracking-uri (http://host:port of an MLflow server)"
             )
         return _sqlite_uri("--storage", storage.path("mlflow.db")), artifact_address(storage)
@@ -117,7 +117,7 @@ def artifact_address(storage: Storage) -> str:
     address = storage.path("artifacts").partition("?")[0]
     if address.startswith("s3:") and importlib.util.find_spec("boto3") is None:
         raise TrackingError(
-            f"--storage {without_password(storage.uri)}: MLflow needs boto3 to keep artifacts there: "
+            f"--storage {storage.shown()}: MLflow needs boto3 to keep artifacts there: "
             "pip install 'simclr-orch[s3]', or give --tracking-uri (http://host:port of an MLflow server)"
         )
     return address
