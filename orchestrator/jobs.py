@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.errors import ClusterError
 from orchestrator.in_job import LogReader
 from orchestrator.job_server import Job, JobServer, reached
-from orchestrator.kept import SHIPPED_COMMIT, git_commit
+from orchestrator.kept import JOB, SHIPPED_COMMIT, git_commit
 from orchestrator.outcome import Finished
 from orchestrator.request import Problems, Request, command_line
 from orchestrator.settings import Settings, read_settings
@@ -137,7 +137,7 @@ def _running_or_submitted(server: JobServer, submission: Submission) -> tuple[st
             return running[-1].name, f"{running[-1].name} runs this command on {server.place} already; following it"
         name = f"{own}{max((int(job.name.removeprefix(own)) for job in before), default=0) + 1}"
         with submission.folder() as folder:
-            entrypoint, environment = submission.entrypoint, submission.environment
+            entrypoint, environment = submission.entrypoint, submission.environment | {JOB: name}
             metadata = {"command": submission.typed}
             taken = server.submit(name, entrypoint, folder=folder, environment=environment, metadata=metadata)
         if taken:

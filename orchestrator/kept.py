@@ -17,6 +17,7 @@ from orchestrator.rounds import kept_cells, looks_of
 from orchestrator.storage import Storage
 
 __all__ = [
+    "JOB",
     "PACKAGES",
     "SHIPPED_COMMIT",
     "git_commit",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 SHIPPED_COMMIT = "SIMCLR_ORCH_COMMIT"
+JOB = "SIMCLR_ORCH_JOB"  # the name of the Ray Job that this process is
 PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
 
 
@@ -95,10 +97,11 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[
 
 
 def tags_of(plan: Plan, tree: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of the sweep's run in MLflow."""
+    """Tags of the sweep's run in MLflow, which is the entry of the job that it last ran in, too."""
     source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
     commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}
-    return {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]} | source | commit
+    job = {"simclr_orch.job": os.environ[JOB]} if JOB in os.environ else {}
+    return {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]} | source | commit | job
 
 
 @contextmanager

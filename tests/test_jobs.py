@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from orchestrator.cluster_view import read_status
 from orchestrator.errors import ClusterError, PlanError
@@ -138,6 +139,14 @@ def wait_for_nodes(url: str) -> None:
     raise AssertionError("the head did not start")
 
 
+def jobs_in_mlflow(storage: Path) -> list[str | None]:
+    """The job that each sweep last ran in."""
+    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    sweeps = client.search_runs(everywhere, "tags.`simclr_orch.kind` = 'sweep'")
+    return [sweep.data.tags.get("simclr_orch.job") for sweep in sweeps]
+
+
 @pytest.mark.slow
 def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothing_twice(
     server: str, storage_folder: Path, start: Start
@@ -163,11 +172,13 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     assert document["record"] == kept
     assert kept["status"] == "finished"
     assert "--on" in document["command"]
+    assert jobs_in_mlflow(storage_folder) == [name]
 
     code, out, said = ended(start(pretrain(storage_folder, server, "--json")))
     assert code == 0, said
     assert json.loads(out)["record"] == kept  # with the time at which it ended
     assert [job["status"] for job in jobs_on(server).values() if job["name"].startswith(name[:-1])] == ["SUCCEEDED"] * 2
+    assert jobs_in_mlflow(storage_folder) == [f"{name[:-1]}2"]  # the same entry, continued by another job
 
 
 @pytest.mark.slow
