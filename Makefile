@@ -9,7 +9,7 @@ demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate augmentations --preset shapes --storage demo-results
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -rs -m "not cluster"
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -rs -m "not cluster"
 
 test-cluster: $(VENV)/.dev
 	$(BIN)/pytest -rs -m cluster
