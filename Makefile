@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster check benchmarks clean
+.PHONY: demo test test-cluster test-hosts check benchmarks clean
 
 demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate augmentations --preset shapes --storage demo-results
 
 test: check
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -rs -m "not cluster"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -rs -m "not cluster"
 
 test-cluster: $(VENV)/.dev
 	$(BIN)/pytest -rs -m cluster
+
+test-hosts: $(VENV)/.dev
+	$(BIN)/pytest -rs tests/test_hosts.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

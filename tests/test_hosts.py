@@ -237,6 +237,7 @@ def last_beginning(run: Path) -> str:
     return [line for line in (run / "log.txt").read_text().splitlines() if line.endswith("2 worker(s)")][-1]
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: Path) -> None:
