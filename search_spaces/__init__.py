@@ -4,34 +4,34 @@ And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which thei
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout, Overlay
-from search_spaces.activation_power import ACTIVATION_POWER
-from search_spaces.augmentation_quality import AUGMENTATION_QUALITY
-from search_spaces.augmentations import AUGMENTATIONS
-from search_spaces.batch_size import BATCH_SIZE
-from search_spaces.batch_temperature import BATCH_TEMPERATURE
-from search_spaces.broader_augmentation import BROADER_AUGMENTATION
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
-from search_spaces.color_strength import COLOR_STRENGTH
-from search_spaces.encoder import ENCODER
-from search_spaces.few_labels import FEW_LABELS
-from search_spaces.flip_and_blur import FLIP_AND_BLUR
-from search_spaces.head import HEAD
-from search_spaces.head_depth import HEAD_DEPTH
-from search_spaces.head_norm import HEAD_NORM
-from search_spaces.label_complexity import LABEL_COMPLEXITY
-from search_spaces.losses import LOSSES
-from search_spaces.optimizer import OPTIMIZER
-from search_spaces.pretraining_controls import PRETRAINING_CONTROLS
-from search_spaces.probes import PROBES
-from search_spaces.signal_to_noise import SIGNAL_TO_NOISE
-from search_spaces.small_batches import SMALL_BATCHES
-from search_spaces.steps import STEPS
-from search_spaces.supervised import SUPERVISED
-from search_spaces.temperature import TEMPERATURE
-from search_spaces.top_eigenvalue import TOP_EIGENVALUE
-from search_spaces.total_budget import TOTAL_BUDGET
-from search_spaces.transfer import TRANSFER
-from search_spaces.unlabeled_data import UNLABELED_DATA
+from search_spaces.simclr_extensions.head_depth import HEAD_DEPTH
+from search_spaces.simclr_extensions.head_norm import HEAD_NORM
+from search_spaces.simclr_extensions.optimizer import OPTIMIZER
+from search_spaces.simclr_extensions.small_batches import SMALL_BATCHES
+from search_spaces.simclr_extensions.steps import STEPS
+from search_spaces.simclr_paper.augmentations import AUGMENTATIONS
+from search_spaces.simclr_paper.batch_size import BATCH_SIZE
+from search_spaces.simclr_paper.batch_temperature import BATCH_TEMPERATURE
+from search_spaces.simclr_paper.broader_augmentation import BROADER_AUGMENTATION
+from search_spaces.simclr_paper.color_strength import COLOR_STRENGTH
+from search_spaces.simclr_paper.encoder import ENCODER
+from search_spaces.simclr_paper.few_labels import FEW_LABELS
+from search_spaces.simclr_paper.flip_and_blur import FLIP_AND_BLUR
+from search_spaces.simclr_paper.head import HEAD
+from search_spaces.simclr_paper.losses import LOSSES
+from search_spaces.simclr_paper.probes import PROBES
+from search_spaces.simclr_paper.supervised import SUPERVISED
+from search_spaces.simclr_paper.temperature import TEMPERATURE
+from search_spaces.simclr_paper.transfer import TRANSFER
+from search_spaces.two_layer_cnn.activation_power import ACTIVATION_POWER
+from search_spaces.two_layer_cnn.augmentation_quality import AUGMENTATION_QUALITY
+from search_spaces.two_layer_cnn.label_complexity import LABEL_COMPLEXITY
+from search_spaces.two_layer_cnn.pretraining_controls import PRETRAINING_CONTROLS
+from search_spaces.two_layer_cnn.signal_to_noise import SIGNAL_TO_NOISE
+from search_spaces.two_layer_cnn.top_eigenvalue import TOP_EIGENVALUE
+from search_spaces.two_layer_cnn.total_budget import TOTAL_BUDGET
+from search_spaces.two_layer_cnn.unlabeled_data import UNLABELED_DATA
 from search_spaces.values import Step, Times
 
 __all__ = [

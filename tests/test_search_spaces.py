@@ -163,7 +163,11 @@ def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: S
 
 @pytest.mark.parametrize("ablation", ABLATIONS.values(), ids=ABLATIONS)
 def test_the_module_gives_source_command_and_cost(ablation: Ablation) -> None:
-    module = sys.modules[f"search_spaces.{ablation.name.replace('-', '_')}"]
+    if ablation.workload == "two-layer-cnn":
+        room = "two_layer_cnn"
+    else:
+        room = "simclr_extensions" if ablation.extension else "simclr_paper"
+    module = sys.modules[f"search_spaces.{room}.{ablation.name.replace('-', '_')}"]
     text = " ".join((module.__doc__ or "").split())
     assert f"simclr-orch ablate {ablation.name} --preset P" in text
     assert ablation.source in text

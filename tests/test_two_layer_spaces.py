@@ -6,7 +6,7 @@ import math
 import pytest
 
 from search_spaces import ABLATIONS, Comparison
-from search_spaces.two_layer import below, fails, learns
+from search_spaces.two_layer_cnn.theorems import below, fails, learns
 from workloads.two_layer_cnn.contrastive import predicted_alignment
 from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.run import run

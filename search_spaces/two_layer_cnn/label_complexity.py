@@ -15,7 +15,7 @@ import math
 
 from search_spaces.ablation import Ablation, Axis, Layout, Overlay, grid
 from search_spaces.claims import Claim, Comparison, above, beats
-from search_spaces.two_layer import (
+from search_spaces.two_layer_cnn.theorems import (
     ARMS,
     DIRECT,
     FEW_LABELS,

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from search_spaces.ablation import Ablation, Axis, Layout, Overlay, grid
 from search_spaces.claims import Claim, Place, above, similar
-from search_spaces.two_layer import NOTE, below, ratios
+from search_spaces.two_layer_cnn.theorems import NOTE, below, ratios
 from search_spaces.values import Value
 
 __all__ = ["SIGNAL_TO_NOISE", "where"]

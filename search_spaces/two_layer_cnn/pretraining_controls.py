@@ -13,7 +13,7 @@ paper's reviewers: it has neither. All runs count, those that do not reach the t
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
 from search_spaces.claims import Claim, above
-from search_spaces.two_layer import DIRECT, FEW_LABELS, NOTE, SIMCLR, below, labels
+from search_spaces.two_layer_cnn.theorems import DIRECT, FEW_LABELS, NOTE, SIMCLR, below, labels
 from search_spaces.values import Value
 
 __all__ = ["PRETRAINING_CONTROLS"]

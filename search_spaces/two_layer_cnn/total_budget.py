@@ -10,7 +10,7 @@ Cost: 51 runs a seed, about 5 s together on one core of an AMD EPYC.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout
-from search_spaces.two_layer import ARMS, DIRECT, NOTE, SIMCLR
+from search_spaces.two_layer_cnn.theorems import ARMS, DIRECT, NOTE, SIMCLR
 
 __all__ = ["TOTAL_BUDGET"]
 

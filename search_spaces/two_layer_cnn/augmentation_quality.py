@@ -13,7 +13,7 @@ The noise of the second view is rho xi + sqrt(1 - rho^2) xi', with xi that of th
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
-from search_spaces.two_layer import NOTE, ratios
+from search_spaces.two_layer_cnn.theorems import NOTE, ratios
 from search_spaces.values import Value
 
 __all__ = ["AUGMENTATION_QUALITY"]

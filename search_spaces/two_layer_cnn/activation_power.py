@@ -12,7 +12,7 @@ SNR is 0.3, where both thresholds lie among the numbers of labels: 1 to 4 / SNR^
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
 from search_spaces.claims import Claim, above, beats
-from search_spaces.two_layer import (
+from search_spaces.two_layer_cnn.theorems import (
     ARMS,
     DIRECT,
     FEW_LABELS,

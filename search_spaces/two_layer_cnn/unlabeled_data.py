@@ -11,7 +11,7 @@ Cost: 16 runs a seed, about 6 s together on one core of an AMD EPYC.
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
 from search_spaces.claims import Claim, above
-from search_spaces.two_layer import FEW_LABELS, NOTE, below, ratios
+from search_spaces.two_layer_cnn.theorems import FEW_LABELS, NOTE, below, ratios
 from search_spaces.values import Value
 
 __all__ = ["UNLABELED_DATA"]

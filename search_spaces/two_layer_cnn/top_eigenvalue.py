@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import Claim, above, beats
-from search_spaces.signal_to_noise import SIGNAL_TO_NOISE, where
-from search_spaces.two_layer import below
+from search_spaces.two_layer_cnn.signal_to_noise import SIGNAL_TO_NOISE, where
+from search_spaces.two_layer_cnn.theorems import below
 
 __all__ = ["TOP_EIGENVALUE"]
 

@@ -1,0 +1,1 @@
+"""What readers of the SimCLR paper ask and the paper does not."""

@@ -1,0 +1,1 @@
+"""What Zhang and Cao (arXiv 2409.18685) prove of two-layer CNNs, a module for each question."""
