@@ -26,12 +26,12 @@ from torch.multiprocessing.spawn import start_processes
 from torch.nn.parallel import DistributedDataParallel
 from torch.profiler import ProfilerActivity, profile
 
+from workloads.distributed.worker import Worker, limit_threads
 from workloads.simclr import optim
 from workloads.simclr.losses import contrastive_loss
 from workloads.simclr.pretrain import autocast, initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import two_views
-from workloads.worker import Worker, limit_threads
 
 COMMON = {
     "data": {"image_size": 32},

@@ -22,12 +22,12 @@ from PIL import Image
 from torch import Tensor
 
 from workloads.datasets import DataSet, DataSpec, load
+from workloads.distributed.worker import Worker, limit_threads
 from workloads.simclr import optim
 from workloads.simclr.losses import contrastive_loss
 from workloads.simclr.pretrain import autocast, initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import two_views
-from workloads.worker import Worker, limit_threads
 
 POLICIES = {"crop, colour": ["crop", "color"], "crop, colour, blur": ["crop", "color", "blur"]}
 ENCODERS = {

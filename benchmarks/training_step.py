@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from workloads.distributed.worker import Worker, limit_threads
 from workloads.simclr import optim
 from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.losses import contrastive_loss
 from workloads.simclr.pretrain import autocast, initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import two_views
-from workloads.worker import Worker, limit_threads
 
 PARTS = ("views", "forward and loss", "backward", "update")
 STEPS = 4  # a repeat's; the device is waited for after the last

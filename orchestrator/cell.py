@@ -20,8 +20,8 @@ from orchestrator.predictions import predictions_bytes
 from orchestrator.resources import Resources
 from orchestrator.storage import Storage
 from workloads.checkpoint import decode, encode
+from workloads.distributed.worker import Worker
 from workloads.spec import SpecError
-from workloads.worker import Worker
 from workloads.workload import TrainedAlone, WorkloadName, workload_named
 
 __all__ = [

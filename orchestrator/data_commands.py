@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
-from workloads.datasets.shard_files import ShardFolder
-from workloads.datasets.sharding import Checked, Sharding, check_shards, forget, plan_shards, write_shards, written_at
+from workloads.datasets.shards.files import ShardFolder
+from workloads.datasets.shards.write import Checked, Sharding, check_shards, forget, plan_shards, write_shards, written_at
 from workloads.spec import SpecError
 
 __all__ = ["check_output", "write_and_check"]

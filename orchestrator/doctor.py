@@ -18,7 +18,7 @@ from orchestrator.request import address_problem
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 from workloads.datasets import default_cache
-from workloads.worker import Worker
+from workloads.distributed.worker import Worker
 
 __all__ = ["examine"]
 

@@ -19,9 +19,9 @@ from orchestrator.runs import finished_record, last_state, workload_of
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
 from workloads.checkpoint import encode
+from workloads.distributed.worker import Worker
 from workloads.evaluation.judgement import Judgement
 from workloads.spec import digest, flatten, read_assignments
-from workloads.worker import Worker
 from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone, every_workload
 
 __all__ = ["Question", "evaluate"]

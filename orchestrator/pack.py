@@ -13,8 +13,8 @@ from typing import Any
 from orchestrator.cell import CellFiles, CellJob, read_record
 from orchestrator.storage import Storage
 from workloads.checkpoint import decode, encode
+from workloads.distributed.worker import Worker
 from workloads.spec import digest
-from workloads.worker import Worker
 from workloads.workload import Ended, TrainedTogether, workload_named
 
 __all__ = ["Pack", "run_pack"]

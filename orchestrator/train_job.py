@@ -11,7 +11,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from orchestrator.cell import CellJob, run_cell, start_of
 from orchestrator.cluster import this_host
 from orchestrator.storage import Storage
-from workloads.worker import Worker, limit_threads
+from workloads.distributed.worker import Worker, limit_threads
 
 __all__ = ["train_on_workers"]
 

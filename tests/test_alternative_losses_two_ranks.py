@@ -17,8 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
+from workloads.distributed.collectives import all_gather, all_reduce_sum, rank, world_size
 from workloads.simclr import losses
-from workloads.simclr.collectives import all_gather, all_reduce_sum, rank, world_size
 from workloads.simclr.losses import contrastive_loss
 from workloads.simclr.spec import LossSpec
 

@@ -7,10 +7,10 @@ import pytest
 
 from orchestrator.cell import CellJob, checkpoint_of, read_record, run_cell
 from orchestrator.storage import Storage
+from workloads.distributed.worker import Worker
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
-from workloads.worker import Worker
 
 TINY = {
     "data.image_size": 16,

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from torchvision import datasets as torchvision_datasets
 
 from workloads.datasets import DataSet, DataSpec, Split, content_digest, default_cache, load
-from workloads.datasets.shapes import CLASSES, TEST, TRAIN, draw
+from workloads.datasets.sources.shapes import CLASSES, TEST, TRAIN, draw
 from workloads.spec import SpecError
 
 TORCHVISION = ("cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")

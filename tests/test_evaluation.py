@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from workloads.datasets import Split, load
 from workloads.datasets.encoded import EncodedImages
+from workloads.distributed.worker import Worker
 from workloads.evaluation import linear
 from workloads.evaluation.features import encoder_digest, extract
 from workloads.evaluation.knn import chosen_knn, knn_scores
@@ -27,7 +28,6 @@ from workloads.simclr.evaluate import evaluate, load_encoder
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
 from workloads.simclr.views import apply_view, center_view, draw_view
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 Floats = NDArray[np.float32]

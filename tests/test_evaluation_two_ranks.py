@@ -26,13 +26,14 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
 from workloads.datasets import Split
+from workloads.distributed.data_parallel import on_every_worker
+from workloads.distributed.worker import Worker
 from workloads.evaluation import transfer
 from workloads.evaluation.feature_cache import cached_features, features_key
 from workloads.evaluation.features import extract
 from workloads.evaluation.finetune import FinetuneDivergedError, Recipe, fit_network
 from workloads.evaluation.linear import fit_sgd
 from workloads.evaluation.spec import LinearSgdSpec
-from workloads.lockstep import on_every_worker
 from workloads.simclr import evaluate
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.evaluate import judge
@@ -40,7 +41,6 @@ from workloads.simclr.pretrain import pretrain
 from workloads.simclr.score import validation_score
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 GROUPS = (2, 3)  # workers of each
 PATIENCE = 5.0  # seconds that a group waits for a worker that it does not hear from

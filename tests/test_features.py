@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from workloads.datasets import Split
 from workloads.datasets.encoded import EncodedImages
+from workloads.distributed.worker import Worker
 from workloads.evaluation.feature_cache import cached_features, default_features
 from workloads.evaluation.features import extract
 from workloads.simclr.encoder import InputNormalization
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 FORK = multiprocessing.get_context("fork")

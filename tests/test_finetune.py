@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from workloads.datasets import DataSet, DataSpec, Split, load
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import encoder_digest
 from workloads.evaluation.finetune import FinetuneDivergedError, Recipe, finetuned, fit_network, network_scores
 from workloads.evaluation.judgement import Judgement
@@ -27,7 +28,6 @@ from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
 from workloads.simclr.views import apply_view, center_view, draw_view
 from workloads.simclr.workload import SIMCLR
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 RECIPE = Recipe(steps=3, batch_size=4, learning_rate=0.4, momentum=0.9, weight_decay=0.02, min_area=0.3, norm_momentum=0.25)

@@ -27,7 +27,7 @@ from mlflow import MlflowClient
 from orchestrator.cell import CellJob, run_cell
 from orchestrator.request import Request, check, local_shape
 from orchestrator.storage import Storage
-from workloads.worker import Worker
+from workloads.distributed.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 HOSTS = ("10.77.0.1", "10.77.0.2", "10.77.0.3")  # the first is the head

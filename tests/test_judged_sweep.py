@@ -16,10 +16,10 @@ from orchestrator.cell import checkpoint_of
 from orchestrator.predictions import read_predictions
 from orchestrator.storage import Storage
 from workloads.datasets import load
+from workloads.distributed.worker import Worker
 from workloads.evaluation.finetune import finetuned
 from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.spec import RunSpec
-from workloads.worker import Worker
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 TINY = {

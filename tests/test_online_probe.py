@@ -19,13 +19,13 @@ from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import extract
 from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.online import OnlineProbe, online_judgement
 from workloads.simclr.pretrain import pretrain, problems_with
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 WORKERS = 2
 CPU = Worker(torch.device("cpu"))

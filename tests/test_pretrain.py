@@ -17,10 +17,10 @@ from torchvision.transforms.functional import gaussian_blur
 
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
+from workloads.distributed.worker import Worker
 from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, initial_model, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 CPU_BF16 = Worker(torch.device("cpu"), bf16=True)

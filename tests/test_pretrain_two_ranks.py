@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
+from workloads.distributed.worker import Worker
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 WORKERS = 2
 TINY = RunSpec.read(

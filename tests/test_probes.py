@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from workloads.datasets import DataSet, Split, load
+from workloads.distributed.worker import Worker
 from workloads.evaluation import probes
 from workloads.evaluation.features import encoder_digest, extract
 from workloads.evaluation.linear import fit_lbfgs
@@ -23,7 +24,6 @@ from workloads.simclr.evaluate import evaluate, judge, load_encoder, load_model
 from workloads.simclr.pretrain import SimCLR, pretrain, problems_with, seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import center_view
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 TASKS: tuple[ProbeTask, ...] = ("color", "rotation", "noise", "sobel")

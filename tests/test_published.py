@@ -13,12 +13,12 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from workloads.distributed.worker import Worker
 from workloads.simclr.encoder import build
 from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.published import encoder_state, read_tensors, state_of_weights
 from workloads.simclr.spec import EncoderSpec, RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 State = dict[str, Tensor]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from workloads.datasets import DataSet, Split, load
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import encoder_digest
 from workloads.evaluation.geometry import (
     alignment,
@@ -29,7 +30,6 @@ from workloads.simclr.pretrain import SimCLR, initial_model, pretrain, seed_of
 from workloads.simclr.spec import HeadSpec, RunSpec
 from workloads.simclr.views import two_views
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 DIGITS = RunSpec.read(

@@ -17,7 +17,7 @@ import pytest
 from orchestrator.cell import CellJob, run_cell
 from orchestrator.request import Request, check, local_shape
 from orchestrator.storage import Storage
-from workloads.worker import Worker
+from workloads.distributed.worker import Worker
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 # A head for drivers alone, and nodes by their properties; a line with a node's id ends all its processes, as a power cut would.

@@ -15,12 +15,12 @@ from PIL import Image
 from pyarrow import fs, parquet
 
 from workloads.datasets import DataSet, DataSpec, content_digest, load
-from workloads.datasets.archives import members_of
-from workloads.datasets.sharding import plan_shards, write_shards
+from workloads.datasets.shards.archives import members_of
+from workloads.datasets.shards.write import plan_shards, write_shards
+from workloads.distributed.worker import Worker
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 PARTS = ("train", "validation", "test")
 

@@ -14,6 +14,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from workloads.checkpoint import decode, encode
 from workloads.datasets import DataSet, Split, load
+from workloads.distributed.worker import Worker
 from workloads.simclr import pretrain as training
 from workloads.simclr.evaluate import evaluate, load_encoder, load_model
 from workloads.simclr.optim import parameter_groups
@@ -22,7 +23,6 @@ from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel
 from workloads.simclr.views import center_view
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 CPU_BF16 = Worker(torch.device("cpu"), bf16=True)

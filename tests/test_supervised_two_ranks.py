@@ -12,9 +12,9 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
+from workloads.distributed.worker import Worker
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
-from workloads.worker import Worker
 
 WORKERS = 2
 SPEC = RunSpec.read(

@@ -15,7 +15,8 @@ from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
 from workloads.datasets import DataSet, Split, load
-from workloads.datasets.transfer_sets import VOC_CLASSES
+from workloads.datasets.sources.transfer_sets import VOC_CLASSES
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import encoder_digest
 from workloads.evaluation.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
 from workloads.evaluation.judgement import Judgement
@@ -24,7 +25,6 @@ from workloads.evaluation.transfer import transfer_problems, transferred
 from workloads.simclr.pretrain import initial_model, seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 CPU = Worker(torch.device("cpu"))
 VIEW, STORED = 16, 20  # pixels: of a view, and in fine-tuning of the image of which it is the centre

@@ -19,9 +19,9 @@ import torch.multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from workloads.distributed.collectives import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
 from workloads.simclr import losses, optim
 from workloads.simclr.batch_norm import GlobalBatchNorm
-from workloads.simclr.collectives import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
 from workloads.simclr.encoder import build
 from workloads.simclr.head import projection_head
 from workloads.simclr.losses import contrastive_metrics, nt_xent

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
+from workloads.distributed.worker import Worker
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.representation import Representation
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = [
     "DataFacts",

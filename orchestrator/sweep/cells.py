@@ -24,7 +24,7 @@ from orchestrator.resources import ClusterShape, Resources
 from orchestrator.storage import Storage
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
 from orchestrator.training_shared import shared
-from workloads.worker import Worker, limit_threads
+from workloads.distributed.worker import Worker, limit_threads
 from workloads.workload import Specification, TrainedAlone, workload_named
 
 __all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources", "run"]

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from workloads.datasets import digits, folder, shapes, shards, torchvision_sets, transfer_sets
 from workloads.datasets.cache import Source, default_cache, stored
+from workloads.datasets.shards import source as shards
+from workloads.datasets.sources import digits, image_folder, shapes, torchvision_sets, transfer_sets
+from workloads.datasets.sources.transfer_sets import metric_of
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.datasets.splits import DataSet, Split, split
-from workloads.datasets.transfer_sets import metric_of
 from workloads.spec import SpecError, digest
 
 __all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "load", "metric_of"]
@@ -42,11 +43,11 @@ def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False, s
 def content_digest(spec: DataSpec) -> str:
     """A hex digest of the data behind `spec`, without decoding them; image size, splits and file times don't matter.
 
-    Image folders: every relative path and size, and the bytes of a sample of the files (`workloads.datasets.folder`).
-    Shards: the name and size of each, and bytes here and there (`workloads.datasets.shards`).
-    torchvision's data sets in few files: the bytes of these. Those that list image files: what they list, with labels and
-    sizes, and the bytes of a sample of the files. Embedded ones: name and revision of the code that makes them.
-    Raises SpecError when there are no such data.
+    Image folders: every relative path and size, and the bytes of a sample of the files
+    (`workloads.datasets.sources.image_folder`). Shards: the name and size of each, and bytes here and there
+    (`workloads.datasets.shards.source`). torchvision's data sets in few files: the bytes of these. Those that list image files:
+    what they list, with labels and sizes, and the bytes of a sample of the files. Embedded ones: name and revision of the code
+    that makes them. Raises SpecError when there are no such data.
     """
     return _source(spec).content
 
@@ -58,7 +59,7 @@ def _source(spec: DataSpec) -> Source:
         case "digits":
             return digits.source(spec)
         case "image-folder" | "imagenet":
-            return folder.source(spec, _root(spec))
+            return image_folder.source(spec, _root(spec))
         case "shards":
             return shards.source(spec, _given_root(spec))
         case "cifar10" | "cifar100" | "stl10" | "svhn" | "fashion-mnist":

@@ -24,10 +24,10 @@ from torch import nn
 
 from workloads.datasets import Split, default_cache
 from workloads.datasets.cache import locked
+from workloads.distributed.data_parallel import said_by_first
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import encoder_digest, extract, feature_blocks
-from workloads.lockstep import said_by_first
 from workloads.spec import SpecError, digest
-from workloads.worker import Worker
 
 __all__ = ["cached_features", "default_features", "features_key"]
 

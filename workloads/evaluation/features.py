@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import Split
+from workloads.distributed.worker import Worker
 from workloads.simclr.views import center_view
-from workloads.worker import Worker
 
 __all__ = ["encoder_digest", "extract", "feature_blocks", "tensors_digest"]
 

@@ -15,17 +15,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import DataSet, Split
+from workloads.distributed.data_parallel import (
+    all_finite,
+    looks_now,
+    means_over_workers,
+    of_all_workers,
+    on_every_worker,
+    own_share,
+)
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import extract
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.scores import classified, top_k_accuracy
 from workloads.evaluation.spec import FinetuneSpec, percent
 from workloads.evaluation.subsets import labelled_images
-from workloads.lockstep import all_finite, looks_now, means_over_workers, of_all_workers, on_every_worker, own_share
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.pretrain import seed_of
 from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
 from workloads.simclr.views import apply_view, center_view, draw_view
-from workloads.worker import Worker
 
 __all__ = ["FinetuneDivergedError", "Network", "Recipe", "finetuned", "fit_network", "network_scores"]
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import Split
+from workloads.distributed.data_parallel import of_all_workers, own_share
+from workloads.distributed.worker import Worker
 from workloads.evaluation.scores import top_k_accuracy
 from workloads.evaluation.spec import LinearSgdSpec
-from workloads.lockstep import of_all_workers, own_share
 from workloads.simclr.spec import AugmentSpec, CropSpec
 from workloads.simclr.views import apply_view, draw_view
-from workloads.worker import Worker
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -14,13 +14,13 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import DataSet, Split
+from workloads.distributed.worker import Worker
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.scores import scored
 from workloads.evaluation.spec import ProbeSpec, ProbeTask
 from workloads.simclr.pretrain import seed_of
 from workloads.simclr.spec import AugmentSpec, ColorSpec, NoiseSpec, RotateSpec, RunSpec, SobelSpec
 from workloads.simclr.views import ViewParameters, apply_view, center_view, draw_view
-from workloads.worker import Worker
 
 __all__ = ["Probe", "ProbedSplit", "fit_probe", "probe_accuracies", "probed"]
 

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from torch import Generator, nn
 
 from workloads.datasets import DataSet, Split
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import extract
 from workloads.evaluation.geometry import (
     HeadSpectrum,
@@ -36,7 +37,6 @@ from workloads.simclr.pretrain import seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import apply_two_views, draw_two_views
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = ["InspectOptions", "MapName", "Representation", "Shown", "Space", "inspect"]
 

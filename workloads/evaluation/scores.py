@@ -5,7 +5,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.transfer_sets import Metric
+from workloads.datasets.sources.transfer_sets import Metric
 from workloads.evaluation.bootstrap import bootstrap_interval
 from workloads.evaluation.judgement import Judgement, Predictions
 

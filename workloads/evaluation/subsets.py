@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets import DataSet, Split
-from workloads.datasets.folder import training_files
+from workloads.datasets.sources.image_folder import training_files
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.splits import subset
 from workloads.evaluation.spec import FinetuneSpec, percent

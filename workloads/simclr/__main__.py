@@ -16,12 +16,12 @@ import yaml
 
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
+from workloads.distributed.worker import Worker
 from workloads.simclr.evaluate import evaluate
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, read_assignments, read_yaml
-from workloads.worker import Worker
 
 PATIENCE = timedelta(minutes=30)  # with workers that do not answer: what Ray Train has, too
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workloads.simclr.collectives import all_gather, all_reduce_sum, world_size
+from workloads.distributed.collectives import all_gather, all_reduce_sum, world_size
 
 __all__ = ["GlobalBatchNorm"]
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from workloads.datasets import DataSet, load
+from workloads.distributed.data_parallel import on_every_worker
+from workloads.distributed.worker import Worker
 from workloads.evaluation.feature_cache import cached_features
 from workloads.evaluation.features import encoder_digest
 from workloads.evaluation.finetune import finetuned
@@ -19,13 +21,11 @@ from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd
 from workloads.evaluation.probes import probe_accuracies
 from workloads.evaluation.scores import classified, scored, top_k_accuracy
 from workloads.evaluation.transfer import transferred
-from workloads.lockstep import on_every_worker
 from workloads.simclr.online import online_judgement
 from workloads.simclr.pretrain import SimCLR, initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised, supervised_problems
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = ["Features", "evaluate", "judge", "load_encoder", "load_model"]
 

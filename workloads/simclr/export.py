@@ -19,11 +19,11 @@ import yaml
 from torch import Tensor, nn
 
 from workloads.datasets.spec import EMBEDDED
+from workloads.distributed.worker import Worker
 from workloads.simclr.encoder import CONVNETS
 from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = ["CARD", "FILES", "FORMATS", "CardResult", "ExportFormat", "exported", "load_exported"]
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from workloads.simclr.collectives import all_gather, all_gather_with_gradient, rank
+from workloads.distributed.collectives import all_gather, all_gather_with_gradient, rank
 from workloads.simclr.spec import LossSpec
 from workloads.spec import SpecError
 

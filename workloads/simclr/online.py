@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workloads.datasets import DataSet
+from workloads.distributed.worker import Worker
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.scores import classified, top_k_accuracy
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = ["OnlineProbe", "online_judgement"]
 

@@ -18,7 +18,15 @@ import torch
 from torch import Generator, Tensor, nn
 
 from workloads.datasets import DataSet, load
-from workloads.lockstep import CHECK_EVERY, all_finite, looks_now, means_over_workers, of_all_workers, own_share
+from workloads.distributed.data_parallel import (
+    CHECK_EVERY,
+    all_finite,
+    looks_now,
+    means_over_workers,
+    of_all_workers,
+    own_share,
+)
+from workloads.distributed.worker import Worker
 from workloads.simclr import optim
 from workloads.simclr.encoder import build as build_encoder
 from workloads.simclr.head import projection_head
@@ -28,7 +36,6 @@ from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
 from workloads.simclr.supervised import SupervisedModel, SupervisedObjective, is_supervised, supervised_problems
 from workloads.simclr.views import apply_two_views, draw_two_views
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = [
     "EpochResult",

@@ -3,13 +3,13 @@
 from typing import Any
 
 from workloads.datasets import load
+from workloads.distributed.data_parallel import said_by_first
+from workloads.distributed.worker import Worker
 from workloads.evaluation.features import extract
 from workloads.evaluation.knn import knn_scores
 from workloads.evaluation.scores import top_k_accuracy
-from workloads.lockstep import said_by_first
 from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.spec import RunSpec
-from workloads.worker import Worker
 
 __all__ = ["validation_score"]
 

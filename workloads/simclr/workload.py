@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from workloads.datasets import content_digest, load
 from workloads.datasets.spec import EMBEDDED, DataSpec
+from workloads.distributed.worker import Worker
 from workloads.evaluation.finetune import FinetuneDivergedError
 from workloads.evaluation.judgement import Judgement
 from workloads.evaluation.representation import Representation, inspect
@@ -18,7 +19,6 @@ from workloads.simclr.presets import PRESETS
 from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, pretrain, problems_with
 from workloads.simclr.score import validation_score
 from workloads.simclr.spec import RunSpec
-from workloads.worker import Worker
 from workloads.workload import DataFacts, Evaluation, TrainedAlone, WorkloadName
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]

@@ -12,11 +12,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from workloads.datasets import folder, listed
 from workloads.datasets.cache import Source, locked
-from workloads.datasets.listed import ImageList, ImageLists
+from workloads.datasets.sources import image_folder as folder
+from workloads.datasets.sources import image_lists as listed
+from workloads.datasets.sources.image_lists import ImageList, ImageLists
+from workloads.datasets.sources.torchvision_sets import DAMAGED
 from workloads.datasets.spec import DataSetName, DataSpec
-from workloads.datasets.torchvision_sets import DAMAGED
 from workloads.spec import SpecError
 
 __all__ = ["DOWNLOADED", "fetch", "metric_of", "source"]

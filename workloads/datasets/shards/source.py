@@ -1,9 +1,9 @@
 """Shards: the images of a data set in a few large files, read where they lie and decoded whenever they are needed.
 
-Below the root lie `train/` and `test/` (or `val/`), each with tar files or Parquet files (`workloads.datasets.archives`),
-and `manifest.json` where `simclr-orch data shard` wrote them. Nothing is decoded up front: what is cached is an index, the
-file, offset, length and name of every image, in the order of classes and then of names. Shards that were written from a
-folder of images give its rows in its order, and so its splits and pixels.
+Below the root lie `train/` and `test/` (or `val/`), each with tar files or Parquet files
+(`workloads.datasets.shards.archives`), and `manifest.json` where `simclr-orch data shard` wrote them. Nothing is decoded up
+front: what is cached is an index, the file, offset, length and name of every image, in the order of classes and then of names.
+Shards that were written from a folder of images give its rows in its order, and so its splits and pixels.
 
 An image that is grey shows it by its header, which the index reads; whether it can be decoded is known only by doing that.
 So a damaged image ends a run when it is met, unless `allow_unreadable` is above 0: then the index decodes every image.
@@ -19,11 +19,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.archives import Member, members_of
 from workloads.datasets.cache import LEFT_OUT, Labels, Source
 from workloads.datasets.encoded import EncodedImages
 from workloads.datasets.pixels import decode, glance
-from workloads.datasets.shard_files import Shard, ShardFolder, content_of, shards_at
+from workloads.datasets.shards.archives import Member, members_of
+from workloads.datasets.shards.files import Shard, ShardFolder, content_of, shards_at
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 

@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from workloads.distributed.worker import Worker
 from workloads.spec import SpecError
-from workloads.worker import Worker
 
 __all__ = [
     "CHECK_EVERY",

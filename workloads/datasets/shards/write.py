@@ -22,9 +22,9 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 import numpy as np
 
 from workloads.datasets.cache import locked
-from workloads.datasets.folder import File, Listing, content_of, listing_of
-from workloads.datasets.shard_files import MANIFEST, Shard, ShardFolder, shards_at
-from workloads.datasets.shards import scan
+from workloads.datasets.shards.files import MANIFEST, Shard, ShardFolder, shards_at
+from workloads.datasets.shards.source import scan
+from workloads.datasets.sources.image_folder import File, Listing, content_of, listing_of
 from workloads.spec import SpecError
 
 __all__ = ["Checked", "Sharding", "Written", "check_shards", "forget", "plan_shards", "write_shards", "written_at"]

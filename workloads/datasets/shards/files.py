@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from workloads.datasets.archives import ENDINGS
+from workloads.datasets.shards.archives import ENDINGS
 from workloads.spec import SpecError
 
 __all__ = ["MANIFEST", "Shard", "ShardFolder", "content_of", "shards_at"]

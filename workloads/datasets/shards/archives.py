@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from workloads.datasets.folder import EXTENSIONS
+from workloads.datasets.sources.image_folder import EXTENSIONS
 
 __all__ = ["ENDINGS", "Member", "members_of"]
 

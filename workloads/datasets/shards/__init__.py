@@ -1,0 +1,1 @@
+"""Data sets in tar or Parquet shards: reading, writing and checking them."""
