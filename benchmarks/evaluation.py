@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from workloads.evaluation.linear import fit_lbfgs, regression_path
-from workloads.evaluation.spec import TransferSpec
+from workloads.evaluation.protocols.linear import fit_lbfgs, regression_path
+from workloads.simclr.spec import TransferSpec
 
 PATH = TransferSpec().l2
 ONE = {"middle": PATH[len(PATH) // 2], "weakest": PATH[0], "1e-3": 1e-3}

@@ -15,7 +15,7 @@ from orchestrator.paired import LEVEL, PERMUTATIONS, PairedComparison, adjusted,
 from orchestrator.predictions import read_predictions
 from orchestrator.runs import EVALUATIONS, finished_record, later_evaluations, workload_of
 from orchestrator.storage import Storage
-from workloads.evaluation.judgement import Predictions
+from workloads.evaluation_result import Predictions
 from workloads.spec import flatten
 from workloads.workload import TrainedAlone
 

@@ -20,7 +20,7 @@ from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
 from workloads.checkpoint import encode
 from workloads.distributed.worker import Worker
-from workloads.evaluation.judgement import Judgement
+from workloads.evaluation_result import Judgement
 from workloads.spec import digest, flatten, read_assignments
 from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone, every_workload
 
@@ -158,7 +158,7 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
 def _of_weights(question: Question, console: Console) -> _Subject:
     """Published weights as a run of their own, which `runs`, `compare` and `export` know from then on."""
     from workloads.elsewhere import SIMCLR, is_supervised, state_of_weights
-    from workloads.evaluation.features import tensors_digest
+    from workloads.evaluation.features.extract import tensors_digest
 
     if not (question.preset or question.config):
         raise PlanError([f"{question.subject}: --preset or --config says which encoder it is of, and which data to use"])

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from orchestrator.errors import PlanError
-from workloads.evaluation.bootstrap import bootstrap_interval
-from workloads.evaluation.judgement import Predictions
+from workloads.evaluation.metrics.bootstrap import bootstrap_interval
+from workloads.evaluation_result import Predictions
 
 __all__ = ["LEVEL", "PERMUTATIONS", "PairedComparison", "PairedVerdict", "adjusted", "compare_predictions", "holm"]
 

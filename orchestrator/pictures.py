@@ -17,8 +17,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from orchestrator.panels import GRID, SMALLEST, STYLE, look, wrapped
-from workloads.evaluation.geometry import HeadSpectrum
-from workloads.evaluation.representation import MapName, Representation, Shown
+from workloads.representation import HeadSpectrum, MapName, Representation, Shown
 
 __all__ = ["draw_representation"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.errors import StorageError
-from workloads.evaluation.judgement import Predictions
+from workloads.evaluation_result import Predictions
 
 __all__ = ["predictions_bytes", "read_predictions"]
 

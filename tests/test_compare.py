@@ -19,7 +19,7 @@ from orchestrator.errors import PlanError, StorageError
 from orchestrator.paired import PERMUTATIONS, adjusted, compare_predictions, holm
 from orchestrator.predictions import predictions_bytes, read_predictions
 from orchestrator.storage import Storage
-from workloads.evaluation.judgement import Predictions
+from workloads.evaluation_result import Predictions
 from workloads.spec import digest
 
 Labels = NDArray[np.int64]

@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from workloads.datasets import Split, load
 from workloads.datasets.encoded import EncodedImages
 from workloads.distributed.worker import Worker
-from workloads.evaluation import linear
-from workloads.evaluation.features import encoder_digest, extract
-from workloads.evaluation.knn import chosen_knn, knn_scores
-from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd, regression_path
-from workloads.evaluation.scores import top_k_accuracy
-from workloads.evaluation.spec import KnnSpec, LinearSgdSpec, TransferSpec
-from workloads.simclr import evaluate as evaluation
-from workloads.simclr.evaluate import evaluate, load_encoder
+from workloads.evaluation import evaluate as evaluation
+from workloads.evaluation.evaluate import evaluate
+from workloads.evaluation.features.extract import encoder_digest, extract
+from workloads.evaluation.metrics.scores import top_k_accuracy
+from workloads.evaluation.protocols import linear
+from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
+from workloads.evaluation.protocols.linear import LinearClassifier, fit_lbfgs, fit_sgd, regression_path
 from workloads.simclr.pretrain import pretrain
-from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
+from workloads.simclr.spec import AugmentSpec, CropSpec, KnnSpec, LinearSgdSpec, RunSpec, TransferSpec
+from workloads.simclr.trained import load_encoder
 from workloads.simclr.views import apply_view, center_view, draw_view
 
 CPU = Worker(torch.device("cpu"))

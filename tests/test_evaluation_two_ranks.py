@@ -28,18 +28,17 @@ from torch.multiprocessing.spawn import start_processes
 from workloads.datasets import Split
 from workloads.distributed.data_parallel import on_every_worker
 from workloads.distributed.worker import Worker
-from workloads.evaluation import transfer
-from workloads.evaluation.feature_cache import cached_features, features_key
-from workloads.evaluation.features import extract
-from workloads.evaluation.finetune import FinetuneDivergedError, Recipe, fit_network
-from workloads.evaluation.linear import fit_sgd
-from workloads.evaluation.spec import LinearSgdSpec
-from workloads.simclr import evaluate
+from workloads.evaluation import evaluate
+from workloads.evaluation.evaluate import judge
+from workloads.evaluation.features.cache import cached_features, features_key
+from workloads.evaluation.features.extract import extract
+from workloads.evaluation.protocols import transfer
+from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Recipe, fit_network
+from workloads.evaluation.protocols.linear import fit_sgd
+from workloads.evaluation.validation_score import validation_score
 from workloads.simclr.batch_norm import GlobalBatchNorm
-from workloads.simclr.evaluate import judge
 from workloads.simclr.pretrain import pretrain
-from workloads.simclr.score import validation_score
-from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec import LinearSgdSpec, RunSpec
 from workloads.spec import SpecError
 
 GROUPS = (2, 3)  # workers of each

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from workloads.datasets import Split
 from workloads.datasets.encoded import EncodedImages
 from workloads.distributed.worker import Worker
-from workloads.evaluation.feature_cache import cached_features, default_features
-from workloads.evaluation.features import extract
+from workloads.evaluation.features.cache import cached_features, default_features
+from workloads.evaluation.features.extract import extract
 from workloads.simclr.encoder import InputNormalization
 from workloads.spec import SpecError
 

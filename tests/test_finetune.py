@@ -17,14 +17,13 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from workloads.datasets import DataSet, DataSpec, Split, load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import encoder_digest
-from workloads.evaluation.finetune import FinetuneDivergedError, Recipe, finetuned, fit_network, network_scores
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.spec import FinetuneSpec
-from workloads.evaluation.subsets import finetune_problems, labelled_images, labelled_subset, pinned_lists
+from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Recipe, finetuned, fit_network, network_scores
+from workloads.evaluation.protocols.label_subsets import finetune_problems, labelled_images, labelled_subset, pinned_lists
+from workloads.evaluation_result import Judgement
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.pretrain import initial_model
-from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
+from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec
 from workloads.simclr.views import apply_view, center_view, draw_view
 from workloads.simclr.workload import SIMCLR
 from workloads.spec import SpecError

@@ -18,7 +18,7 @@ from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
-from workloads.simclr.evaluate import evaluate
+from workloads.evaluation.evaluate import evaluate
 from workloads.simclr.losses import contrastive_loss, nt_xent
 from workloads.simclr.pretrain import EpochResult, initial_model, pretrain
 from workloads.simclr.spec import LossSpec, RunSpec

@@ -17,9 +17,9 @@ from orchestrator.predictions import read_predictions
 from orchestrator.storage import Storage
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.finetune import finetuned
-from workloads.simclr.evaluate import load_encoder
+from workloads.evaluation.protocols.finetune import finetuned
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.trained import load_encoder
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 TINY = {

@@ -20,11 +20,12 @@ from torch.multiprocessing.spawn import start_processes
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import extract
-from workloads.simclr.evaluate import load_encoder
-from workloads.simclr.online import OnlineProbe, online_judgement
+from workloads.evaluation.features.extract import extract
+from workloads.evaluation.protocols.online import online_judgement
+from workloads.simclr.online import OnlineProbe
 from workloads.simclr.pretrain import pretrain, problems_with
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.trained import load_encoder
 from workloads.spec import SpecError
 
 WORKERS = 2

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from orchestrator.pictures import _point, draw_representation
-from workloads.evaluation.geometry import HeadSpectrum
-from workloads.evaluation.representation import InspectOptions, MapName, Representation, Shown, Space
+from workloads.representation import HeadSpectrum, InspectOptions, MapName, Representation, Shown, Space
 
 CLASSES = ("aardvark", "bee", "cat", "dodo", "emu", "fox", "gnu", "hen", "ibis", "jackdaw of the northern islands")
 NUMBERS = np.random.default_rng(0)

@@ -13,16 +13,17 @@ from torchvision.transforms.functional import rgb_to_grayscale
 
 from workloads.datasets import DataSet, Split, load
 from workloads.distributed.worker import Worker
-from workloads.evaluation import probes
-from workloads.evaluation.features import encoder_digest, extract
-from workloads.evaluation.linear import fit_lbfgs
-from workloads.evaluation.probes import ProbedSplit, fit_probe, probe_accuracies, probed
-from workloads.evaluation.scores import top_k_accuracy
-from workloads.evaluation.spec import ProbeSpec, ProbeTask
-from workloads.simclr import evaluate as evaluation
-from workloads.simclr.evaluate import evaluate, judge, load_encoder, load_model
-from workloads.simclr.pretrain import SimCLR, pretrain, problems_with, seed_of
-from workloads.simclr.spec import RunSpec
+from workloads.evaluation import evaluate as evaluation
+from workloads.evaluation.evaluate import evaluate, judge
+from workloads.evaluation.features.extract import encoder_digest, extract
+from workloads.evaluation.metrics.scores import top_k_accuracy
+from workloads.evaluation.protocols import probes
+from workloads.evaluation.protocols.linear import fit_lbfgs
+from workloads.evaluation.protocols.probes import ProbedSplit, fit_probe, probe_accuracies, probed
+from workloads.seeds import seed_of
+from workloads.simclr.pretrain import SimCLR, pretrain, problems_with
+from workloads.simclr.spec import ProbeSpec, ProbeTask, RunSpec
+from workloads.simclr.trained import load_encoder, load_model
 from workloads.simclr.views import center_view
 
 CPU = Worker(torch.device("cpu"))

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from workloads.distributed.worker import Worker
 from workloads.simclr.encoder import build
-from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.published import encoder_state, read_tensors, state_of_weights
 from workloads.simclr.spec import EncoderSpec, RunSpec
+from workloads.simclr.trained import load_encoder
 from workloads.spec import SpecError
 
 State = dict[str, Tensor]

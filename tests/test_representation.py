@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 
 from workloads.datasets import DataSet, Split, load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import encoder_digest
-from workloads.evaluation.geometry import (
+from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.metrics.geometry import (
     alignment,
     effective_rank,
     head_spectrum,
@@ -23,10 +23,12 @@ from workloads.evaluation.geometry import (
     singular_values,
     uniformity,
 )
-from workloads.evaluation.representation import InspectOptions, Representation, Shown, _two_views, inspect
+from workloads.evaluation.protocols.inspect import _two_views, inspect
+from workloads.representation import InspectOptions, Representation, Shown
+from workloads.seeds import seed_of
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.head import projection_head
-from workloads.simclr.pretrain import SimCLR, initial_model, pretrain, seed_of
+from workloads.simclr.pretrain import SimCLR, initial_model, pretrain
 from workloads.simclr.spec import HeadSpec, RunSpec
 from workloads.simclr.views import two_views
 from workloads.spec import SpecError

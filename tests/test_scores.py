@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from sklearn.metrics import recall_score, top_k_accuracy_score
 
-from workloads.evaluation import scores as module
-from workloads.evaluation.scores import (
+from workloads.evaluation.metrics import scores as module
+from workloads.evaluation.metrics.scores import (
     Metric,
     classified,
     mean_average_precision,

@@ -15,10 +15,9 @@ import search_spaces
 from search_spaces import ABLATIONS, Ablation, Step, Times
 from search_spaces.ablation import Scale
 from search_spaces.values import Value
-from workloads.evaluation.spec import percent
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import problems_with
-from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec import RunSpec, percent
 from workloads.spec import Part
 from workloads.two_layer_cnn import presets as two_layer
 from workloads.two_layer_cnn.spec import TwoLayerSpec

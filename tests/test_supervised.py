@@ -15,12 +15,13 @@ from torchvision.transforms.functional import gaussian_blur
 from workloads.checkpoint import decode, encode
 from workloads.datasets import DataSet, Split, load
 from workloads.distributed.worker import Worker
+from workloads.evaluation.evaluate import evaluate
 from workloads.simclr import pretrain as training
-from workloads.simclr.evaluate import evaluate, load_encoder, load_model
 from workloads.simclr.optim import parameter_groups
 from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, initial_model, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel
+from workloads.simclr.trained import load_encoder, load_model
 from workloads.simclr.views import center_view
 from workloads.spec import SpecError
 

@@ -13,9 +13,9 @@ from orchestrator.storage import Storage
 from orchestrator.training_shared import Sharing, shared
 from search_spaces import ABLATIONS
 from workloads.distributed.worker import Worker
-from workloads.simclr import spec as simclr_spec
 from workloads.simclr.presets import digits
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec import run as simclr_spec
 from workloads.simclr.workload import SIMCLR
 from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
 

@@ -17,12 +17,13 @@ from torch import nn
 from workloads.datasets import DataSet, Split, load
 from workloads.datasets.sources.transfer_sets import VOC_CLASSES
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import encoder_digest
-from workloads.evaluation.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.scores import mean_average_precision
-from workloads.evaluation.transfer import transfer_problems, transferred
-from workloads.simclr.pretrain import initial_model, seed_of
+from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.metrics.scores import mean_average_precision
+from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
+from workloads.evaluation.protocols.transfer import transfer_problems, transferred
+from workloads.evaluation_result import Judgement
+from workloads.seeds import seed_of
+from workloads.simclr.pretrain import initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 

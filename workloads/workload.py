@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 from workloads.distributed.worker import Worker
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.representation import Representation
+from workloads.evaluation_result import Judgement
+from workloads.representation import Representation
 from workloads.spec import SpecError
 
 __all__ = [

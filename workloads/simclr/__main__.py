@@ -17,7 +17,7 @@ import yaml
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
-from workloads.simclr.evaluate import evaluate
+from workloads.evaluation.evaluate import evaluate
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from workloads.datasets.spec import EMBEDDED
 from workloads.distributed.worker import Worker
 from workloads.simclr.encoder import CONVNETS
-from workloads.simclr.evaluate import load_encoder
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.trained import load_encoder
 from workloads.spec import SpecError
 
 __all__ = ["CARD", "FILES", "FORMATS", "CardResult", "ExportFormat", "exported", "load_exported"]

@@ -7,21 +7,14 @@ Shapes: n images of this worker, D the width of h, C classes.
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from workloads.datasets import DataSet
 from workloads.distributed.worker import Worker
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.scores import classified, top_k_accuracy
-from workloads.simclr.spec import RunSpec
-from workloads.spec import SpecError
 
-__all__ = ["OnlineProbe", "online_judgement"]
+__all__ = ["OnlineProbe"]
 
 
 class OnlineProbe:
@@ -80,26 +73,3 @@ class OnlineProbe:
         flat /= self.worker.world_size
         for gradient, mean in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
-
-
-def online_judgement(
-    spec: RunSpec,
-    state: dict[str, Any],
-    data: DataSet,
-    features_validation: NDArray[np.float32],
-    features_test: NDArray[np.float32],
-) -> Judgement:
-    """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean features h [N, D].
-
-    Of unbalanced test classes also online_mean_per_class.
-
-    Raises SpecError when the state has none: it was trained without, or not at all.
-    """
-    if "online" not in state:
-        raise SpecError([f"eval.online={spec.eval.online}: the state after epoch {state['epoch']} has no online classifier"])
-    classifier = state["online"]["classifier"]
-    weight, bias = (classifier[name].numpy() for name in ("weight", "bias"))
-    validation = top_k_accuracy(features_validation @ weight.T + bias, data.validation.labels, 1)
-    return classified("online", features_test @ weight.T + bias, data.test.labels) | Judgement(
-        {"online_validation_top1": validation}
-    )

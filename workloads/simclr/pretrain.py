@@ -6,7 +6,6 @@ and what their loss is.
 Shapes: N source images of the global batch, n = N / workers of them here, D the width of h, P the width of z.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from workloads.distributed.data_parallel import (
     own_share,
 )
 from workloads.distributed.worker import Worker
+from workloads.seeds import seed_of
 from workloads.simclr import optim
 from workloads.simclr.encoder import build as build_encoder
 from workloads.simclr.head import projection_head
@@ -37,16 +37,7 @@ from workloads.simclr.supervised import SupervisedModel, SupervisedObjective, is
 from workloads.simclr.views import apply_two_views, draw_two_views
 from workloads.spec import SpecError
 
-__all__ = [
-    "EpochResult",
-    "LossNotFiniteError",
-    "SimCLR",
-    "autocast",
-    "initial_model",
-    "pretrain",
-    "problems_with",
-    "seed_of",
-]
+__all__ = ["EpochResult", "LossNotFiniteError", "SimCLR", "autocast", "initial_model", "pretrain", "problems_with"]
 
 
 @dataclass(frozen=True)
@@ -314,11 +305,6 @@ def _copied(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: _copied(value) for name, value in tree.items()}
     return [_copied(value) for value in tree] if isinstance(tree, list) else tree
-
-
-def seed_of(seed: int, purpose: str, index: int = 0) -> int:
-    """An independent seed, derived from a run's, for one purpose and step."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()[:8], "big") >> 1
 
 
 def _generator(seed: int, purpose: str, index: int) -> Generator:

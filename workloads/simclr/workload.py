@@ -8,17 +8,19 @@ from typing import Any, Literal
 from workloads.datasets import content_digest, load
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.distributed.worker import Worker
-from workloads.evaluation.finetune import FinetuneDivergedError
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.representation import Representation, inspect
-from workloads.evaluation.subsets import finetune_problems, pinned_lists
-from workloads.evaluation.transfer import data_of, transfer_problems
+from workloads.evaluation.evaluate import judge
+from workloads.evaluation.protocols.finetune import FinetuneDivergedError
+from workloads.evaluation.protocols.inspect import inspect
+from workloads.evaluation.protocols.label_subsets import finetune_problems, pinned_lists
+from workloads.evaluation.protocols.transfer import data_of, transfer_problems
+from workloads.evaluation.validation_score import validation_score
+from workloads.evaluation_result import Judgement
+from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
-from workloads.simclr.evaluate import judge, load_encoder, load_model
 from workloads.simclr.presets import PRESETS
 from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, pretrain, problems_with
-from workloads.simclr.score import validation_score
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.trained import load_encoder, load_model
 from workloads.workload import DataFacts, Evaluation, TrainedAlone, WorkloadName
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]

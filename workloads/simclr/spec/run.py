@@ -10,45 +10,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import DataSpec
-from workloads.evaluation.spec import EvalSpec
-from workloads.simclr.augment_spec import (
+from workloads.simclr.spec.augment import (
     AugmentSpec,
-    AutoAugmentSpec,
-    BlurSpec,
-    ColorSpec,
-    CropSpec,
-    CutoutSpec,
-    EqualizeSpec,
-    MotionBlurSpec,
-    NoiseSpec,
     Operation,
-    RotateSpec,
-    SobelSpec,
-    SolarizeSpec,
 )
+from workloads.simclr.spec.eval import EvalSpec
 from workloads.spec import Part, digest
 
-__all__ = [
-    "AugmentSpec",
-    "AutoAugmentSpec",
-    "BlurSpec",
-    "ColorSpec",
-    "CropSpec",
-    "CutoutSpec",
-    "EncoderSpec",
-    "EqualizeSpec",
-    "HeadSpec",
-    "LossSpec",
-    "MotionBlurSpec",
-    "NoiseSpec",
-    "Operation",
-    "OptimSpec",
-    "RotateSpec",
-    "RunSpec",
-    "ScheduleSpec",
-    "SobelSpec",
-    "SolarizeSpec",
-]
+__all__ = ["EncoderSpec", "HeadSpec", "LossSpec", "OptimSpec", "RunSpec", "ScheduleSpec"]
 
 RESULT_REVISION = 1  # raised whenever the code gives another result for an equal specification
 

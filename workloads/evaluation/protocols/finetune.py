@@ -24,14 +24,13 @@ from workloads.distributed.data_parallel import (
     own_share,
 )
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import extract
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.scores import classified, top_k_accuracy
-from workloads.evaluation.spec import FinetuneSpec, percent
-from workloads.evaluation.subsets import labelled_images
+from workloads.evaluation.features.extract import extract
+from workloads.evaluation.metrics.scores import classified, top_k_accuracy
+from workloads.evaluation.protocols.label_subsets import labelled_images
+from workloads.evaluation_result import Judgement
+from workloads.seeds import seed_of
 from workloads.simclr.batch_norm import GlobalBatchNorm
-from workloads.simclr.pretrain import seed_of
-from workloads.simclr.spec import AugmentSpec, CropSpec, RunSpec
+from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec, percent
 from workloads.simclr.views import apply_view, center_view, draw_view
 
 __all__ = ["FinetuneDivergedError", "Network", "Recipe", "finetuned", "fit_network", "network_scores"]

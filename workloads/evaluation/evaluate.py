@@ -12,42 +12,25 @@ from torch import nn
 from workloads.datasets import DataSet, load
 from workloads.distributed.data_parallel import on_every_worker
 from workloads.distributed.worker import Worker
-from workloads.evaluation.feature_cache import cached_features
-from workloads.evaluation.features import encoder_digest
-from workloads.evaluation.finetune import finetuned
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.knn import chosen_knn, knn_scores
-from workloads.evaluation.linear import LinearClassifier, fit_lbfgs, fit_sgd
-from workloads.evaluation.probes import probe_accuracies
-from workloads.evaluation.scores import classified, scored, top_k_accuracy
-from workloads.evaluation.transfer import transferred
-from workloads.simclr.online import online_judgement
-from workloads.simclr.pretrain import SimCLR, initial_model
+from workloads.evaluation.features.cache import cached_features
+from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.metrics.scores import classified, scored, top_k_accuracy
+from workloads.evaluation.protocols.finetune import finetuned
+from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
+from workloads.evaluation.protocols.linear import LinearClassifier, fit_lbfgs, fit_sgd
+from workloads.evaluation.protocols.online import online_judgement
+from workloads.evaluation.protocols.probes import probe_accuracies
+from workloads.evaluation.protocols.transfer import transferred
+from workloads.evaluation_result import Judgement
+from workloads.simclr.pretrain import SimCLR
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised, supervised_problems
+from workloads.simclr.trained import load_encoder, load_model
 from workloads.spec import SpecError
 
-__all__ = ["Features", "evaluate", "judge", "load_encoder", "load_model"]
+__all__ = ["Features", "evaluate", "judge"]
 
 Features = dict[str, NDArray[np.float32]]
-
-
-def load_encoder(spec: RunSpec, state: dict[str, Any], worker: Worker) -> nn.Module:
-    """The encoder f of a training state, in inference mode. Every one of its keys must fit."""
-    encoder = initial_model(spec).encoder
-    # Without what follows it: an untrained encoder's fingerprint does not name a head.
-    weights = {name: value for name, value in state["model"].items() if name.startswith("encoder.")}
-    encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in weights.items()})
-    return encoder.to(worker.device).eval()
-
-
-def load_model(spec: RunSpec, state: dict[str, Any], worker: Worker) -> SimCLR | SupervisedModel:
-    """The encoder and its projection head, or a supervised run's classifier, in inference mode. Every key must fit."""
-    weights = state["model"]
-    model: SimCLR | SupervisedModel
-    model = initial_model(spec, len(weights["classifier.bias"])) if is_supervised(spec) else initial_model(spec)
-    model.load_state_dict(weights)
-    return model.to(worker.device).eval()
 
 
 def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> dict[str, float]:

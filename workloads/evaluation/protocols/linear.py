@@ -16,9 +16,8 @@ from torch.nn import functional
 from workloads.datasets import Split
 from workloads.distributed.data_parallel import of_all_workers, own_share
 from workloads.distributed.worker import Worker
-from workloads.evaluation.scores import top_k_accuracy
-from workloads.evaluation.spec import LinearSgdSpec
-from workloads.simclr.spec import AugmentSpec, CropSpec
+from workloads.evaluation.metrics.scores import top_k_accuracy
+from workloads.simclr.spec import AugmentSpec, CropSpec, LinearSgdSpec
 from workloads.simclr.views import apply_view, draw_view
 
 if TYPE_CHECKING:

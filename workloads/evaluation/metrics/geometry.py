@@ -6,18 +6,15 @@ uniformity: Wang & Isola 2020. The spectrum of a linear head: Figure B.3.
 Shapes: N features of D dimensions, Q of them asked for their K neighbours.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from workloads.representation import HeadSpectrum
 from workloads.simclr.batch_norm import GlobalBatchNorm
 
 __all__ = [
     "Features",
-    "HeadSpectrum",
     "alignment",
     "effective_rank",
     "head_spectrum",
@@ -31,15 +28,6 @@ __all__ = [
 
 Features = NDArray[np.float32] | NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class HeadSpectrum:
-    """Squared eigenvalues (their modulus) of a square linear head's W, or squared singular values of another's, decreasing."""
-
-    of: Literal["eigenvalues", "singular values"]
-    squared: NDArray[np.float64]
-    shape: tuple[int, int]  # outputs, inputs
 
 
 def singular_values(features: Features, rounding: float = 0.0) -> NDArray[np.float64]:

@@ -8,9 +8,8 @@ Shapes: M images that are looked at, N of them measured, T mapped to the plane, 
 
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +19,8 @@ from torch import Generator, nn
 
 from workloads.datasets import DataSet, Split
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import extract
-from workloads.evaluation.geometry import (
-    HeadSpectrum,
+from workloads.evaluation.features.extract import extract
+from workloads.evaluation.metrics.geometry import (
     alignment,
     effective_rank,
     head_spectrum,
@@ -33,93 +31,19 @@ from workloads.evaluation.geometry import (
     uniformity,
     varies,
 )
-from workloads.simclr.pretrain import seed_of
+from workloads.representation import Floats, InspectOptions, Labels, MapName, Representation, Shown, Space
+from workloads.seeds import seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import apply_two_views, draw_two_views
 from workloads.spec import SpecError
 
-__all__ = ["InspectOptions", "MapName", "Representation", "Shown", "Space", "inspect"]
+__all__ = ["inspect"]
 
-Labels = NDArray[np.int64]
-Floats = NDArray[np.float32]
-MapName = Literal["tsne", "umap"]
 
 LEAST_SPREAD = 0.1  # of l2-normalised z, in units of 1 / sqrt(D)
 LEAST_RANK = 2.0  # effective rank of h
 _FEWEST_MAPPED = 5  # images
 _ROUNDING = {"fp32": 1e-6, "bf16": 2**-7}  # relative to the features' norm: below it, equal features differ, too
-
-
-@dataclass(frozen=True)
-class InspectOptions:
-    """How much is looked at. Raises SpecError with every option that is wrong."""
-
-    images: int = 2000  # most test images that are measured, as many of each class as can be, and most that are mapped
-    classes: int = 10  # of which images are mapped and asked for neighbours; drawn by seed where there are more (B.4)
-    queries: int = 8
-    neighbours: int = 8
-    perplexity: float = 30.0  # of t-SNE, clipped to a third of the images
-    umap_neighbors: int = 15  # clipped to the other images
-    maps: tuple[MapName, ...] = ("tsne", "umap")
-
-    def __post_init__(self) -> None:
-        least = {"images": 2, "classes": 1, "queries": 1, "neighbours": 1, "perplexity": 1, "umap_neighbors": 2}
-        problems = [
-            f"inspect.{name}={getattr(self, name)}: must be at least {low}"
-            for name, low in least.items()
-            if not getattr(self, name) >= low
-        ]
-        if unknown := set(self.maps) - set(get_args(MapName)):
-            problems.append(f"inspect.maps={sorted(unknown)}: must be among {', '.join(get_args(MapName))}")
-        if problems:
-            raise SpecError(problems)
-
-    def clipped(self, images: int) -> tuple[float, int]:
-        """t-SNE's perplexity and UMAP's number of neighbours for a map of so many images."""
-        return min(self.perplexity, (images - 1) / 3), min(self.umap_neighbors, images - 1)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Images to show: their places in the test split int64 [...], labels int64 [...], and pixels uint8 [..., 3, S, S]."""
-
-    index: Labels
-    labels: Labels
-    images: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Space:
-    """What is found in h, or in z, of D dimensions.
-
-    `singular_values` [min(N, D)] of the centred features, in decreasing order. `maps` has "tsne", and "umap" where it is
-    installed: [T, 2]. `neighbours` [Q, K] from the nearest by cosine.
-    """
-
-    dimensions: int
-    singular_values: NDArray[np.float64]
-    maps: Mapping[MapName, Floats]
-    neighbours: Shown
-
-
-@dataclass(frozen=True)
-class Representation:
-    """Numbers by name, and what pictures are drawn from. `spaces` has "h", and "z" where there is a projection head.
-
-    `warnings` say that the representation has collapsed, `notes` what is left out and why.
-    """
-
-    results: dict[str, float]
-    spaces: Mapping[str, Space]
-    head: HeadSpectrum | None
-    mapped_labels: Labels  # [T]
-    queries: Shown  # [Q]
-    classes: tuple[str, ...]
-    measured: int  # N
-    searched: int  # M, the images that neighbours are looked for among
-    options: InspectOptions
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 _DEFAULTS = InspectOptions()

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.sources.transfer_sets import Metric
-from workloads.evaluation.bootstrap import bootstrap_interval
-from workloads.evaluation.judgement import Judgement, Predictions
+from workloads.evaluation.metrics.bootstrap import bootstrap_interval
+from workloads.evaluation_result import Judgement, Predictions
 
 __all__ = [
     "Metric",

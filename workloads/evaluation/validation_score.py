@@ -5,11 +5,11 @@ from typing import Any
 from workloads.datasets import load
 from workloads.distributed.data_parallel import said_by_first
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import extract
-from workloads.evaluation.knn import knn_scores
-from workloads.evaluation.scores import top_k_accuracy
-from workloads.simclr.evaluate import load_encoder
+from workloads.evaluation.features.extract import extract
+from workloads.evaluation.metrics.scores import top_k_accuracy
+from workloads.evaluation.protocols.knn import knn_scores
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.trained import load_encoder
 
 __all__ = ["validation_score"]
 

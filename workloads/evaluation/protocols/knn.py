@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.evaluation.scores import top_k_accuracy
-from workloads.evaluation.spec import KnnSpec
+from workloads.evaluation.metrics.scores import top_k_accuracy
+from workloads.simclr.spec import KnnSpec
 
 __all__ = ["chosen_knn", "knn_scores"]
 

@@ -15,11 +15,10 @@ from torch.nn import functional
 
 from workloads.datasets import DataSet, Split
 from workloads.distributed.worker import Worker
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.scores import scored
-from workloads.evaluation.spec import ProbeSpec, ProbeTask
-from workloads.simclr.pretrain import seed_of
-from workloads.simclr.spec import AugmentSpec, ColorSpec, NoiseSpec, RotateSpec, RunSpec, SobelSpec
+from workloads.evaluation.metrics.scores import scored
+from workloads.evaluation_result import Judgement
+from workloads.seeds import seed_of
+from workloads.simclr.spec import AugmentSpec, ColorSpec, NoiseSpec, ProbeSpec, ProbeTask, RotateSpec, RunSpec, SobelSpec
 from workloads.simclr.views import ViewParameters, apply_view, center_view, draw_view
 
 __all__ = ["Probe", "ProbedSplit", "fit_probe", "probe_accuracies", "probed"]

@@ -17,14 +17,13 @@ from workloads.datasets import DataSet, Split, load, metric_of
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.distributed.data_parallel import on_every_worker, said_by_first
 from workloads.distributed.worker import Worker
-from workloads.evaluation.feature_cache import cached_features
-from workloads.evaluation.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
-from workloads.evaluation.judgement import Judgement
-from workloads.evaluation.linear import LinearClassifier, regression_path
-from workloads.evaluation.scores import Metric, metric_value, scored
-from workloads.evaluation.spec import TransferProtocol, TransferSpec
-from workloads.simclr.pretrain import seed_of
-from workloads.simclr.spec import RunSpec
+from workloads.evaluation.features.cache import cached_features
+from workloads.evaluation.metrics.scores import Metric, metric_value, scored
+from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
+from workloads.evaluation.protocols.linear import LinearClassifier, regression_path
+from workloads.evaluation_result import Judgement
+from workloads.seeds import seed_of
+from workloads.simclr.spec import RunSpec, TransferProtocol, TransferSpec
 from workloads.spec import SpecError
 
 __all__ = ["data_of", "transfer_problems", "transferred"]

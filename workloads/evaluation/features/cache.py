@@ -26,7 +26,7 @@ from workloads.datasets import Split, default_cache
 from workloads.datasets.cache import locked
 from workloads.distributed.data_parallel import said_by_first
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features import encoder_digest, extract, feature_blocks
+from workloads.evaluation.features.extract import encoder_digest, extract, feature_blocks
 from workloads.spec import SpecError, digest
 
 __all__ = ["cached_features", "default_features", "features_key"]

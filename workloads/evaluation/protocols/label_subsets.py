@@ -10,8 +10,7 @@ from workloads.datasets import DataSet, Split
 from workloads.datasets.sources.image_folder import training_files
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.splits import subset
-from workloads.evaluation.spec import FinetuneSpec, percent
-from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec import FinetuneSpec, RunSpec, percent
 from workloads.spec import SpecError, digest
 
 __all__ = ["LabelledImages", "finetune_problems", "labelled_images", "labelled_subset", "listed_rows", "pinned_lists"]

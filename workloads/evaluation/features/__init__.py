@@ -1,0 +1,1 @@
+"""Features of a frozen encoder: extracted, and kept for the next evaluation."""

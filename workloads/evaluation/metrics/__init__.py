@@ -1,0 +1,1 @@
+"""Numbers of predictions and of features, with their intervals."""

@@ -1,0 +1,1 @@
+"""Ways to judge a trained encoder, a module each."""

@@ -1,0 +1,37 @@
+"""The online probe's classifier, judged on clean features."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets import DataSet
+from workloads.evaluation.metrics.scores import classified, top_k_accuracy
+from workloads.evaluation_result import Judgement
+from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError
+
+__all__ = ["online_judgement"]
+
+
+def online_judgement(
+    spec: RunSpec,
+    state: dict[str, Any],
+    data: DataSet,
+    features_validation: NDArray[np.float32],
+    features_test: NDArray[np.float32],
+) -> Judgement:
+    """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean features h [N, D].
+
+    Of unbalanced test classes also online_mean_per_class.
+
+    Raises SpecError when the state has none: it was trained without, or not at all.
+    """
+    if "online" not in state:
+        raise SpecError([f"eval.online={spec.eval.online}: the state after epoch {state['epoch']} has no online classifier"])
+    classifier = state["online"]["classifier"]
+    weight, bias = (classifier[name].numpy() for name in ("weight", "bias"))
+    validation = top_k_accuracy(features_validation @ weight.T + bias, data.validation.labels, 1)
+    return classified("online", features_test @ weight.T + bias, data.test.labels) | Judgement(
+        {"online_validation_top1": validation}
+    )
