@@ -19,10 +19,11 @@ import yaml
 from orchestrator.predictions import predictions_bytes
 from orchestrator.resources import Resources
 from orchestrator.storage import Storage
+from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
 from workloads.spec import SpecError
-from workloads.workload import TrainedAlone, WorkloadName, workload_named
+from workloads.workload import TrainedAlone, WorkloadName
 
 __all__ = [
     "CHECKPOINT",

@@ -8,8 +8,9 @@ from typing import Any
 from orchestrator.packing import packed
 from orchestrator.plan import Plan, jobs_of
 from orchestrator.resources import Resources
+from workloads.catalog import workload_named
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName, workload_named
+from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName
 
 __all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
 

@@ -18,11 +18,12 @@ from orchestrator.request import base_recipe
 from orchestrator.runs import finished_record, last_state, workload_of
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
+from workloads.catalog import every_workload
 from workloads.checkpoint import encode
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import Judgement
 from workloads.spec import digest, flatten, read_assignments
-from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone, every_workload
+from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone
 
 __all__ = ["Question", "evaluate"]
 
@@ -157,7 +158,7 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
 
 def _of_weights(question: Question, console: Console) -> _Subject:
     """Published weights as a run of their own, which `runs`, `compare` and `export` know from then on."""
-    from workloads.elsewhere import SIMCLR, is_supervised, state_of_weights
+    from workloads.catalog.weights import SIMCLR, is_supervised, state_of_weights
     from workloads.evaluation.features.extract import tensors_digest
 
     if not (question.preset or question.config):

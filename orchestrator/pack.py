@@ -12,10 +12,11 @@ from typing import Any
 
 from orchestrator.cell import CellFiles, CellJob, read_record
 from orchestrator.storage import Storage
+from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
 from workloads.spec import digest
-from workloads.workload import Ended, TrainedTogether, workload_named
+from workloads.workload import Ended, TrainedTogether
 
 __all__ = ["Pack", "run_pack"]
 

@@ -11,8 +11,9 @@ from search_spaces import UNTRAINED, Ablation, Step, Times
 from search_spaces.ablation import Cell
 from search_spaces.claims import Place
 from search_spaces.values import Value
+from workloads.catalog import workload_named
 from workloads.spec import SpecError, digest
-from workloads.workload import Specification, Workload, workload_named
+from workloads.workload import Specification, Workload
 
 __all__ = [
     "MAX_SEEDS",

@@ -12,8 +12,8 @@ from orchestrator.similarity import Similarity, rank_correlation
 from orchestrator.verdicts import ClaimVerdict
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
+from workloads.catalog import workload_named
 from workloads.spec import flatten
-from workloads.workload import workload_named
 
 __all__ = ["Difference", "Report", "Tuned", "as_json", "collect", "verdict_json"]
 

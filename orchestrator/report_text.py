@@ -15,7 +15,7 @@ from orchestrator.quantities import Quantity, judged_by, quantity
 from orchestrator.report import Report
 from orchestrator.similarity import Similarity
 from search_spaces import Ablation, Comparison
-from workloads.workload import workload_named
+from workloads.catalog import workload_named
 
 __all__ = ["STYLES", "markdown", "print_report", "subtitle"]
 

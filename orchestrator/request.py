@@ -17,17 +17,9 @@ from orchestrator.search_space import build_search, read_space
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation
+from workloads.catalog import every_preset, workload_named, workload_of_preset, workload_of_tree
 from workloads.spec import SpecError, read_assignments, read_yaml
-from workloads.workload import (
-    DataFacts,
-    Specification,
-    TrainedAlone,
-    Workload,
-    every_preset,
-    workload_named,
-    workload_of_preset,
-    workload_of_tree,
-)
+from workloads.workload import DataFacts, Specification, TrainedAlone, Workload
 
 __all__ = [
     "Checked",

@@ -11,7 +11,8 @@ from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
-from workloads.workload import TrainedAlone, TrainedTogether, workload_named
+from workloads.catalog import workload_named
+from workloads.workload import TrainedAlone, TrainedTogether
 
 __all__ = [
     "EVALUATIONS",

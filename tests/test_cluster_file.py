@@ -23,7 +23,7 @@ from orchestrator.request import base_recipe
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.sweep import concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS
-from workloads.workload import workload_named
+from workloads.catalog import workload_named
 
 ROOT = Path(__file__).resolve().parent.parent
 CLOUDS = ("cluster.yaml", "clusters/aws.yaml", "clusters/gcp.yaml")

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from workloads.catalog.simclr import SIMCLR
 from workloads.datasets import DataSet, DataSpec, Split, load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.extract import encoder_digest
@@ -25,7 +26,6 @@ from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.pretrain import initial_model
 from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec
 from workloads.simclr.views import apply_view, center_view, draw_view
-from workloads.simclr.workload import SIMCLR
 from workloads.spec import SpecError
 
 CPU = Worker(torch.device("cpu"))

@@ -11,14 +11,14 @@ from orchestrator.cell import CellJob, read_record
 from orchestrator.pack import Pack, run_pack
 from orchestrator.packing import packed
 from orchestrator.storage import Storage
+from workloads.catalog.simclr import SIMCLR
+from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.simclr.presets import preset as simclr_preset
-from workloads.simclr.workload import SIMCLR
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.run import run, train
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.two_layer_cnn.together import CURVE_POINTS, train_together
-from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
 
 BASE = preset("gaussian-patches")
 TINY = BASE.with_values({"data.dimension": 60, "data.unlabeled": 20, "data.test": 100, "data.labels": 8})

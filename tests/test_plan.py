@@ -11,9 +11,9 @@ from orchestrator.plan import build, build_single, by_claims
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from orchestrator.sweep import concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS, UNTRAINED
+from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
-from workloads.simclr.workload import SIMCLR
 
 SHAPES = preset("shapes")
 LAPTOP = ClusterShape(((2.0, 0.0),))

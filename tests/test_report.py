@@ -15,7 +15,7 @@ from orchestrator.reporting import REPORT_FILES, report_on
 from orchestrator.rounds import kept_cells
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED
-from workloads.workload import preset_named
+from workloads.catalog import preset_named
 
 MACHINE = {"device": "a CPU", "gpu": False, "threads": 1, "workers": 1, "precision": "bf16", "torch": "2.14"}
 

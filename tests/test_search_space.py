@@ -8,8 +8,8 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.resources import Resources
 from orchestrator.search_space import Choices, Range, build_search, drawn, read_space
+from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset
-from workloads.simclr.workload import SIMCLR
 
 SHAPES = preset("shapes")
 

@@ -12,12 +12,12 @@ from orchestrator.plan import build, jobs_of
 from orchestrator.storage import Storage
 from orchestrator.training_shared import Sharing, shared
 from search_spaces import ABLATIONS
+from workloads.catalog.simclr import SIMCLR
+from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.distributed.worker import Worker
 from workloads.simclr.presets import digits
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.spec import run as simclr_spec
-from workloads.simclr.workload import SIMCLR
-from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
 
 BASE = digits()
 KNN = BASE.with_values({"eval.knn.k": 5})

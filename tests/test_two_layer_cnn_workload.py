@@ -33,20 +33,12 @@ from orchestrator.runs import list_runs
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS, Ablation
+from workloads.catalog import every_preset, every_workload, workload_named, workload_of_preset, workload_of_tree
+from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.spec import TwoLayerSpec
-from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
-from workloads.workload import (
-    TrainedAlone,
-    TrainedTogether,
-    WorkloadName,
-    every_preset,
-    every_workload,
-    workload_named,
-    workload_of_preset,
-    workload_of_tree,
-)
+from workloads.workload import TrainedAlone, TrainedTogether, WorkloadName
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]

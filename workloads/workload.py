@@ -7,12 +7,11 @@ runs it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import Judgement
 from workloads.representation import Representation
-from workloads.spec import SpecError
 
 __all__ = [
     "DataFacts",
@@ -25,12 +24,6 @@ __all__ = [
     "TrainedTogether",
     "Workload",
     "WorkloadName",
-    "every_preset",
-    "every_workload",
-    "preset_named",
-    "workload_named",
-    "workload_of_preset",
-    "workload_of_tree",
 ]
 
 WorkloadName = Literal["simclr", "two-layer-cnn"]
@@ -216,48 +209,3 @@ class TrainedTogether(Workload, Protocol):
 
         `resume` may be of more or fewer runs than `specs`. Raises SpecError for what none of them can be trained with.
         """
-
-
-def workload_named(name: WorkloadName) -> TrainedAlone | TrainedTogether:
-    """The workload of that name, imported when asked for."""
-    match name:
-        case "simclr":
-            from workloads.simclr.workload import SIMCLR
-
-            return SIMCLR
-        case "two-layer-cnn":
-            from workloads.two_layer_cnn.workload import TWO_LAYER_CNN
-
-            return TWO_LAYER_CNN
-
-
-def every_workload() -> Iterator[TrainedAlone | TrainedTogether]:
-    """All of them."""
-    return (workload_named(name) for name in get_args(WorkloadName))
-
-
-def workload_of_preset(preset: str) -> Workload | None:
-    """The workload that has a preset of that name; None when none has."""
-    return next((workload for workload in every_workload() if preset in workload.presets), None)
-
-
-def workload_of_tree(tree: Mapping[str, Any]) -> Workload:
-    """The workload whose specification knows most of a tree's parts, the first of several."""
-
-    def known(workload: Workload) -> int:
-        return len(next(iter(workload.presets.values()))().tree().keys() & tree.keys())
-
-    return max(every_workload(), key=known)
-
-
-def preset_named(name: str) -> Specification:
-    """The preset of that name. Raises SpecError that lists the known ones."""
-    known = every_preset()
-    if name not in known:
-        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(known)}"])
-    return known[name]()
-
-
-def every_preset() -> dict[str, Callable[[], Specification]]:
-    """The presets of all workloads, by name."""
-    return {name: build for workload in every_workload() for name, build in workload.presets.items()}

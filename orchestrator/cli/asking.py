@@ -78,7 +78,7 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this one as Y
     def show() -> "Finished | None":
         import yaml
 
-        from workloads.workload import every_preset, preset_named
+        from workloads.catalog import every_preset, preset_named
 
         if name is not None:
             print(yaml.safe_dump(preset_named(name).tree(), sort_keys=False), end="")

@@ -24,8 +24,9 @@ from orchestrator.resources import ClusterShape, Resources
 from orchestrator.storage import Storage
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
 from orchestrator.training_shared import shared
+from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
-from workloads.workload import Specification, TrainedAlone, workload_named
+from workloads.workload import Specification, TrainedAlone
 
 __all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources", "run"]
 

@@ -11,7 +11,8 @@ from orchestrator.pack import Pack
 from orchestrator.progress import SweepProgress
 from orchestrator.recorder import Recorders
 from orchestrator.storage import Storage
-from workloads.workload import TrainedAlone, workload_named
+from workloads.catalog import workload_named
+from workloads.workload import TrainedAlone
 
 __all__ = ["ENDED", "PACK", "RUN_RECORD", "Watcher", "pack_of"]
 
