@@ -18,6 +18,7 @@ import yaml
 
 from orchestrator.predictions import predictions_bytes
 from orchestrator.resources import Resources
+from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
@@ -29,7 +30,6 @@ __all__ = [
     "CHECKPOINT",
     "PREDICTIONS",
     "RECORD",
-    "SCORE",
     "CellFiles",
     "CellJob",
     "all_records",
@@ -42,7 +42,6 @@ __all__ = [
 
 RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
 PREDICTIONS = "predictions.npz"
-SCORE = "validation_score"
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 LOG_TAIL = 20
 

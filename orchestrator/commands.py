@@ -10,15 +10,15 @@ from rich.console import Console
 
 from orchestrator.cell import RECORD, all_records, has_trained_state, read_record
 from orchestrator.errors import OrchestratorError, PlanError
-from orchestrator.estimate import Estimate, estimate, measured_speed
 from orchestrator.kept import keep_plan, only_one, plan_tree, sweep_folder, tags_of
 from orchestrator.outcome import Finished
 from orchestrator.plan import Ask, Plan, jobs_of
+from orchestrator.plan.estimate import Estimate, estimate, measured_speed
+from orchestrator.plan.rounds import next_ask
+from orchestrator.plan.sharing import shared
 from orchestrator.reporting import REPORT_FILES, report_on, search_report
 from orchestrator.request import Checked, Request, check, local_shape
 from orchestrator.resources import ClusterShape
-from orchestrator.rounds import next_ask
-from orchestrator.training_shared import shared
 
 __all__ = ["dry_run", "execute"]
 

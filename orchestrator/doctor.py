@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.kept import PACKAGES
 from orchestrator.outcome import Finished
+from orchestrator.provenance import PACKAGES
 from orchestrator.request import address_problem
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage

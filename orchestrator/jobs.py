@@ -19,8 +19,8 @@ from pathlib import Path
 from orchestrator.errors import ClusterError
 from orchestrator.in_job import LogReader
 from orchestrator.job_server import Job, JobServer, reached
-from orchestrator.kept import JOB, SHIPPED_COMMIT, git_commit
 from orchestrator.outcome import Finished
+from orchestrator.provenance import JOB, SHIPPED_COMMIT, git_commit
 from orchestrator.request import Problems, Request, command_line
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password

@@ -2,36 +2,20 @@
 
 import fcntl
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
+from orchestrator.plan.rounds import kept_cells, looks_of
+from orchestrator.provenance import JOB, PACKAGES, git_commit
 from orchestrator.request import Checked
-from orchestrator.rounds import kept_cells, looks_of
 from orchestrator.storage import Storage
 
-__all__ = [
-    "JOB",
-    "PACKAGES",
-    "SHIPPED_COMMIT",
-    "git_commit",
-    "keep_plan",
-    "latest_sweep",
-    "only_one",
-    "plan_tree",
-    "sweep_folder",
-    "tags_of",
-]
-
-SHIPPED_COMMIT = "SIMCLR_ORCH_COMMIT"
-JOB = "SIMCLR_ORCH_JOB"  # the name of the Ray Job that this process is
-PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
+__all__ = ["keep_plan", "latest_sweep", "only_one", "plan_tree", "sweep_folder", "tags_of"]
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -130,21 +114,3 @@ def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
     """One run of one cell: a tuned cell that chose again has other runs in the place of the old ones."""
     candidate = cell.get("candidate") if cell["role"] == "candidate" else None
     return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)
-
-
-def git_commit() -> str | None:
-    """The commit of the code that runs, marked when the files differ from it; None outside a checkout.
-
-    Code that was shipped with a job has left its checkout behind, and the job says which it was.
-    """
-    if shipped := os.environ.get(SHIPPED_COMMIT):
-        return shipped
-    here = Path(__file__).resolve().parent
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit.stdout.strip() + ("-changed" if changed.stdout.strip() else "")

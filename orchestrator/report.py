@@ -6,10 +6,11 @@ from typing import Any
 
 from orchestrator.curves import History
 from orchestrator.figures import Summary
+from orchestrator.plan.rounds import choices, values_of, verdicts
 from orchestrator.quantities import judged_by
-from orchestrator.rounds import choices, counts, result_of, values_of, verdicts
-from orchestrator.similarity import Similarity, rank_correlation
+from orchestrator.run_record import counts, result_of
 from orchestrator.verdicts import ClaimVerdict
+from orchestrator.verdicts.rank_correlation import Similarity, rank_correlation
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
 from workloads.catalog import workload_named

@@ -13,7 +13,7 @@ from rich.text import Text
 from orchestrator.figures import Summary, listed
 from orchestrator.quantities import Quantity, judged_by, quantity
 from orchestrator.report import Report
-from orchestrator.similarity import Similarity
+from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation, Comparison
 from workloads.catalog import workload_named
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cell import SCORE, read_record
+from orchestrator.cell import read_record
 from orchestrator.curves import draw_curves
 from orchestrator.errors import PlanError
 from orchestrator.figures import draw, save
@@ -20,6 +20,7 @@ from orchestrator.plan import Plan, PlannedCell
 from orchestrator.report import Report, as_json, collect, verdict_json
 from orchestrator.report_text import STYLES, markdown, print_report, subtitle
 from orchestrator.request import ablations_named
+from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS
 

@@ -12,8 +12,8 @@ import torch
 
 from orchestrator.errors import OrchestratorError, PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
+from orchestrator.plan.search import build_search, read_space
 from orchestrator.resources import ClusterShape, Placement, Resources
-from orchestrator.search_space import build_search, read_space
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, Ablation

@@ -1,10 +1,10 @@
 """What a cell occupies, what a cluster has, and whether the one fits the other. Pure."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["ClusterShape", "Placement", "Resources", "resource_problems"]
+__all__ = ["ClusterShape", "Placement", "Resources", "concurrent_cells", "fitted_resources", "resource_problems"]
 
 Placement = Literal["pack", "spread"]
 Node = tuple[float, float]  # CPUs and GPUs
@@ -135,3 +135,22 @@ def _workers_on(node: Node, resources: Resources) -> int:
     else:
         by_gpu = int(gpus // resources.gpus_per_worker)
     return min(by_cpu, by_gpu)
+
+
+def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | None) -> int:
+    """How many cells run at once. More than fit would each hold some workers and wait for the others."""
+    fit = max(1, shape.workers_that_fit(resources) // resources.workers)
+    return min(fit, limit) if limit else fit
+
+
+def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limit: int | None) -> Resources:
+    """CPUs for each worker so that the cells that can run at once use the whole cluster."""
+    at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
+    cpus_of_nodes = [cpus for cpus, _ in shape.nodes_for(resources) if cpus]
+    smallest = min(cpus_of_nodes, default=1.0)
+    share = sum(cpus_of_nodes) / (at_once * resources.workers)
+    fitted = replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
+    # Nodes differ: those with GPUs may have fewer CPUs than the others.
+    while fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers:
+        fitted = replace(fitted, cpus_per_worker=fitted.cpus_per_worker - 1)
+    return fitted

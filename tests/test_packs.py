@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.cell import CellJob, read_record
 from orchestrator.pack import Pack, run_pack
-from orchestrator.packing import packed
+from orchestrator.plan.packs import packed
 from orchestrator.storage import Storage
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN

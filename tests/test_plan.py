@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import PlanError
-from orchestrator.estimate import Speed, estimate, measured_speed
 from orchestrator.plan import build, build_single, by_claims
+from orchestrator.plan.estimate import Speed, estimate, measured_speed
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from orchestrator.sweep import concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS, UNTRAINED

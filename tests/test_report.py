@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from orchestrator.plan import build
+from orchestrator.plan.rounds import kept_cells
 from orchestrator.report import as_json, collect
 from orchestrator.report_text import markdown, print_report
 from orchestrator.reporting import REPORT_FILES, report_on
-from orchestrator.rounds import kept_cells
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog import preset_named

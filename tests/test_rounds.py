@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, build, jobs_of
-from orchestrator.rounds import choices, kept_cells, looks_of, next_ask, values_of
+from orchestrator.plan.rounds import choices, kept_cells, looks_of, next_ask, values_of
 from search_spaces import ABLATIONS, UNTRAINED, Ablation, Axis, Cell, Claim, Layout, Times
 from search_spaces.claims import beats
 from workloads.simclr.presets import preset

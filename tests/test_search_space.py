@@ -6,8 +6,8 @@ import statistics
 import pytest
 
 from orchestrator.errors import PlanError
+from orchestrator.plan.search import Choices, Range, build_search, drawn, read_space
 from orchestrator.resources import Resources
-from orchestrator.search_space import Choices, Range, build_search, drawn, read_space
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.similarity import rank_correlation
+from orchestrator.verdicts.rank_correlation import rank_correlation
 from search_spaces.claims import Place
 
 

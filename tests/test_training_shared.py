@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from orchestrator.cell import CellJob, checkpoint_of, has_trained_state, run_cell, start_of
-from orchestrator.estimate import Speed, estimate
 from orchestrator.plan import build, jobs_of
+from orchestrator.plan.estimate import Speed, estimate
+from orchestrator.plan.sharing import Sharing, shared
 from orchestrator.storage import Storage
-from orchestrator.training_shared import Sharing, shared
 from search_spaces import ABLATIONS
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN

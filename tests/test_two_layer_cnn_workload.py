@@ -22,11 +22,11 @@ from rich.console import Console
 
 from orchestrator.cell import CellJob
 from orchestrator.errors import PlanError
-from orchestrator.estimate import Speed, estimate, measured_speed
 from orchestrator.judging import Question
 from orchestrator.judging import evaluate as judged
 from orchestrator.pack import Pack, run_pack
 from orchestrator.plan import build, build_single
+from orchestrator.plan.estimate import Speed, estimate, measured_speed
 from orchestrator.request import Request, check
 from orchestrator.resources import Resources
 from orchestrator.runs import list_runs

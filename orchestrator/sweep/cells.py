@@ -5,30 +5,31 @@ A trial is a pack: one cell, or as many as its workload trains together in a pro
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from orchestrator.cell import SCORE, CellJob, all_records, has_trained_state, read_record, run_cell, start_of
+from orchestrator.cell import CellJob, all_records, has_trained_state, read_record, run_cell, start_of
 from orchestrator.cluster import this_host
 from orchestrator.kept import sweep_folder
 from orchestrator.pack import Pack, run_pack
-from orchestrator.packing import packed
 from orchestrator.plan import Plan, PlannedCell, jobs_of
+from orchestrator.plan.packs import packed
+from orchestrator.plan.sharing import shared
 from orchestrator.progress import SweepProgress
 from orchestrator.recorder import Recorders
-from orchestrator.resources import ClusterShape, Resources
+from orchestrator.resources import Resources
+from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
-from orchestrator.training_shared import shared
 from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.workload import Specification, TrainedAlone
 
-__all__ = ["Outcome", "concurrent_cells", "finished_records", "fitted_resources", "run"]
+__all__ = ["Outcome", "finished_records", "run"]
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,6 @@ def _ended(record: Mapping[str, Any], cell: PlannedCell) -> bool:
         return True
     diverged = cell.role in ("candidate", "sample") and bool(record.get("diverged"))
     return diverged or (cell.role == "sample" and record["status"] == "stopped")
-
-
-def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | None) -> int:
-    """How many cells run at once. More than fit would each hold some workers and wait for the others."""
-    fit = max(1, shape.workers_that_fit(resources) // resources.workers)
-    return min(fit, limit) if limit else fit
-
-
-def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limit: int | None) -> Resources:
-    """CPUs for each worker so that the cells that can run at once use the whole cluster."""
-    at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
-    cpus_of_nodes = [cpus for cpus, _ in shape.nodes_for(resources) if cpus]
-    smallest = min(cpus_of_nodes, default=1.0)
-    share = sum(cpus_of_nodes) / (at_once * resources.workers)
-    fitted = replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
-    # Nodes differ: those with GPUs may have fewer CPUs than the others.
-    while fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers:
-        fitted = replace(fitted, cpus_per_worker=fitted.cpus_per_worker - 1)
-    return fitted
 
 
 def run(

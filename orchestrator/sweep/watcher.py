@@ -6,10 +6,11 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orchestrator.cell import RECORD, SCORE, CellJob, read_record
+from orchestrator.cell import RECORD, CellJob, read_record
 from orchestrator.pack import Pack
 from orchestrator.progress import SweepProgress
 from orchestrator.recorder import Recorders
+from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
 from workloads.catalog import workload_named
 from workloads.workload import TrainedAlone

@@ -1,6 +1,6 @@
 """Verdicts on the paper's claims from the seeds that were run: reproduced, contradicted, undecided, or not asked.
 
-Each of a claim's m comparisons is judged by itself (orchestrator/comparisons.py), at error level alpha:
+Each of a claim's m comparisons is judged by itself (orchestrator/verdicts/t_test.py), at error level alpha:
 
 - the claim is reproduced when every comparison is. No correction is needed: a wrong claim has a comparison that is
   wrong, and that one would have to pass, too (intersection-union test, Berger 1982);
@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.comparisons import Judged, Schedule, Values, Verdict, judge_comparison
+from orchestrator.verdicts.t_test import Judged, Schedule, Values, Verdict, judge_comparison
 from search_spaces.ablation import Scale
 from search_spaces.claims import Claim, Place
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.packing import packed
-from orchestrator.plan import Plan, jobs_of
+from orchestrator.plan.cells import Plan, jobs_of
+from orchestrator.plan.packs import packed
 from orchestrator.resources import Resources
 from workloads.catalog import workload_named
 from workloads.spec import SpecError

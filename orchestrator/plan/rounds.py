@@ -7,16 +7,14 @@ rerun comes to the same round without running anything twice.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.plan import Ask, Plan
+from orchestrator.plan.cells import Ask, Plan
+from orchestrator.run_record import Record, Records, counts, result_of
 from orchestrator.verdicts import ClaimVerdict, Values, cells_needed, judge, looks_up_to
 from search_spaces import Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 
-__all__ = ["choices", "counts", "kept_cells", "looks_of", "next_ask", "result_of", "values_of", "verdicts"]
-
-Record = Mapping[str, Any]
-Records = Mapping[str, Record | None]
+__all__ = ["choices", "kept_cells", "looks_of", "next_ask", "values_of", "verdicts"]
 
 
 def kept_cells(plan: Plan) -> list[dict[str, Any]]:
@@ -104,18 +102,6 @@ def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any
 def verdicts(ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]) -> list[ClaimVerdict]:
     """A verdict on each claim."""
     return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
-
-
-def counts(record: Record, ablation: Ablation) -> bool:
-    """Whether a finished run says anything on claims: it has converged, where that is asked."""
-    return ablation.counts_if is None or result_of(record, ablation.counts_if) == 1
-
-
-def result_of(record: Record, metric: str) -> float | None:
-    """A run's result by name, or what it logged under that name in its last epoch; None when there is none."""
-    last = record["history"][-1] if record["history"] else {}
-    value = record["results"].get(metric, last.get(metric))
-    return None if value is None else float(value)
 
 
 def _score(record: Record, metric: str) -> float | None:

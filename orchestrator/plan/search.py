@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import yaml
 
 from orchestrator.errors import PlanError
-from orchestrator.plan import Ask, Plan, PlannedCell
+from orchestrator.plan.cells import Ask, Plan, PlannedCell
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, Workload
