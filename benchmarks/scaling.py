@@ -31,11 +31,11 @@ from unittest.mock import patch
 
 from rich.console import Console
 
-from orchestrator.cell import all_records
 from orchestrator.commands import execute
-from orchestrator.recorder import Recorder
 from orchestrator.request import Request
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import all_records
+from orchestrator.tracking.recorder import Recorder
 
 T = TypeVar("T")
 TINY = {

@@ -8,9 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cell import RECORD, all_records, has_trained_state, read_record
 from orchestrator.errors import OrchestratorError, PlanError
-from orchestrator.kept import keep_plan, only_one, plan_tree, sweep_folder, tags_of
 from orchestrator.outcome import Finished
 from orchestrator.plan import Ask, Plan, jobs_of
 from orchestrator.plan.estimate import Estimate, estimate, measured_speed
@@ -18,7 +16,10 @@ from orchestrator.plan.rounds import next_ask
 from orchestrator.plan.sharing import shared
 from orchestrator.reporting import REPORT_FILES, report_on, search_report
 from orchestrator.request import Checked, Request, check, local_shape
-from orchestrator.resources import ClusterShape
+from orchestrator.resources import ClusterShape, concurrent_cells, fitted_resources
+from orchestrator.storage.runs import RECORD, all_records, has_trained_state, read_record
+from orchestrator.storage.sweeps import keep_plan, only_one, plan_tree, sweep_folder
+from orchestrator.tracking.recorder import tags_of
 
 __all__ = ["dry_run", "execute"]
 
@@ -116,7 +117,7 @@ class _Sweep:
 
     def run(self, planned: _Round, shape: ClusterShape | None) -> Finished:
         """Round by round; without a shape there is nothing to run, only to report."""
-        from orchestrator.recorder import Recorders
+        from orchestrator.tracking.recorder import Recorders
 
         while True:
             trees = [plan_tree(self._checked, plan, self._command) for plan in planned.plans]
@@ -145,7 +146,7 @@ class _Sweep:
                 return Finished(1, {"error": str(error), "command": self._command})
 
     def _recorder(self, plan: Plan, tree: dict[str, Any]) -> Any:
-        from orchestrator.recorder import Recorder
+        from orchestrator.tracking.recorder import Recorder
 
         return Recorder(
             self._tracker,
@@ -157,8 +158,8 @@ class _Sweep:
         )
 
     def _round(self, planned: _Round, recorders: Any) -> Any:
-        from orchestrator.progress import SweepProgress
         from orchestrator.sweep import run
+        from orchestrator.sweep.progress import SweepProgress
 
         records = all_records(self._checked.storage) if planned.left else []
         if planned.left:
@@ -217,7 +218,7 @@ class _Sweep:
 
 def _settled(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> _Round:
     """The round that comes next, judged by all that has ended, with the resources that cells get on this cluster."""
-    from orchestrator.sweep import concurrent_cells, finished_records, fitted_resources
+    from orchestrator.sweep import finished_records
 
     resources, limit = checked.resources(shape), checked.request.max_concurrent
     plans = checked.plans(resources, shape if placed else None)

@@ -8,12 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.cell import PREDICTIONS
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.outcome import Finished
-from orchestrator.predictions import read_predictions
-from orchestrator.runs import EVALUATIONS, finished_record, later_evaluations, workload_of
 from orchestrator.storage import Storage
+from orchestrator.storage.predictions import read_predictions
+from orchestrator.storage.runs import EVALUATIONS, PREDICTIONS, finished_record, later_evaluations, workload_of
 from orchestrator.verdicts.permutation_test import LEVEL, PERMUTATIONS, PairedComparison, adjusted, compare_predictions
 from workloads.evaluation_result import Predictions
 from workloads.spec import flatten

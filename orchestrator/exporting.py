@@ -9,8 +9,8 @@ from rich.console import Console
 
 from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
-from orchestrator.runs import finished_record, last_state, later_evaluations, workload_of
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import finished_record, last_state, later_evaluations, workload_of
 from workloads.catalog.weights import CARD, FILES, FORMATS, CardResult, ExportFormat, RunSpec, exported
 
 __all__ = ["export_run"]

@@ -9,15 +9,14 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cell import CHECKPOINT, RECORD
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.outcome import Finished
-from orchestrator.predictions import predictions_bytes
-from orchestrator.recorder import with_intervals
 from orchestrator.request import base_recipe
-from orchestrator.runs import finished_record, last_state, workload_of
 from orchestrator.storage import Storage
+from orchestrator.storage.predictions import predictions_bytes
+from orchestrator.storage.runs import CHECKPOINT, RECORD, finished_record, last_state, workload_of
 from orchestrator.tracking import Tracker
+from orchestrator.tracking.recorder import with_intervals
 from workloads.catalog import every_workload
 from workloads.checkpoint import encode
 from workloads.distributed.worker import Worker

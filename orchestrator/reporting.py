@@ -10,11 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cell import read_record
 from orchestrator.curves import draw_curves
 from orchestrator.errors import PlanError
 from orchestrator.figures import draw, save
-from orchestrator.kept import latest_sweep
 from orchestrator.outcome import Finished
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.report import Report, as_json, collect, verdict_json
@@ -22,6 +20,8 @@ from orchestrator.report_text import STYLES, markdown, print_report, subtitle
 from orchestrator.request import ablations_named
 from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import read_record
+from orchestrator.storage.sweeps import latest_sweep
 from search_spaces import ABLATIONS
 
 __all__ = ["REPORT_FILES", "report_on", "search_report", "verdicts_on"]

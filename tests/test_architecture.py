@@ -18,7 +18,7 @@ PLACES = {
     "mlflow": "orchestrator/tracking/",
     "typer": "orchestrator/cli/",
     "ray.tune": "orchestrator/sweep/",
-    "ray.train": "orchestrator/train_job.py",
+    "ray.train": "orchestrator/cell/ray_train.py",
 }
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cell import CellJob, checkpoint_of, read_record, run_cell
+from orchestrator.cell.job import CellJob
+from orchestrator.cell.run import run_cell
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import checkpoint_of, read_record
 from workloads.distributed.worker import Worker
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import pretrain
@@ -48,7 +50,7 @@ def run(one: CellJob, kept: dict[str, Any] | None = None, *, die_after: int | No
 
 @pytest.fixture(autouse=True)
 def _checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cell.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
 
 
 def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cell.SECONDS_BETWEEN_CHECKPOINTS", 1e9)  # none would be due yet
+    monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 1e9)  # none would be due yet
     good = job(tmp_path)
     # A sound first epoch, continued with weights that overflow in the second.
     first = next(iter(pretrain(RunSpec.read(good.spec), Worker.here("cpu"))))

@@ -16,8 +16,8 @@ from scipy.stats import binomtest
 
 from orchestrator.comparing import compare_runs
 from orchestrator.errors import PlanError, StorageError
-from orchestrator.predictions import predictions_bytes, read_predictions
 from orchestrator.storage import Storage
+from orchestrator.storage.predictions import predictions_bytes, read_predictions
 from orchestrator.verdicts.permutation_test import PERMUTATIONS, adjusted, compare_predictions, holm
 from workloads.evaluation_result import Predictions
 from workloads.spec import digest

@@ -24,7 +24,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from orchestrator.cell import CellJob, run_cell
+from orchestrator.cell.job import CellJob
+from orchestrator.cell.run import run_cell
 from orchestrator.request import Request, check, local_shape
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker

@@ -12,9 +12,9 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from orchestrator.cell import checkpoint_of
-from orchestrator.predictions import read_predictions
 from orchestrator.storage import Storage
+from orchestrator.storage.predictions import read_predictions
+from orchestrator.storage.runs import checkpoint_of
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.protocols.finetune import finetuned

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import PlanError, TrackingError
-from orchestrator.kept import latest_sweep
 from orchestrator.request import Request, check
-from orchestrator.runs import finished_record, last_state, run_named
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import finished_record, last_state, run_named
+from orchestrator.storage.sweeps import latest_sweep
 from orchestrator.tracking import Tracker
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]

@@ -8,8 +8,7 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.plan import build, build_single, by_claims
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
-from orchestrator.resources import ClusterShape, Resources, resource_problems
-from orchestrator.sweep import concurrent_cells, fitted_resources
+from orchestrator.resources import ClusterShape, Resources, concurrent_cells, fitted_resources, resource_problems
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset

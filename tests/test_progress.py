@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from orchestrator import progress
-from orchestrator.progress import SweepProgress
+from orchestrator.sweep import progress
+from orchestrator.sweep.progress import SweepProgress
 
 EPOCH = {"epoch": 46.0, "loss": 5.4571, "images_per_second": 16179.2}
 

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestrator.cell import CellJob, run_cell
+from orchestrator.cell.job import CellJob
+from orchestrator.cell.run import run_cell
 from orchestrator.request import Request, check, local_shape
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from orchestrator.cell import CellJob, checkpoint_of, has_trained_state, run_cell, start_of
+from orchestrator.cell.job import CellJob
+from orchestrator.cell.run import run_cell, start_of
 from orchestrator.plan import build, jobs_of
 from orchestrator.plan.estimate import Speed, estimate
 from orchestrator.plan.sharing import Sharing, shared
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import checkpoint_of, has_trained_state
 from search_spaces import ABLATIONS
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN

@@ -20,17 +20,17 @@ from mlflow import MlflowClient
 from PIL import Image
 from rich.console import Console
 
-from orchestrator.cell import CellJob
+from orchestrator.cell.job import CellJob, Pack
+from orchestrator.cell.pack import run_pack
 from orchestrator.errors import PlanError
 from orchestrator.judging import Question
 from orchestrator.judging import evaluate as judged
-from orchestrator.pack import Pack, run_pack
 from orchestrator.plan import build, build_single
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
 from orchestrator.request import Request, check
 from orchestrator.resources import Resources
-from orchestrator.runs import list_runs
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import list_runs
 from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS, Ablation
 from workloads.catalog import every_preset, every_workload, workload_named, workload_of_preset, workload_of_tree

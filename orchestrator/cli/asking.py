@@ -134,7 +134,7 @@ def runs(storage: StorageUri = None, as_json: Json = False) -> None:
     """Every run in the storage, with its result."""
 
     def show() -> "Finished":
-        from orchestrator.runs import list_runs
+        from orchestrator.storage.runs import list_runs
 
         return list_runs(storage_at(storage), console_for(as_json))
 
@@ -151,8 +151,8 @@ def dashboard(
     """MLflow's own pages on the database in the storage, until Ctrl-C."""
 
     def show() -> "Finished":
-        from orchestrator.runs import serve_dashboard
         from orchestrator.settings import read_settings
+        from orchestrator.storage.runs import serve_dashboard
 
         settings = read_settings({"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd())
         return serve_dashboard(settings, host, port, Console())

@@ -6,12 +6,12 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orchestrator.cell import RECORD, CellJob, read_record
-from orchestrator.pack import Pack
-from orchestrator.progress import SweepProgress
-from orchestrator.recorder import Recorders
+from orchestrator.cell.job import CellJob, Pack
 from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import RECORD, read_record
+from orchestrator.sweep.progress import SweepProgress
+from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
 from workloads.workload import TrainedAlone
 

@@ -8,7 +8,8 @@ import torch.distributed as dist
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
-from orchestrator.cell import CellJob, run_cell, start_of
+from orchestrator.cell.job import CellJob
+from orchestrator.cell.run import run_cell, start_of
 from orchestrator.cluster import this_host
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker, limit_threads

@@ -6,6 +6,7 @@ sweep goes on and a rerun records what is missing.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,10 +15,11 @@ import yaml
 
 from orchestrator.errors import TrackingError
 from orchestrator.plan import Plan, PlannedCell
+from orchestrator.provenance import JOB
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
 
-__all__ = ["Recorder", "Recorders", "with_intervals"]
+__all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
 
 STATUSES: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 SECONDS_BETWEEN_WRITES = 5.0  # of one cell's curve: a write costs tens of milliseconds of the driver
@@ -202,3 +204,11 @@ class Recorders:
 
     def _having(self, fingerprint: str) -> Iterator[Recorder]:
         return (recorder for recorder in self._recorders if recorder.has(fingerprint))
+
+
+def tags_of(plan: Plan, tree: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of the sweep's run in MLflow, which is the entry of the job that it last ran in, too."""
+    source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
+    commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}
+    job = {"simclr_orch.job": os.environ[JOB]} if JOB in os.environ else {}
+    return {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]} | source | commit | job

@@ -11,11 +11,11 @@ from typing import Any
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
 from orchestrator.plan.rounds import kept_cells, looks_of
-from orchestrator.provenance import JOB, PACKAGES, git_commit
+from orchestrator.provenance import PACKAGES, git_commit
 from orchestrator.request import Checked
-from orchestrator.storage import Storage
+from orchestrator.storage.files import Storage
 
-__all__ = ["keep_plan", "latest_sweep", "only_one", "plan_tree", "sweep_folder", "tags_of"]
+__all__ = ["keep_plan", "latest_sweep", "only_one", "plan_tree", "sweep_folder"]
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -78,14 +78,6 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[
         known = f"; known are {', '.join(plan['sweep'] for plan in plans)}" if plans else ""
         raise PlanError([f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.shown()}{known}"])
     return fitting[-1]
-
-
-def tags_of(plan: Plan, tree: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of the sweep's run in MLflow, which is the entry of the job that it last ran in, too."""
-    source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
-    commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}
-    job = {"simclr_orch.job": os.environ[JOB]} if JOB in os.environ else {}
-    return {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]} | source | commit | job
 
 
 @contextmanager

@@ -7,57 +7,24 @@ that is run again leaves out the cells that have finished.
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.cell import CellFiles, CellJob, read_record
+from orchestrator.cell.files import CellFiles
+from orchestrator.cell.job import CellJob, Pack
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import read_record
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
-from workloads.spec import digest
 from workloads.workload import Ended, TrainedTogether
 
-__all__ = ["Pack", "run_pack"]
+__all__ = ["run_pack"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would make the cells wait
 
 # Fingerprints of cells that have ended, and plain numbers on the others.
 Report = Callable[[Sequence[str], Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Cells of one process and where their state lies while they run; plain data, so that it travels to any node.
-
-    Cells of a workload that trains them alone are packs of one, and keep their state themselves.
-    """
-
-    jobs: tuple[CellJob, ...]
-    folder: str
-
-    @property
-    def name(self) -> str:
-        """The fingerprint of its only cell, or one of all."""
-        names = [job.fingerprint for job in self.jobs]
-        return names[0] if len(names) == 1 else digest({"pack": names})
-
-    @property
-    def together(self) -> bool:
-        """Whether its workload trains several at once."""
-        return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
-
-    @property
-    def title(self) -> str:
-        """For people."""
-        first = self.jobs[0].name
-        return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
-
-    @property
-    def checkpoint(self) -> str:
-        """Where the state lies in the storage."""
-        return f"{self.folder}/{self.name}.pt"
 
 
 def run_pack(pack: Pack, report: Report) -> None:

@@ -12,19 +12,21 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from orchestrator.cell import CellJob, all_records, has_trained_state, read_record, run_cell, start_of
+from orchestrator.cell.job import CellJob, Pack
+from orchestrator.cell.pack import run_pack
+from orchestrator.cell.run import run_cell, start_of
 from orchestrator.cluster import this_host
-from orchestrator.kept import sweep_folder
-from orchestrator.pack import Pack, run_pack
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.packs import packed
 from orchestrator.plan.sharing import shared
-from orchestrator.progress import SweepProgress
-from orchestrator.recorder import Recorders
 from orchestrator.resources import Resources
 from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import all_records, has_trained_state, read_record
+from orchestrator.storage.sweeps import sweep_folder
+from orchestrator.sweep.progress import SweepProgress
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
+from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.workload import Specification, TrainedAlone
@@ -198,7 +200,7 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
     if job.resources.workers > 1:
         from ray.tune.integration.ray_train import TuneReportCallback
 
-        from orchestrator.train_job import train_on_workers
+        from orchestrator.cell.ray_train import train_on_workers
 
         tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()])})
         return

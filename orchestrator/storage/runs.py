@@ -6,24 +6,37 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from orchestrator.cell import all_records, checkpoint_of, read_record
 from orchestrator.errors import PlanError
 from orchestrator.outcome import Finished
 from orchestrator.settings import Settings
-from orchestrator.storage import Storage
+from orchestrator.storage.files import Storage
 from workloads.catalog import workload_named
+from workloads.checkpoint import decode
 from workloads.workload import TrainedAlone, TrainedTogether
 
 __all__ = [
+    "CHECKPOINT",
     "EVALUATIONS",
+    "LOG",
+    "PREDICTIONS",
+    "RECORD",
+    "SPEC",
+    "all_records",
+    "checkpoint_of",
     "finished_record",
+    "has_trained_state",
     "last_state",
     "later_evaluations",
     "list_runs",
+    "own_checkpoint",
+    "read_record",
     "run_named",
     "serve_dashboard",
     "workload_of",
 ]
+
+RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
+PREDICTIONS = "predictions.npz"
 
 EVALUATIONS = "evaluations"
 
@@ -104,3 +117,43 @@ def later_evaluations(fingerprint: str, storage: Storage) -> dict[str, dict[str,
     names = [name.removesuffix(".json") for name in storage.list(folder) if name.endswith(".json")]
     found = {name: storage.read_json(f"{folder}/{name}.json") for name in names}
     return dict(sorted(found.items(), key=lambda item: item[1].get("ended", "")))
+
+
+def read_record(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
+    """The record of a cell that has ended, finished or failed; None when there is none."""
+    record: dict[str, Any] | None = storage.read_json(f"runs/{fingerprint}/{RECORD}")
+    return record
+
+
+def all_records(storage: Storage) -> list[dict[str, Any]]:
+    """The records of all cells of the storage that have ended."""
+    return [record for name in storage.list("runs") if (record := read_record(storage, name))]
+
+
+def checkpoint_of(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
+    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is none.
+
+    That of another run where a cell only judged what the other had trained.
+    """
+    own = own_checkpoint(storage, fingerprint)
+    if own is not None:
+        return own
+    record = read_record(storage, fingerprint) or {}
+    return own_checkpoint(storage, record["trained_by"]) if "trained_by" in record else None
+
+
+def has_trained_state(storage: Storage, record: Mapping[str, Any]) -> bool:
+    """Whether the state after the last epoch of a run that has ended is in the storage."""
+    name = record.get("trained_by", record["fingerprint"])
+    if record["status"] == "finished":
+        return storage.exists(f"runs/{name}/{CHECKPOINT}")
+    workload = workload_named(record.get("workload", "simclr"))
+    kept = own_checkpoint(storage, name)
+    if kept is None or not isinstance(workload, TrainedAlone):
+        return False
+    return bool(kept["state"]["epoch"] == workload.epochs(workload.read(record["spec"])))
+
+
+def own_checkpoint(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
+    data = storage.read_bytes(f"runs/{fingerprint}/{CHECKPOINT}")
+    return decode(data) if data is not None else None

@@ -1,0 +1,64 @@
+"""What travels to a worker: a cell to run, and cells that share a process."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.resources import Resources
+from workloads.catalog import workload_named
+from workloads.spec import digest
+from workloads.workload import TrainedTogether, WorkloadName
+
+__all__ = ["CellJob", "Pack"]
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """What a worker needs to run a cell; plain data, so that it travels to any node."""
+
+    name: str
+    workload: WorkloadName
+    fingerprint: str
+    spec: dict[str, Any]
+    storage: str
+    resources: Resources = field(default_factory=Resources)
+    max_failures: int = 2
+    scored: bool = False  # whether each epoch is judged on the validation split, for a search to compare
+    trained_by: str | None = None  # the run whose trained state this one only judges
+
+    @property
+    def folder(self) -> str:
+        """Where the cell's files lie in the storage."""
+        return f"runs/{self.fingerprint}"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Cells of one process and where their state lies while they run; plain data, so that it travels to any node.
+
+    Cells of a workload that trains them alone are packs of one, and keep their state themselves.
+    """
+
+    jobs: tuple[CellJob, ...]
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """The fingerprint of its only cell, or one of all."""
+        names = [job.fingerprint for job in self.jobs]
+        return names[0] if len(names) == 1 else digest({"pack": names})
+
+    @property
+    def together(self) -> bool:
+        """Whether its workload trains several at once."""
+        return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        first = self.jobs[0].name
+        return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
+
+    @property
+    def checkpoint(self) -> str:
+        """Where the state lies in the storage."""
+        return f"{self.folder}/{self.name}.pt"
