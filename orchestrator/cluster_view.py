@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.cluster.job_log import LogReader
+from orchestrator.cluster.job_server import Job, JobServer, reached
 from orchestrator.errors import ClusterError
-from orchestrator.in_job import LogReader
-from orchestrator.job_server import Job, JobServer, reached
 from orchestrator.outcome import Finished
 
 __all__ = ["list_jobs", "read_status", "show_log", "show_status", "stop_job"]

@@ -52,7 +52,7 @@ class _Round:
 
 def dry_run(request: Request, console: Console) -> Finished:
     """Print the plan and what it costs. Starts nothing, unless the cluster by address must be asked for its size."""
-    from orchestrator.cluster import connected
+    from orchestrator.cluster.connection import connected
 
     checked = check(request)
     if checked.settings.address is None:
@@ -82,7 +82,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     In rounds: tuned cells run once they have chosen a candidate, undecided claims ask for more seeds. Exit code 1 if not
     every cell has finished.
     """
-    from orchestrator.cluster import connected, nodes_that_miss
+    from orchestrator.cluster.connection import connected, nodes_that_miss
     from orchestrator.tracking import Tracker
 
     checked = check(request)

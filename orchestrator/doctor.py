@@ -13,7 +13,7 @@ from rich.table import Table
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.outcome import Finished
-from orchestrator.provenance import PACKAGES
+from orchestrator.provenance import REPORTED_PACKAGES
 from orchestrator.request import address_problem
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
@@ -30,7 +30,7 @@ def examine(settings: Settings, console: Console) -> Finished:
     storage = Storage(settings.storage)
     checks = [
         ("python", True, platform.python_version()),
-        ("packages", True, ", ".join(f"{package} {version(package)}" for package in PACKAGES)),
+        ("packages", True, ", ".join(f"{package} {version(package)}" for package in REPORTED_PACKAGES)),
         ("device", True, _device()),
         _checked("storage", storage.check_writable, storage.shown()),
         _checked("mlflow", lambda: _mlflow(settings, storage), settings.tracking_uri or "a database in the storage"),
@@ -70,7 +70,7 @@ def _mlflow(settings: Settings, storage: Storage) -> str | None:
 def _ray(address: str | None) -> Check:
     import ray
 
-    from orchestrator.cluster import connected
+    from orchestrator.cluster.connection import connected
 
     if address and (problem := address_problem(address)):
         return "ray", False, problem

@@ -10,53 +10,11 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import Any
 
-__all__ = ["LogReader", "document_lines", "main"]
+from orchestrator.cluster.job_log import document_lines
 
-MARK = "simclr-orch-document "
-PIECE = 8000  # characters; the WebSockets that carry a log refuse messages of some megabytes
-
-
-def document_lines(document: Any) -> list[str]:
-    """A document as lines of a log."""
-    text = json.dumps(document, allow_nan=False)
-    return [MARK + text[start : start + PIECE] for start in range(0, len(text), PIECE)]
-
-
-class LogReader:
-    """Takes a log as it arrives, in pieces that end anywhere; lines for people go to `write`, those of a document are kept."""
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write, self._rest, self._pieces = write, "", list[str]()
-
-    def feed(self, text: str) -> None:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._take(line)
-
-    def close(self) -> None:
-        """The last line, when no newline ended it."""
-        if self._rest:
-            self._take(self._rest)
-        self._rest = ""
-
-    @property
-    def document(self) -> dict[str, Any] | None:
-        """None when the log has none, or not all of it."""
-        try:
-            found = json.loads("".join(self._pieces))
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
-
-    def _take(self, line: str) -> None:
-        if line.startswith(MARK):
-            self._pieces.append(line.removeprefix(MARK))
-        else:
-            self._write(line + "\n")
+__all__ = ["main"]
 
 
 def main(typed: str, arguments: list[str]) -> int:

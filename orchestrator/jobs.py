@@ -16,11 +16,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.cluster.job_log import LogReader
+from orchestrator.cluster.job_server import Job, JobServer, reached
 from orchestrator.errors import ClusterError
-from orchestrator.in_job import LogReader
-from orchestrator.job_server import Job, JobServer, reached
 from orchestrator.outcome import Finished
-from orchestrator.provenance import JOB, SHIPPED_COMMIT, git_commit
+from orchestrator.provenance import JOB, OUR_PACKAGES, ROOT, SHIPPED_COMMIT, git_commit
 from orchestrator.request import Problems, Request, command_line
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
@@ -28,7 +28,6 @@ from orchestrator.storage import Storage, without_password
 __all__ = ["Submission", "remote_arguments", "run_on"]
 
 PREFIX = "simclr-orch"
-PACKAGES = ("orchestrator", "search_spaces", "workloads")
 CODE = ("ship", "image")
 # Options that say where and how, which a job is told otherwise, with the number of values that follow each.
 REPLACED = {"--on": 1, "--code": 1, "--address": 1, "--storage": 1, "--tracking-uri": 1, "--config": 1, "--json": 0}
@@ -70,9 +69,8 @@ class Submission:
         """What travels to the cluster: our packages, if they do, and the file of `--config`; nothing else of this machine."""
         with tempfile.TemporaryDirectory(prefix="simclr-orch-job-") as made:
             if self.ships_code:
-                here = Path(__file__).resolve().parent.parent
-                for package in PACKAGES:
-                    shutil.copytree(here / package, Path(made, package), ignore=shutil.ignore_patterns("__pycache__"))
+                for package in OUR_PACKAGES:
+                    shutil.copytree(ROOT / package, Path(made, package), ignore=shutil.ignore_patterns("__pycache__"))
             if self.config:
                 Path(made, "config").mkdir()
                 shutil.copy(self.config, Path(made, "config", self.config.name))

@@ -114,7 +114,7 @@ def _judged(subject: _Subject, evaluation: Evaluation, console: Console) -> tupl
     """What the protocol is about, printed, and the pictures of a protocol that looks."""
     files: dict[str, bytes] = {}
     if evaluation.looks:
-        from orchestrator.pictures import draw_representation
+        from orchestrator.report.figures.representation import draw_representation
 
         seen = subject.workload.inspect(subject.spec, subject.state, Worker.here())
         judged, files = Judgement(seen.results), draw_representation(seen, title=_title(subject))

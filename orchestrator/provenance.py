@@ -4,11 +4,13 @@ import os
 import subprocess
 from pathlib import Path
 
-__all__ = ["JOB", "PACKAGES", "SHIPPED_COMMIT", "git_commit"]
+__all__ = ["JOB", "OUR_PACKAGES", "REPORTED_PACKAGES", "ROOT", "SHIPPED_COMMIT", "git_commit"]
 
+ROOT = Path(__file__).resolve().parent.parent  # where the packages lie that a cluster is sent
+OUR_PACKAGES = ("orchestrator", "search_spaces", "workloads")
 SHIPPED_COMMIT = "SIMCLR_ORCH_COMMIT"
 JOB = "SIMCLR_ORCH_JOB"  # the name of the Ray Job that this process is
-PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
+REPORTED_PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
 
 
 def git_commit() -> str | None:
@@ -18,11 +20,10 @@ def git_commit() -> str | None:
     """
     if shipped := os.environ.get(SHIPPED_COMMIT):
         return shipped
-    here = Path(__file__).resolve().parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=ROOT, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None

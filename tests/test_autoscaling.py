@@ -22,8 +22,8 @@ import yaml
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from ray.util import get_node_ip_address
 
+from orchestrator.cluster.job_server import JobServer
 from orchestrator.errors import ClusterError
-from orchestrator.job_server import JobServer
 from orchestrator.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent

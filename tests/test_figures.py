@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-import orchestrator.figures
-from orchestrator.curves import chosen_cells, draw_curves
-from orchestrator.figures import Summary, draw, save
-from orchestrator.maps import _path
+import orchestrator.report.figures.ablation
+from orchestrator.report.figures.ablation import draw, save
+from orchestrator.report.figures.curves import chosen_cells, draw_curves
+from orchestrator.report.figures.maps import _path
+from orchestrator.report.summary import Summary
 from search_spaces import ABLATIONS, Axis, Layout, Overlay
 from search_spaces.ablation import Scale
 
@@ -555,7 +556,7 @@ def test_png_and_svg_are_written_and_equal_figures_give_equal_files(tmp_path: Pa
 
 
 def test_drawing_needs_no_window_system() -> None:
-    script = "import sys, orchestrator.figures; print('matplotlib.pyplot' in sys.modules)"
-    root = Path(orchestrator.figures.__file__).parents[1]
+    script = "import sys, orchestrator.report.figures.ablation; print('matplotlib.pyplot' in sys.modules)"
+    root = Path(orchestrator.report.figures.ablation.__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

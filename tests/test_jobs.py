@@ -19,10 +19,10 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
+from orchestrator.cluster.job_log import PIECE, LogReader, document_lines
+from orchestrator.cluster.job_server import JobServer, auth_headers
 from orchestrator.cluster_view import read_status
 from orchestrator.errors import ClusterError, PlanError
-from orchestrator.in_job import PIECE, LogReader, document_lines
-from orchestrator.job_server import JobServer, auth_headers
 from orchestrator.jobs import Submission, remote_arguments, run_on
 from orchestrator.request import Request, check, local_shape
 from orchestrator.settings import Settings

@@ -9,8 +9,7 @@ import pytest
 import yaml
 from ray.scripts.scripts import cli
 
-from orchestrator.errors import ClusterError, PlanError
-from orchestrator.launcher import (
+from orchestrator.cluster.launcher import (
     cluster_problems,
     dashboard_port,
     forwarded,
@@ -21,6 +20,7 @@ from orchestrator.launcher import (
     own_machine_problems,
     read_cluster,
 )
+from orchestrator.errors import ClusterError, PlanError
 
 ROOT = Path(__file__).resolve().parent.parent
 AUTOSCALER = "RAY_UP_enable_autoscaler_v2"
@@ -187,7 +187,9 @@ def test_the_launcher_is_told_which_autoscaler(
     def told(_verb: str, _file: Path, *_options: str) -> list[str]:
         return [sys.executable, "-c", f"import os, sys; sys.exit(os.environ.get({AUTOSCALER!r}) != {autoscaler!r})"]
 
-    monkeypatch.setattr("orchestrator.launcher.launcher_command", told)  # in place of Ray's, which would go to the machines
+    monkeypatch.setattr(
+        "orchestrator.cluster.launcher.launcher_command", told
+    )  # in place of Ray's, which would go to the machines
     monkeypatch.delenv(AUTOSCALER, raising=False)
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(config))
@@ -206,7 +208,7 @@ def test_a_forwarded_port_lasts_as_long_as_it_is_needed(tmp_path: Path, monkeypa
     def server(_verb: str, _file: Path, *options: str) -> list[str]:
         return [sys.executable, "-m", "http.server", options[options.index("--port") + 1], "--bind", "127.0.0.1"]
 
-    monkeypatch.setattr("orchestrator.launcher.launcher_command", server)  # in place of ssh to another machine
+    monkeypatch.setattr("orchestrator.cluster.launcher.launcher_command", server)  # in place of ssh to another machine
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(OWN_MACHINES))
     with forwarded(file) as (address, process):

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.pictures import _point, draw_representation
+from orchestrator.report.figures.representation import _point, draw_representation
 from workloads.representation import HeadSpectrum, InspectOptions, MapName, Representation, Shown, Space
 
 CLASSES = ("aardvark", "bee", "cat", "dodo", "emu", "fox", "gnu", "hen", "ibis", "jackdaw of the northern islands")

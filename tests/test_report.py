@@ -10,8 +10,8 @@ from rich.console import Console
 
 from orchestrator.plan import build
 from orchestrator.plan.rounds import kept_cells
-from orchestrator.report import as_json, collect
-from orchestrator.report_text import markdown, print_report
+from orchestrator.report.collect import as_json, collect
+from orchestrator.report.text import markdown, print_report
 from orchestrator.reporting import REPORT_FILES, report_on
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED

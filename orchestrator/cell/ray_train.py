@@ -10,7 +10,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell, start_of
-from orchestrator.cluster import this_host
+from orchestrator.cluster.connection import this_host
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker, limit_threads
 

@@ -65,7 +65,7 @@ def dashboard(
     """Ray's own pages and job server of a cluster's head, on this machine until Ctrl-C."""
 
     def show() -> "Finished":
-        from orchestrator.launcher import show_dashboard
+        from orchestrator.cluster.launcher import show_dashboard
 
         return show_dashboard(file, port, Console())
 
@@ -128,7 +128,7 @@ def stop(name: Name, on: On = FILE, as_json: Json = False) -> None:
 
 def _launched(verb: str, file: Path, *options: str) -> None:
     def run() -> "Finished":
-        from orchestrator.launcher import launched
+        from orchestrator.cluster.launcher import launched
 
         return launched(verb, file, *options)
 

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
 from orchestrator.plan.rounds import kept_cells, looks_of
-from orchestrator.provenance import PACKAGES, git_commit
+from orchestrator.provenance import REPORTED_PACKAGES, git_commit
 from orchestrator.request import Checked
 from orchestrator.storage.files import Storage
 
@@ -59,7 +59,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
         "resources": vars(plan.resources),
         "command": command,
         "git_commit": git_commit(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {package: version(package) for package in REPORTED_PACKAGES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -15,7 +15,7 @@ from ray.tune.schedulers import ASHAScheduler
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.pack import run_pack
 from orchestrator.cell.run import run_cell, start_of
-from orchestrator.cluster import this_host
+from orchestrator.cluster.connection import this_host
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.packs import packed
 from orchestrator.plan.sharing import shared

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.figures import Summary, listed
-from orchestrator.quantities import Quantity, judged_by, quantity
-from orchestrator.report import Report
+from orchestrator.report.collect import Report
+from orchestrator.report.quantities import Quantity, judged_by, quantity
+from orchestrator.report.summary import Summary, listed
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation, Comparison
 from workloads.catalog import workload_named

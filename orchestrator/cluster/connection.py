@@ -5,7 +5,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator import ENVIRONMENT
 from orchestrator.errors import ClusterError, StorageError
+from orchestrator.provenance import OUR_PACKAGES, ROOT
 from orchestrator.resources import ClusterShape
 from orchestrator.settings import cache_environment
 from orchestrator.storage import Storage
@@ -20,7 +20,6 @@ from orchestrator.storage import Storage
 __all__ = ["connected", "nodes_that_miss", "shape_of_cluster", "this_host"]
 
 PROBE = ".every-node-sees-this"
-PACKAGES = ("orchestrator", "search_spaces", "workloads")
 
 
 def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
@@ -87,8 +86,7 @@ def _looked(storage: Storage) -> str | None:
 
 def _code_for_the_cluster() -> dict[str, Any]:
     """This very code for the workers of a cluster that may have another version of it, or none."""
-    here = Path(__file__).resolve().parent.parent
     return {
-        "py_modules": [str(here / package) for package in PACKAGES],
+        "py_modules": [str(ROOT / package) for package in OUR_PACKAGES],
         "env_vars": ENVIRONMENT | cache_environment(),
     }

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from orchestrator.panels import GRID, SMALLEST, STYLE, look, wrapped
+from orchestrator.report.figures.panels import GRID, SMALLEST, STYLE, look, wrapped
 from workloads.representation import HeadSpectrum, MapName, Representation, Shown
 
 __all__ = ["draw_representation"]

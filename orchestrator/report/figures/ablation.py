@@ -4,70 +4,25 @@ The caption gives the number of seeds and their spread, the untrained encoder, e
 count, and how the cells differ from the paper's. matplotlib's object interface only: no window, no global state.
 """
 
-import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from orchestrator.maps import maps, points, points_window
-from orchestrator.panels import AVERAGE, SMALLEST, STYLE, UNCOUNTED, Place, Side, heatmaps, lines, rows, windows, wrapped
-from orchestrator.quantities import Quantity, judged_by, quantity
+from orchestrator.report.figures.maps import maps, points, points_window
+from orchestrator.report.figures.panels import AVERAGE, SMALLEST, STYLE, Side, heatmaps, lines, rows, windows, wrapped
+from orchestrator.report.quantities import Quantity, judged_by, quantity
+from orchestrator.report.summary import Summary, listed
 from search_spaces import Ablation, Layout
+from search_spaces.claims import Place
 
-__all__ = ["Summary", "draw", "listed", "save"]
+__all__ = ["draw", "save"]
 
 _DATA_OF_SETTING = {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"}
 _LISTED_CELLS = 6
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What is known about one cell: a value for each finished seed that counts, and how many seeds have none.
-
-    `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for each value, that of the
-    other metric that points are drawn against.
-    """
-
-    at: Place
-    values: tuple[float, ...]
-    failed: int
-    missing: int
-    paper: float | None
-    uncounted: int = 0
-    against: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in (*self.values, *self.against)):
-            raise ValueError(f"cell {self.at!r}: {self.values!r} and {self.against!r} are not all finite")
-        if len(self.against) not in (0, self.n):
-            raise ValueError(f"cell {self.at!r}: has {len(self.against)} values against {self.n}")
-
-    @property
-    def n(self) -> int:
-        """Finished seeds that count."""
-        return len(self.values)
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over finished seeds, None without any."""
-        return statistics.fmean(self.values) if self.values else None
-
-    @property
-    def spread(self) -> float | None:
-        """Sample standard deviation over finished seeds, None with fewer than two."""
-        return statistics.stdev(self.values) if self.n > 1 else None
-
-    @property
-    def gap(self) -> str | None:
-        """Why the cell has no value, in a word or two; None when it has one."""
-        if self.n:
-            return None
-        return UNCOUNTED if self.uncounted else "failed" if self.failed else "missing"
 
 
 def draw(ablation: Ablation, layout: Layout, cells: Sequence[Summary], *, reference: Summary | None, subtitle: str) -> Figure:
@@ -171,11 +126,6 @@ def _uncounted(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[s
         f"Left out, as {ablation.counts_if} is not 1: {runs} of {finished} runs, "
         f"in {len(left_out)} of {len(summaries)} cells ({marked}): {listed(names, _LISTED_CELLS)}."
     ]
-
-
-def listed(names: Sequence[str], most: int) -> str:
-    """The first names and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _seeds(cells: Collection[Summary]) -> str:

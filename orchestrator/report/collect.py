@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.curves import History
-from orchestrator.figures import Summary
 from orchestrator.plan.rounds import choices, values_of, verdicts
-from orchestrator.quantities import judged_by
+from orchestrator.report.quantities import judged_by
+from orchestrator.report.summary import History, Summary
 from orchestrator.run_record import counts, result_of
 from orchestrator.verdicts import ClaimVerdict
 from orchestrator.verdicts.rank_correlation import Similarity, rank_correlation

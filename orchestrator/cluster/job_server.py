@@ -15,8 +15,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from orchestrator.cluster.launcher import forwarded, is_here
 from orchestrator.errors import ClusterError, PlanError
-from orchestrator.launcher import forwarded, is_here
 
 __all__ = ["Job", "JobServer", "auth_headers", "reached"]
 

@@ -18,16 +18,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from orchestrator.quantities import Quantity
+from orchestrator.report.quantities import Quantity
+from orchestrator.report.summary import UNCOUNTED
 from search_spaces import Axis, Layout
+from search_spaces.claims import Place
 
 __all__ = [
     "AVERAGE",
     "GRID",
     "SMALLEST",
     "STYLE",
-    "UNCOUNTED",
-    "Place",
     "Side",
     "hatch",
     "heatmaps",
@@ -42,11 +42,9 @@ __all__ = [
     "wrapped",
 ]
 
-Place = tuple[str, ...]
 
 SMALLEST = 8  # points, of the smallest text
 AVERAGE = "Average"
-UNCOUNTED = "none counts"
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],

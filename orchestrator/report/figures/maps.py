@@ -22,11 +22,9 @@ from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from orchestrator.panels import (
+from orchestrator.report.figures.panels import (
     GRID,
     SMALLEST,
-    UNCOUNTED,
-    Place,
     Side,
     hatch,
     hollow,
@@ -36,9 +34,11 @@ from orchestrator.panels import (
     reference_line,
     windows,
 )
-from orchestrator.quantities import Quantity
+from orchestrator.report.quantities import Quantity
+from orchestrator.report.summary import UNCOUNTED
 from search_spaces import Axis, Layout
 from search_spaces.ablation import Overlay
+from search_spaces.claims import Place
 
 __all__ = ["maps", "points", "points_window"]
 

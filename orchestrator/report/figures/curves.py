@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from orchestrator.panels import GRID, SMALLEST, STYLE, Place, look, wrapped
-from orchestrator.quantities import Quantity, quantity
+from orchestrator.report.figures.panels import GRID, SMALLEST, STYLE, look, wrapped
+from orchestrator.report.quantities import Quantity, quantity
+from orchestrator.report.summary import History
 from search_spaces import Ablation, Layout
+from search_spaces.claims import Place
 
-__all__ = ["History", "chosen_cells", "draw_curves"]
+__all__ = ["chosen_cells", "draw_curves"]
 
-History = Sequence[Mapping[str, float]]  # of one run, a mapping for each time that it logged
 Numbers = NDArray[np.float64]
 
 ALL_CELLS = 12  # so many are drawn, all of them; of more, six

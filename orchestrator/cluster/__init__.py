@@ -1,0 +1,1 @@
+"""Ray clusters: connect to one, start one, send a job to one."""

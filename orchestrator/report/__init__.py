@@ -1,0 +1,1 @@
+"""The answer to an ablation: as data, text and figures."""

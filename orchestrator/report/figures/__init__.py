@@ -1,0 +1,1 @@
+"""Figures of a report. The only place of matplotlib."""

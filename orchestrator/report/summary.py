@@ -1,0 +1,64 @@
+"""What figures are drawn from: a summary of each cell, and the training curves of its runs."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from search_spaces.claims import Place
+
+__all__ = ["UNCOUNTED", "History", "Summary", "listed"]
+
+UNCOUNTED = "none counts"
+
+History = Sequence[Mapping[str, float]]  # of one run, a mapping for each time that it logged
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is known about one cell: a value for each finished seed that counts, and how many seeds have none.
+
+    `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for each value, that of the
+    other metric that points are drawn against.
+    """
+
+    at: Place
+    values: tuple[float, ...]
+    failed: int
+    missing: int
+    paper: float | None
+    uncounted: int = 0
+    against: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (*self.values, *self.against)):
+            raise ValueError(f"cell {self.at!r}: {self.values!r} and {self.against!r} are not all finite")
+        if len(self.against) not in (0, self.n):
+            raise ValueError(f"cell {self.at!r}: has {len(self.against)} values against {self.n}")
+
+    @property
+    def n(self) -> int:
+        """Finished seeds that count."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over finished seeds, None without any."""
+        return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def spread(self) -> float | None:
+        """Sample standard deviation over finished seeds, None with fewer than two."""
+        return statistics.stdev(self.values) if self.n > 1 else None
+
+    @property
+    def gap(self) -> str | None:
+        """Why the cell has no value, in a word or two; None when it has one."""
+        if self.n:
+            return None
+        return UNCOUNTED if self.uncounted else "failed" if self.failed else "missing"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
