@@ -31,8 +31,8 @@ from unittest.mock import patch
 
 from rich.console import Console
 
-from orchestrator.commands import execute
-from orchestrator.request import Request
+from orchestrator.commands.request import Request
+from orchestrator.commands.sweep import execute
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import all_records
 from orchestrator.tracking.recorder import Recorder

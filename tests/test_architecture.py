@@ -93,7 +93,7 @@ def test_asking_what_there_is_imports_nothing_heavy(command: list[str]) -> None:
 
 
 def test_the_orchestrator_reaches_mlflow_only_when_it_must() -> None:
-    code = "import sys, orchestrator.tracking, orchestrator.commands; assert 'mlflow' not in sys.modules"
+    code = "import sys, orchestrator.tracking, orchestrator.commands.sweep; assert 'mlflow' not in sys.modules"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
 

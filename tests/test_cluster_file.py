@@ -19,7 +19,7 @@ from packaging.specifiers import SpecifierSet
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from orchestrator.cli import app
-from orchestrator.request import base_recipe
+from orchestrator.commands.request import base_recipe
 from orchestrator.resources import ClusterShape, Resources, concurrent_cells, fitted_resources
 from search_spaces import ABLATIONS
 from workloads.catalog import workload_named

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.stats import binomtest
 
-from orchestrator.comparing import compare_runs
+from orchestrator.commands.compare import compare_runs
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.storage import Storage
 from orchestrator.storage.predictions import predictions_bytes, read_predictions

@@ -13,8 +13,8 @@ import yaml
 from rich.console import Console
 from torch import nn
 
+from orchestrator.commands.export import export_run
 from orchestrator.errors import PlanError
-from orchestrator.exporting import export_run
 from orchestrator.storage import Storage
 from workloads.checkpoint import encode
 from workloads.simclr.encoder import build

@@ -26,7 +26,8 @@ from mlflow import MlflowClient
 
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell
-from orchestrator.request import Request, check, local_shape
+from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
 

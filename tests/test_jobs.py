@@ -21,10 +21,11 @@ from mlflow import MlflowClient
 
 from orchestrator.cluster.job_log import PIECE, LogReader, document_lines
 from orchestrator.cluster.job_server import JobServer, auth_headers
-from orchestrator.cluster_view import read_status
+from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.cluster import read_status
+from orchestrator.commands.on_cluster import Submission, remote_arguments, run_on
+from orchestrator.commands.request import Request
 from orchestrator.errors import ClusterError, PlanError
-from orchestrator.jobs import Submission, remote_arguments, run_on
-from orchestrator.request import Request, check, local_shape
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 
@@ -264,7 +265,7 @@ def test_what_travels_is_the_code_and_the_config_alone(tmp_path: Path) -> None:
         assert {path.name for path in folder.iterdir()} == {"orchestrator", "search_spaces", "workloads", "config"}
         assert (folder / "config" / "own.yaml").read_text() == "seed: 1"
         ended = subprocess.run(
-            [sys.executable, "-m", "orchestrator.in_job", "simclr-orch spaces", "spaces", "--json"],
+            [sys.executable, "-m", "orchestrator.cli.in_job", "simclr-orch spaces", "spaces", "--json"],
             cwd=folder,
             capture_output=True,
             text=True,

@@ -14,12 +14,12 @@ from orchestrator.cluster.launcher import (
     dashboard_port,
     forwarded,
     is_here,
-    launched,
     launcher_command,
     launcher_environment,
     own_machine_problems,
     read_cluster,
 )
+from orchestrator.commands.cluster import launched
 from orchestrator.errors import ClusterError, PlanError
 
 ROOT = Path(__file__).resolve().parent.parent

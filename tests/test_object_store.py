@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.commands.check import check
+from orchestrator.commands.request import Request
 from orchestrator.errors import PlanError, TrackingError
-from orchestrator.request import Request, check
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import finished_record, last_state, run_named
 from orchestrator.storage.sweeps import latest_sweep

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from orchestrator.commands.report import REPORT_FILES, report_on
 from orchestrator.plan import build
 from orchestrator.plan.rounds import kept_cells
 from orchestrator.report.collect import as_json, collect
 from orchestrator.report.text import markdown, print_report
-from orchestrator.reporting import REPORT_FILES, report_on
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog import preset_named

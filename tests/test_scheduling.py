@@ -16,7 +16,8 @@ import pytest
 
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell
-from orchestrator.request import Request, check, local_shape
+from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
 

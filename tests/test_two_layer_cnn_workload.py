@@ -22,15 +22,16 @@ from rich.console import Console
 
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.pack import run_pack
+from orchestrator.commands.check import check
+from orchestrator.commands.evaluate import Question
+from orchestrator.commands.evaluate import evaluate as judged
+from orchestrator.commands.request import Request
+from orchestrator.commands.runs import list_runs
 from orchestrator.errors import PlanError
-from orchestrator.judging import Question
-from orchestrator.judging import evaluate as judged
 from orchestrator.plan import build, build_single
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
-from orchestrator.request import Request, check
 from orchestrator.resources import Resources
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import list_runs
 from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS, Ablation
 from workloads.catalog import every_preset, every_workload, workload_named, workload_of_preset, workload_of_tree

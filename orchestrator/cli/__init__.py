@@ -1,11 +1,11 @@
 """The command line. Operations are flags; science is presets, spaces and `--set`. Heavy imports wait for the command."""
 
-from orchestrator.cli import asking, clusters, data, judging, running
+from orchestrator.cli import about, cluster, data, report, runs, sweep
 from orchestrator.cli.app import app
 
 __all__ = ["app", "main"]
 
-COMMANDS = asking, clusters, data, judging, running  # imported for the commands that they add
+COMMANDS = about, cluster, data, report, runs, sweep  # imported for the commands that they add
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from orchestrator.cli.app import app
 from orchestrator.cli.options import Json, console_for, guarded
 
 if TYPE_CHECKING:
-    from orchestrator.outcome import Finished
+    from orchestrator.commands.result import Finished
 
 __all__ = ["shard", "verify"]
 
@@ -35,7 +35,7 @@ def shard(
     """Write an image folder as shards for data.name=shards, and check them. Rerunning it continues it."""
 
     def write() -> "Finished":
-        from orchestrator.data_commands import write_and_check
+        from orchestrator.commands.data import write_and_check
 
         return write_and_check(
             folder,
@@ -60,7 +60,7 @@ def verify(
     """Check shards against their manifest: every file's bytes and number of images, and whether they can be read."""
 
     def check() -> "Finished":
-        from orchestrator.data_commands import check_output
+        from orchestrator.commands.data import check_output
 
         return check_output(shards.resolve(), workers=workers, decodes=decode, console=console_for(as_json))
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from orchestrator.resources import Placement
 
 if TYPE_CHECKING:
-    from orchestrator.outcome import Finished
+    from orchestrator.commands.result import Finished
 
 __all__ = [
     "AblationName",

@@ -18,22 +18,18 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import yaml
-from rich.console import Console
 
 from orchestrator.errors import ClusterError, PlanError
-from orchestrator.outcome import Finished
 
 __all__ = [
     "cluster_problems",
     "dashboard_port",
     "forwarded",
     "is_here",
-    "launched",
     "launcher_command",
     "launcher_environment",
     "own_machine_problems",
     "read_cluster",
-    "show_dashboard",
 ]
 
 DASHBOARD_PORT = 8265
@@ -56,29 +52,6 @@ def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
     provider = config.get("provider")
     is_local = isinstance(provider, Mapping) and provider.get("type") == "local"
     return {"RAY_UP_enable_autoscaler_v2": "0"} if is_local and "RAY_UP_enable_autoscaler_v2" not in os.environ else {}
-
-
-def launched(verb: str, file: Path, *options: str) -> Finished:
-    """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every problem of the file."""
-    config = read_cluster(file)
-    if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(verb, config):
-        raise PlanError([f"{file}: {problem}" for problem in problems])
-    environment = os.environ | launcher_environment(config)
-    code = subprocess.run(launcher_command(verb, file, *options), env=environment, check=False).returncode
-    if code and verb != "attach":
-        print(f"ray {verb} ended with {code}; continue with: simclr-orch cluster {verb} {file}", file=sys.stderr)
-    return Finished(1 if code else 0, {"file": str(file), "exit_code": code})
-
-
-def show_dashboard(file: Path, port: int, console: Console) -> Finished:
-    """Forward the port of the head's pages to this machine, print their address, and hold it until interrupted."""
-    with forwarded(file, port) as (address, process):
-        console.print(f"Ray: {address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            code = 0
-    return Finished(1 if code else 0, {"address": address})
 
 
 def read_cluster(file: Path) -> dict[str, Any]:

@@ -1,14 +1,10 @@
 """Runs that are in the storage: list them, find one by name, show MLflow's pages on them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Column, Table
-
 from orchestrator.errors import PlanError
-from orchestrator.outcome import Finished
-from orchestrator.settings import Settings
+from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.storage.files import Storage
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode
@@ -24,14 +20,13 @@ __all__ = [
     "all_records",
     "checkpoint_of",
     "finished_record",
+    "finished_records",
     "has_trained_state",
     "last_state",
     "later_evaluations",
-    "list_runs",
     "own_checkpoint",
     "read_record",
     "run_named",
-    "serve_dashboard",
     "workload_of",
 ]
 
@@ -39,41 +34,6 @@ RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.ya
 PREDICTIONS = "predictions.npz"
 
 EVALUATIONS = "evaluations"
-
-
-def list_runs(storage: Storage, console: Console) -> Finished:
-    """Every run of the storage that has ended, by fingerprint."""
-    records = all_records(storage)
-    table = Table(Column("run", no_wrap=True), "name", "status", "workload", "data", "results", "seconds", box=None)
-    for record in records:
-        workload, results = workload_of(record), record.get("results", {})
-        table.add_row(
-            record["fingerprint"][:12],
-            record["name"],
-            record["status"],
-            workload.name,
-            record["spec"]["data"]["name"],
-            ", ".join(f"{name.replace('_', ' ')} {results[name]:.4g}" for name in workload.headline if name in results),
-            f"{record['total_seconds']:.1f}" if "total_seconds" in record else "",
-        )
-    console.print(table if records else f"no runs in {storage.shown()}")
-    shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
-    return Finished(0, {"runs": [{name: record[name] for name in shown if name in record} for record in records]})
-
-
-def serve_dashboard(settings: Settings, host: str, port: int, console: Console) -> Finished:
-    """Start MLflow's pages, print their address, and serve until interrupted."""
-    from orchestrator.tracking import start_dashboard
-
-    board = start_dashboard(settings.tracking_uri, Storage(settings.storage), host=host, port=port)
-    try:
-        console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-        code = board.wait()
-    except KeyboardInterrupt:
-        code = 0
-    finally:
-        board.stop()
-    return Finished(1 if code else 0, {"address": board.address})
 
 
 def workload_of(record: Mapping[str, Any]) -> TrainedAlone | TrainedTogether:
@@ -157,3 +117,21 @@ def has_trained_state(storage: Storage, record: Mapping[str, Any]) -> bool:
 def own_checkpoint(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
     data = storage.read_bytes(f"runs/{fingerprint}/{CHECKPOINT}")
     return decode(data) if data is not None else None
+
+
+def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, dict[str, Any]]:
+    """Records of the plans' cells that have ended before, in these or any other sweeps of the storage.
+
+    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would diverge again. So has a
+    setting of a search that was stopped for better ones.
+    """
+    jobs = jobs_of(plans)
+    records = {fingerprint: read_record(storage, fingerprint) for fingerprint in jobs}
+    return {name: record for name, record in records.items() if record is not None and _ended(record, jobs[name])}
+
+
+def _ended(record: Mapping[str, Any], cell: PlannedCell) -> bool:
+    if record["status"] == "finished":
+        return True
+    diverged = cell.role in ("candidate", "sample") and bool(record.get("diverged"))
+    return diverged or (cell.role == "sample" and record["status"] == "stopped")

@@ -4,64 +4,18 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
-from orchestrator.plan.rounds import kept_cells, looks_of
-from orchestrator.provenance import REPORTED_PACKAGES, git_commit
-from orchestrator.request import Checked
 from orchestrator.storage.files import Storage
 
-__all__ = ["keep_plan", "latest_sweep", "only_one", "plan_tree", "sweep_folder"]
+__all__ = ["keep_plan", "latest_sweep", "only_one", "sweep_folder"]
 
 
 def sweep_folder(plan: Plan) -> str:
     """Where the plan and the report of a sweep lie in the storage."""
     return f"sweeps/{plan.name}/{plan.sweep_id}"
-
-
-def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
-    """The plan as it is kept: what was asked, of which data, with which code.
-
-    Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which its claims are looked
-    at: a verdict does not forget that it was looked at before.
-    """
-    before = checked.storage.read_json(f"{sweep_folder(plan)}/plan.json") or {"cells": [], "looks": []}
-    cells = kept_cells(plan)
-    here = {_key(cell) for cell in cells}
-    cells += [cell for cell in before["cells"] if _key(cell) not in here]
-    most = checked.request.max_seeds
-    looks = list(looks_of(plan.ask.seeds, most)) if most else before.get("looks", [])
-    data = checked.data
-    return {
-        "sweep": plan.sweep_id,
-        "ablation": plan.name,
-        "workload": plan.workload.name,
-        "scale": plan.scale,
-        "preset": checked.request.recipe,
-        "base": plan.base.tree(),
-        "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
-        "looks": looks,
-        # Verdicts keep their level only if the schedule was fixed before the first look.
-        "looks_changed": before.get("looks_changed", False) or before.get("looks", []) not in ([], looks),
-        "cells": cells,
-        "data": {
-            "title": data.title,
-            "train": data.train,
-            "validation": data.validation,
-            "test": data.test,
-            "content": data.content,
-            "notes": list(data.notes),
-        },
-        "resources": vars(plan.resources),
-        "command": command,
-        "git_commit": git_commit(),
-        "versions": {package: version(package) for package in REPORTED_PACKAGES},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def keep_plan(storage: Storage, plan: Plan, tree: Mapping[str, Any]) -> None:
@@ -100,9 +54,3 @@ def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
-    """One run of one cell: a tuned cell that chose again has other runs in the place of the old ones."""
-    candidate = cell.get("candidate") if cell["role"] == "candidate" else None
-    return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)

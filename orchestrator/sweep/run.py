@@ -22,7 +22,7 @@ from orchestrator.plan.sharing import shared
 from orchestrator.resources import Resources
 from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import all_records, has_trained_state, read_record
+from orchestrator.storage.runs import all_records, finished_records, has_trained_state, read_record
 from orchestrator.storage.sweeps import sweep_folder
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
@@ -31,7 +31,7 @@ from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.workload import Specification, TrainedAlone
 
-__all__ = ["Outcome", "finished_records", "run"]
+__all__ = ["Outcome", "run"]
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,6 @@ class Outcome:
     def complete(self) -> bool:
         """Whether every cell is finished."""
         return not self.failed and not self.missing
-
-
-def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, dict[str, Any]]:
-    """Records of the plans' cells that have ended before, in these or any other sweeps of the storage.
-
-    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would diverge again. So has a
-    setting of a search that was stopped for better ones.
-    """
-    jobs = jobs_of(plans)
-    records = {fingerprint: read_record(storage, fingerprint) for fingerprint in jobs}
-    return {name: record for name, record in records.items() if record is not None and _ended(record, jobs[name])}
-
-
-def _ended(record: Mapping[str, Any], cell: PlannedCell) -> bool:
-    if record["status"] == "finished":
-        return True
-    diverged = cell.role in ("candidate", "sample") and bool(record.get("diverged"))
-    return diverged or (cell.role == "sample" and record["status"] == "stopped")
 
 
 def run(

@@ -1,53 +1,29 @@
 """What `pretrain` and `ablate` do, behind the command line: plan, run in rounds until nothing is missing, report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.check import Checked, check, local_shape
+from orchestrator.commands.cost import cost_line, cost_of
+from orchestrator.commands.next_round import Round, next_round
+from orchestrator.commands.report import REPORT_FILES, report_on, search_report
+from orchestrator.commands.request import Request
+from orchestrator.commands.result import Finished
 from orchestrator.errors import OrchestratorError, PlanError
-from orchestrator.outcome import Finished
-from orchestrator.plan import Ask, Plan, jobs_of
-from orchestrator.plan.estimate import Estimate, estimate, measured_speed
-from orchestrator.plan.rounds import next_ask
-from orchestrator.plan.sharing import shared
-from orchestrator.reporting import REPORT_FILES, report_on, search_report
-from orchestrator.request import Checked, Request, check, local_shape
-from orchestrator.resources import ClusterShape, concurrent_cells, fitted_resources
-from orchestrator.storage.runs import RECORD, all_records, has_trained_state, read_record
-from orchestrator.storage.sweeps import keep_plan, only_one, plan_tree, sweep_folder
+from orchestrator.plan import Plan
+from orchestrator.plan.rounds import kept_cells, looks_of
+from orchestrator.provenance import REPORTED_PACKAGES, git_commit
+from orchestrator.resources import ClusterShape
+from orchestrator.storage.runs import RECORD, all_records, read_record
+from orchestrator.storage.sweeps import keep_plan, only_one, sweep_folder
 from orchestrator.tracking.recorder import tags_of
 
-__all__ = ["dry_run", "execute"]
-
-
-@dataclass(frozen=True)
-class _Round:
-    """Plans that are run together, how many cells at once, and the cells that have ended before."""
-
-    plans: tuple[Plan, ...]
-    concurrent: int
-    done: frozenset[str]
-
-    @property
-    def asks(self) -> dict[str, Ask]:
-        return {plan.name: plan.ask for plan in self.plans}
-
-    @property
-    def jobs(self) -> int:
-        return len(jobs_of(self.plans))
-
-    @property
-    def left(self) -> int:
-        return self.jobs - len(self.done)
-
-    @property
-    def shared(self) -> int:
-        """Runs saved because cells, of one sweep or of several, ask for the same run."""
-        return sum(len(plan.cells) for plan in self.plans) - self.jobs
+__all__ = ["dry_run", "execute", "plan_tree"]
 
 
 def dry_run(request: Request, console: Console) -> Finished:
@@ -56,11 +32,11 @@ def dry_run(request: Request, console: Console) -> Finished:
 
     checked = check(request)
     if checked.settings.address is None:
-        planned = _settled(checked, local_shape())
+        planned = next_round(checked, local_shape())
     else:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
-            planned = _settled(checked, shape)
-    cost = _cost(checked, planned, all_records(checked.storage))
+            planned = next_round(checked, shape)
+    cost = cost_of(checked, planned, all_records(checked.storage))
     sweeps = {}
     for plan in planned.plans:
         if len(planned.plans) > 1:
@@ -71,7 +47,7 @@ def dry_run(request: Request, console: Console) -> Finished:
             console.print(f"{cell.fingerprint[:12]}  {cell.name:<44} {state}", highlight=False)
         cells = [{"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()} for cell in plan.cells]
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
-    console.print(_cost_line(planned, cost), highlight=False, soft_wrap=True)
+    console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
     return Finished(0, document | {"finished": sorted(planned.done), "shared": planned.shared, "estimate": vars(cost)})
 
@@ -88,7 +64,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     checked = check(request)
     tracker = Tracker.open(checked.settings.tracking_uri, checked.storage)
     placed = checked.settings.address is None
-    planned = _settled(checked, local_shape(), placed=placed)
+    planned = next_round(checked, local_shape(), placed=placed)
     for plan in planned.plans:
         for fingerprint, record in tracker.finished(plan.name, plan.jobs.keys() - planned.done).items():
             # MLflow has what the storage lost.
@@ -96,7 +72,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     with ExitStack() as stack:
         for plan in planned.plans:
             stack.enter_context(only_one(plan, checked.storage))
-        planned = _settled(checked, local_shape(), placed=placed)
+        planned = next_round(checked, local_shape(), placed=placed)
         if not planned.left:
             return _Sweep(checked, tracker, out, command).run(planned, None)
         shape = stack.enter_context(
@@ -105,7 +81,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
         if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
             place = checked.storage.shown()
             raise PlanError([f"--storage {place}: {line}" for line in blind])
-        return _Sweep(checked, tracker, out, command).run(_settled(checked, shape), shape)
+        return _Sweep(checked, tracker, out, command).run(next_round(checked, shape), shape)
 
 
 class _Sweep:
@@ -115,7 +91,7 @@ class _Sweep:
         self._checked, self._tracker, self._out, self._command = checked, tracker, out, command
         self._console = Console(stderr=True)
 
-    def run(self, planned: _Round, shape: ClusterShape | None) -> Finished:
+    def run(self, planned: Round, shape: ClusterShape | None) -> Finished:
         """Round by round; without a shape there is nothing to run, only to report."""
         from orchestrator.tracking.recorder import Recorders
 
@@ -127,7 +103,7 @@ class _Sweep:
                 keep_plan(self._checked.storage, plan, tree)
             try:
                 outcome = self._round(planned, Recorders(recorders))
-                following = _settled(self._checked, shape) if shape and outcome.complete else planned
+                following = next_round(self._checked, shape) if shape and outcome.complete else planned
                 if following.asks == planned.asks:
                     return self._report(planned, recorders, outcome)
                 for recorder in recorders:
@@ -157,13 +133,13 @@ class _Sweep:
             warn=lambda text: self._console.print(text, style="yellow", soft_wrap=True),
         )
 
-    def _round(self, planned: _Round, recorders: Any) -> Any:
+    def _round(self, planned: Round, recorders: Any) -> Any:
         from orchestrator.sweep import run
         from orchestrator.sweep.progress import SweepProgress
 
         records = all_records(self._checked.storage) if planned.left else []
         if planned.left:
-            self._say(_cost_line(planned, _cost(self._checked, planned, records)))
+            self._say(cost_line(planned, cost_of(self._checked, planned, records)))
         names = ", ".join(plan.name for plan in planned.plans)
         with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
             return run(
@@ -177,7 +153,7 @@ class _Sweep:
                 shared_storage=self._checked.settings.address is not None,
             )
 
-    def _report(self, planned: _Round, recorders: Sequence[Any], outcome: Any) -> Finished:
+    def _report(self, planned: Round, recorders: Sequence[Any], outcome: Any) -> Finished:
         documents = {}
         for plan, recorder in zip(planned.plans, recorders, strict=True):
             documents[plan.name], files = self._results(plan)
@@ -216,63 +192,48 @@ class _Sweep:
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def _settled(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> _Round:
-    """The round that comes next, judged by all that has ended, with the resources that cells get on this cluster."""
-    from orchestrator.sweep import finished_records
+def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
+    """The plan as it is kept: what was asked, of which data, with which code.
 
-    resources, limit = checked.resources(shape), checked.request.max_concurrent
-    plans = checked.plans(resources, shape if placed else None)
-    while True:
-        done = finished_records(plans, checked.storage)
-        asks = {plan.name: next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans}
-        if asks == {plan.name: plan.ask for plan in plans}:
-            break
-        plans = checked.plans(resources, shape if placed else None, asks)
-    if checked.request.cpus_per_worker is None:
-        resources = fitted_resources(shape, resources, len(jobs_of(plans)) - len(done), limit)
-        plans = tuple(replace(plan, resources=resources) for plan in plans)
-    return _Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
-
-
-def _cost(checked: Checked, planned: _Round, records: Sequence[dict[str, Any]]) -> Estimate:
-    plan = planned.plans[0]
-    speed = measured_speed(records, plan.resources, plan.workload.name)
-    specs = {name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done}
-    sharing = shared(
-        plan.workload, specs, records, has_state=partial(has_trained_state, checked.storage), is_search=plan.is_search
-    )
-    return estimate(
-        planned.plans,
-        done=planned.done,
-        trained=sharing.only_judged,
-        train_images=checked.data.train,
-        concurrent=planned.concurrent,
-        speed=speed,
-    )
-
-
-def _cost_line(planned: _Round, cost: Estimate) -> str:
-    plans, left = planned.plans, planned.left
-    resources = plans[0].resources
-    gpus = f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
-    names = ", ".join(f"{plan.name} {plan.sweep_id}" for plan in plans)
-    waiting = sum(len(plan.waiting) for plan in plans)
-    return (
-        f"{names}: {planned.jobs} cells ({len(planned.done)} finished before, {left} to run"
-        f"{f', {planned.shared} runs saved by sharing' if planned.shared else ''}"
-        f"{f', {waiting} more settings to run once tuned' if waiting else ''}), "
-        f"{_at_once(cost, left)}, each "
-        f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
-        f"{_duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
-    )
+    Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which its claims are looked
+    at: a verdict does not forget that it was looked at before.
+    """
+    before = checked.storage.read_json(f"{sweep_folder(plan)}/plan.json") or {"cells": [], "looks": []}
+    cells = kept_cells(plan)
+    here = {_key(cell) for cell in cells}
+    cells += [cell for cell in before["cells"] if _key(cell) not in here]
+    most = checked.request.max_seeds
+    looks = list(looks_of(plan.ask.seeds, most)) if most else before.get("looks", [])
+    data = checked.data
+    return {
+        "sweep": plan.sweep_id,
+        "ablation": plan.name,
+        "workload": plan.workload.name,
+        "scale": plan.scale,
+        "preset": checked.request.recipe,
+        "base": plan.base.tree(),
+        "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
+        "looks": looks,
+        # Verdicts keep their level only if the schedule was fixed before the first look.
+        "looks_changed": before.get("looks_changed", False) or before.get("looks", []) not in ([], looks),
+        "cells": cells,
+        "data": {
+            "title": data.title,
+            "train": data.train,
+            "validation": data.validation,
+            "test": data.test,
+            "content": data.content,
+            "notes": list(data.notes),
+        },
+        "resources": vars(plan.resources),
+        "command": command,
+        "git_commit": git_commit(),
+        "versions": {package: version(package) for package in REPORTED_PACKAGES},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
-def _at_once(cost: Estimate, left: int) -> str:
-    at_once = f"{min(cost.concurrent, max(cost.packs, 1))} at once"
-    return f"in {cost.packs} packs, {at_once}" if cost.packs < left else at_once
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
+    """One run of one cell: a tuned cell that chose again has other runs in the place of the old ones."""
+    candidate = cell.get("candidate") if cell["role"] == "candidate" else None
+    return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.request import base_recipe
+from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError, TrackingError
-from orchestrator.outcome import Finished
-from orchestrator.request import base_recipe
 from orchestrator.storage import Storage
 from orchestrator.storage.predictions import predictions_bytes
 from orchestrator.storage.runs import CHECKPOINT, RECORD, finished_record, last_state, workload_of

@@ -11,10 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.commands.check import address_problem
+from orchestrator.commands.result import Finished
 from orchestrator.errors import OrchestratorError
-from orchestrator.outcome import Finished
 from orchestrator.provenance import REPORTED_PACKAGES
-from orchestrator.request import address_problem
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 from workloads.datasets import default_cache

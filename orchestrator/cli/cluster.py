@@ -10,7 +10,7 @@ from orchestrator.cli.app import app
 from orchestrator.cli.options import Json, console_for, guarded
 
 if TYPE_CHECKING:
-    from orchestrator.outcome import Finished
+    from orchestrator.commands.result import Finished
 
 __all__ = ["attach", "dashboard", "down", "jobs", "logs", "status", "stop", "up"]
 
@@ -65,7 +65,7 @@ def dashboard(
     """Ray's own pages and job server of a cluster's head, on this machine until Ctrl-C."""
 
     def show() -> "Finished":
-        from orchestrator.cluster.launcher import show_dashboard
+        from orchestrator.commands.cluster import show_dashboard
 
         return show_dashboard(file, port, Console())
 
@@ -77,7 +77,7 @@ def status(place: Place = FILE, as_json: Json = False) -> None:
     """Nodes, what is in use, what waits for resources, and the jobs that run."""
 
     def show() -> "Finished":
-        from orchestrator.cluster_view import show_status
+        from orchestrator.commands.cluster import show_status
 
         return show_status(place, console_for(as_json))
 
@@ -89,7 +89,7 @@ def jobs(place: Place = FILE, as_json: Json = False) -> None:
     """The jobs that the cluster remembers, with the commands that continue them."""
 
     def show() -> "Finished":
-        from orchestrator.cluster_view import list_jobs
+        from orchestrator.commands.cluster import list_jobs
 
         return list_jobs(place, console_for(as_json))
 
@@ -107,7 +107,7 @@ def logs(
     """What a job has said."""
 
     def show() -> "Finished":
-        from orchestrator.cluster_view import show_log
+        from orchestrator.commands.cluster import show_log
 
         return show_log(name, on, Console(), follow=follow)
 
@@ -119,7 +119,7 @@ def stop(name: Name, on: On = FILE, as_json: Json = False) -> None:
     """End a job as Ctrl-C would: its cells keep their checkpoints, and the same command continues it."""
 
     def show() -> "Finished":
-        from orchestrator.cluster_view import stop_job
+        from orchestrator.commands.cluster import stop_job
 
         return stop_job(name, on, console_for(as_json))
 
@@ -128,7 +128,7 @@ def stop(name: Name, on: On = FILE, as_json: Json = False) -> None:
 
 def _launched(verb: str, file: Path, *options: str) -> None:
     def run() -> "Finished":
-        from orchestrator.cluster.launcher import launched
+        from orchestrator.commands.cluster import launched
 
         return launched(verb, file, *options)
 

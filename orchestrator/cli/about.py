@@ -9,7 +9,6 @@ from rich.console import Console
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import (
-    AblationName,
     Address,
     Json,
     StorageUri,
@@ -17,14 +16,13 @@ from orchestrator.cli.options import (
     console_for,
     guarded,
     print_json,
-    storage_at,
 )
 from search_spaces import ABLATIONS, Ablation
 
 if TYPE_CHECKING:
-    from orchestrator.outcome import Finished
+    from orchestrator.commands.result import Finished
 
-__all__ = ["dashboard", "doctor", "presets", "report", "runs", "spaces", "verdicts"]
+__all__ = ["doctor", "presets", "spaces"]
 
 
 @app.command()
@@ -94,80 +92,13 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this one as Y
 
 
 @app.command()
-def report(
-    name: AblationName,
-    sweep: Annotated[str | None, typer.Option(help="Beginning of a sweep's id; default: the latest sweep.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the files here and not into the storage.")] = None,
-    storage: StorageUri = None,
-    as_json: Json = False,
-) -> None:
-    """Table, figure beside the paper's, Markdown and JSON of an ablation."""
-
-    def show() -> "Finished":
-        from orchestrator.reporting import report_on
-
-        return report_on(name, storage_at(storage), console_for(as_json), sweep=sweep, output=output)
-
-    guarded(show, as_json=as_json)
-
-
-@app.command()
-def verdicts(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Default: every ablation that was run.")
-    ] = None,
-    storage: StorageUri = None,
-    as_json: Json = False,
-) -> None:
-    """Claim by claim: what was reproduced here, with what certainty."""
-
-    def show() -> "Finished":
-        from orchestrator.reporting import verdicts_on
-
-        return verdicts_on(names or [], storage_at(storage), console_for(as_json))
-
-    guarded(show, as_json=as_json)
-
-
-@app.command()
-def runs(storage: StorageUri = None, as_json: Json = False) -> None:
-    """Every run in the storage, with its result."""
-
-    def show() -> "Finished":
-        from orchestrator.storage.runs import list_runs
-
-        return list_runs(storage_at(storage), console_for(as_json))
-
-    guarded(show, as_json=as_json)
-
-
-@app.command()
-def dashboard(
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where to listen.")] = 5000,
-    tracking_uri: TrackingUri = None,
-    storage: StorageUri = None,
-) -> None:
-    """MLflow's own pages on the database in the storage, until Ctrl-C."""
-
-    def show() -> "Finished":
-        from orchestrator.settings import read_settings
-        from orchestrator.storage.runs import serve_dashboard
-
-        settings = read_settings({"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd())
-        return serve_dashboard(settings, host, port, Console())
-
-    guarded(show, as_json=False)
-
-
-@app.command()
 def doctor(
     address: Address = None, tracking_uri: TrackingUri = None, storage: StorageUri = None, as_json: Json = False
 ) -> None:
     """Check this machine, the storage, MLflow and Ray."""
 
     def show() -> "Finished":
-        from orchestrator.doctor import examine
+        from orchestrator.commands.doctor import examine
         from orchestrator.settings import read_settings
 
         flags = {"address": address, "tracking_uri": tracking_uri, "storage": storage}

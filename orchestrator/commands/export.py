@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
-from orchestrator.outcome import Finished
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import finished_record, last_state, later_evaluations, workload_of
 from workloads.catalog.weights import CARD, FILES, FORMATS, CardResult, ExportFormat, RunSpec, exported

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
-from orchestrator.outcome import Finished
 from workloads.datasets.shards.files import ShardFolder
 from workloads.datasets.shards.write import Checked, Sharding, check_shards, forget, plan_shards, write_shards, written_at
 from workloads.spec import SpecError

@@ -1,93 +1,28 @@
-"""From options to a checked plan: everything that is wrong with a request is found before anything starts."""
+"""From a request to what can be carried out: everything that is wrong is found before anything starts."""
 
 import os
-import shlex
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
-from orchestrator.errors import OrchestratorError, PlanError, TrackingError
+from orchestrator.commands.request import Problems, Request, ablations_named, base_recipe
+from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.search import build_search, read_space
-from orchestrator.resources import ClusterShape, Placement, Resources
+from orchestrator.resources import ClusterShape, Resources
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
-from search_spaces import ABLATIONS, Ablation
+from search_spaces import Ablation
 from workloads.catalog import every_preset, workload_named, workload_of_preset, workload_of_tree
-from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.spec import SpecError, read_yaml
 from workloads.workload import DataFacts, Specification, TrainedAlone, Workload
 
-__all__ = [
-    "Checked",
-    "Problems",
-    "Request",
-    "ablations_named",
-    "address_problem",
-    "base_recipe",
-    "check",
-    "command_line",
-    "local_shape",
-]
+__all__ = ["ADDRESS_TIMEOUT", "Checked", "address_problem", "check", "local_shape"]
 
-T = TypeVar("T")
 ADDRESS_TIMEOUT = 5.0
-EVERY = "all"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asked for, as typed. Neither ablations nor a search: a single run. `max_seeds` None: as many as `seeds`."""
-
-    ablations: tuple[str, ...]
-    preset: str | None = None
-    config: Path | None = None
-    assignments: tuple[str, ...] = ()
-    seeds: int = 1
-    max_seeds: int | None = None
-    search: tuple[str, ...] = ()
-    samples: int = 16
-    workers: int = 1
-    cpus_per_worker: int | None = None
-    gpus_per_worker: float | None = None
-    gpu_type: str | None = None
-    placement: Placement = "pack"
-    max_concurrent: int | None = None
-    max_failures: int = 2
-    download: bool = False
-    log_model: bool = False
-    flags: Mapping[str, str | None] = field(default_factory=dict)
-
-    @property
-    def recipe(self) -> str:
-        """For people: where the base recipe comes from."""
-        source = str(self.config) if self.config else self.preset or "the default preset"
-        return source + "".join(f" {one}" for one in self.assignments)
-
-
-@dataclass
-class Problems:
-    """Collects what is wrong, so that it is said at once."""
-
-    found: list[str] = field(default_factory=list)
-
-    def attempt(self, step: Callable[[], T]) -> T | None:
-        """The step's value; None when it refused, which is kept."""
-        try:
-            return step()
-        except (SpecError, PlanError) as error:
-            self.found += error.problems
-        except OrchestratorError as error:
-            self.found.append(str(error))
-        return None
-
-    def refuse(self) -> None:
-        """Raise one PlanError with all problems, if there are any."""
-        if self.found:
-            raise PlanError(list(dict.fromkeys(self.found)))
 
 
 @dataclass(frozen=True)
@@ -165,23 +100,6 @@ def check(request: Request) -> Checked:
     problems.refuse()
     assert checked is not None, "whatever is missing was refused"
     return checked
-
-
-def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
-    """The ablations of these names, each once; `all` is every table and figure of the SimCLR paper, without extensions.
-
-    Raises SpecError that lists the known ones.
-    """
-    if unknown := [name for name in names if name not in ABLATIONS and name != EVERY]:
-        raise SpecError([f"{name}: no such ablation; known are {', '.join(ABLATIONS)}, {EVERY}" for name in unknown])
-    of_the_paper = [name for name, ablation in ABLATIONS.items() if ablation.workload == "simclr" and not ablation.extension]
-    wanted = [one for name in names for one in (of_the_paper if name == EVERY else [name])]
-    return tuple(ABLATIONS[name] for name in dict.fromkeys(wanted))
-
-
-def command_line(arguments: list[str]) -> str:
-    """The command as one would type it again."""
-    return shlex.join(["simclr-orch", *arguments])
 
 
 def _resources(request: Request, *, gpus: float) -> Resources:
@@ -263,28 +181,6 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
         presets = ", ".join(of_ablations.presets)
         raise PlanError([f"--preset {request.preset}: is not for {request.ablations[0]}, whose presets are {presets}"])
     return of_preset
-
-
-def base_recipe(workload: Workload, preset: str | None, config: Path | None, assignments: Sequence[str]) -> Specification:
-    """A recipe with the assignments on it, and the roots of its data absolute: workers run in folders of their own.
-
-    Raises one PlanError with every problem.
-    """
-    problems = Problems()
-    values = problems.attempt(lambda: read_assignments(list(assignments)))
-    named = preset or next(iter(workload.presets))
-    if named not in workload.presets:
-        problems.found.append(f"--preset {named}: no such preset; known are {', '.join(workload.presets)}")
-    recipe = None
-    if not problems.found:
-        recipe = problems.attempt(lambda: workload.read(read_yaml(config)) if config else workload.presets[named]())
-    problems.refuse()
-    assert recipe is not None, "whatever is missing was refused"
-    base = recipe.with_values(values or {})
-    places = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
-    flat = base.flat()
-    roots = {name: flat[name] for name in places if flat.get(name) is not None and "://" not in flat[name]}
-    return base.with_values({name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()})
 
 
 def address_problem(address: str) -> str | None:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from orchestrator.cluster.job_log import LogReader
 from orchestrator.cluster.job_server import Job, JobServer, reached
+from orchestrator.commands.request import Problems, Request, command_line
+from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError
-from orchestrator.outcome import Finished
 from orchestrator.provenance import JOB, OUR_PACKAGES, ROOT, SHIPPED_COMMIT, git_commit
-from orchestrator.request import Problems, Request, command_line
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
 
@@ -53,7 +53,7 @@ class Submission:
 
     @property
     def entrypoint(self) -> str:
-        return f"exec python -m orchestrator.in_job {shlex.quote(self.typed)} {shlex.join(self.arguments)}"
+        return f"exec python -m orchestrator.cli.in_job {shlex.quote(self.typed)} {shlex.join(self.arguments)}"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,9 +1,13 @@
 """What `simclr-orch cluster` shows of a running cluster: nodes, what is used and waited for, jobs and their logs."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,10 +15,18 @@ from rich.table import Table
 
 from orchestrator.cluster.job_log import LogReader
 from orchestrator.cluster.job_server import Job, JobServer, reached
-from orchestrator.errors import ClusterError
-from orchestrator.outcome import Finished
+from orchestrator.cluster.launcher import (
+    cluster_problems,
+    forwarded,
+    launcher_command,
+    launcher_environment,
+    own_machine_problems,
+    read_cluster,
+)
+from orchestrator.commands.result import Finished
+from orchestrator.errors import ClusterError, PlanError
 
-__all__ = ["list_jobs", "read_status", "show_log", "show_status", "stop_job"]
+__all__ = ["launched", "list_jobs", "read_status", "show_dashboard", "show_log", "show_status", "stop_job"]
 
 STOP_PATIENCE = 90.0  # seconds; Ray kills a job a minute after it was asked to end
 USED = re.compile(r"([\d.]+)/([\d.]+) (\S+)")
@@ -128,3 +140,26 @@ def _print_jobs(jobs: list[Job], console: Console) -> None:
         times = f"since {job.started}" if job.ended is None else f"{job.started} to {job.ended}"
         console.print(f"{job.name}  {job.status}  {times}", highlight=False, soft_wrap=True)
         console.print(f"    {job.command}", highlight=False, soft_wrap=True, markup=False)
+
+
+def launched(verb: str, file: Path, *options: str) -> Finished:
+    """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every problem of the file."""
+    config = read_cluster(file)
+    if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(verb, config):
+        raise PlanError([f"{file}: {problem}" for problem in problems])
+    environment = os.environ | launcher_environment(config)
+    code = subprocess.run(launcher_command(verb, file, *options), env=environment, check=False).returncode
+    if code and verb != "attach":
+        print(f"ray {verb} ended with {code}; continue with: simclr-orch cluster {verb} {file}", file=sys.stderr)
+    return Finished(1 if code else 0, {"file": str(file), "exit_code": code})
+
+
+def show_dashboard(file: Path, port: int, console: Console) -> Finished:
+    """Forward the port of the head's pages to this machine, print their address, and hold it until interrupted."""
+    with forwarded(file, port) as (address, process):
+        console.print(f"Ray: {address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            code = 0
+    return Finished(1 if code else 0, {"address": address})

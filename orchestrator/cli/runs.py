@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import (
@@ -20,9 +21,9 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.outcome import Finished
+    from orchestrator.commands.result import Finished
 
-__all__ = ["compare", "evaluate", "export"]
+__all__ = ["compare", "dashboard", "evaluate", "export", "runs"]
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them.")]
 
@@ -53,8 +54,8 @@ def evaluate(
     """Judge a pre-trained encoder again, by another protocol or with other settings."""
 
     def judge() -> "Finished":
-        from orchestrator.judging import Question
-        from orchestrator.judging import evaluate as judged
+        from orchestrator.commands.evaluate import Question
+        from orchestrator.commands.evaluate import evaluate as judged
         from orchestrator.settings import read_settings
         from orchestrator.storage import Storage
         from orchestrator.tracking import Tracker
@@ -80,7 +81,7 @@ def compare(
     """Whether two runs differ on the same test images: a paired test of their predictions."""
 
     def show() -> "Finished":
-        from orchestrator.comparing import compare_runs
+        from orchestrator.commands.compare import compare_runs
 
         return compare_runs(one, other, result, storage_at(storage), console_for(as_json))
 
@@ -98,9 +99,40 @@ def export(
     """Write a run's encoder for use elsewhere, with a model card."""
 
     def write() -> "Finished":
-        from orchestrator.exporting import export_run
+        from orchestrator.commands.export import export_run
 
         folder = output or Path(f"{run}-{to}")
         return export_run(run, to, folder, storage_at(storage), console_for(as_json))
 
     guarded(write, as_json=as_json)
+
+
+@app.command()
+def runs(storage: StorageUri = None, as_json: Json = False) -> None:
+    """Every run in the storage, with its result."""
+
+    def show() -> "Finished":
+        from orchestrator.commands.runs import list_runs
+
+        return list_runs(storage_at(storage), console_for(as_json))
+
+    guarded(show, as_json=as_json)
+
+
+@app.command()
+def dashboard(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where to listen.")] = 5000,
+    tracking_uri: TrackingUri = None,
+    storage: StorageUri = None,
+) -> None:
+    """MLflow's own pages on the database in the storage, until Ctrl-C."""
+
+    def show() -> "Finished":
+        from orchestrator.commands.runs import serve_dashboard
+        from orchestrator.settings import read_settings
+
+        settings = read_settings({"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd())
+        return serve_dashboard(settings, host, port, Console())
+
+    guarded(show, as_json=False)

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.commands.request import ablations_named
+from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
-from orchestrator.outcome import Finished
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.report.collect import Report, as_json, collect, verdict_json
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import draw_curves
 from orchestrator.report.text import STYLES, markdown, print_report, subtitle
-from orchestrator.request import ablations_named
 from orchestrator.run_record import SCORE
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import read_record

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError, StorageError
-from orchestrator.outcome import Finished
 from orchestrator.storage import Storage
 from orchestrator.storage.predictions import read_predictions
 from orchestrator.storage.runs import EVALUATIONS, PREDICTIONS, finished_record, later_evaluations, workload_of

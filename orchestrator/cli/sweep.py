@@ -31,8 +31,8 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.outcome import Finished
-    from orchestrator.request import Request
+    from orchestrator.commands.request import Request
+    from orchestrator.commands.result import Finished
 
 __all__ = ["ablate", "pretrain", "tune"]
 
@@ -58,7 +58,7 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Pre-train one encoder and evaluate it."""
-    from orchestrator.request import Request
+    from orchestrator.commands.request import Request
 
     request = Request(
         ablations=(),
@@ -107,7 +107,7 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Run the cells of one or several ablations that have not finished, and report."""
-    from orchestrator.request import Request
+    from orchestrator.commands.request import Request
 
     if until_decided != (max_seeds is not None):
         typer.echo("--until-decided and --max-seeds: belong together, the second says where the first must end", err=True)
@@ -159,7 +159,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search for a good setting with ASHA, which stops the less promising ones early. Judged on the validation split."""
-    from orchestrator.request import Request
+    from orchestrator.commands.request import Request
 
     request = Request(
         ablations=(),
@@ -182,11 +182,11 @@ def tune(
 def _execute(request: "Request", as_json: bool, on: str | None, code: str, *, only_plan: bool = False) -> None:
     def work() -> "Finished":
         if on is not None:
-            from orchestrator.jobs import run_on
+            from orchestrator.commands.on_cluster import run_on
 
             return run_on(on, code, request, sys.argv[1:])
-        from orchestrator.commands import dry_run, execute
-        from orchestrator.request import command_line
+        from orchestrator.commands.request import command_line
+        from orchestrator.commands.sweep import dry_run, execute
 
         out = console_for(as_json)
         return dry_run(request, out) if only_plan else execute(request, out, command_line(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Commands that answer: the report of an ablation, and the verdicts on its claims."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.app import app
+from orchestrator.cli.options import AblationName, Json, StorageUri, console_for, guarded, storage_at
+from orchestrator.commands.result import Finished
+
+__all__ = ["report", "verdicts"]
+
+
+@app.command()
+def report(
+    name: AblationName,
+    sweep: Annotated[str | None, typer.Option(help="Beginning of a sweep's id; default: the latest sweep.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the files here and not into the storage.")] = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Table, figure beside the paper's, Markdown and JSON of an ablation."""
+
+    def show() -> "Finished":
+        from orchestrator.commands.report import report_on
+
+        return report_on(name, storage_at(storage), console_for(as_json), sweep=sweep, output=output)
+
+    guarded(show, as_json=as_json)
+
+
+@app.command()
+def verdicts(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Default: every ablation that was run.")
+    ] = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Claim by claim: what was reproduced here, with what certainty."""
+
+    def show() -> "Finished":
+        from orchestrator.commands.report import verdicts_on
+
+        return verdicts_on(names or [], storage_at(storage), console_for(as_json))
+
+    guarded(show, as_json=as_json)

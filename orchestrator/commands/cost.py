@@ -1,0 +1,60 @@
+"""What a round of a sweep will cost, as numbers and as a line."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from orchestrator.commands.check import Checked
+from orchestrator.commands.next_round import Round
+from orchestrator.plan import jobs_of
+from orchestrator.plan.estimate import Estimate, estimate, measured_speed
+from orchestrator.plan.sharing import shared
+from orchestrator.storage.runs import has_trained_state
+
+__all__ = ["cost_line", "cost_of"]
+
+
+def cost_of(checked: Checked, planned: Round, records: Sequence[dict[str, Any]]) -> Estimate:
+    """Estimate what is left of a round, from what was measured in the storage."""
+    plan = planned.plans[0]
+    speed = measured_speed(records, plan.resources, plan.workload.name)
+    specs = {name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done}
+    sharing = shared(
+        plan.workload, specs, records, has_state=partial(has_trained_state, checked.storage), is_search=plan.is_search
+    )
+    return estimate(
+        planned.plans,
+        done=planned.done,
+        trained=sharing.only_judged,
+        train_images=checked.data.train,
+        concurrent=planned.concurrent,
+        speed=speed,
+    )
+
+
+def cost_line(planned: Round, cost: Estimate) -> str:
+    """Say in one line what will run, how much of it at once, and how long it will take."""
+    plans, left = planned.plans, planned.left
+    resources = plans[0].resources
+    gpus = f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
+    names = ", ".join(f"{plan.name} {plan.sweep_id}" for plan in plans)
+    waiting = sum(len(plan.waiting) for plan in plans)
+    return (
+        f"{names}: {planned.jobs} cells ({len(planned.done)} finished before, {left} to run"
+        f"{f', {planned.shared} runs saved by sharing' if planned.shared else ''}"
+        f"{f', {waiting} more settings to run once tuned' if waiting else ''}), "
+        f"{_at_once(cost, left)}, each "
+        f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
+        f"{_duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
+    )
+
+
+def _at_once(cost: Estimate, left: int) -> str:
+    at_once = f"{min(cost.concurrent, max(cost.packs, 1))} at once"
+    return f"in {cost.packs} packs, {at_once}" if cost.packs < left else at_once
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

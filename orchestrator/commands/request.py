@@ -1,0 +1,110 @@
+"""From options to a checked plan: everything that is wrong with a request is found before anything starts."""
+
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from orchestrator.errors import OrchestratorError, PlanError
+from orchestrator.resources import Placement
+from search_spaces import ABLATIONS, Ablation
+from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.workload import Specification, Workload
+
+__all__ = ["Problems", "Request", "ablations_named", "base_recipe", "command_line"]
+
+T = TypeVar("T")
+EVERY = "all"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for, as typed. Neither ablations nor a search: a single run. `max_seeds` None: as many as `seeds`."""
+
+    ablations: tuple[str, ...]
+    preset: str | None = None
+    config: Path | None = None
+    assignments: tuple[str, ...] = ()
+    seeds: int = 1
+    max_seeds: int | None = None
+    search: tuple[str, ...] = ()
+    samples: int = 16
+    workers: int = 1
+    cpus_per_worker: int | None = None
+    gpus_per_worker: float | None = None
+    gpu_type: str | None = None
+    placement: Placement = "pack"
+    max_concurrent: int | None = None
+    max_failures: int = 2
+    download: bool = False
+    log_model: bool = False
+    flags: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> str:
+        """For people: where the base recipe comes from."""
+        source = str(self.config) if self.config else self.preset or "the default preset"
+        return source + "".join(f" {one}" for one in self.assignments)
+
+
+@dataclass
+class Problems:
+    """Collects what is wrong, so that it is said at once."""
+
+    found: list[str] = field(default_factory=list)
+
+    def attempt(self, step: Callable[[], T]) -> T | None:
+        """The step's value; None when it refused, which is kept."""
+        try:
+            return step()
+        except (SpecError, PlanError) as error:
+            self.found += error.problems
+        except OrchestratorError as error:
+            self.found.append(str(error))
+        return None
+
+    def refuse(self) -> None:
+        """Raise one PlanError with all problems, if there are any."""
+        if self.found:
+            raise PlanError(list(dict.fromkeys(self.found)))
+
+
+def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
+    """The ablations of these names, each once; `all` is every table and figure of the SimCLR paper, without extensions.
+
+    Raises SpecError that lists the known ones.
+    """
+    if unknown := [name for name in names if name not in ABLATIONS and name != EVERY]:
+        raise SpecError([f"{name}: no such ablation; known are {', '.join(ABLATIONS)}, {EVERY}" for name in unknown])
+    of_the_paper = [name for name, ablation in ABLATIONS.items() if ablation.workload == "simclr" and not ablation.extension]
+    wanted = [one for name in names for one in (of_the_paper if name == EVERY else [name])]
+    return tuple(ABLATIONS[name] for name in dict.fromkeys(wanted))
+
+
+def command_line(arguments: list[str]) -> str:
+    """The command as one would type it again."""
+    return shlex.join(["simclr-orch", *arguments])
+
+
+def base_recipe(workload: Workload, preset: str | None, config: Path | None, assignments: Sequence[str]) -> Specification:
+    """A recipe with the assignments on it, and the roots of its data absolute: workers run in folders of their own.
+
+    Raises one PlanError with every problem.
+    """
+    problems = Problems()
+    values = problems.attempt(lambda: read_assignments(list(assignments)))
+    named = preset or next(iter(workload.presets))
+    if named not in workload.presets:
+        problems.found.append(f"--preset {named}: no such preset; known are {', '.join(workload.presets)}")
+    recipe = None
+    if not problems.found:
+        recipe = problems.attempt(lambda: workload.read(read_yaml(config)) if config else workload.presets[named]())
+    problems.refuse()
+    assert recipe is not None, "whatever is missing was refused"
+    base = recipe.with_values(values or {})
+    places = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
+    flat = base.flat()
+    roots = {name: flat[name] for name in places if flat.get(name) is not None and "://" not in flat[name]}
+    return base.with_values({name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()})

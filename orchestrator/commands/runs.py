@@ -1,0 +1,46 @@
+"""Runs that are in the storage: list them, and show MLflow's pages on them."""
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from orchestrator.commands.result import Finished
+from orchestrator.settings import Settings
+from orchestrator.storage.files import Storage
+from orchestrator.storage.runs import all_records, workload_of
+
+__all__ = ["list_runs", "serve_dashboard"]
+
+
+def list_runs(storage: Storage, console: Console) -> Finished:
+    """Every run of the storage that has ended, by fingerprint."""
+    records = all_records(storage)
+    table = Table(Column("run", no_wrap=True), "name", "status", "workload", "data", "results", "seconds", box=None)
+    for record in records:
+        workload, results = workload_of(record), record.get("results", {})
+        table.add_row(
+            record["fingerprint"][:12],
+            record["name"],
+            record["status"],
+            workload.name,
+            record["spec"]["data"]["name"],
+            ", ".join(f"{name.replace('_', ' ')} {results[name]:.4g}" for name in workload.headline if name in results),
+            f"{record['total_seconds']:.1f}" if "total_seconds" in record else "",
+        )
+    console.print(table if records else f"no runs in {storage.shown()}")
+    shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
+    return Finished(0, {"runs": [{name: record[name] for name in shown if name in record} for record in records]})
+
+
+def serve_dashboard(settings: Settings, host: str, port: int, console: Console) -> Finished:
+    """Start MLflow's pages, print their address, and serve until interrupted."""
+    from orchestrator.tracking import start_dashboard
+
+    board = start_dashboard(settings.tracking_uri, Storage(settings.storage), host=host, port=port)
+    try:
+        console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        code = board.wait()
+    except KeyboardInterrupt:
+        code = 0
+    finally:
+        board.stop()
+    return Finished(1 if code else 0, {"address": board.address})
