@@ -15,7 +15,7 @@ test-cluster: $(VENV)/.dev
 	$(BIN)/pytest -rs -m cluster
 
 test-hosts: $(VENV)/.dev
-	$(BIN)/pytest -rs tests/test_hosts.py
+	$(BIN)/pytest -rs tests/cluster/test_hosts.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

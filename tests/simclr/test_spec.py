@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from workloads.simclr.spec import RunSpec
 from workloads.spec import Part, SpecError, digest, read_assignments, read_yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Every field of this one can change the result, but for those in UNREAD.
 RICH = RunSpec.read(
     {

@@ -22,7 +22,7 @@ from orchestrator.cluster.launcher import (
 from orchestrator.commands.cluster import launched
 from orchestrator.errors import ClusterError, PlanError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 AUTOSCALER = "RAY_UP_enable_autoscaler_v2"
 OWN_MACHINES: dict[str, Any] = {
     "cluster_name": "lab",

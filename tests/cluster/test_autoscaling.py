@@ -26,7 +26,7 @@ from orchestrator.cluster.job_server import JobServer
 from orchestrator.errors import ClusterError
 from orchestrator.storage import Storage
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 PATIENCE = 300.0  # seconds
 # As Ray's own, but each node has a folder of its own, as a machine would (a new one empties what others have been sent), and

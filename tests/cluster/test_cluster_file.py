@@ -24,7 +24,7 @@ from orchestrator.resources import ClusterShape, Resources, concurrent_cells, fi
 from search_spaces import ABLATIONS
 from workloads.catalog import workload_named
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CLOUDS = ("cluster.yaml", "clusters/aws.yaml", "clusters/gcp.yaml")
 LAUNCHER = (*CLOUDS, "clusters/own-machines.yaml")
 MANIFESTS = {"clusters/kuberay-cluster.yaml": "RayCluster", "clusters/kuberay-job.yaml": "RayJob"}

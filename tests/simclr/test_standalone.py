@@ -17,7 +17,7 @@ from workloads.simclr.__main__ import main
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODULE = ("-m", "workloads.simclr")
 # The same, and an error when it has imported what it is to do without.
 ALONE = (

@@ -41,7 +41,7 @@ from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.workload import TrainedAlone, TrainedTogether, WorkloadName
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 BASE = preset("gaussian-patches")
 TINY = {"data.dimension": 60, "data.unlabeled": 20, "data.test": 100}

@@ -31,7 +31,7 @@ from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("10.77.0.1", "10.77.0.2", "10.77.0.3")  # the first is the head
 PATIENCE = 600  # seconds; three nodes of Ray are many processes for the two cores of a busy machine
 NEEDED = ("ip", "unshare", "nsenter", "ssh", "sshd", "ssh-keygen", "rsync")
