@@ -1,4 +1,5 @@
-"""CPU seconds of `simclr-orch --help` and `spaces`, beside the bare imports that they cannot do without.
+"""CPU seconds of `simclr-orch --help` and `spaces`, beside the bare imports that they cannot do
+without.
 
     python benchmarks/command_line.py
 
@@ -37,7 +38,10 @@ def main() -> None:
     print(f"{'command':<22} {'CPU s':>7} {'min-max':>12}  x bare imports (n = {REPEATS})")
     for name, measured in times.items():
         middle = statistics.median(measured)
-        print(f"{name:<22} {middle:7.2f} {min(measured):5.2f}-{max(measured):5.2f}  {middle / bare:.2f}")
+        print(
+            f"{name:<22} {middle:7.2f} {min(measured):5.2f}-{max(measured):5.2f}  "
+            f"{middle / bare:.2f}"
+        )
 
 
 if __name__ == "__main__":

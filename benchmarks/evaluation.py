@@ -1,14 +1,17 @@
 """The path of 45 L2 strengths on frozen features against one fit, and its memory, in one run.
 
-    python benchmarks/evaluation.py [--images 10000] [--features 128] [--classes 10] [--threads 1] [--repeats 3]
-    python benchmarks/evaluation.py --full        50,000 x 512, as of CIFAR-10 by a ResNet-18
+    python benchmarks/evaluation.py [--images 10000] [--features 128] [--classes 10] [--threads 1]
+    [--repeats 3] python benchmarks/evaluation.py --full        50,000 x 512, as of CIFAR-10 by a
+    ResNet-18
 
-One fit is from zero: scikit-learn's in the middle of the path, at its weak end, which is the costliest, and at 1e-3, in the
-middle of what linear evaluation chooses from; and ours in the middle. The path is run by scikit-learn, too, each fit from
-the one before, as `fit_lbfgs` does. Ratios are of processor time, as other processes may share the machine. All of it
-includes standardising the features. Memory is the peak beyond the features, each in a process of its own.
+One fit is from zero: scikit-learn's in the middle of the path, at its weak end, which is the
+costliest, and at 1e-3, in the middle of what linear evaluation chooses from; and ours in the
+middle. The path is run by scikit-learn, too, each fit from the one before, as `fit_lbfgs` does.
+Ratios are of processor time, as other processes may share the machine. All of it includes
+standardising the features. Memory is the peak beyond the features, each in a process of its own.
 
-Features are made: ten or more overlapping classes with a spectrum that falls as a power law, behind a ReLU.
+Features are made: ten or more overlapping classes with a spectrum that falls as a power law, behind
+a ReLU.
 """
 
 import argparse
@@ -109,10 +112,15 @@ def measure(options: argparse.Namespace, data: Data) -> None:
         for name, each in work.items():
             times[name].append(seconds(each))
     ours, scikit = (times[f"path, {whose}"] for whose in ("ours", "scikit-learn"))
-    print(f"{'':28} {'CPU s':>7} {'wall s':>7} {'ours / this (range)':>24} {'scikit-learn / this':>20}")
+    print(
+        f"{'':28} {'CPU s':>7} {'wall s':>7} {'ours / this (range)':>24} "
+        f"{'scikit-learn / this':>20}"
+    )
     for name, taken in times.items():
         ratios = [path_[0] / one[0] for path_, one in zip(ours, taken, strict=True)]
-        of_scikit = statistics.median(path_[0] / one[0] for path_, one in zip(scikit, taken, strict=True))
+        of_scikit = statistics.median(
+            path_[0] / one[0] for path_, one in zip(scikit, taken, strict=True)
+        )
         cpu, wall = (statistics.median(column) for column in zip(*taken, strict=True))
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
         print(f"{name:28} {cpu:7.2f} {wall:7.2f} {spread:>24} {of_scikit:20.2f}", flush=True)
@@ -120,7 +128,9 @@ def measure(options: argparse.Namespace, data: Data) -> None:
 
 def main() -> None:
     """Measure, and print one line per piece of work."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--features", type=int, default=128)
     parser.add_argument("--classes", type=int, default=10)
@@ -139,16 +149,30 @@ def main() -> None:
         with_scikit_learn(small, options.classes, (1.0,))
         if options.memory_of:
             l2 = (ONE["middle"],)
-            works = {"path": lambda: path(data, options.classes), "one": lambda: with_scikit_learn(data, options.classes, l2)}
+            works = {
+                "path": lambda: path(data, options.classes),
+                "one": lambda: with_scikit_learn(data, options.classes, l2),
+            }
             print(extra_mebibytes(works[options.memory_of]))
             return
-        shape = f"{options.images} x {options.features} features, {options.classes} classes, {len(PATH)} strengths"
-        machine = f"{platform.machine()}, {options.threads} thread(s), load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-        print(f"made features: {shape}; {machine}; torch {torch.__version__}; n = {options.repeats}")
+        shape = (
+            f"{options.images} x {options.features} features, {options.classes} classes, "
+            f"{len(PATH)} strengths"
+        )
+        machine = (
+            f"{platform.machine()}, {options.threads} thread(s), load {os.getloadavg()[0]:.1f} "
+            f"on {os.cpu_count()} cores"
+        )
+        print(
+            f"made features: {shape}; {machine}; torch {torch.__version__}; n = {options.repeats}"
+        )
         measure(options, data)
         copy = data[0].nbytes / 2**20
         ours, one = (memory_in_own_process(options, what) for what in ("path", "one"))
-        print(f"memory beyond the features ({copy:.0f} MiB): our path {ours:.0f} MiB, one fit of scikit-learn {one:.0f} MiB")
+        print(
+            f"memory beyond the features ({copy:.0f} MiB): our path {ours:.0f} MiB, one fit of "
+            f"scikit-learn {one:.0f} MiB"
+        )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/loader.py [--threads 1] [--batch 128] [--repeats 7]
 
-Decoding: JPEGs of ImageNet's usual size (500 x 375) into the cache at 256 pixels, once per machine. Loading: batches in random
-order from a cache of 32-pixel images, alone and with both augmented views. Steps: encoder, NT-Xent, backward and LARS on
-views that are there already. Variants are interleaved; the images are made here and the system's file cache holds them, so
-that a disk's time is not in it.
+Decoding: JPEGs of ImageNet's usual size (500 x 375) into the cache at 256 pixels, once per machine.
+Loading: batches in random order from a cache of 32-pixel images, alone and with both augmented
+views. Steps: encoder, NT-Xent, backward and LARS on views that are there already. Variants are
+interleaved; the images are made here and the system's file cache holds them, so that a disk's time
+is not in it.
 """
 
 import argparse
@@ -99,14 +100,18 @@ def variants(data: DataSet, batch: int) -> dict[str, Callable[[], object]]:
     def viewed(spec: RunSpec) -> Callable[[], object]:
         return lambda: two_views(taken(), spec.augment, generator)
 
-    loading = {f"take and two views ({policy})": viewed(recipe(policy=policy)) for policy in POLICIES}
+    loading = {
+        f"take and two views ({policy})": viewed(recipe(policy=policy)) for policy in POLICIES
+    }
     steps = {f"step of {encoder}": training_step(recipe(encoder), batch) for encoder in ENCODERS}
     return {"take": taken, **loading, **steps}
 
 
 def main() -> None:
     """Measure, and print one line per variant."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
@@ -115,7 +120,8 @@ def main() -> None:
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = 300 * max(1, (os.cpu_count() or 1) // 2)  # more than one task of 128 images for each thread
+        # more than one task of 128 images for each thread
+        images = 300 * max(1, (os.cpu_count() or 1) // 2)
         rates = [decoded(folder / str(repeat), images, 500, 375, 256)[1] for repeat in range(3)]
         data, _ = decoded(folder, 4000, 32, 32, 32)
         seconds: dict[str, list[float]] = {}
@@ -127,13 +133,18 @@ def main() -> None:
                 if repeat:  # the first round warms up
                     seconds.setdefault(variant, []).append(time.perf_counter() - began)
     print(
-        f"{os.cpu_count()} cores, {options.threads} thread(s), load {load_before:.1f} before and {os.getloadavg()[0]:.1f} after"
+        f"{os.cpu_count()} cores, {options.threads} thread(s), load {load_before:.1f} before "
+        f"and {os.getloadavg()[0]:.1f} after"
     )
     print(
-        f"decoding 500 x 375 JPEGs to 256 px, up to {os.cpu_count()} threads: {statistics.median(rates):.0f} images/s "
+        f"decoding 500 x 375 JPEGs to 256 px, up to {os.cpu_count()} threads: "
+        f"{statistics.median(rates):.0f} images/s "
         f"({min(rates):.0f}-{max(rates):.0f}, n = {len(rates)} folders of {images * 11 // 10})"
     )
-    print(f"{'batches of ' + str(options.batch) + ' at 32 px':<40} {'images/s':>9} {'range':>16} {'n':>3}")
+    print(
+        f"{'batches of ' + str(options.batch) + ' at 32 px':<40} {'images/s':>9} {'range':>16} "
+        f"{'n':>3}"
+    )
     for variant, times in seconds.items():
         speeds = sorted(options.batch / each for each in times)
         extent = f"{speeds[0]:.0f}-{speeds[-1]:.0f}"
@@ -141,7 +152,10 @@ def main() -> None:
     ready = statistics.median(seconds["take and two views (crop, colour)"])
     for encoder in ENCODERS:
         step = statistics.median(seconds[f"step of {encoder}"])
-        print(f"{encoder}: loading is {step / ready:.1f} x as fast as the step, {ready / (ready + step):.0%} of both together")
+        print(
+            f"{encoder}: loading is {step / ready:.1f} x as fast as the step, "
+            f"{ready / (ready + step):.0%} of both together"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""NT-Xent, forward and backward: ours against the full 2N x 2N matrix in plain torch, interleaved in one run.
+"""NT-Xent, forward and backward: ours against the full 2N x 2N matrix in plain torch, interleaved
+in one run.
 
     python benchmarks/nt_xent.py [--threads 2] [--repeats 5] [--device cuda]
 
-Prints, for each N (D = 128, fp32): the median time of both, the ratio of the medians with its range over pairs that
-ran one after the other, and the peak memory each needs beyond its inputs (one run of each in a process of its own).
+Prints, for each N (D = 128, fp32): the median time of both, the ratio of the medians with its range
+over pairs that ran one after the other, and the peak memory each needs beyond its inputs (one run
+of each in a process of its own).
 """
 
 import argparse
@@ -67,7 +69,9 @@ def resident_bytes() -> int:
 
 
 def extra_mebibytes(loss: Callable[[Tensor, Tensor], Tensor], n: int, device: str) -> float:
-    """Peak memory of one forward and backward above what the inputs and the loaded libraries hold."""
+    """Peak memory of one forward and backward above what the inputs and the loaded libraries
+    hold.
+    """
     loss(*views(8, device)).backward()  # type: ignore[no-untyped-call]
     z0, z1 = views(n, device)
     if z0.is_cuda:
@@ -93,7 +97,15 @@ def extra_mebibytes(loss: Callable[[Tensor, Tensor], Tensor], n: int, device: st
 
 
 def extra_in_own_process(variant: str, n: int, threads: int, device: str) -> float:
-    command = [sys.executable, __file__, f"--threads={threads}", f"--device={device}", "--memory-of", variant, str(n)]
+    command = [
+        sys.executable,
+        __file__,
+        f"--threads={threads}",
+        f"--device={device}",
+        "--memory-of",
+        variant,
+        str(n),
+    ]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -110,13 +122,16 @@ def compare(n: int, threads: int, repeats: int, device: str) -> str:
     our, full = (statistics.median(times[variant]) for variant in VARIANTS)
     memory = [extra_in_own_process(variant, n, threads, device) for variant in VARIANTS]
     return (
-        f"{n:>6} {our * 1e3:>9.2f} {full * 1e3:>9.2f} {full / our:>8.2f} ({min(pairs):.2f} - {max(pairs):.2f})"
+        f"{n:>6} {our * 1e3:>9.2f} {full * 1e3:>9.2f} {full / our:>8.2f} ({min(pairs):.2f} - "
+        f"{max(pairs):.2f})"
         f" {memory[0]:>9.0f} {memory[1]:>9.0f}"
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
@@ -127,9 +142,16 @@ def main() -> None:
         variant, n = arguments.memory_of
         print(extra_mebibytes(VARIANTS[variant], int(n), arguments.device))
         return
-    place = f"{arguments.threads} threads" if arguments.device == "cpu" else torch.cuda.get_device_name()
+    place = (
+        (f"{arguments.threads} threads")
+        if arguments.device == "cpu"
+        else torch.cuda.get_device_name()
+    )
     print(f"torch {torch.__version__}, {place}, D = {DIM}, fp32, forward and backward")
-    print(f"{'N':>6} {'ours ms':>9} {'full ms':>9} {'full/ours (range)':>24} {'ours MiB':>9} {'full MiB':>9}")
+    print(
+        f"{'N':>6} {'ours ms':>9} {'full ms':>9} {'full/ours (range)':>24} {'ours MiB':>9} "
+        f"{'full MiB':>9}"
+    )
     for n in SIZES:
         print(compare(n, arguments.threads, arguments.repeats, arguments.device), flush=True)
 

@@ -1,9 +1,11 @@
-"""A sweep as a small simulation: cells on preemptible GPUs, their checkpoints, and one driver that serves all of them.
+"""A sweep as a small simulation: cells on preemptible GPUs, their checkpoints, and one driver that
+serves all of them.
 
 `simulate.py` asks it about the paper's recipe. What is simulated: groups of GPUs take cells
-from a queue; a group may be lost at any moment while it works (a Poisson process), its cell goes back to the head of the
-queue with what its last checkpoint holds, and a new group starts; every start, end and write to MLflow waits for its turn at
-the driver. What is not: stragglers, a provider without capacity, and the network between cells.
+from a queue; a group may be lost at any moment while it works (a Poisson process), its cell goes
+back to the head of the queue with what its last checkpoint holds, and a new group starts; every
+start, end and write to MLflow waits for its turn at the driver. What is not: stragglers, a provider
+without capacity, and the network between cells.
 """
 
 import heapq
@@ -20,9 +22,11 @@ HOUR = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Work in seconds of its group of GPUs: `train` is checkpointed as it goes, `evaluate` afterwards is not.
+    """Work in seconds of its group of GPUs: `train` is checkpointed as it goes, `evaluate`
+    afterwards is not.
 
-    A checkpoint is made after every `interval` seconds of training and at its end, and takes `checkpoint` seconds.
+    A checkpoint is made after every `interval` seconds of training and at its end, and takes
+    `checkpoint` seconds.
     """
 
     train: float
@@ -33,10 +37,11 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Gpus:
-    """GPUs in groups that serve a cell each. `first_start` and `next_start` are a group's seconds before a cell's work.
+    """GPUs in groups that serve a cell each. `first_start` and `next_start` are a group's seconds
+    before a cell's work.
 
-    `node_start`: seconds until a new group is there, paid for. `idle_kept`: seconds after which an idle group is given back.
-    `preemptions` per GPU and hour of work, `price` of a GPU and hour.
+    `node_start`: seconds until a new group is there, paid for. `idle_kept`: seconds after which an
+    idle group is given back. `preemptions` per GPU and hour of work, `price` of a GPU and hour.
     """
 
     count: int
@@ -51,7 +56,9 @@ class Gpus:
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """Seconds that the driver, which does one thing at a time, spends on a cell's start, end and each write of its curve."""
+    """Seconds that the driver, which does one thing at a time, spends on a cell's start, end and
+    each write of its curve.
+    """
 
     start: float = 0.0
     end: float = 0.0
@@ -61,8 +68,9 @@ class Driver:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Of a sweep. Hours are of GPUs: `useful` work, work `lost` to preemption, `overhead` (starts, checkpoints, waiting for
-    the driver), and `idle` ones that were paid for. `preemptions` of each cell.
+    """Of a sweep. Hours are of GPUs: `useful` work, work `lost` to preemption, `overhead` (starts,
+    checkpoints, waiting for the driver), and `idle` ones that were paid for. `preemptions` of each
+    cell.
     """
 
     wall_seconds: float
@@ -81,12 +89,16 @@ class Result:
 
 
 def poisson_interval(checkpoint: float, between_failures: float) -> float:
-    """The interval that loses least: sqrt(2 C M) (Young 1974; the first term of Daly 2006). All in seconds."""
+    """The interval that loses least: sqrt(2 C M) (Young 1974; the first term of Daly 2006). All in
+    seconds.
+    """
     return math.sqrt(2 * checkpoint * between_failures)
 
 
 def simulate(cells: Sequence[Cell], gpus: Gpus, driver: Driver, seed: int = 0) -> Result:
-    """Run the cells in their order. Raises ValueError when no group of `gpus.per_cell` GPUs can be made."""
+    """Run the cells in their order. Raises ValueError when no group of `gpus.per_cell` GPUs can be
+    made.
+    """
     if gpus.count < gpus.per_cell:
         raise ValueError(f"{gpus.count} GPUs do not serve a cell of {gpus.per_cell}")
     return _Sweep(cells, gpus, driver, random.Random(seed)).run()
@@ -111,7 +123,9 @@ class _Open:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What a stretch of work on a cell comes to: when it ends, counted from its beginning, and what it leaves."""
+    """What a stretch of work on a cell comes to: when it ends, counted from its beginning, and what
+    it leaves.
+    """
 
     seconds: float
     saved: float
@@ -133,7 +147,9 @@ class _Sweep:
     overhead: float = 0.0
     idle: float = 0.0
     waiting: list[_Group] = field(default_factory=list)
-    events: list[tuple[float, int, str, _Group | None, _Open | None, _Attempt | None]] = field(default_factory=list)
+    events: list[tuple[float, int, str, _Group | None, _Open | None, _Attempt | None]] = field(
+        default_factory=list
+    )
     scheduled: int = 0
 
     def run(self) -> Result:
@@ -157,12 +173,16 @@ class _Sweep:
                 assert attempt is not None
                 self._ended(group, cell, attempt)
         wall = max(self.now, self.driver_free)
-        self.idle += sum(min(wall - group.idle_since, self.gpus.idle_kept) for group in self.waiting)
+        self.idle += sum(
+            min(wall - group.idle_since, self.gpus.idle_kept) for group in self.waiting
+        )
         return self._result(wall, opened)
 
     def _result(self, wall: float, opened: Sequence[_Open]) -> Result:
         hours = self.gpus.per_cell / HOUR
-        useful, lost, overhead, idle = (hours * each for each in (self.useful, self.lost, self.overhead, self.idle))
+        useful, lost, overhead, idle = (
+            hours * each for each in (self.useful, self.lost, self.overhead, self.idle)
+        )
         return Result(
             wall_seconds=wall,
             useful=useful,
@@ -175,9 +195,15 @@ class _Sweep:
         )
 
     def _at(
-        self, time: float, kind: str, group: _Group | None = None, cell: _Open | None = None, attempt: _Attempt | None = None
+        self,
+        time: float,
+        kind: str,
+        group: _Group | None = None,
+        cell: _Open | None = None,
+        attempt: _Attempt | None = None,
     ) -> None:
-        self.scheduled += 1  # decides between events of one time, in the order in which they were foreseen
+        # decides between events of one time, in the order in which they were foreseen
+        self.scheduled += 1
         heapq.heappush(self.events, (time, self.scheduled, kind, group, cell, attempt))
 
     def _ask_driver(self, seconds: float) -> float:
@@ -221,11 +247,19 @@ class _Sweep:
         rate = self.gpus.preemptions * self.gpus.per_cell / HOUR
         until = self.chance.expovariate(rate) if rate else math.inf
         if until >= seconds + cell.evaluate:
-            return _Attempt(seconds + cell.evaluate, left, checkpoints * cell.checkpoint, preempted=False)
+            return _Attempt(
+                seconds + cell.evaluate, left, checkpoints * cell.checkpoint, preempted=False
+            )
         if until >= seconds:
             return _Attempt(until, left, checkpoints * cell.checkpoint, preempted=True)
-        done = min(int(until // (cell.interval + cell.checkpoint)), checkpoints - 1) if checkpoints else 0
-        return _Attempt(until, done * cell.interval if done else 0.0, done * cell.checkpoint, preempted=True)
+        done = (
+            min(int(until // (cell.interval + cell.checkpoint)), checkpoints - 1)
+            if checkpoints
+            else 0
+        )
+        return _Attempt(
+            until, done * cell.interval if done else 0.0, done * cell.checkpoint, preempted=True
+        )
 
     def _ended(self, group: _Group, cell: _Open, attempt: _Attempt) -> None:
         self.overhead += attempt.checkpoints

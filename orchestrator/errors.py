@@ -4,11 +4,15 @@ __all__ = ["ClusterError", "OrchestratorError", "PlanError", "StorageError", "Tr
 
 
 class OrchestratorError(Exception):
-    """Anything the orchestrator refuses or could not do, in words for the person at the command line."""
+    """Anything the orchestrator refuses or could not do, in words for the person at the command
+    line.
+    """
 
 
 class PlanError(OrchestratorError):
-    """A request that cannot be carried out; `problems` lists everything wrong with it, one line each."""
+    """A request that cannot be carried out; `problems` lists everything wrong with it, one line
+    each.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(problems)

@@ -10,20 +10,36 @@ ROOT = Path(__file__).resolve().parent.parent  # where the packages lie that a c
 OUR_PACKAGES = ("orchestrator", "search_spaces", "workloads")
 SHIPPED_COMMIT = "SIMCLR_ORCH_COMMIT"
 JOB = "SIMCLR_ORCH_JOB"  # the name of the Ray Job that this process is
-REPORTED_PACKAGES = ("ray", "torch", "torchvision", "mlflow", "pydantic", "scikit-learn", "scipy", "numpy")
+REPORTED_PACKAGES = (
+    "ray",
+    "torch",
+    "torchvision",
+    "mlflow",
+    "pydantic",
+    "scikit-learn",
+    "scipy",
+    "numpy",
+)
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, marked when the files differ from it; None outside a checkout.
+    """The commit of the code that runs, marked when the files differ from it; None outside a
+    checkout.
 
     Code that was shipped with a job has left its checkout behind, and the job says which it was.
     """
     if shipped := os.environ.get(SHIPPED_COMMIT):
         return shipped
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -4,11 +4,19 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["ClusterShape", "Placement", "Resources", "concurrent_cells", "fitted_resources", "resource_problems"]
+__all__ = [
+    "ClusterShape",
+    "Placement",
+    "Resources",
+    "concurrent_cells",
+    "fitted_resources",
+    "resource_problems",
+]
 
 Placement = Literal["pack", "spread"]
 Node = tuple[float, float]  # CPUs and GPUs
-# Ray gives a node with such GPUs one of this; a worker takes so little of it that it only says where the worker may run.
+# Ray gives a node with such GPUs one of this; a worker takes so little of it that it only says
+# where the worker may run.
 ACCELERATOR, TAKEN = "accelerator_type:", 0.001
 
 
@@ -16,8 +24,8 @@ ACCELERATOR, TAKEN = "accelerator_type:", 0.001
 class Resources:
     """What one cell occupies: `workers` processes with so many CPUs and GPUs each.
 
-    GPUs of `gpu_type` only, where one is asked for. Workers are packed onto as few nodes as they fit on, or spread over as
-    many as there are. Neither changes a result.
+    GPUs of `gpu_type` only, where one is asked for. Workers are packed onto as few nodes as they
+    fit on, or spread over as many as there are. Neither changes a result.
     """
 
     workers: int = 1
@@ -36,14 +44,18 @@ class Resources:
 
 @dataclass(frozen=True)
 class ClusterShape:
-    """CPUs and GPUs of each node, and the type of its GPUs: None where it has none, no `gpu_types` where nobody knows."""
+    """CPUs and GPUs of each node, and the type of its GPUs: None where it has none, no `gpu_types`
+    where nobody knows.
+    """
 
     nodes: tuple[Node, ...]
     gpu_types: tuple[str | None, ...] = ()
 
     @classmethod
     def read(cls, nodes: str) -> "ClusterShape":
-        """From a line such as `8x16x1,2x64`: 8 nodes of 16 CPUs and a GPU, and 2 of 64 CPUs. `8x16x1:A100` says its type."""
+        """From a line such as `8x16x1,2x64`: 8 nodes of 16 CPUs and a GPU, and 2 of 64 CPUs.
+        `8x16x1:A100` says its type.
+        """
         found = list[Node]()
         types = list[str | None]()
         for kind in nodes.split(","):
@@ -56,12 +68,18 @@ class ClusterShape:
     @classmethod
     def of_ray(cls, nodes: list[dict[str, float]]) -> "ClusterShape":
         """From the resources of each node, as Ray names them."""
-        types = [[name.removeprefix(ACCELERATOR) for name in node if name.startswith(ACCELERATOR)] for node in nodes]
-        amounts = tuple((float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in nodes)
+        types = [
+            [name.removeprefix(ACCELERATOR) for name in node if name.startswith(ACCELERATOR)]
+            for node in nodes
+        ]
+        amounts = tuple(
+            (float(node.get("CPU", 0.0)), float(node.get("GPU", 0.0))) for node in nodes
+        )
         return cls(amounts, tuple(found[0] if found else None for found in types))
 
     def with_startable(self, startable: "ClusterShape") -> "ClusterShape":
-        """These living nodes and those that may be started, of which each living one with as many of both is one.
+        """These living nodes and those that may be started, of which each living one with as many
+        of both is one.
 
         One of a type is one of the same type, or of those whose type was not said.
         """
@@ -78,7 +96,9 @@ class ClusterShape:
         return sum(_workers_on(node, resources) for node in self.nodes_for(resources))
 
     def nodes_for(self, resources: Resources) -> tuple[Node, ...]:
-        """The nodes with the type of GPU that is asked for; all where none is, or where nobody knows the types."""
+        """The nodes with the type of GPU that is asked for; all where none is, or where nobody
+        knows the types.
+        """
         if resources.gpu_type is None or not self.gpu_types:
             return self.nodes
         typed = zip(self.nodes, self.gpu_types, strict=True)
@@ -86,7 +106,9 @@ class ClusterShape:
 
 
 def resource_problems(resources: Resources, shape: ClusterShape | None) -> list[str]:
-    """What is wrong with what a cell occupies, on a cluster of that shape if it is known; each line names the option."""
+    """What is wrong with what a cell occupies, on a cluster of that shape if it is known; each line
+    names the option.
+    """
     found = []
     if resources.workers < 1:
         found.append(f"--workers {resources.workers}: must be at least 1")
@@ -98,9 +120,15 @@ def resource_problems(resources: Resources, shape: ClusterShape | None) -> list[
     if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
         found.append(f"--gpus-per-worker {gpus:g}: must be a share of one GPU or a whole number")
     elif 0 < gpus < 1 and resources.workers > 1:
-        found.append(f"--gpus-per-worker {gpus:g}: a share of a GPU is for cells of one worker, not {resources.workers}")
+        found.append(
+            f"--gpus-per-worker {gpus:g}: a share of a GPU is for cells of one worker, not "
+            f"{resources.workers}"
+        )
     elif not gpus and resources.gpu_type is not None:
-        found.append(f"--gpu-type {resources.gpu_type}: cells without GPUs have no type of them, --gpus-per-worker 0")
+        found.append(
+            f"--gpu-type {resources.gpu_type}: cells without GPUs have no type of them, "
+            "--gpus-per-worker 0"
+        )
     elif shape is not None and not found:
         found += _placement_problems(resources, shape)
     return found
@@ -110,18 +138,29 @@ def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:
     nodes = shape.nodes_for(resources)
     of_type = f" with {resources.gpu_type}" if resources.gpu_type else ""
     if of_type and not nodes:
-        known = ", ".join(sorted({name for name in shape.gpu_types if name})) or "no GPUs of a known type"
+        known = (
+            ", ".join(sorted({name for name in shape.gpu_types if name}))
+            or "no GPUs of a known type"
+        )
         return [f"--gpu-type {resources.gpu_type}: no node has it; there are {known}"]
     most_gpus = max((gpus for _, gpus in nodes), default=0)
     most_cpus = max((cpus for cpus, _ in nodes), default=0)
     found = []
     if resources.gpus_per_worker > most_gpus:
-        found.append(f"--gpus-per-worker {resources.gpus_per_worker:g}: no node{of_type} has more than {most_gpus:g} GPUs")
+        found.append(
+            f"--gpus-per-worker {resources.gpus_per_worker:g}: no node{of_type} has more than "
+            f"{most_gpus:g} GPUs"
+        )
     if resources.cpus_per_worker > most_cpus:
-        found.append(f"--cpus-per-worker {resources.cpus_per_worker}: no node{of_type} has more than {most_cpus:g} CPUs")
+        found.append(
+            f"--cpus-per-worker {resources.cpus_per_worker}: no node{of_type} has more than "
+            f"{most_cpus:g} CPUs"
+        )
     fit = shape.workers_that_fit(resources)
     if not found and resources.workers > fit:
-        found.append(f"--workers {resources.workers}: the cluster holds {fit} workers of this size{of_type}")
+        found.append(
+            f"--workers {resources.workers}: the cluster holds {fit} workers of this size{of_type}"
+        )
     return found
 
 
@@ -138,12 +177,16 @@ def _workers_on(node: Node, resources: Resources) -> int:
 
 
 def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | None) -> int:
-    """How many cells run at once. More than fit would each hold some workers and wait for the others."""
+    """How many cells run at once. More than fit would each hold some workers and wait for the
+    others.
+    """
     fit = max(1, shape.workers_that_fit(resources) // resources.workers)
     return min(fit, limit) if limit else fit
 
 
-def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limit: int | None) -> Resources:
+def fitted_resources(
+    shape: ClusterShape, resources: Resources, cells: int, limit: int | None
+) -> Resources:
     """CPUs for each worker so that the cells that can run at once use the whole cluster."""
     at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
     cpus_of_nodes = [cpus for cpus, _ in shape.nodes_for(resources) if cpus]
@@ -151,6 +194,8 @@ def fitted_resources(shape: ClusterShape, resources: Resources, cells: int, limi
     share = sum(cpus_of_nodes) / (at_once * resources.workers)
     fitted = replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
     # Nodes differ: those with GPUs may have fewer CPUs than the others.
-    while fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers:
+    while (
+        fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers
+    ):
         fitted = replace(fitted, cpus_per_worker=fitted.cpus_per_worker - 1)
     return fitted

@@ -19,7 +19,9 @@ def counts(record: Record, ablation: Ablation) -> bool:
 
 
 def result_of(record: Record, metric: str) -> float | None:
-    """A run's result by name, or what it logged under that name in its last epoch; None when there is none."""
+    """A run's result by name, or what it logged under that name in its last epoch; None when there
+    is none.
+    """
     last = record["history"][-1] if record["history"] else {}
     value = record["results"].get(metric, last.get(metric))
     return None if value is None else float(value)

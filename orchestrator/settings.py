@@ -1,4 +1,6 @@
-"""What a user sets once: where results lie, which tracking server and which cluster. Flags go before environment and file."""
+"""What a user sets once: where results lie, which tracking server and which cluster. Flags go
+before environment and file.
+"""
 
 import os
 import tomllib
@@ -18,11 +20,12 @@ KIND = r"\d+x\d+(x\d+(:[\w.-]+)?)?"
 
 
 class Settings(Part):
-    """Where results are kept (folder or URI), MLflow's server (default: a database there), and a running Ray's address.
+    """Where results are kept (folder or URI), MLflow's server (default: a database there), and a
+    running Ray's address.
 
-    `nodes`: what an autoscaled cluster starts when it is needed, COUNTxCPUSxGPUS for each kind, as `8x16x1,2x64`, and the
-    type of its GPUs where cells ask for one, as `8x16x1:A100`. Ray does not tell, and a sweep is sized by it before the first
-    node is up.
+    `nodes`: what an autoscaled cluster starts when it is needed, COUNTxCPUSxGPUS for each kind, as
+    `8x16x1,2x64`, and the type of its GPUs where cells ask for one, as `8x16x1:A100`. Ray does not
+    tell, and a sweep is sized by it before the first node is up.
     """
 
     storage: str = "simclr-orch-results"
@@ -31,8 +34,11 @@ class Settings(Part):
     nodes: Annotated[str, Field(pattern=rf"^{KIND}(,{KIND})*$")] | None = None
 
 
-def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path) -> Settings:
-    """The settings in force: flags, then SIMCLR_ORCH_* variables, then simclr-orch.toml in `folder`, then the defaults.
+def read_settings(
+    flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path
+) -> Settings:
+    """The settings in force: flags, then SIMCLR_ORCH_* variables, then simclr-orch.toml in
+    `folder`, then the defaults.
 
     Raises SpecError that names the file, variable or field that is wrong.
     """

@@ -1,6 +1,8 @@
-"""Every table and figure of the paper that pre-training and its judgement can answer, as data. Standard library only.
+"""Every table and figure of the paper that pre-training and its judgement can answer, as data.
+Standard library only.
 
-And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which their paper shows by no table.
+And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which their paper shows by no
+table.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout, Overlay

@@ -1,7 +1,9 @@
-"""An ablation: a question written as data. Which fields vary, what the paper found in each cell, and what it claims.
+"""An ablation: a question written as data. Which fields vary, what the paper found in each cell,
+and what it claims.
 
-Values name fields of a run's specification by dotted path, such as `loss.temperature`. Nothing here knows that
-specification: whoever plans the runs applies the values and validates them. Accuracies are in percent.
+Values name fields of a run's specification by dotted path, such as `loss.temperature`. Nothing here
+knows that specification: whoever plans the runs applies the values and validates them. Accuracies
+are in percent.
 Every class is frozen and refuses nonsense when it is built, with a ValueError that shows the value.
 """
 
@@ -38,8 +40,8 @@ _AXES_OF: dict[Figure, tuple[int, ...]] = {
 class Axis:
     """One direction of a figure: its name with the unit, and its labels in order.
 
-    With `log` the labels hold increasing positive numbers ("32", "x 1/4"), spaced by their logarithm; labels that are
-    words may follow. Without it labels are spaced evenly.
+    With `log` the labels hold increasing positive numbers ("32", "x 1/4"), spaced by their
+    logarithm; labels that are words may follow. Without it labels are spaced evenly.
     """
 
     name: str
@@ -50,20 +52,30 @@ class Axis:
         if not self.name.strip():
             raise ValueError(f"axis {self.name!r}: needs a name")
         if not self.labels or not all(label.strip() for label in self.labels):
-            raise ValueError(f"axis {self.name!r}: labels {self.labels!r} are empty or have an empty one")
+            raise ValueError(
+                f"axis {self.name!r}: labels {self.labels!r} are empty or have an empty one"
+            )
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"axis {self.name!r}: labels {self.labels!r} have duplicates")
         if self.log:
             numbers = [_number(label) for label in self.labels]
             found = [number for number in numbers if number is not None]
-            if not found or numbers[: len(found)] != found or found != sorted(set(found)) or found[0] <= 0:
+            if (
+                not found
+                or numbers[: len(found)] != found
+                or found != sorted(set(found))
+                or found[0] <= 0
+            ):
                 raise ValueError(
-                    f"axis {self.name!r}: a logarithmic axis needs increasing positive numbers, words only after them, "
+                    f"axis {self.name!r}: a logarithmic axis needs increasing positive "
+                    "numbers, words only after them, "
                     f"not {self.labels!r}"
                 )
 
     def positions(self) -> tuple[float, ...]:
-        """Where each label stands; for `log` the base-2 logarithm of its number, words a step apart after the last."""
+        """Where each label stands; for `log` the base-2 logarithm of its number, words a step apart
+        after the last.
+        """
         if not self.log:
             return tuple(float(index) for index in range(len(self.labels)))
         places: list[float] = []
@@ -77,10 +89,11 @@ class Axis:
 class Cell:
     """One setting: its place on the axes, the fields it sets, and what the paper reports for it.
 
-    `paper` is the value of the metric in percent, None where the paper has none; `paper_more` holds further reported
-    quantities by the name of their metric. `metric` and `tuned_by` None are the ablation's. A cell with `candidates` is
-    tuned, as the paper tunes its losses (B.10): each candidate is run with a seed of its own, and the cell is the one that the
-    validation split prefers.
+    `paper` is the value of the metric in percent, None where the paper has none; `paper_more` holds
+    further reported quantities by the name of their metric. `metric` and `tuned_by` None are the
+    ablation's. A cell with `candidates` is tuned, as the paper tunes its losses (B.10): each
+    candidate is run with a seed of its own, and the cell is the one that the validation split
+    prefers.
     """
 
     at: Place
@@ -98,17 +111,25 @@ class Cell:
             raise ValueError(f"cell {self.at!r}: sets no field")
         for values in (self.values, *self.candidates):
             _check_fields(f"cell {self.at!r}", values)
-        if len({_text(values) for values in self.candidates}) != len(self.candidates) or len(self.candidates) == 1:
+        if (
+            len({_text(values) for values in self.candidates}) != len(self.candidates)
+            or len(self.candidates) == 1
+        ):
             raise ValueError(f"cell {self.at!r}: needs no candidates, or several different ones")
-        if twice := sorted(self.values.keys() & {name for values in self.candidates for name in values}):
+        if twice := sorted(
+            self.values.keys() & {name for values in self.candidates for name in values}
+        ):
             raise ValueError(f"cell {self.at!r}: sets {twice!r}, and so do its candidates")
         if self.paper is not None and not 0 <= self.paper <= 100:
-            raise ValueError(f"cell {self.at!r}: the paper's value {self.paper!r} is not a percentage")
+            raise ValueError(
+                f"cell {self.at!r}: the paper's value {self.paper!r} is not a percentage"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A set of cells and the axes they are drawn on: lines or rows first, then columns, then panels.
+    """A set of cells and the axes they are drawn on: lines or rows first, then columns, then
+    panels.
 
     `note` says how this differs from the paper. Not every place of the axes needs a cell.
     """
@@ -119,7 +140,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         if not self.axes or not self.cells:
-            raise ValueError(f"layout with axes {self.axes!r} and {len(self.cells)} cells: needs both")
+            raise ValueError(
+                f"layout with axes {self.axes!r} and {len(self.cells)} cells: needs both"
+            )
         places: set[Place] = set()
         points: dict[str, Place] = {}
         for cell in self.cells:
@@ -128,23 +151,32 @@ class Layout:
                 raise ValueError(f"cell {cell.at!r}: the place is taken by another cell")
             twin = points.setdefault(_text([cell.values, cell.candidates, cell.metric]), cell.at)
             if twin != cell.at:
-                raise ValueError(f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}")
+                raise ValueError(
+                    f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}"
+                )
             places.add(cell.at)
 
     def _check_place(self, at: Place) -> None:
         if len(at) != len(self.axes):
-            raise ValueError(f"cell {at!r}: needs one label for each of {[axis.name for axis in self.axes]!r}")
+            raise ValueError(
+                f"cell {at!r}: needs one label for each of {[axis.name for axis in self.axes]!r}"
+            )
         for label, axis in zip(at, self.axes, strict=True):
             if label not in axis.labels:
-                raise ValueError(f"cell {at!r}: {label!r} is not on axis {axis.name!r}, which has {axis.labels!r}")
+                raise ValueError(
+                    f"cell {at!r}: {label!r} is not on axis {axis.name!r}, which has "
+                    f"{axis.labels!r}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """What theory predicts, drawn into the figure: a line through points in the numbers that the axes' labels say.
+    """What theory predicts, drawn into the figure: a line through points in the numbers that the
+    axes' labels say.
 
-    For `maps`, x is on the second axis (columns) and y on the first (rows); for `points`, x is the metric `against` and
-    y the cells' metric. `only` names the maps that it belongs to; none means all.
+    For `maps`, x is on the second axis (columns) and y on the first (rows); for `points`, x is the
+    metric `against` and y the cells' metric. `only` names the maps that it belongs to; none means
+    all.
     """
 
     label: str
@@ -153,19 +185,23 @@ class Overlay:
 
     def __post_init__(self) -> None:
         if not self.label.strip() or len(self.points) < 2:
-            raise ValueError(f"overlay {self.label!r}: needs a label and two points or more, not {self.points!r}")
+            raise ValueError(
+                f"overlay {self.label!r}: needs a label and two points or more, not {self.points!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """A question, the cells that answer it at the paper's scale and at a small one, and the paper's own answer.
+    """A question, the cells that answer it at the paper's scale and at a small one, and the paper's
+    own answer.
 
-    `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map of two axes, lines
-    over the second axis (a third makes panels), one row for each cell, a heat map for each label of the third axis, or
-    a point for each cell, by its metric and the one named `against`. `setting` names the preset that is the paper's
-    own for this question. An `extension` asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run
-    whose result `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False, an untrained
-    run is judged beside the cells.
+    `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map
+    of two axes, lines over the second axis (a third makes panels), one row for each cell, a heat
+    map for each label of the third axis, or a point for each cell, by its metric and the one named
+    `against`. `setting` names the preset that is the paper's own for this question. An `extension`
+    asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run whose result
+    `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False,
+    an untrained run is judged beside the cells.
     """
 
     name: str
@@ -189,15 +225,22 @@ class Ablation:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):
-            raise ValueError(f"ablation {self.name!r}: the name must be lower-case words joined by hyphens")
+            raise ValueError(
+                f"ablation {self.name!r}: the name must be lower-case words joined by hyphens"
+            )
         for what in ("title", "question", "source", "metric", "tuned_by"):
             if not getattr(self, what):
                 raise ValueError(f"ablation {self.name!r}: {what} is empty")
         if self.figure not in get_args(Figure):
-            raise ValueError(f"ablation {self.name!r}: figure {self.figure!r} is none of {', '.join(get_args(Figure))}")
+            raise ValueError(
+                f"ablation {self.name!r}: figure {self.figure!r} is none of "
+                f"{', '.join(get_args(Figure))}"
+            )
         _check_fields(f"ablation {self.name!r}", self.fixed)
         if (self.figure == "points") != (self.against is not None):
-            raise ValueError(f"ablation {self.name!r}: points, and only points, are drawn against another metric")
+            raise ValueError(
+                f"ablation {self.name!r}: points, and only points, are drawn against another metric"
+            )
         if not (self.claims or self.extension):
             raise ValueError(f"ablation {self.name!r}: claims nothing")
         if len({claim.statement for claim in self.claims}) != len(self.claims):
@@ -208,18 +251,27 @@ class Ablation:
 
     def _check_layout(self, layout: Layout) -> None:
         if len(layout.axes) not in _AXES_OF[self.figure]:
-            raise ValueError(f"ablation {self.name!r}: a {self.figure} cannot have {len(layout.axes)} axes")
+            raise ValueError(
+                f"ablation {self.name!r}: a {self.figure} cannot have {len(layout.axes)} axes"
+            )
         for cell in layout.cells:
             own = {*cell.values}.union(*cell.candidates)
             if both := sorted(self.fixed.keys() & own):
-                raise ValueError(f"ablation {self.name!r}: cell {cell.at!r} sets {both!r}, which is fixed")
+                raise ValueError(
+                    f"ablation {self.name!r}: cell {cell.at!r} sets {both!r}, which is fixed"
+                )
 
     def _check_claims(self, scale: Scale) -> None:
-        known = {cell.at for cell in self.layout(scale).cells} | ({UNTRAINED} if self.untrained else set())
+        known = {cell.at for cell in self.layout(scale).cells} | (
+            {UNTRAINED} if self.untrained else set()
+        )
         for claim in self.claims:
             for comparison in claim.comparisons(scale):
                 if unknown := [term.at for term in comparison.terms if term.at not in known]:
-                    raise ValueError(f"ablation {self.name!r}: {comparison.label!r} needs {unknown!r}, no cells at {scale}")
+                    raise ValueError(
+                        f"ablation {self.name!r}: {comparison.label!r} needs {unknown!r}, no "
+                        f"cells at {scale}"
+                    )
 
     def layout(self, scale: Scale) -> Layout:
         """The cells and axes at one scale."""
@@ -232,7 +284,8 @@ class Ablation:
                 raise ValueError(f"scale {scale!r}: is none of {', '.join(get_args(Scale))}")
 
     def points(self, scale: Scale = "paper") -> list[dict[str, Value]]:
-        """What each run of one seed sets, dotted field to value, in the order of the layout's cells.
+        """What each run of one seed sets, dotted field to value, in the order of the layout's
+        cells.
 
         A tuned cell has a point for each of its candidates.
         """
@@ -247,33 +300,45 @@ class Ablation:
         return cell.metric or self.metric
 
     def tuning_metric_of(self, cell: Cell) -> str:
-        """The name of the result that chooses among the cell's candidates, of the validation split."""
+        """The name of the result that chooses among the cell's candidates, of the validation
+        split.
+        """
         return cell.tuned_by or self.tuned_by
 
     def relative_cost(self, scale: Scale) -> float:
-        """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the paper's 100).
+        """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the
+        paper's 100).
 
-        Cells that set the same values, apart from how they are judged, share their training, which counts once.
+        Cells that set the same values, apart from how they are judged, share their training, which
+        counts once.
         """
         trained = (
-            {path: value for path, value in point.items() if not path.startswith("eval.")} for point in self.points(scale)
+            {path: value for path, value in point.items() if not path.startswith("eval.")}
+            for point in self.points(scale)
         )
         runs = {_text(point): point for point in trained}
-        return math.fsum(_relative_epochs(point.get("schedule.epochs", Times(1))) for point in runs.values())
+        return math.fsum(
+            _relative_epochs(point.get("schedule.epochs", Times(1))) for point in runs.values()
+        )
 
     @property
     def paper_tpu_hours(self) -> float:
-        """TPU v3 core-hours of one seed of the paper's cells, by the paper's 1.5 h on 128 cores for 100 epochs.
+        """TPU v3 core-hours of one seed of the paper's cells, by the paper's 1.5 h on 128 cores for
+        100 epochs.
 
-        Of ImageNet and as if every encoder cost what ResNet-50 does; says nothing of cells in another setting.
+        Of ImageNet and as if every encoder cost what ResNet-50 does; says nothing of cells in
+        another setting.
         """
         return PAPER_CORE_HOURS * self.relative_cost("paper")
 
 
-def grid(*choices: Mapping[str, Mapping[str, Value]], paper: Mapping[Place, float] | None = None) -> tuple[Cell, ...]:
+def grid(
+    *choices: Mapping[str, Mapping[str, Value]], paper: Mapping[Place, float] | None = None
+) -> tuple[Cell, ...]:
     """Every combination of one choice from each axis, the last varying fastest.
 
-    A choice is a label and the fields that it sets; `paper` maps places to the paper's value, where it has one.
+    A choice is a label and the fields that it sets; `paper` maps places to the paper's value, where
+    it has one.
     """
     found = paper or {}
     cells: list[Cell] = []
@@ -309,7 +374,9 @@ def _check_fields(owner: str, values: Mapping[str, Value]) -> None:
         try:
             _text(value)
         except (TypeError, ValueError):
-            raise ValueError(f"{owner}: {path}={value!r} is neither a finite plain value nor Times or Step") from None
+            raise ValueError(
+                f"{owner}: {path}={value!r} is neither a finite plain value nor Times or Step"
+            ) from None
 
 
 def _text(value: object) -> str:

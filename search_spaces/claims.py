@@ -1,8 +1,9 @@
-"""A claim of the paper as ordered comparisons between cells, so that results can support or contradict it.
+"""A claim of the paper as ordered comparisons between cells, so that results can support or
+contradict it.
 
-A comparison is a weighted sum of cells' values, in the metric's unit: points of percent, or nats. Everything that the paper
-orders is one: a beats b (a - b), a beats the mean of others, a gain that shrinks ((a - b) at few epochs minus the same at
-many), a value above a bound.
+A comparison is a weighted sum of cells' values, in the metric's unit: points of percent, or nats.
+Everything that the paper orders is one: a beats b (a - b), a beats the mean of others, a gain that
+shrinks ((a - b) at few epochs minus the same at many), a value above a bound.
 """
 
 import itertools
@@ -31,7 +32,10 @@ Group = Place | tuple[Place, ...]  # a cell, or several of which the mean is mea
 
 UNTRAINED: Place = ("untrained",)  # the encoder before any training, judged in every sweep
 
-POINTS_OF_IMAGENET = "The size is in points of ImageNet accuracy; other data are asked for the order only."  # of `silent`
+# of `silent`
+POINTS_OF_IMAGENET = (
+    "The size is in points of ImageNet accuracy; other data are asked for the order only."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +48,16 @@ class Term:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight):
-            raise ValueError(f"term {self.at!r}: weight {self.weight!r} must be finite and not zero")
+            raise ValueError(
+                f"term {self.at!r}: weight {self.weight!r} must be finite and not zero"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The sum of the terms is above `bound`, or, if `relation` is "within", no farther than `bound` from zero."""
+    """The sum of the terms is above `bound`, or, if `relation` is "within", no farther than `bound`
+    from zero.
+    """
 
     label: str
     terms: tuple[Term, ...]
@@ -62,12 +70,15 @@ class Comparison:
         if len({(term.at, term.metric) for term in self.terms}) != len(self.terms):
             raise ValueError(f"comparison {self.label!r}: names a cell twice")
         if not math.isfinite(self.bound) or (self.relation == "within" and self.bound <= 0):
-            raise ValueError(f"comparison {self.label!r}: bound {self.bound!r} is none for {self.relation!r}")
+            raise ValueError(
+                f"comparison {self.label!r}: bound {self.bound!r} is none for {self.relation!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement of the paper, where the paper makes it, and the comparisons that must all hold, at each scale.
+    """A statement of the paper, where the paper makes it, and the comparisons that must all hold,
+    at each scale.
 
     At a scale without comparisons the claim cannot be asked, and `silent` says why.
     """
@@ -84,7 +95,10 @@ class Claim:
         if not self.paper and not self.small:
             raise ValueError(f"claim {self.statement!r}: has no comparison")
         if (not self.paper or not self.small) != bool(self.silent.strip()):
-            raise ValueError(f"claim {self.statement!r}: says why it is silent if and only if a scale has no comparison")
+            raise ValueError(
+                f"claim {self.statement!r}: says why it is silent if and only if a scale has no "
+                "comparison"
+            )
         for comparisons in (self.paper, self.small):
             labels = [comparison.label for comparison in comparisons]
             if len(set(labels)) != len(labels):
@@ -96,7 +110,9 @@ class Claim:
         return cls(statement=statement, source=source, paper=comparisons, small=comparisons)
 
     @classmethod
-    def paper_only(cls, statement: str, source: str, *comparisons: Comparison, silent: str) -> "Claim":
+    def paper_only(
+        cls, statement: str, source: str, *comparisons: Comparison, silent: str
+    ) -> "Claim":
         """A claim that only the paper's cells can be asked, and why the small ones cannot."""
         return cls(statement=statement, source=source, paper=comparisons, small=(), silent=silent)
 
@@ -111,7 +127,11 @@ def beats(better: Group, worse: Group, *, by: float = 0.0, metric: str | None = 
     A negative `by` asks for no more than "not worse by as much".
     """
     label = f"{_named(better)} > {_named(worse)}{_added(by)}"
-    return Comparison(label=_told(label, metric), terms=_difference((better, 1), (worse, -1), metric=metric), bound=by)
+    return Comparison(
+        label=_told(label, metric),
+        terms=_difference((better, 1), (worse, -1), metric=metric),
+        bound=by,
+    )
 
 
 def similar(one: Group, other: Group, *, within: float, metric: str | None = None) -> Comparison:
@@ -130,16 +150,24 @@ def above(at: Place, bound: float, *, metric: str | None = None) -> Comparison:
     return Comparison(label=label, terms=(Term(at=at, weight=1.0, metric=metric),), bound=bound)
 
 
-def contrast(label: str, weights: Mapping[Place, float], *, bound: float = 0.0, metric: str | None = None) -> Comparison:
+def contrast(
+    label: str, weights: Mapping[Place, float], *, bound: float = 0.0, metric: str | None = None
+) -> Comparison:
     """The weighted sum of the cells is above `bound`: for gains of gains."""
     terms = tuple(Term(at=at, weight=weight, metric=metric) for at, weight in weights.items())
     return Comparison(label=label, terms=terms, bound=bound)
 
 
 def wider_gap(
-    wide: tuple[Group, Group], narrow: tuple[Group, Group], *, by: float = 0.0, metric: str | None = None
+    wide: tuple[Group, Group],
+    narrow: tuple[Group, Group],
+    *,
+    by: float = 0.0,
+    metric: str | None = None,
 ) -> Comparison:
-    """What one group is above another exceeds what a third is above a fourth: (a - b) - (c - d) > `by`."""
+    """What one group is above another exceeds what a third is above a fourth: (a - b) - (c - d) >
+    `by`.
+    """
     (a, b), (c, d) = wide, narrow
     label = f"({_named(a)} - {_named(b)}) > ({_named(c)} - {_named(d)}){_added(by)}"
     terms = _difference((a, 1), (b, -1), (c, -1), (d, 1), metric=metric)
@@ -147,13 +175,17 @@ def wider_gap(
 
 
 def _difference(*groups: tuple[Group, int], metric: str | None) -> tuple[Term, ...]:
-    """The signed means of groups as one sum; a cell of several groups has the sum of its weights."""
+    """The signed means of groups as one sum; a cell of several groups has the sum of its
+    weights.
+    """
     weights: dict[Place, float] = {}
     for group, sign in groups:
         places = _places(group)
         for at in places:
             weights[at] = weights.get(at, 0.0) + sign / len(places)
-    return tuple(Term(at=at, weight=weight, metric=metric) for at, weight in weights.items() if weight)
+    return tuple(
+        Term(at=at, weight=weight, metric=metric) for at, weight in weights.items() if weight
+    )
 
 
 def _places(group: Group) -> tuple[Place, ...]:
@@ -165,13 +197,17 @@ def _places(group: Group) -> tuple[Place, ...]:
 
 
 def _named(group: Group) -> str:
-    """The cell's labels; of several cells what they share once, and what differs in braces if they are all combinations."""
+    """The cell's labels; of several cells what they share once, and what differs in braces if they
+    are all combinations.
+    """
     places = _places(group)
     if len(places) == 1:
         return " · ".join(places[0])
     columns = [tuple(dict.fromkeys(labels)) for labels in zip(*places, strict=True)]
     if set(itertools.product(*columns)) == set(places):
-        return "mean of " + " · ".join(names[0] if len(names) == 1 else f"{{{', '.join(names)}}}" for names in columns)
+        return "mean of " + " · ".join(
+            names[0] if len(names) == 1 else f"{{{', '.join(names)}}}" for names in columns
+        )
     return f"mean of ({'; '.join(' · '.join(at) for at in places)})"
 
 

@@ -1,4 +1,6 @@
-"""Values that depend on the preset: multiples of a number it has, and neighbours of a name in a list."""
+"""Values that depend on the preset: multiples of a number it has, and neighbours of a name in a
+list.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +14,9 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class Times:
-    """A multiple of what the preset has in a field, for questions that small presets ask at their own size."""
+    """A multiple of what the preset has in a field, for questions that small presets ask at their
+    own size.
+    """
 
     factor: float
 
@@ -21,10 +25,14 @@ class Times:
             raise ValueError(f"Times({self.factor!r}): the factor must be positive and finite")
 
     def resolve(self, base: Number) -> Number:
-        """`factor * base` in the type of `base`, whole numbers rounded. ValueError if a whole number would vanish."""
+        """`factor * base` in the type of `base`, whole numbers rounded. ValueError if a whole
+        number would vanish.
+        """
         if isinstance(base, bool) or not isinstance(base, (int, float)):
             raise ValueError(f"Times({self.factor!r}): {base!r} is not a number to multiply")
-        product = type(base)(round(self.factor * base) if isinstance(base, int) else self.factor * base)
+        product = type(base)(
+            round(self.factor * base) if isinstance(base, int) else self.factor * base
+        )
         if base and not product:
             raise ValueError(f"Times({self.factor!r}): of {base!r} nothing is left")
         return product
@@ -32,7 +40,9 @@ class Times:
 
 @dataclass(frozen=True)
 class Step:
-    """The name so many places after the preset's, in whichever of the lists has it: the next deeper network."""
+    """The name so many places after the preset's, in whichever of the lists has it: the next deeper
+    network.
+    """
 
     places: int
     lists: tuple[tuple[str, ...], ...]
@@ -40,7 +50,9 @@ class Step:
     def __post_init__(self) -> None:
         names = [name for names in self.lists for name in names]
         if not names or len(set(names)) != len(names):
-            raise ValueError(f"Step({self.places!r}): the lists {self.lists!r} are empty or name something twice")
+            raise ValueError(
+                f"Step({self.places!r}): the lists {self.lists!r} are empty or name something twice"
+            )
 
     def resolve(self, base: object) -> str:
         """The name to use. ValueError when no list has the preset's, or the list ends before."""
@@ -49,8 +61,12 @@ class Step:
                 index = names.index(str(base)) + self.places
                 if 0 <= index < len(names):
                     return names[index]
-                raise ValueError(f"{self.places:+d} from {base!r}: there is none in {', '.join(names)}")
-        raise ValueError(f"{base!r}: is in none of {'; '.join(', '.join(names) for names in self.lists)}")
+                raise ValueError(
+                    f"{self.places:+d} from {base!r}: there is none in {', '.join(names)}"
+                )
+        raise ValueError(
+            f"{base!r}: is in none of {'; '.join(', '.join(names) for names in self.lists)}"
+        )
 
 
 Scalar = str | int | float | bool | None

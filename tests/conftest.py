@@ -15,7 +15,9 @@ import torch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with many slow tests first, so that at the end no process is left alone with one of them."""
+    """Files with many slow tests first, so that at the end no process is left alone with one of
+    them.
+    """
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 
@@ -45,7 +47,9 @@ def storage_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[Any]:
-    """A client of an S3 server of the tests' own, which Arrow, MLflow and subprocesses find by the environment."""
+    """A client of an S3 server of the tests' own, which Arrow, MLflow and subprocesses find by the
+    environment.
+    """
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
@@ -72,13 +76,18 @@ def bucket(object_store: Any) -> str:
 
 @pytest.fixture(scope="session")
 def as_script() -> Callable[[str, Path], None]:
-    """Runs a test file as a program of its own, with a folder for what it leaves; its workers are forked from there.
+    """Runs a test file as a program of its own, with a folder for what it leaves; its workers are
+    forked from there.
 
     Here torch has started threads, which a fork would not take along.
     """
 
     def run(file: str, folder: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "OMP_NUM_THREADS": "1",
+        }
         script = subprocess.run(
             [sys.executable, file, str(folder)],
             env=environment,

@@ -1,4 +1,6 @@
-"""Milliseconds: what the packages may import, how they are named, and that nothing stray is shipped."""
+"""Milliseconds: what the packages may import, how they are named, and that nothing stray is
+shipped.
+"""
 
 import ast
 import importlib.metadata
@@ -77,7 +79,9 @@ def test_no_module_is_a_landfill(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["spaces"], ["ablate", "--help"], ["spaces", "--json"]], ids=lambda words: " ".join(words)
+    "command",
+    [["--help"], ["spaces"], ["ablate", "--help"], ["spaces", "--json"]],
+    ids=lambda words: " ".join(words),
 )
 def test_asking_what_there_is_imports_nothing_heavy(command: list[str]) -> None:
     code = (
@@ -85,22 +89,36 @@ def test_asking_what_there_is_imports_nothing_heavy(command: list[str]) -> None:
         "from orchestrator.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'torch', 'ray', 'mlflow', 'matplotlib', 'sklearn', 'pyarrow'} & set(sys.modules)\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'matplotlib', 'sklearn', 'pyarrow'} & "
+        "set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
 
 
 def test_the_orchestrator_reaches_mlflow_only_when_it_must() -> None:
-    code = "import sys, orchestrator.tracking, orchestrator.commands.sweep; assert 'mlflow' not in sys.modules"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = (
+        "import sys, orchestrator.tracking, orchestrator.commands.sweep; assert 'mlflow' not in "
+        "sys.modules"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
 
 
 def test_every_package_is_shipped_and_nothing_else_is() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES if path.name == "__init__.py"}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in MODULES
+        if path.name == "__init__.py"
+    }
     assert set(declared) == found
 
 
@@ -111,7 +129,9 @@ def test_no_other_distribution_owns_our_packages() -> None:
 
 
 def test_no_test_folder_shadows_a_package() -> None:
-    assert not [path for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name in PACKAGES]
+    assert not [
+        path for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name in PACKAGES
+    ]
     assert not list((ROOT / "tests").rglob("__init__.py"))
 
 
@@ -125,7 +145,12 @@ def test_what_a_module_offers_is_what_it_defines(path: Path) -> None:
             case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List(elts=names)):
                 offered = [element.value for element in names if isinstance(element, ast.Constant)]
             case ast.Assign(targets=targets):
-                defined |= {leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)}
+                defined |= {
+                    leaf.id
+                    for target in targets
+                    for leaf in ast.walk(target)
+                    if isinstance(leaf, ast.Name)
+                }
             case ast.AnnAssign(target=ast.Name(id=target)):
                 defined.add(target)
             case ast.FunctionDef(name=own) | ast.ClassDef(name=own):
@@ -137,7 +162,9 @@ def test_what_a_module_offers_is_what_it_defines(path: Path) -> None:
     public = {
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and not node.decorator_list
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and not node.decorator_list
     }
     if offered:
         assert public <= set(offered), f"{public - set(offered)} is neither in __all__ nor private"

@@ -1,4 +1,5 @@
-"""One process and two ranks on a GPU, against the same on the CPU: losses, runs, evaluation, memory and stalls.
+"""One process and two ranks on a GPU, against the same on the CPU: losses, runs, evaluation, memory
+and stalls.
 
 Skipped where torch sees no GPU. Two ranks share it over gloo, because NCCL takes one rank a GPU.
 """
@@ -34,7 +35,12 @@ TINY = RunSpec.read(
         "encoder": {"architecture": "convnet", "width": 0.125, "stem": "cifar"},
         "head": {"output_dim": 16},
         "loss": {"temperature": 0.2},
-        "optim": {"name": "sgd", "base_learning_rate": 0.005, "scaling": "none", "weight_decay": 1e-4},
+        "optim": {
+            "name": "sgd",
+            "base_learning_rate": 0.005,
+            "scaling": "none",
+            "weight_decay": 1e-4,
+        },
         "schedule": {"epochs": 3, "batch_size": 32, "warmup_epochs": 1},
         "precision": "fp32",
     }
@@ -53,12 +59,20 @@ def _full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
-def on(device: str, values: dict[str, Any] | None = None, resume: dict[str, Any] | None = None) -> list[EpochResult]:
+def on(
+    device: str, values: dict[str, Any] | None = None, resume: dict[str, Any] | None = None
+) -> list[EpochResult]:
     return list(pretrain(TINY.with_values(values or {}), Worker.here(device), resume))
 
 
 def weights(state: dict[str, Tensor]) -> Tensor:
-    return torch.cat([value.float().flatten() for name, value in state.items() if name.endswith(("weight", "bias"))])
+    return torch.cat(
+        [
+            value.float().flatten()
+            for name, value in state.items()
+            if name.endswith(("weight", "bias"))
+        ]
+    )
 
 
 def assert_same_run(results: list[EpochResult], expected: list[EpochResult]) -> None:
@@ -93,7 +107,9 @@ def test_losses_and_their_gradients_are_those_of_the_cpu(fields: dict[str, Any])
 
 
 def test_nt_xent_of_the_papers_largest_batch_takes_no_square_matrix() -> None:
-    n = 8192  # 16,384 anchors: their similarities alone would be 1 GiB, and as much for each that is derived from them
+    # 16,384 anchors: their similarities alone would be 1 GiB, and as much for each that is derived
+    # from them
+    n = 8192
     views = embeddings(n, "cuda", 128)
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -124,14 +140,19 @@ def test_bf16_is_used_and_learns_the_same() -> None:
     worker = Worker.here("cuda")
     assert worker.bf16 == torch.cuda.is_bf16_supported(including_emulation=False)
     if worker.bf16:
-        losses = [on("cuda", {"precision": precision})[-1].metrics["loss"] for precision in ("bf16", "fp32")]
+        losses = [
+            on("cuda", {"precision": precision})[-1].metrics["loss"]
+            for precision in ("bf16", "fp32")
+        ]
         assert losses[0] != losses[1]
         assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
 @pytest.mark.parametrize("protocol", ["lbfgs", "sgd"])
 def test_linear_evaluation_is_that_of_the_cpu(protocol: str) -> None:
-    spec = TINY.with_values({"eval.protocol": protocol, "eval.sgd.epochs": 3, "eval.sgd.batch_size": 64})
+    spec = TINY.with_values(
+        {"eval.protocol": protocol, "eval.sgd.epochs": 3, "eval.sgd.batch_size": 64}
+    )
     state = on("cpu")[-1].state
     cpu, gpu = (evaluate(spec, state, Worker.here(device)) for device in ("cpu", "cuda"))
     assert cpu.keys() == gpu.keys()
@@ -141,7 +162,9 @@ def test_linear_evaluation_is_that_of_the_cpu(protocol: str) -> None:
 
 
 def test_a_step_does_not_wait_for_the_device() -> None:
-    """An epoch of 18 steps does not synchronise more often than one of 5: at its end, and every 64 steps."""
+    """An epoch of 18 steps does not synchronise more often than one of 5: at its end, and every 64
+    steps.
+    """
     views = {"augment.operations": ["crop", "color", "blur"]}
     on("cuda", views)  # what is waited for only the first time
     waits = []
@@ -150,19 +173,35 @@ def test_a_step_does_not_wait_for_the_device() -> None:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                on("cuda", {**views, "schedule.batch_size": batch, "schedule.epochs": 1, "schedule.warmup_epochs": 0})
+                on(
+                    "cuda",
+                    {
+                        **views,
+                        "schedule.batch_size": batch,
+                        "schedule.epochs": 1,
+                        "schedule.warmup_epochs": 0,
+                    },
+                )
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         waits.append(sum("synchroniz" in str(each.message) for each in caught))
     assert abs(waits[0] - waits[1]) < 5
 
 
-def test_two_workers_on_a_gpu_are_one(tmp_path: Path, as_script: Callable[[str, Path], None]) -> None:
+def test_two_workers_on_a_gpu_are_one(
+    tmp_path: Path, as_script: Callable[[str, Path], None]
+) -> None:
     as_script(__file__, tmp_path)
     alone = on("cuda")
     for place in range(WORKERS):
         found = torch.load(tmp_path / f"rank{place}.pt")
-        assert_same_run([EpochResult(kept["epoch"], kept["metrics"], {"model": kept["model"]}) for kept in found], alone)
+        assert_same_run(
+            [
+                EpochResult(kept["epoch"], kept["metrics"], {"model": kept["model"]})
+                for kept in found
+            ],
+            alone,
+        )
 
 
 def work(place: int, folder: Path) -> None:
@@ -175,7 +214,10 @@ def work(place: int, folder: Path) -> None:
         timeout=timedelta(seconds=120),
     )
     results = list(pretrain(TINY, Worker.here("cuda:0")))
-    kept = [{"epoch": result.epoch, "metrics": result.metrics, "model": result.state["model"]} for result in results]
+    kept = [
+        {"epoch": result.epoch, "metrics": result.metrics, "model": result.state["model"]}
+        for result in results
+    ]
     torch.save(kept, folder / f"rank{place}.pt")
     dist.destroy_process_group()
 

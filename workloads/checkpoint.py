@@ -16,6 +16,8 @@ def encode(state: dict[str, Any]) -> bytes:
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """The state in `data`, on the CPU. Raises pickle.UnpicklingError when it holds anything but plain data."""
+    """The state in `data`, on the CPU. Raises pickle.UnpicklingError when it holds anything but
+    plain data.
+    """
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state

@@ -13,8 +13,9 @@ __all__ = ["Judgement", "Predictions"]
 class Predictions:
     """What a model said of each test example, so that two models are compared on the same ones.
 
-    Of N examples: the class int64 [N]; where an example may have several of C classes, for each whether it has it, int64
-    [N, C] of 0 and 1, with -1 among the labels where that is not to be counted.
+    Of N examples: the class int64 [N]; where an example may have several of C classes, for each
+    whether it has it, int64 [N, C] of 0 and 1, with -1 among the labels where that is not to be
+    counted.
     """
 
     predicted: NDArray[np.int64]
@@ -23,7 +24,9 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Results by name, percentages among them with a 95 % interval over test examples, and predictions behind them."""
+    """Results by name, percentages among them with a 95 % interval over test examples, and
+    predictions behind them.
+    """
 
     results: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)

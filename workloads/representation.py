@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from workloads.spec import SpecError
 
-__all__ = ["Floats", "HeadSpectrum", "InspectOptions", "Labels", "MapName", "Representation", "Shown", "Space"]
+__all__ = [
+    "Floats",
+    "HeadSpectrum",
+    "InspectOptions",
+    "Labels",
+    "MapName",
+    "Representation",
+    "Shown",
+    "Space",
+]
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -20,8 +29,10 @@ MapName = Literal["tsne", "umap"]
 class InspectOptions:
     """How much is looked at. Raises SpecError with every option that is wrong."""
 
-    images: int = 2000  # most test images that are measured, as many of each class as can be, and most that are mapped
-    classes: int = 10  # of which images are mapped and asked for neighbours; drawn by seed where there are more (B.4)
+    # most test images that are measured, as many of each class as can be, and most that are mapped
+    images: int = 2000
+    # of which images are mapped and asked for neighbours; drawn by seed where there are more (B.4)
+    classes: int = 10
     queries: int = 8
     neighbours: int = 8
     perplexity: float = 30.0  # of t-SNE, clipped to a third of the images
@@ -29,14 +40,23 @@ class InspectOptions:
     maps: tuple[MapName, ...] = ("tsne", "umap")
 
     def __post_init__(self) -> None:
-        least = {"images": 2, "classes": 1, "queries": 1, "neighbours": 1, "perplexity": 1, "umap_neighbors": 2}
+        least = {
+            "images": 2,
+            "classes": 1,
+            "queries": 1,
+            "neighbours": 1,
+            "perplexity": 1,
+            "umap_neighbors": 2,
+        }
         problems = [
             f"inspect.{name}={getattr(self, name)}: must be at least {low}"
             for name, low in least.items()
             if not getattr(self, name) >= low
         ]
         if unknown := set(self.maps) - set(get_args(MapName)):
-            problems.append(f"inspect.maps={sorted(unknown)}: must be among {', '.join(get_args(MapName))}")
+            problems.append(
+                f"inspect.maps={sorted(unknown)}: must be among {', '.join(get_args(MapName))}"
+            )
         if problems:
             raise SpecError(problems)
 
@@ -47,7 +67,9 @@ class InspectOptions:
 
 @dataclass(frozen=True)
 class Shown:
-    """Images to show: their places in the test split int64 [...], labels int64 [...], and pixels uint8 [..., 3, S, S]."""
+    """Images to show: their places in the test split int64 [...], labels int64 [...], and pixels
+    uint8 [..., 3, S, S].
+    """
 
     index: Labels
     labels: Labels
@@ -58,8 +80,8 @@ class Shown:
 class Space:
     """What is found in h, or in z, of D dimensions.
 
-    `singular_values` [min(N, D)] of the centred features, in decreasing order. `maps` has "tsne", and "umap" where it is
-    installed: [T, 2]. `neighbours` [Q, K] from the nearest by cosine.
+    `singular_values` [min(N, D)] of the centred features, in decreasing order. `maps` has "tsne",
+    and "umap" where it is installed: [T, 2]. `neighbours` [Q, K] from the nearest by cosine.
     """
 
     dimensions: int
@@ -70,7 +92,9 @@ class Space:
 
 @dataclass(frozen=True)
 class HeadSpectrum:
-    """Squared eigenvalues (their modulus) of a square linear head's W, or squared singular values of another's, decreasing."""
+    """Squared eigenvalues (their modulus) of a square linear head's W, or squared singular values
+    of another's, decreasing.
+    """
 
     of: Literal["eigenvalues", "singular values"]
     squared: NDArray[np.float64]
@@ -79,7 +103,8 @@ class HeadSpectrum:
 
 @dataclass(frozen=True)
 class Representation:
-    """Numbers by name, and what pictures are drawn from. `spaces` has "h", and "z" where there is a projection head.
+    """Numbers by name, and what pictures are drawn from. `spaces` has "h", and "z" where there is a
+    projection head.
 
     `warnings` say that the representation has collapsed, `notes` what is left out and why.
     """

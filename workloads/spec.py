@@ -1,4 +1,6 @@
-"""What every workload's specification is made of: frozen, closed to unknown fields, re-validated on every change."""
+"""What every workload's specification is made of: frozen, closed to unknown fields, re-validated on
+every change.
+"""
 
 import difflib
 import hashlib
@@ -14,7 +16,9 @@ __all__ = ["Part", "SpecError", "digest", "flatten", "read_assignments", "read_y
 
 
 class SpecError(ValueError):
-    """A specification that cannot be used; `problems` lists everything wrong with it, one line each."""
+    """A specification that cannot be used; `problems` lists everything wrong with it, one line
+    each.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(problems)
@@ -25,20 +29,28 @@ class SpecError(ValueError):
 
 
 class Part(BaseModel):
-    """One immutable part of a specification. Unknown fields are errors; so are infinite and undefined numbers."""
+    """One immutable part of a specification. Unknown fields are errors; so are infinite and
+    undefined numbers.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
 
     @classmethod
     def read(cls, tree: Mapping[str, Any]) -> Self:
-        """The specification in a plain tree (as YAML gives it). Raises SpecError with every problem."""
+        """The specification in a plain tree (as YAML gives it). Raises SpecError with every
+        problem.
+        """
         try:
             return cls.model_validate(dict(tree))
         except ValidationError as error:
             raise SpecError([_explain(cls, problem) for problem in error.errors()]) from None
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
-        """A copy with dotted fields replaced, validated from scratch. Raises SpecError with every problem."""
+        """A copy with dotted fields replaced, validated from scratch. Raises SpecError with every
+        problem.
+        """
         tree = self.tree()
         problems = []
         for path, value in values.items():
@@ -59,7 +71,9 @@ class Part(BaseModel):
         return changed
 
     def tree(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, strings and numbers, which `read` turns back into an equal specification."""
+        """Plain dictionaries, lists, strings and numbers, which `read` turns back into an equal
+        specification.
+        """
         return self.model_dump(mode="json")
 
     def flat(self) -> dict[str, Any]:
@@ -68,7 +82,9 @@ class Part(BaseModel):
 
 
 def digest(tree: Mapping[str, Any]) -> str:
-    """A stable hex digest of a plain tree: equal content, equal digest, on every machine and version of Python."""
+    """A stable hex digest of a plain tree: equal content, equal digest, on every machine and
+    version of Python.
+    """
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -81,7 +97,11 @@ def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
 def _pairs(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in tree.items():
-        pairs += _pairs(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+        pairs += (
+            _pairs(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else [(f"{prefix}{name}", value)]
+        )
     return pairs
 
 
@@ -96,7 +116,9 @@ def _part_at(cls: type[Part], parents: list[str]) -> type[Part] | None:
 
 
 def _unknown_field(cls: type[Part], path: str) -> str | None:
-    """Why a dotted path names no field that holds a value, with what it could have meant; None when it does."""
+    """Why a dotted path names no field that holds a value, with what it could have meant; None when
+    it does.
+    """
     names = path.split(".")
     for depth, name in enumerate(names):
         part = _part_at(cls, names[:depth])
@@ -110,16 +132,23 @@ def _unknown_field(cls: type[Part], path: str) -> str | None:
             return f"{path}: no such field{hint} (fields of {of}: {', '.join(part.model_fields)})"
     whole = _part_at(cls, names)
     if whole is not None:
-        return f"{path}: is a group of fields; set one of {', '.join(f'{path}.{name}' for name in whole.model_fields)}"
+        return (
+            f"{path}: is a group of fields; set one of "
+            f"{', '.join(f'{path}.{name}' for name in whole.model_fields)}"
+        )
     return None
 
 
 def _explain(cls: type[Part], problem: Any) -> str:
-    """One pydantic error as a line that names the field, the value and what would have been valid."""
+    """One pydantic error as a line that names the field, the value and what would have been
+    valid.
+    """
     location = [str(step) for step in problem["loc"]]
     path = ".".join(location) or "specification"
     if problem["type"] == "extra_forbidden":
-        return _unknown_field(cls, path) or f"{path}: no such field here; write the parts inside one another, without dots"
+        return _unknown_field(cls, path) or (
+            f"{path}: no such field here; write the parts inside one another, without dots"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{path}: is required"
@@ -129,7 +158,9 @@ def _explain(cls: type[Part], problem: Any) -> str:
 
 
 def read_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`; values are YAML. Raises SpecError with every problem."""
+    """`["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`; values are YAML. Raises SpecError
+    with every problem.
+    """
     values: dict[str, Any] = {}
     problems = []
     for assignment in assignments:
@@ -150,13 +181,17 @@ def read_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The tree in a YAML file. Raises SpecError that names the file when there is none or it holds something else."""
+    """The tree in a YAML file. Raises SpecError that names the file when there is none or it holds
+    something else.
+    """
     try:
         tree = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError([f"--config {path}: cannot be read ({error})"]) from None
     except yaml.YAMLError as error:
-        raise SpecError([f"--config {path}: is not YAML ({' '.join(str(error).split())})"]) from None
+        raise SpecError(
+            [f"--config {path}: is not YAML ({' '.join(str(error).split())})"]
+        ) from None
     if not isinstance(tree, dict):
         raise SpecError([f"--config {path}: holds no fields"])
     return tree

@@ -1,8 +1,8 @@
 """What a workload is to those who plan and run it: a specification, and generators that train.
 
-A workload is a folder with a module `workload` that has an object of one of two protocols: `TrainedAlone`, a run of which
-has one or several processes for itself, or `TrainedTogether`, small runs of which share a process. Nothing here knows who
-runs it.
+A workload is a folder with a module `workload` that has an object of one of two protocols:
+`TrainedAlone`, a run of which has one or several processes for itself, or `TrainedTogether`, small
+runs of which share a process. Nothing here knows who runs it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +50,9 @@ class Specification(Protocol):
 
 
 class Result(Protocol):
-    """What training yields now and then: metrics for people, and the state from which it continues."""
+    """What training yields now and then: metrics for people, and the state from which it
+    continues.
+    """
 
     @property
     def epoch(self) -> int:
@@ -79,7 +81,8 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A way to judge a finished run again: the fields it sets, and how the names of the results that it is about begin.
+    """A way to judge a finished run again: the fields it sets, and how the names of the results
+    that it is about begin.
 
     One that `looks` is answered by `inspect`.
     """
@@ -93,7 +96,8 @@ class Evaluation:
 class Ended:
     """How one of several runs ended: its results, or the error with which it would end again.
 
-    history: points with `epoch`, which grows, and other plain numbers. seconds: its share of the process's time.
+    history: points with `epoch`, which grows, and other plain numbers. seconds: its share of the
+    process's time.
     """
 
     results: Mapping[str, float] = field(default_factory=dict)
@@ -104,9 +108,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Progress:
-    """What training several runs yields: those that have just ended, by their place, and the state from which it continues.
+    """What training several runs yields: those that have just ended, by their place, and the state
+    from which it continues.
 
-    metrics: plain numbers for people, of the runs that are trained at the moment. state: None as long as there is none.
+    metrics: plain numbers for people, of the runs that are trained at the moment. state: None as
+    long as there is none.
     """
 
     ended: Mapping[int, Ended]
@@ -133,7 +139,9 @@ class Workload(Protocol):
         """The specification in a plain tree. Raises SpecError."""
 
     def prepare(self, spec: Any, *, download: bool) -> tuple[Specification, DataFacts]:
-        """The specification with its data pinned by content, and what the data is. Raises SpecError."""
+        """The specification with its data pinned by content, and what the data is. Raises
+        SpecError.
+        """
 
     def problems(self, spec: Any, train_images: int | None, world_size: int) -> list[str]:
         """Why such a run cannot be; None images: not known."""
@@ -142,7 +150,9 @@ class Workload(Protocol):
         """The run without any training that results are compared with, if there is one."""
 
     def scale(self, spec: Any, setting: str) -> Literal["paper", "small"]:
-        """Whether the paper's own grid fits the recipe, for a question that the paper asked in `setting`."""
+        """Whether the paper's own grid fits the recipe, for a question that the paper asked in
+        `setting`.
+        """
 
     def setting(self, tree: Mapping[str, Any]) -> str:
         """A recipe in a few words."""
@@ -150,30 +160,42 @@ class Workload(Protocol):
 
 @runtime_checkable
 class TrainedAlone(Workload, Protocol):
-    """Runs that each have their processes for themselves, and can be judged again from their last state."""
+    """Runs that each have their processes for themselves, and can be judged again from their last
+    state.
+    """
 
     @property
     def divergence(self) -> tuple[type[Exception], ...]:
-        """What training and evaluation raise when they cannot continue and another try would end alike."""
+        """What training and evaluation raise when they cannot continue and another try would end
+        alike.
+        """
 
     @property
     def evaluations(self) -> Mapping[str, Evaluation]:
         """Ways to judge a run again, by name."""
 
     def train(self, spec: Any, worker: Worker, resume: dict[str, Any] | None) -> Iterator[Result]:
-        """Yield as training goes on; a resumed run equals an uninterrupted one. Does not yield what `resume` has finished."""
+        """Yield as training goes on; a resumed run equals an uninterrupted one. Does not yield what
+        `resume` has finished.
+        """
 
     def epochs(self, spec: Any) -> int:
         """The last `epoch` that `train` yields."""
 
     def pinned(self, spec: Any) -> Any:
-        """The specification with all data, beside those of `prepare`, pinned by content. Raises SpecError if there are none."""
+        """The specification with all data, beside those of `prepare`, pinned by content. Raises
+        SpecError if there are none.
+        """
 
     def trained_as(self, spec: Any) -> str | None:
-        """Runs with equal ones have equal trained states, however they are judged; None for a run without training."""
+        """Runs with equal ones have equal trained states, however they are judged; None for a run
+        without training.
+        """
 
     def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> Judgement:
-        """What the trained state is worth. Every worker of the run calls, and the first is told; others get nothing."""
+        """What the trained state is worth. Every worker of the run calls, and the first is told;
+        others get nothing.
+        """
 
     def judged_on(self, spec: Any, data: DataFacts) -> dict[str, str]:
         """Name and content of the data whose test images an evaluation is about."""
@@ -182,18 +204,23 @@ class TrainedAlone(Workload, Protocol):
         """What the trained representation looks like, for people."""
 
     def score(self, spec: Any, state: dict[str, Any], worker: Worker) -> float:
-        """A quick judgement of a state on the validation split, higher is better: what a search compares.
+        """A quick judgement of a state on the validation split, higher is better: what a search
+        compares.
 
         Every worker of the run calls and is told.
         """
 
     def operations(self, spec: Any, train_images: int, *, trained: bool = False) -> float:
-        """Floating-point operations of a run, roughly; `trained`: of judging a state that is there."""
+        """Floating-point operations of a run, roughly; `trained`: of judging a state that is
+        there.
+        """
 
 
 @runtime_checkable
 class TrainedTogether(Workload, Protocol):
-    """Small runs of which one process, without a GPU, trains many at once; each result is as if the run were alone."""
+    """Small runs of which one process, without a GPU, trains many at once; each result is as if the
+    run were alone.
+    """
 
     def together(self, spec: Any) -> str:
         """Runs with equal ones can share a process."""
@@ -204,8 +231,12 @@ class TrainedTogether(Workload, Protocol):
     def cost(self, specs: Sequence[Any]) -> float:
         """Floating-point operations of runs that share a process, roughly."""
 
-    def train_together(self, specs: Sequence[Any], resume: dict[str, Any] | None) -> Iterator[Progress]:
-        """Train all, and yield each run once it has ended; one that diverges does not stop the others.
+    def train_together(
+        self, specs: Sequence[Any], resume: dict[str, Any] | None
+    ) -> Iterator[Progress]:
+        """Train all, and yield each run once it has ended; one that diverges does not stop the
+        others.
 
-        `resume` may be of more or fewer runs than `specs`. Raises SpecError for what none of them can be trained with.
+        `resume` may be of more or fewer runs than `specs`. Raises SpecError for what none of them
+        can be trained with.
         """

@@ -1,4 +1,6 @@
-"""What a cell leaves in the storage beside its checkpoint: specification, log, and at last its record."""
+"""What a cell leaves in the storage beside its checkpoint: specification, log, and at last its
+record.
+"""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -19,14 +21,17 @@ LOG_TAIL = 20
 
 
 class CellFiles:
-    """What a cell leaves in the storage beside its checkpoint: specification, log, and at last its record.
+    """What a cell leaves in the storage beside its checkpoint: specification, log, and at last its
+    record.
 
     Only the first worker writes.
     """
 
     def __init__(self, job: CellJob, worker: Worker, hosts: Sequence[str] = ()) -> None:
         self.job, self.worker, self.storage = job, worker, Storage(job.storage)
-        self.machine = _machine(job.spec.get("precision", "fp32"), worker) | ({"hosts": sorted({*hosts})} if hosts else {})
+        self.machine = _machine(job.spec.get("precision", "fp32"), worker) | (
+            {"hosts": sorted({*hosts})} if hosts else {}
+        )
         self._lines: list[str] = []
 
     @property
@@ -40,13 +45,22 @@ class CellFiles:
 
     def note(self, text: str) -> None:
         """Lines of the log, which is replaced as a whole."""
-        self._lines += [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()]
+        self._lines += [
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()
+        ]
         self.write(LOG, ("\n".join(self._lines) + "\n").encode())
 
     def leave(
-        self, outcome: Mapping[str, Any], history: Sequence[Mapping[str, float]], *, seconds: float, total_seconds: float
+        self,
+        outcome: Mapping[str, Any],
+        history: Sequence[Mapping[str, float]],
+        *,
+        seconds: float,
+        total_seconds: float,
     ) -> dict[str, Any]:
-        """The record of the cell, written last: `seconds` of training and, with all that belongs to it, in all."""
+        """The record of the cell, written last: `seconds` of training and, with all that belongs to
+        it, in all.
+        """
         record = {
             "name": self.job.name,
             "fingerprint": self.job.fingerprint,
@@ -86,6 +100,8 @@ def _machine(precision: str, worker: Worker) -> dict[str, Any]:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+            return next(
+                line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -22,7 +22,8 @@ class CellJob:
     storage: str
     resources: Resources = field(default_factory=Resources)
     max_failures: int = 2
-    scored: bool = False  # whether each epoch is judged on the validation split, for a search to compare
+    # whether each epoch is judged on the validation split, for a search to compare
+    scored: bool = False
     trained_by: str | None = None  # the run whose trained state this one only judges
 
     @property
@@ -33,7 +34,8 @@ class CellJob:
 
 @dataclass(frozen=True)
 class Pack:
-    """Cells of one process and where their state lies while they run; plain data, so that it travels to any node.
+    """Cells of one process and where their state lies while they run; plain data, so that it
+    travels to any node.
 
     Cells of a workload that trains them alone are packs of one, and keep their state themselves.
     """

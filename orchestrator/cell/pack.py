@@ -1,7 +1,8 @@
-"""Many small cells in one process. Each leaves what a cell by itself would leave; the record of one does not wait for others.
+"""Many small cells in one process. Each leaves what a cell by itself would leave; the record of one
+does not wait for others.
 
-While a pack trains for longer than a moment, its state lies in a file of its own, which is gone once all have ended. A pack
-that is run again leaves out the cells that have finished.
+While a pack trains for longer than a moment, its state lies in a file of its own, which is gone
+once all have ended. A pack that is run again leaves out the cells that have finished.
 """
 
 import time
@@ -30,7 +31,8 @@ Report = Callable[[Sequence[str], Mapping[str, float]], None]
 def run_pack(pack: Pack, report: Report) -> None:
     """Run every cell that has not finished, and write each record as soon as its result is there.
 
-    A cell that diverges has a record with status `failed`; so have all that are left when something else goes wrong.
+    A cell that diverges has a record with status `failed`; so have all that are left when something
+    else goes wrong.
     """
     storage = Storage(pack.jobs[0].storage)
     left = {job.fingerprint: job for job in pack.jobs if not _finished(storage, job)}
@@ -40,7 +42,9 @@ def run_pack(pack: Pack, report: Report) -> None:
     assert isinstance(workload, TrainedTogether), "other cells are run by themselves"
     saved = reported = time.monotonic()
     try:
-        for progress in workload.train_together([workload.read(job.spec) for job in jobs], _kept(storage, pack)):
+        for progress in workload.train_together(
+            [workload.read(job.spec) for job in jobs], _kept(storage, pack)
+        ):
             ended = [jobs[place] for place in progress.ended]
             for job, end in zip(ended, progress.ended.values(), strict=True):
                 _leave(job, end, len(pack.jobs))
@@ -48,13 +52,23 @@ def run_pack(pack: Pack, report: Report) -> None:
             if ended or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 report([job.fingerprint for job in ended], progress.metrics)
                 reported = time.monotonic()
-            if left and progress.state is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if (
+                left
+                and progress.state is not None
+                and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
+            ):
                 storage.write_bytes(pack.checkpoint, encode(progress.state))
                 saved = time.monotonic()
         assert not left, "each run ends"
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the record of the cells that it hit
         for job in left.values():
-            _fail(CellFiles(job, Worker.here("cpu")), error, traceback.format_exc(), 0.0, diverged=False)
+            _fail(
+                CellFiles(job, Worker.here("cpu")),
+                error,
+                traceback.format_exc(),
+                0.0,
+                diverged=False,
+            )
         report(list(left), {})
     storage.delete(pack.checkpoint)
 
@@ -74,15 +88,25 @@ def _leave(job: CellJob, end: Ended, cells: int) -> None:
     files = CellFiles(job, Worker.here("cpu"))
     files.write_spec()
     if end.error is not None:
-        _fail(files, end.error, "".join(traceback.format_exception(end.error)), end.seconds, diverged=True)
+        _fail(
+            files,
+            end.error,
+            "".join(traceback.format_exception(end.error)),
+            end.seconds,
+            diverged=True,
+        )
         return
     where = f"{job.name} ({job.fingerprint}) on {files.machine['device']}, in a pack of {cells}"
-    files.note(where + "\n" + ", ".join(f"{name} {value:.6g}" for name, value in end.results.items()))
+    files.note(
+        where + "\n" + ", ".join(f"{name} {value:.6g}" for name, value in end.results.items())
+    )
     outcome = {"status": "finished", "results": dict(end.results)}
     files.leave(outcome, end.history, seconds=end.seconds, total_seconds=end.seconds)
 
 
-def _fail(files: CellFiles, error: Exception, trace: str, seconds: float, *, diverged: bool) -> None:
+def _fail(
+    files: CellFiles, error: Exception, trace: str, seconds: float, *, diverged: bool
+) -> None:
     files.note(trace)
     text = f"{type(error).__name__}: {error}"
     outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": files.tail}

@@ -20,10 +20,11 @@ CONTROLLER_FAILURES = 20  # a request that can never be placed would otherwise w
 
 
 def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, Any]:
-    """Run a cell as a Ray Train job and return its record. `callbacks` see every report of the first worker.
+    """Run a cell as a Ray Train job and return its record. `callbacks` see every report of the
+    first worker.
 
-    A lost worker restarts the group from the cell's last checkpoint, up to `job.max_failures` times; then
-    ray.train.TrainingFailedError is raised.
+    A lost worker restarts the group from the cell's last checkpoint, up to `job.max_failures`
+    times; then ray.train.TrainingFailedError is raised.
     """
     trainer = TorchTrainer(
         _on_each_worker,
@@ -38,7 +39,9 @@ def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, A
         run_config=RunConfig(
             name=job.fingerprint,
             storage_path=Storage(job.storage).path("ray-train"),
-            failure_config=FailureConfig(max_failures=job.max_failures, controller_failure_limit=CONTROLLER_FAILURES),
+            failure_config=FailureConfig(
+                max_failures=job.max_failures, controller_failure_limit=CONTROLLER_FAILURES
+            ),
             callbacks=callbacks,
         ),
     )
@@ -51,10 +54,15 @@ def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
     limit_threads(job.resources.cpus_per_worker)
     device = get_device()
     worker = Worker.here(str(device))
-    # The first worker reads for all, so that none continues from another state and only one needs to reach the storage.
+    # The first worker reads for all, so that none continues from another state and only one needs
+    # to reach the storage.
     kept = [start_of(job) if worker.rank == 0 else None]
     hosts = [this_host()] * worker.world_size
     if worker.world_size > 1:
-        dist.broadcast_object_list(kept, src=0, device=device if device.type == "cuda" else torch.device("cpu"))
+        dist.broadcast_object_list(
+            kept, src=0, device=device if device.type == "cuda" else torch.device("cpu")
+        )
         dist.all_gather_object(hosts, this_host())
-    return run_cell(job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)), hosts=hosts)
+    return run_cell(
+        job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)), hosts=hosts
+    )

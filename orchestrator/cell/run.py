@@ -1,8 +1,9 @@
-"""One cell, wherever it runs: resume from its checkpoint, forward what pre-training yields, evaluate, leave a record.
+"""One cell, wherever it runs: resume from its checkpoint, forward what pre-training yields,
+evaluate, leave a record.
 
-Everything about a cell lies in `runs/<fingerprint>/` of the storage: `checkpoint.pt` (the last state and the curves so far),
-`log.txt`, `spec.yaml` and, once it has ended, `run.json`. Each is replaced as a whole, so a kill at any time loses at most
-the work since the last checkpoint.
+Everything about a cell lies in `runs/<fingerprint>/` of the storage: `checkpoint.pt` (the last
+state and the curves so far), `log.txt`, `spec.yaml` and, once it has ended, `run.json`. Each is
+replaced as a whole, so a kill at any time loses at most the work since the last checkpoint.
 """
 
 import time
@@ -30,7 +31,9 @@ Report = Callable[[dict[str, float]], None]
 
 
 def start_of(job: CellJob) -> dict[str, Any] | None:
-    """Where a cell begins: its own checkpoint, else the trained state of `job.trained_by`; None from scratch."""
+    """Where a cell begins: its own checkpoint, else the trained state of `job.trained_by`; None
+    from scratch.
+    """
     storage = Storage(job.storage)
     own = own_checkpoint(storage, job.fingerprint)
     if own is not None or job.trained_by is None:
@@ -44,14 +47,19 @@ def start_of(job: CellJob) -> dict[str, Any] | None:
 
 
 def run_cell(
-    job: CellJob, worker: Worker, kept: dict[str, Any] | None, report: Report, *, hosts: Sequence[str] = ()
+    job: CellJob,
+    worker: Worker,
+    kept: dict[str, Any] | None,
+    report: Report,
+    *,
+    hosts: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """Train and evaluate, and return the record; None on every worker but the first.
 
-    `kept` is where to begin, as `start_of` gives it, the same on every worker. `report` is called on every worker once an
-    epoch. `hosts` names the node of each worker, for the record. An exception of the run becomes a record with status
-    `failed`; a rerun tries it again. A death of the process, and what only one of several workers meets, is the executor's to
-    retry.
+    `kept` is where to begin, as `start_of` gives it, the same on every worker. `report` is called
+    on every worker once an epoch. `hosts` names the node of each worker, for the record. An
+    exception of the run becomes a record with status `failed`; a rerun tries it again. A death of
+    the process, and what only one of several workers meets, is the executor's to retry.
     """
     run = _Run(job, worker, kept, hosts)
     try:
@@ -69,9 +77,11 @@ def run_cell(
         }
     except Exception as error:
         diverged = isinstance(error, run.workload.divergence)
-        repeats = diverged or isinstance(error, SpecError)  # raised on every worker, and again if tried again
+        # raised on every worker, and again if tried again
+        repeats = diverged or isinstance(error, SpecError)
         if worker.world_size > 1 and not repeats:
-            raise  # so that the whole group restarts; the other workers would wait for this one for ever
+            # so that the whole group restarts; the other workers would wait for this one for ever
+            raise
         if worker.rank > 0:
             return None
         text = f"{type(error).__name__}: {error}"
@@ -79,14 +89,21 @@ def run_cell(
             run.keep("before the loss diverged")
             text += f", kept in {run.files.storage.shown(job.folder, CHECKPOINT)}"
         run.files.note(traceback.format_exc())
-        outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": run.files.tail}
+        outcome = {
+            "status": "failed",
+            "error": text,
+            "diverged": diverged,
+            "log_tail": run.files.tail,
+        }
     return run.leave(outcome)
 
 
 class _Run:
     """A cell while it runs."""
 
-    def __init__(self, job: CellJob, worker: Worker, kept: dict[str, Any] | None, hosts: Sequence[str]) -> None:
+    def __init__(
+        self, job: CellJob, worker: Worker, kept: dict[str, Any] | None, hosts: Sequence[str]
+    ) -> None:
         self.job, self.worker, self.files = job, worker, CellFiles(job, worker, hosts)
         workload = workload_named(job.workload)
         assert isinstance(workload, TrainedAlone), "other cells are run as packs"
@@ -97,7 +114,10 @@ class _Run:
         self.trained_by: str | None = kept.get("trained_by") if kept else None
         self.trained = self.trained_by is not None
         self.started = time.time() - (kept["elapsed"] if kept else 0.0)
-        self.files.note(f"{job.name} ({job.fingerprint}) on {self.files.machine['device']}, {worker.world_size} worker(s)")
+        self.files.note(
+            f"{job.name} ({job.fingerprint}) on {self.files.machine['device']}, "
+            f"{worker.world_size} worker(s)"
+        )
         if self.trained_by is not None:
             self.files.note(f"judges what {self.trained_by} has trained")
         elif self.state is not None:
@@ -113,13 +133,21 @@ class _Run:
         for result in self.workload.train(self.spec, self.worker, self.state):
             self.state = result.state
             if result.metrics:
-                metrics = result.metrics | {"epoch": float(result.epoch), "seconds": time.monotonic() - began}
+                metrics = result.metrics | {
+                    "epoch": float(result.epoch),
+                    "seconds": time.monotonic() - began,
+                }
                 if self.job.scored:
                     metrics[SCORE] = self.workload.score(self.spec, result.state, self.worker)
                 self.history.append(metrics)
                 report(metrics)
-            if result.epoch == self.workload.epochs(self.spec) or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                self.keep(", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items()))
+            if (
+                result.epoch == self.workload.epochs(self.spec)
+                or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
+            ):
+                self.keep(
+                    ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+                )
                 saved = time.monotonic()
             began = time.monotonic()
         assert self.state is not None, "pre-training yields at least once, or a state was given"
@@ -131,12 +159,19 @@ class _Run:
         assert self.state is not None, "called after an epoch"
         if self.worker.rank == 0:
             elapsed = time.time() - self.started
-            self.files.write(CHECKPOINT, encode({"state": self.state, "history": self.history, "elapsed": elapsed}))
+            self.files.write(
+                CHECKPOINT,
+                encode({"state": self.state, "history": self.history, "elapsed": elapsed}),
+            )
             self.files.note(f"epoch {self.state['epoch']} kept: {remark}")
 
     def leave(self, outcome: dict[str, Any]) -> dict[str, Any]:
         """The record of the cell, with the time of all attempts."""
         if self.trained_by is not None:
             outcome |= {"trained_by": self.trained_by}
-        seconds = 0.0 if self.trained_by is not None else sum(epoch["seconds"] for epoch in self.history)
-        return self.files.leave(outcome, self.history, seconds=seconds, total_seconds=time.time() - self.started)
+        seconds = (
+            0.0 if self.trained_by is not None else sum(epoch["seconds"] for epoch in self.history)
+        )
+        return self.files.leave(
+            outcome, self.history, seconds=seconds, total_seconds=time.time() - self.started
+        )

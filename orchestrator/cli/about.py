@@ -50,13 +50,17 @@ def spaces(as_json: Json = False) -> None:
         console.print(f"[bold]{row['name']}[/bold]  {source}", highlight=False)
         console.print(f"  {row['question']}", highlight=False)
         console.print(
-            f"  {row['cells_small']} cells on a small preset ({row['small_in_runs_of_the_preset']:g} x one run); "
+            f"  {row['cells_small']} cells on a small preset "
+            f"({row['small_in_runs_of_the_preset']:g} x one run); "
             f"{row['cells_paper']} at the paper's scale{_tpu_hours(row['paper_tpu_core_hours'])}; "
             f"{row['claims']} claims",
             style="dim",
             highlight=False,
         )
-    console.print("Costs are of one seed. `simclr-orch ablate NAME --preset P --dry-run` estimates the time on your machine.")
+    console.print(
+        "Costs are of one seed. `simclr-orch ablate NAME --preset P --dry-run` estimates the "
+        "time on your machine."
+    )
     return None
 
 
@@ -70,7 +74,9 @@ def _tpu_hours(hours: int | None) -> str:
 
 
 @app.command()
-def presets(name: Annotated[str | None, typer.Argument(help="Print this one as YAML for --config.")] = None) -> None:
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this one as YAML for --config.")] = None,
+) -> None:
     """The base recipes; with NAME, one of them as YAML."""
 
     def show() -> "Finished | None":
@@ -93,7 +99,10 @@ def presets(name: Annotated[str | None, typer.Argument(help="Print this one as Y
 
 @app.command()
 def doctor(
-    address: Address = None, tracking_uri: TrackingUri = None, storage: StorageUri = None, as_json: Json = False
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
 ) -> None:
     """Check this machine, the storage, MLflow and Ray."""
 

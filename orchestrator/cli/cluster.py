@@ -1,4 +1,6 @@
-"""Commands about clusters: bring one up and down with Ray's launcher, see what it does, follow and stop its jobs."""
+"""Commands about clusters: bring one up and down with Ray's launcher, see what it does, follow and
+stop its jobs.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,8 +26,18 @@ app.add_typer(cluster)
 
 FILE = "cluster.yaml"
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A file for Ray's cluster launcher.")]
-Place = Annotated[str, typer.Argument(metavar="FILE_OR_URL", help="A cluster's file, or its job server: http://HOST:8265.")]
-On = Annotated[str, typer.Option("--on", metavar="FILE_OR_URL", help="A cluster's file, or its job server: http://HOST:8265.")]
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE_OR_URL", help="A cluster's file, or its job server: http://HOST:8265."
+    ),
+]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="FILE_OR_URL", help="A cluster's file, or its job server: http://HOST:8265."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Name = Annotated[str, typer.Argument(metavar="JOB", help="`simclr-orch cluster jobs` lists them.")]
 
@@ -34,11 +46,16 @@ Name = Annotated[str, typer.Argument(metavar="JOB", help="`simclr-orch cluster j
 def up(
     file: File = Path(FILE),
     restart: Annotated[
-        bool, typer.Option("--restart", help="Restart Ray on a head that is up, which ends what runs there.")
+        bool,
+        typer.Option(
+            "--restart", help="Restart Ray on a head that is up, which ends what runs there."
+        ),
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Bring a cluster up, or bring one that is up in line with its file. Every problem of the file is said first."""
+    """Bring a cluster up, or bring one that is up in line with its file. Every problem of the file
+    is said first.
+    """
     options = ([] if restart else ["--no-restart"]) + (["--yes"] if yes else [])
     _launched("up", file, *options)
 
@@ -46,7 +63,9 @@ def up(
 @cluster.command()
 def down(file: File = Path(FILE), yes: Yes = False) -> None:
     """End a cluster: its jobs, its nodes and their cost."""
-    if not yes and not typer.confirm(f"End the cluster of {file} and everything that runs on it?", err=True):
+    if not yes and not typer.confirm(
+        f"End the cluster of {file} and everything that runs on it?", err=True
+    ):
         typer.echo("nothing was done", err=True)
         raise typer.Exit(1)
     _launched("down", file, "--yes")
@@ -60,7 +79,8 @@ def attach(file: File = Path(FILE)) -> None:
 
 @cluster.command()
 def dashboard(
-    file: File = Path(FILE), port: Annotated[int, typer.Option(help="Where to listen on this machine.")] = 8265
+    file: File = Path(FILE),
+    port: Annotated[int, typer.Option(help="Where to listen on this machine.")] = 8265,
 ) -> None:
     """Ray's own pages and job server of a cluster's head, on this machine until Ctrl-C."""
 
@@ -101,7 +121,10 @@ def logs(
     name: Name,
     on: On = FILE,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until the job ends, or Ctrl-C, which leaves it running.")
+        bool,
+        typer.Option(
+            "--follow", help="Go on until the job ends, or Ctrl-C, which leaves it running."
+        ),
     ] = False,
 ) -> None:
     """What a job has said."""
@@ -116,7 +139,9 @@ def logs(
 
 @cluster.command()
 def stop(name: Name, on: On = FILE, as_json: Json = False) -> None:
-    """End a job as Ctrl-C would: its cells keep their checkpoints, and the same command continues it."""
+    """End a job as Ctrl-C would: its cells keep their checkpoints, and the same command continues
+    it.
+    """
 
     def show() -> "Finished":
         from orchestrator.commands.cluster import stop_job

@@ -1,8 +1,8 @@
 """What a Ray Job runs: `python -m orchestrator.cli.in_job TYPED ARGUMENTS...`.
 
-TYPED is the command as a person typed it elsewhere, ARGUMENTS is what it means here. A job has one log for all it says,
-and the log is all of it that whoever follows is sure to reach: the document of `--json` goes there, too, as marked lines
-short enough for every buffer on the way.
+TYPED is the command as a person typed it elsewhere, ARGUMENTS is what it means here. A job has one
+log for all it says, and the log is all of it that whoever follows is sure to reach: the document of
+`--json` goes there, too, as marked lines short enough for every buffer on the way.
 """
 
 import io

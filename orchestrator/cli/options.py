@@ -46,33 +46,76 @@ __all__ = [
     "storage_at",
 ]
 
-Preset = Annotated[str | None, typer.Option(help="Base recipe; `simclr-orch presets` lists them. Default: shapes.")]
-Config = Annotated[Path | None, typer.Option(help="A whole specification as YAML, in place of a preset.")]
-Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; may be repeated.")]
-Workers = Annotated[int, typer.Option(help="Processes that share a cell; more than one use Ray Train.")]
-Cpus = Annotated[int | None, typer.Option(help="CPUs of each worker; default: a fair share of the cluster.")]
-Gpus = Annotated[float | None, typer.Option(help="GPUs of each worker, 0.25 for a quarter; default: 1 if there are any.")]
-GpuType = Annotated[str | None, typer.Option(help="Type of the GPUs, such as A100; default: any of the cluster.")]
+Preset = Annotated[
+    str | None, typer.Option(help="Base recipe; `simclr-orch presets` lists them. Default: shapes.")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="A whole specification as YAML, in place of a preset.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; may be repeated."),
+]
+Workers = Annotated[
+    int, typer.Option(help="Processes that share a cell; more than one use Ray Train.")
+]
+Cpus = Annotated[
+    int | None, typer.Option(help="CPUs of each worker; default: a fair share of the cluster.")
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(help="GPUs of each worker, 0.25 for a quarter; default: 1 if there are any."),
+]
+GpuType = Annotated[
+    str | None, typer.Option(help="Type of the GPUs, such as A100; default: any of the cluster.")
+]
 Placing = Annotated[
-    Placement, typer.Option("--placement", help="Workers of a cell together on a node, if they fit, or on different ones.")
+    Placement,
+    typer.Option(
+        "--placement",
+        help="Workers of a cell together on a node, if they fit, or on different ones.",
+    ),
 ]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Cells at once; default: as many as fit.")]
 MaxFailures = Annotated[int, typer.Option(help="How often a cell's lost process is replaced.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a data set that is not in data.root yet.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch a data set that is not in data.root yet.")
+]
 LogModel = Annotated[bool, typer.Option("--log-model", help="Keep each encoder in MLflow, too.")]
-Address = Annotated[str | None, typer.Option(help="Address of a running Ray; none starts a local one.")]
+Address = Annotated[
+    str | None, typer.Option(help="Address of a running Ray; none starts a local one.")
+]
 On = Annotated[
     str | None,
-    typer.Option(metavar="FILE_OR_URL", help="Run as a job of this cluster: its file, or its job server, http://HOST:8265."),
+    typer.Option(
+        metavar="FILE_OR_URL",
+        help="Run as a job of this cluster: its file, or its job server, http://HOST:8265.",
+    ),
 ]
-Code = Annotated[str, typer.Option(help="With --on: ship this code to the cluster, or use that of its image (ship, image).")]
-TrackingUri = Annotated[str | None, typer.Option(help="MLflow server; default: a database in the storage.")]
-StorageUri = Annotated[str | None, typer.Option("--storage", help="Folder or URI for everything that is kept.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
-AblationName = Annotated[str, typer.Argument(metavar="NAME", help="`simclr-orch spaces` lists them.")]
+Code = Annotated[
+    str,
+    typer.Option(
+        help="With --on: ship this code to the cluster, or use that of its image (ship, image)."
+    ),
+]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="MLflow server; default: a database in the storage.")
+]
+StorageUri = Annotated[
+    str | None, typer.Option("--storage", help="Folder or URI for everything that is kept.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+AblationName = Annotated[
+    str, typer.Argument(metavar="NAME", help="`simclr-orch spaces` lists them.")
+]
 AblationNames = Annotated[
     list[str],
-    typer.Argument(metavar="NAME...", help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions."),
+    typer.Argument(
+        metavar="NAME...",
+        help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions.",
+    ),
 ]
 
 
@@ -93,8 +136,11 @@ def print_json(document: Any) -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does: Tune stops its trials and returns, the rest raises KeyboardInterrupt."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for what runs in its background
+    """SIGTERM ends a command as Ctrl-C does: Tune stops its trials and returns, the rest raises
+    KeyboardInterrupt.
+    """
+    # as a shell sets it for what runs in its background
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
@@ -113,7 +159,9 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; continue with: {shlex.join(['simclr-orch', *sys.argv[1:]])}", err=True)
+        typer.echo(
+            f"interrupted; continue with: {shlex.join(['simclr-orch', *sys.argv[1:]])}", err=True
+        )
         raise typer.Exit(1) from None
     if finished is not None:
         if as_json:

@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.app import app
-from orchestrator.cli.options import AblationName, Json, StorageUri, console_for, guarded, storage_at
+from orchestrator.cli.options import (
+    AblationName,
+    Json,
+    StorageUri,
+    console_for,
+    guarded,
+    storage_at,
+)
 from orchestrator.commands.result import Finished
 
 __all__ = ["report", "verdicts"]
@@ -15,8 +22,12 @@ __all__ = ["report", "verdicts"]
 @app.command()
 def report(
     name: AblationName,
-    sweep: Annotated[str | None, typer.Option(help="Beginning of a sweep's id; default: the latest sweep.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the files here and not into the storage.")] = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="Beginning of a sweep's id; default: the latest sweep.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the files here and not into the storage.")
+    ] = None,
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
@@ -25,7 +36,9 @@ def report(
     def show() -> "Finished":
         from orchestrator.commands.report import report_on
 
-        return report_on(name, storage_at(storage), console_for(as_json), sweep=sweep, output=output)
+        return report_on(
+            name, storage_at(storage), console_for(as_json), sweep=sweep, output=output
+        )
 
     guarded(show, as_json=as_json)
 
@@ -33,7 +46,8 @@ def report(
 @app.command()
 def verdicts(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Default: every ablation that was run.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Default: every ablation that was run."),
     ] = None,
     storage: StorageUri = None,
     as_json: Json = False,

@@ -1,4 +1,6 @@
-"""Commands about what was trained: judge it again, compare two runs, carry its weights elsewhere."""
+"""Commands about what was trained: judge it again, compare two runs, carry its weights
+elsewhere.
+"""
 
 import os
 from pathlib import Path
@@ -25,7 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "dashboard", "evaluate", "export", "runs"]
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them."
+    ),
+]
 
 
 @app.command()
@@ -34,16 +41,21 @@ def evaluate(
         str,
         typer.Argument(
             metavar="RUN",
-            help="Beginning of a fingerprint (`simclr-orch runs` lists them), a file of weights, or torchvision:NAME.",
+            help="Beginning of a fingerprint (`simclr-orch runs` lists them), a file of weights, "
+            "or torchvision:NAME.",
         ),
     ],
     protocol: Annotated[
         str,
         typer.Option(
-            help="linear (L-BFGS), linear-sgd (the paper's), knn, finetune, transfer, transfer-finetune, probe or inspect."
+            help="linear (L-BFGS), linear-sgd (the paper's), knn, finetune, transfer, "
+            "transfer-finetune, probe or inspect."
         ),
     ] = "linear",
-    preset: Annotated[str | None, typer.Option(help="Of weights from elsewhere: their encoder and the data to use.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Of weights from elsewhere: their encoder and the data to use."),
+    ] = None,
     config: Config = None,
     assignments: Assignments = None,
     download: Download = False,
@@ -60,20 +72,30 @@ def evaluate(
         from orchestrator.storage import Storage
         from orchestrator.tracking import Tracker
 
-        settings = read_settings({"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd())
+        settings = read_settings(
+            {"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd()
+        )
         kept = Storage(settings.storage)
         question = Question(run, protocol, tuple(assignments or ()), preset, config, download)
-        return judged(question, kept, lambda: Tracker.open(settings.tracking_uri, kept), console_for(as_json))
+        return judged(
+            question, kept, lambda: Tracker.open(settings.tracking_uri, kept), console_for(as_json)
+        )
 
     guarded(judge, as_json=as_json)
 
 
 @app.command()
 def compare(
-    one: Annotated[str, typer.Argument(metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them.")],
+    one: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them."
+        ),
+    ],
     other: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")],
     result: Annotated[
-        str | None, typer.Option(help="Name of a result, such as linear_top1; default: all that both have.")
+        str | None,
+        typer.Option(help="Name of a result, such as linear_top1; default: all that both have."),
     ] = None,
     storage: StorageUri = None,
     as_json: Json = False,
@@ -91,8 +113,12 @@ def compare(
 @app.command()
 def export(
     run: Run,
-    to: Annotated[str, typer.Option("--format", help="torchvision, timm, safetensors or onnx.")] = "safetensors",
-    output: Annotated[Path | None, typer.Option(help="Folder to write; default: RUN-FORMAT here.")] = None,
+    to: Annotated[
+        str, typer.Option("--format", help="torchvision, timm, safetensors or onnx.")
+    ] = "safetensors",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write; default: RUN-FORMAT here.")
+    ] = None,
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
@@ -132,7 +158,9 @@ def dashboard(
         from orchestrator.commands.runs import serve_dashboard
         from orchestrator.settings import read_settings
 
-        settings = read_settings({"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd())
+        settings = read_settings(
+            {"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd()
+        )
         return serve_dashboard(settings, host, port, Console())
 
     guarded(show, as_json=False)

@@ -84,11 +84,19 @@ def ablate(
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each cell, with seeds from the recipe's on.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(help="Runs of each cell, with seeds from the recipe's on.")
+    ] = 1,
     until_decided: Annotated[
-        bool, typer.Option("--until-decided", help="Add seeds to the cells that undecided claims need, up to --max-seeds.")
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Add seeds to the cells that undecided claims need, up to --max-seeds.",
+        ),
     ] = False,
-    max_seeds: Annotated[int | None, typer.Option(help="Most seeds of a cell, with --until-decided.")] = None,
+    max_seeds: Annotated[
+        int | None, typer.Option(help="Most seeds of a cell, with --until-decided.")
+    ] = None,
     workers: Workers = 1,
     cpus_per_worker: Cpus = None,
     gpus_per_worker: Gpus = None,
@@ -96,7 +104,9 @@ def ablate(
     placement: Placing = "pack",
     max_concurrent: MaxConcurrent = None,
     max_failures: MaxFailures = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and their cost, and end.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cells and their cost, and end.")
+    ] = False,
     download: Download = False,
     log_model: LogModel = False,
     address: Address = None,
@@ -110,7 +120,11 @@ def ablate(
     from orchestrator.commands.request import Request
 
     if until_decided != (max_seeds is not None):
-        typer.echo("--until-decided and --max-seeds: belong together, the second says where the first must end", err=True)
+        typer.echo(
+            "--until-decided and --max-seeds: belong together, the second says where the first "
+            "must end",
+            err=True,
+        )
         raise typer.Exit(2)
     request = Request(
         ablations=tuple(names),
@@ -137,10 +151,16 @@ def ablate(
 def tune(
     search: Annotated[
         list[str],
-        typer.Option(metavar="FIELD=SPACE", help="A field and its choices, 0.1,0.2,0.5, or a range, 0.01..1; may be repeated."),
+        typer.Option(
+            metavar="FIELD=SPACE",
+            help="A field and its choices, 0.1,0.2,0.5, or a range, 0.01..1; may be repeated.",
+        ),
     ],
     samples: Annotated[
-        int, typer.Option(help="Settings drawn from the space; a space of choices is taken whole if smaller.")
+        int,
+        typer.Option(
+            help="Settings drawn from the space; a space of choices is taken whole if smaller."
+        ),
     ] = 16,
     preset: Preset = None,
     config: Config = None,
@@ -158,7 +178,9 @@ def tune(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Search for a good setting with ASHA, which stops the less promising ones early. Judged on the validation split."""
+    """Search for a good setting with ASHA, which stops the less promising ones early. Judged on the
+    validation split.
+    """
     from orchestrator.commands.request import Request
 
     request = Request(
@@ -179,7 +201,9 @@ def tune(
     _execute(request, as_json, on, code)
 
 
-def _execute(request: "Request", as_json: bool, on: str | None, code: str, *, only_plan: bool = False) -> None:
+def _execute(
+    request: "Request", as_json: bool, on: str | None, code: str, *, only_plan: bool = False
+) -> None:
     def work() -> "Finished":
         if on is not None:
             from orchestrator.commands.on_cluster import run_on
@@ -189,6 +213,10 @@ def _execute(request: "Request", as_json: bool, on: str | None, code: str, *, on
         from orchestrator.commands.sweep import dry_run, execute
 
         out = console_for(as_json)
-        return dry_run(request, out) if only_plan else execute(request, out, command_line(sys.argv[1:]))
+        return (
+            dry_run(request, out)
+            if only_plan
+            else execute(request, out, command_line(sys.argv[1:]))
+        )
 
     guarded(work, as_json=as_json)

@@ -23,7 +23,8 @@ PROBE = ".every-node-sees-this"
 
 
 def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
-    """CPUs and GPUs of each living node of the Ray that this process is connected to, and of those that it may start.
+    """CPUs and GPUs of each living node of the Ray that this process is connected to, and of those
+    that it may start.
 
     A living node counts as one of those that may be started where it has as many of both.
     """
@@ -32,16 +33,21 @@ def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
 
 
 def this_host() -> str:
-    """Where this process of Ray's runs: the machine's name and the beginning of its node's id, `gpu7/3fa9c01b22aa`."""
+    """Where this process of Ray's runs: the machine's name and the beginning of its node's id,
+    `gpu7/3fa9c01b22aa`.
+    """
     return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:12]}"
 
 
 @contextmanager
-def connected(address: str | None, *, dashboard: bool = False, may_start: ClusterShape | None = None) -> Iterator[ClusterShape]:
+def connected(
+    address: str | None, *, dashboard: bool = False, may_start: ClusterShape | None = None
+) -> Iterator[ClusterShape]:
     """Ray for the time of a `with` block. Without `address` a local one starts and stops with it.
 
-    `dashboard` must be on where Ray Train runs inside Ray Tune: releasing a stopped run's resources needs its State API.
-    The shape is that of the living nodes and, at an `address`, of those that an autoscaler may start.
+    `dashboard` must be on where Ray Train runs inside Ray Tune: releasing a stopped run's resources
+    needs its State API. The shape is that of the living nodes and, at an `address`, of those that
+    an autoscaler may start.
     Raises ClusterError when there is no cluster at `address`.
     """
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -63,12 +69,16 @@ def connected(address: str | None, *, dashboard: bool = False, may_start: Cluste
 
 
 def nodes_that_miss(storage: Storage) -> list[str]:
-    """A line for each connected node that does not see what this process writes into a storage, with its address and why."""
+    """A line for each connected node that does not see what this process writes into a storage,
+    with its address and why.
+    """
     storage.write_bytes(PROBE, b"seen")
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
         place = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
-        looks = [_looked.options(num_cpus=0, scheduling_strategy=each).remote(storage) for each in place]
+        looks = [
+            _looked.options(num_cpus=0, scheduling_strategy=each).remote(storage) for each in place
+        ]
         reasons = zip(alive, ray.get(looks), strict=True)
         return [f"node {node['NodeManagerAddress']} {reason}" for node, reason in reasons if reason]
     finally:

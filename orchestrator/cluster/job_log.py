@@ -1,4 +1,6 @@
-"""A document in the log of a Ray Job: written as marked lines, and taken out again as the log arrives."""
+"""A document in the log of a Ray Job: written as marked lines, and taken out again as the log
+arrives.
+"""
 
 import json
 from collections.abc import Callable
@@ -17,7 +19,9 @@ def document_lines(document: Any) -> list[str]:
 
 
 class LogReader:
-    """Takes a log as it arrives, in pieces that end anywhere; lines for people go to `write`, those of a document are kept."""
+    """Takes a log as it arrives, in pieces that end anywhere; lines for people go to `write`, those
+    of a document are kept.
+    """
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write, self._rest, self._pieces = write, "", list[str]()

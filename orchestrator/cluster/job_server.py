@@ -1,4 +1,6 @@
-"""Ray's job server by HTTP: the jobs of a cluster, their logs as they grow, and what the cluster has and waits for."""
+"""Ray's job server by HTTP: the jobs of a cluster, their logs as they grow, and what the cluster
+has and waits for.
+"""
 
 import asyncio
 import json
@@ -22,13 +24,16 @@ __all__ = ["Job", "JobServer", "auth_headers", "reached"]
 
 TIMEOUT = 20.0  # seconds for one answer
 SILENCE = 30.0  # of a log, after which the server is asked whether it is still there
-LOST_PATIENCE = 120.0  # for a server that answered before: a laptop that slept, a network that changed
+# for a server that answered before: a laptop that slept, a network that changed
+LOST_PATIENCE = 120.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command on a cluster; `exit_code` is None while it runs, and when it did not end by itself. Times are ISO, UTC."""
+    """A command on a cluster; `exit_code` is None while it runs, and when it did not end by itself.
+    Times are ISO, UTC.
+    """
 
     name: str
     status: str
@@ -53,15 +58,21 @@ class Job:
 
 @dataclass(frozen=True)
 class JobServer:
-    """The server at `url`, called `place` before people. Methods raise ClusterError where it does not answer in time."""
+    """The server at `url`, called `place` before people. Methods raise ClusterError where it does
+    not answer in time.
+    """
 
     url: str
     place: str
 
     def jobs(self) -> list[Job]:
-        """What was submitted, the oldest first; not the programs that joined the cluster by themselves."""
+        """What was submitted, the oldest first; not the programs that joined the cluster by
+        themselves.
+        """
         found = [tree for tree in self._ask("/api/jobs/") if tree.get("submission_id")]
-        return [Job.read(tree) for tree in sorted(found, key=lambda tree: tree.get("start_time") or 0)]
+        return [
+            Job.read(tree) for tree in sorted(found, key=lambda tree: tree.get("start_time") or 0)
+        ]
 
     def job(self, name: str) -> Job:
         """Raises PlanError when there is none of that name."""
@@ -79,7 +90,11 @@ class JobServer:
         """The living nodes: address, whether it is the head, what it has in all."""
         found = self._ask("/api/v0/nodes?detail=1")["data"]["result"]["result"]
         return [
-            {"address": node["node_ip"], "head": node["is_head_node"], "resources": node["resources_total"]}
+            {
+                "address": node["node_ip"],
+                "head": node["is_head_node"],
+                "resources": node["resources_total"],
+            }
             for node in found
             if node["state"] == "ALIVE"
         ]
@@ -93,25 +108,41 @@ class JobServer:
         return any(node["head"] and is_here(node["address"]) for node in self.nodes())
 
     def submit(
-        self, name: str, entrypoint: str, *, folder: Path | None, environment: Mapping[str, str], metadata: Mapping[str, str]
+        self,
+        name: str,
+        entrypoint: str,
+        *,
+        folder: Path | None,
+        environment: Mapping[str, str],
+        metadata: Mapping[str, str],
     ) -> bool:
-        """Start a job in a copy of a folder; False when there is one of that name. Raises ClusterError."""
+        """Start a job in a copy of a folder; False when there is one of that name. Raises
+        ClusterError.
+        """
         runtime_env: dict[str, Any] = {"env_vars": dict(environment)}
         if folder is not None:
             runtime_env["working_dir"] = str(folder)
         try:
             client = _client(self.url)
-            client.submit_job(submission_id=name, entrypoint=entrypoint, runtime_env=runtime_env, metadata=dict(metadata))
+            client.submit_job(
+                submission_id=name,
+                entrypoint=entrypoint,
+                runtime_env=runtime_env,
+                metadata=dict(metadata),
+            )
         except (RuntimeError, ConnectionError, OSError) as error:
             if "already exists" in str(error):
                 return False
-            raise ClusterError(f"{self.place}: the job was not taken ({' '.join(str(error).split())[-300:]})") from error
+            raise ClusterError(
+                f"{self.place}: the job was not taken ({' '.join(str(error).split())[-300:]})"
+            ) from error
         return True
 
     def follow(self, name: str, write: Callable[[str], object]) -> Job:
         """Hand on a job's log from its beginning until it ends; the job as it ended.
 
-        A connection that breaks is made again. Raises ClusterError when the server does not come back.
+        A connection that breaks is made again. Raises ClusterError when the server does not come
+        back.
         """
         from aiohttp import ClientError
 
@@ -142,7 +173,8 @@ class JobServer:
         while True:
             following = asyncio.ensure_future(anext(pieces, None))
             while not (await asyncio.wait({following}, timeout=SILENCE))[0]:
-                await asyncio.to_thread(self.job, name)  # a connection that died without a word is noticed here
+                # a connection that died without a word is noticed here
+                await asyncio.to_thread(self.job, name)
             if (text := following.result()) is None:
                 return
             take(position, text)
@@ -157,12 +189,18 @@ class JobServer:
             said = error.read().decode(errors="replace").strip().splitlines() or [error.reason]
             if error.code in (401, 403):
                 where = "RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
-                raise ClusterError(f"{self.place}: refuses the token of {where} ({said[0]})") from error
+                raise ClusterError(
+                    f"{self.place}: refuses the token of {where} ({said[0]})"
+                ) from error
             if error.code == 404 and job:
-                raise PlanError([f"{job}: no such job; `simclr-orch cluster jobs {self.place}` lists them"]) from None
+                raise PlanError(
+                    [f"{job}: no such job; `simclr-orch cluster jobs {self.place}` lists them"]
+                ) from None
             raise ClusterError(f"{self.place}: {said[-1]} ({error.code})") from error
         except (OSError, HTTPException, ValueError) as error:
-            raise ClusterError(f"{self.place}: no job server of Ray answers there ({error})") from error
+            raise ClusterError(
+                f"{self.place}: no job server of Ray answers there ({error})"
+            ) from error
 
 
 @contextmanager
@@ -181,9 +219,13 @@ def reached(place: str) -> Iterator[JobServer]:
 
 
 def auth_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """What proves who asks, from where Ray itself takes it: RAY_JOB_HEADERS, and the token unless that is turned off."""
+    """What proves who asks, from where Ray itself takes it: RAY_JOB_HEADERS, and the token unless
+    that is turned off.
+    """
     headers: dict[str, str] = json.loads(environment.get("RAY_JOB_HEADERS") or "{}")
-    if environment.get("RAY_AUTH_MODE") == "disabled" or any(name.lower() == "authorization" for name in headers):
+    if environment.get("RAY_AUTH_MODE") == "disabled" or any(
+        name.lower() == "authorization" for name in headers
+    ):
         return headers
     file = Path(environment.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
     token = environment.get("RAY_AUTH_TOKEN") or (file.read_text() if file.is_file() else "")

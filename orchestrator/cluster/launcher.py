@@ -1,4 +1,6 @@
-"""Ray's cluster launcher: whether a cluster file is right, the commands that bring it up and down, and a way to its head."""
+"""Ray's cluster launcher: whether a cluster file is right, the commands that bring it up and down,
+and a way to its head.
+"""
 
 import io
 import json
@@ -33,7 +35,8 @@ __all__ = [
 ]
 
 DASHBOARD_PORT = 8265
-FORWARD_PATIENCE = 90.0  # seconds, most of which the launcher spends asking the provider where the head is
+# seconds, most of which the launcher spends asking the provider where the head is
+FORWARD_PATIENCE = 90.0
 STOP_PATIENCE = 5.0
 LONGEST = 200  # characters of a problem: some of the schema's quote the whole file
 RAY_STOP = re.compile(r"\bray\s+stop\b")
@@ -45,13 +48,19 @@ def launcher_command(verb: str, file: Path, *options: str) -> list[str]:
 
 
 def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
-    """Settings of the launcher that a cluster needs: on own machines, Ray's first autoscaler on the head.
+    """Settings of the launcher that a cluster needs: on own machines, Ray's first autoscaler on the
+    head.
 
-    Ray 2.60 starts its second one, which does not know that the head is none of the workers, and leaves one of them out.
+    Ray 2.60 starts its second one, which does not know that the head is none of the workers, and
+    leaves one of them out.
     """
     provider = config.get("provider")
     is_local = isinstance(provider, Mapping) and provider.get("type") == "local"
-    return {"RAY_UP_enable_autoscaler_v2": "0"} if is_local and "RAY_UP_enable_autoscaler_v2" not in os.environ else {}
+    return (
+        {"RAY_UP_enable_autoscaler_v2": "0"}
+        if is_local and "RAY_UP_enable_autoscaler_v2" not in os.environ
+        else {}
+    )
 
 
 def read_cluster(file: Path) -> dict[str, Any]:
@@ -59,7 +68,9 @@ def read_cluster(file: Path) -> dict[str, Any]:
     try:
         documents = list(yaml.safe_load_all(file.read_text()))
     except FileNotFoundError:
-        raise PlanError([f"{file}: no such file; a job server's address begins with http:// or https://"]) from None
+        raise PlanError(
+            [f"{file}: no such file; a job server's address begins with http:// or https://"]
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlanError([f"{file}: cannot be read ({' '.join(str(error).split())})"]) from None
     tree = documents[0] if documents else None
@@ -67,36 +78,51 @@ def read_cluster(file: Path) -> dict[str, Any]:
         raise PlanError([f"{file}: is not a cluster file: there are no fields in it"])
     if "apiVersion" in tree:
         reach = "its jobs are reached through `kubectl port-forward` at http://127.0.0.1:8265"
-        raise PlanError([f"{file}: is a Kubernetes manifest: `kubectl apply -f {file}` takes it; {reach}"])
+        raise PlanError(
+            [f"{file}: is a Kubernetes manifest: `kubectl apply -f {file}` takes it; {reach}"]
+        )
     return tree
 
 
 def cluster_problems(config: Mapping[str, Any], *, is_up: bool = False) -> list[str]:
-    """Everything that is wrong with a cluster file and can be known without asking a provider, a line each.
+    """Everything that is wrong with a cluster file and can be known without asking a provider, a
+    line each.
 
     A cluster that is up has what it needs of this machine's files, but for the key.
     """
     return _schema_problems(dict(config)) + _file_problems(config, with_mounts=not is_up)
 
 
-def own_machine_problems(verb: str, config: Mapping[str, Any], here: Callable[[str], bool] | None = None) -> list[str]:
-    """Addresses of this machine on which the launcher would run `ray stop`, which ends every Ray of a machine by name."""
+def own_machine_problems(
+    verb: str, config: Mapping[str, Any], here: Callable[[str], bool] | None = None
+) -> list[str]:
+    """Addresses of this machine on which the launcher would run `ray stop`, which ends every Ray of
+    a machine by name.
+    """
     provider = config.get("provider")
     if not isinstance(provider, Mapping) or provider.get("type") != "local":
         return []
     is_own = here or is_here
     problems = []
     for field, role in (("head_ip", "head"), ("worker_ips", "worker")):
-        starts = config.get(f"{role}_start_ray_commands", ["ray stop"])  # Ray's own, unless given, begin with it
+        # Ray's own, unless given, begin with it
+        starts = config.get(f"{role}_start_ray_commands", ["ray stop"])
         if verb == "down" and role == "head":
             why = "Ray's launcher would run `ray stop` here; end what it started by process id"
         elif verb == "up" and any(RAY_STOP.search(str(command)) for command in starts or []):
-            why = f"the commands that start Ray would run `ray stop` here; give {role}_start_ray_commands without it"
+            why = (
+                "the commands that start Ray would run `ray stop` here; give "
+                f"{role}_start_ray_commands without it"
+            )
         else:
             continue
         named = provider.get(field) or []
         addresses = [named] if isinstance(named, str) else named
-        problems += [f"provider.{field}={each}: is this machine, and {why}" for each in addresses if is_own(str(each))]
+        problems += [
+            f"provider.{field}={each}: is this machine, and {why}"
+            for each in addresses
+            if is_own(str(each))
+        ]
     return problems
 
 
@@ -117,8 +143,11 @@ def dashboard_port(config: Mapping[str, Any]) -> int:
 
 
 @contextmanager
-def forwarded(file: Path, port: int | None = None) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The job server on a cluster's head at an address here, and the process that holds it, for the time of a `with` block.
+def forwarded(
+    file: Path, port: int | None = None
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The job server on a cluster's head at an address here, and the process that holds it, for the
+    time of a `with` block.
 
     Raises PlanError for a file that is wrong, and ClusterError when nothing answers.
     """
@@ -126,10 +155,16 @@ def forwarded(file: Path, port: int | None = None) -> Iterator[tuple[str, "subpr
     if problems := cluster_problems(config, is_up=True):
         raise PlanError([f"{file}: {problem}" for problem in problems])
     port = _free_port(port)
-    command = launcher_command("dashboard", file, "--port", str(port), "--remote-port", str(dashboard_port(config)))
+    command = launcher_command(
+        "dashboard", file, "--port", str(port), "--remote-port", str(dashboard_port(config))
+    )
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _wait_for_answer(file, f"http://127.0.0.1:{port}", process, log)
@@ -139,14 +174,21 @@ def forwarded(file: Path, port: int | None = None) -> Iterator[tuple[str, "subpr
 
 
 def _schema_problems(config: dict[str, Any]) -> list[str]:
-    """What Ray's own schema and checks refuse. Its check ends at the first problem, the schema knows all of them."""
+    """What Ray's own schema and checks refuse. Its check ends at the first problem, the schema
+    knows all of them.
+    """
     import ray.autoscaler
     from jsonschema import Draft7Validator  # type: ignore[import-untyped]
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
-    found = sorted(Draft7Validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.path])
-    problems = [_short(".".join(str(part) for part in error.path), error.message) for error in found]
+    found = sorted(
+        Draft7Validator(schema).iter_errors(config),
+        key=lambda error: [str(part) for part in error.path],
+    )
+    problems = [
+        _short(".".join(str(part) for part in error.path), error.message) for error in found
+    ]
     if problems:
         return problems
     said = io.StringIO()  # the launcher's logger prints beside raising
@@ -165,7 +207,11 @@ def _file_problems(config: Mapping[str, Any], *, with_mounts: bool) -> list[str]
     mounts = config.get("file_mounts")
     for target, source in mounts.items() if with_mounts and isinstance(mounts, Mapping) else ():
         if not os.path.exists(os.path.expanduser(str(source))):
-            hint = "; `ray get-auth-token --generate` makes one" if str(source).endswith(".ray/auth_token") else ""
+            hint = (
+                ("; `ray get-auth-token --generate` makes one")
+                if str(source).endswith(".ray/auth_token")
+                else ""
+            )
             problems.append(f"file_mounts.{target}: there is no {source} on this machine{hint}")
     auth = config.get("auth")
     key = auth.get("ssh_private_key") if isinstance(auth, Mapping) else None
@@ -189,7 +235,9 @@ def _free_port(port: int | None) -> int:
         raise PlanError([f"--port {port}: cannot listen there ({error})"]) from None
 
 
-def _wait_for_answer(file: Path, address: str, process: "subprocess.Popen[bytes]", log: Any) -> None:
+def _wait_for_answer(
+    file: Path, address: str, process: "subprocess.Popen[bytes]", log: Any
+) -> None:
     opener = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + FORWARD_PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
@@ -202,7 +250,15 @@ def _wait_for_answer(file: Path, address: str, process: "subprocess.Popen[bytes]
             time.sleep(0.2)
     log.seek(0)
     tail = log.read().decode(errors="replace").splitlines()[-10:]
-    raise ClusterError("\n".join([f"{file}: no job server answers on the cluster's head; is it up? (`ray dashboard`:)", *tail]))
+    raise ClusterError(
+        "\n".join(
+            [
+                f"{file}: no job server answers on the cluster's head; is it up? "
+                "(`ray dashboard`:)",
+                *tail,
+            ]
+        )
+    )
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

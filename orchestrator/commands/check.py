@@ -1,4 +1,6 @@
-"""From a request to what can be carried out: everything that is wrong is found before anything starts."""
+"""From a request to what can be carried out: everything that is wrong is found before anything
+starts.
+"""
 
 import os
 import socket
@@ -43,14 +45,30 @@ class Checked:
         return ClusterShape.read(self.settings.nodes) if self.settings.nodes else None
 
     def plans(
-        self, resources: Resources, shape: ClusterShape | None, asks: Mapping[str, Ask] | None = None
+        self,
+        resources: Resources,
+        shape: ClusterShape | None,
+        asks: Mapping[str, Ask] | None = None,
     ) -> tuple[Plan, ...]:
-        """A plan for each ablation, or that of the single run, for these resources. Raises one PlanError."""
+        """A plan for each ablation, or that of the single run, for these resources. Raises one
+        PlanError.
+        """
         asked = asks or {ablation.name: Ask(self.request.seeds) for ablation in self.ablations}
-        return _plans(self.request, self.ablations, self.workload, self.base, asked, resources, self.data.train, shape)
+        return _plans(
+            self.request,
+            self.ablations,
+            self.workload,
+            self.base,
+            asked,
+            resources,
+            self.data.train,
+            shape,
+        )
 
     def resources(self, shape: ClusterShape) -> Resources:
-        """What a cell occupies: as asked for, otherwise one GPU a worker where there are any that it uses, and one CPU."""
+        """What a cell occupies: as asked for, otherwise one GPU a worker where there are any that
+        it uses, and one CPU.
+        """
         of_use = isinstance(self.workload, TrainedAlone) and any(gpus for _, gpus in shape.nodes)
         return _resources(self.request, gpus=float(of_use))
 
@@ -66,7 +84,9 @@ def check(request: Request) -> Checked:
     Whether the cells fit a cluster by address is checked once it is connected.
     """
     problems = Problems()
-    settings = problems.attempt(lambda: read_settings(request.flags, os.environ, Path.cwd())) or Settings()
+    settings = (
+        problems.attempt(lambda: read_settings(request.flags, os.environ, Path.cwd())) or Settings()
+    )
     storage = Storage(settings.storage)
     shape = local_shape() if settings.address is None else None
     if problem := storage.check_writable():
@@ -81,20 +101,31 @@ def check(request: Request) -> Checked:
         problems.found.append(f"--max-failures {request.max_failures}: must be at least 0")
     fewest = max(request.seeds, 2)  # one seed is never a verdict
     if request.max_seeds is not None and not fewest <= request.max_seeds <= MAX_SEEDS:
-        problems.found.append(f"--max-seeds {request.max_seeds}: must lie between {fewest} and {MAX_SEEDS}")
+        problems.found.append(
+            f"--max-seeds {request.max_seeds}: must lie between {fewest} and {MAX_SEEDS}"
+        )
     ablations = problems.attempt(lambda: ablations_named(request.ablations))
     workload = problems.attempt(lambda: _workload(request, ablations or ()))
     base = None
     if workload is not None:
-        base = problems.attempt(lambda: base_recipe(workload, request.preset, request.config, request.assignments))
-    prepared = problems.attempt(lambda: workload.prepare(base, download=request.download)) if workload and base else None
+        base = problems.attempt(
+            lambda: base_recipe(workload, request.preset, request.config, request.assignments)
+        )
+    prepared = (
+        problems.attempt(lambda: workload.prepare(base, download=request.download))
+        if workload and base
+        else None
+    )
     checked = None
     if base is not None and workload is not None:
-        # Without the data only the number of images is missing; the rest of the plan is checked anyway.
+        # Without the data only the number of images is missing; the rest of the plan is checked
+        # anyway.
         images = prepared[1].train if prepared else None
         asked = _resources(request, gpus=0.0)
         asks = {ablation.name: Ask(request.seeds) for ablation in ablations or ()}
-        problems.attempt(lambda: _plans(request, ablations or (), workload, base, asks, asked, images, shape))
+        problems.attempt(
+            lambda: _plans(request, ablations or (), workload, base, asks, asked, images, shape)
+        )
         if prepared:
             checked = Checked(request, settings, storage, ablations or (), workload, *prepared)
     problems.refuse()
@@ -103,7 +134,9 @@ def check(request: Request) -> Checked:
 
 
 def _resources(request: Request, *, gpus: float) -> Resources:
-    """What a cell occupies as asked for, else `gpus` for each worker; who asks for a type of GPU asks for one of it."""
+    """What a cell occupies as asked for, else `gpus` for each worker; who asks for a type of GPU
+    asks for one of it.
+    """
     default = max(gpus, float(request.gpu_type is not None))
     return Resources(
         workers=request.workers,
@@ -128,26 +161,53 @@ def _plans(
         space = read_space(request.search)
         return (
             _pinned(
-                build_search(space, request.samples, base, workload, resources=resources, train_images=images, shape=shape)
+                build_search(
+                    space,
+                    request.samples,
+                    base,
+                    workload,
+                    resources=resources,
+                    train_images=images,
+                    shape=shape,
+                )
             ),
         )
     if not ablations:
-        return (_pinned(build_single(base, workload, resources=resources, train_images=images, shape=shape)),)
+        return (
+            _pinned(
+                build_single(base, workload, resources=resources, train_images=images, shape=shape)
+            ),
+        )
     plans, problems = list[Plan](), list[str]()
     for ablation in ablations:
         ask = asks[ablation.name]
         try:
-            plans.append(_pinned(build(ablation, base, ask=ask, resources=resources, train_images=images, shape=shape)))
+            plans.append(
+                _pinned(
+                    build(
+                        ablation,
+                        base,
+                        ask=ask,
+                        resources=resources,
+                        train_images=images,
+                        shape=shape,
+                    )
+                )
+            )
         except PlanError as error:
             whose = f"{ablation.name}: " if len(ablations) > 1 else ""
-            problems += [whose * problem.startswith("cell ") + problem for problem in error.problems]
+            problems += [
+                whose * problem.startswith("cell ") + problem for problem in error.problems
+            ]
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return tuple(plans)
 
 
 def _pinned(plan: Plan) -> Plan:
-    """The plan with the content of all data in its cells' fingerprints. Raises one PlanError where there are none."""
+    """The plan with the content of all data in its cells' fingerprints. Raises one PlanError where
+    there are none.
+    """
     workload, problems, cells = plan.workload, list[str](), list[PlannedCell]()
     if not isinstance(workload, TrainedAlone):
         return plan
@@ -167,7 +227,12 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
     """The one that all ablations and the preset are of. Raises PlanError."""
     names = {ablation.workload for ablation in ablations}
     if len(names) > 1:
-        raise PlanError([f"{', '.join(request.ablations)}: are of different workloads ({', '.join(sorted(names))})"])
+        raise PlanError(
+            [
+                f"{', '.join(request.ablations)}: are of different workloads "
+                f"({', '.join(sorted(names))})"
+            ]
+        )
     of_ablations = workload_named(names.pop()) if names else None
     if request.config is not None:
         return of_ablations or workload_of_tree(read_yaml(request.config))
@@ -176,10 +241,17 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
     of_preset = workload_of_preset(request.preset)
     if of_preset is None:
         known = of_ablations.presets if of_ablations else every_preset()
-        raise PlanError([f"--preset {request.preset}: no such preset; known are {', '.join(known)}"])
+        raise PlanError(
+            [f"--preset {request.preset}: no such preset; known are {', '.join(known)}"]
+        )
     if of_ablations is not None and of_preset is not of_ablations:
         presets = ", ".join(of_ablations.presets)
-        raise PlanError([f"--preset {request.preset}: is not for {request.ablations[0]}, whose presets are {presets}"])
+        raise PlanError(
+            [
+                f"--preset {request.preset}: is not for {request.ablations[0]}, whose presets are "
+                f"{presets}"
+            ]
+        )
     return of_preset
 
 
@@ -199,7 +271,9 @@ def _tracking_problem(settings: Settings, storage: Storage) -> str | None:
     if settings.tracking_uri is None:
         if storage.is_local:
             return None
-        return f"--tracking-uri: is needed, for MLflow cannot keep its database in {storage.shown()}"
+        return (
+            f"--tracking-uri: is needed, for MLflow cannot keep its database in {storage.shown()}"
+        )
     from orchestrator.tracking import Tracker
 
     try:

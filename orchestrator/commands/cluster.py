@@ -1,4 +1,6 @@
-"""What `simclr-orch cluster` shows of a running cluster: nodes, what is used and waited for, jobs and their logs."""
+"""What `simclr-orch cluster` shows of a running cluster: nodes, what is used and waited for, jobs
+and their logs.
+"""
 
 import os
 import re
@@ -26,7 +28,15 @@ from orchestrator.cluster.launcher import (
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError, PlanError
 
-__all__ = ["launched", "list_jobs", "read_status", "show_dashboard", "show_log", "show_status", "stop_job"]
+__all__ = [
+    "launched",
+    "list_jobs",
+    "read_status",
+    "show_dashboard",
+    "show_log",
+    "show_status",
+    "stop_job",
+]
 
 STOP_PATIENCE = 90.0  # seconds; Ray kills a job a minute after it was asked to end
 USED = re.compile(r"([\d.]+)/([\d.]+) (\S+)")
@@ -43,13 +53,24 @@ def show_status(place: str, console: Console) -> Finished:
     console.print(table)
     for name, (used, total) in status["resources"].items():
         console.print(f"in use: {used:g} of {total:g} {name}", highlight=False)
-    for title, lines in (("waits for", status["demand"]), ("starting", status["starting"]), ("failed", status["failed"])):
+    for title, lines in (
+        ("waits for", status["demand"]),
+        ("starting", status["starting"]),
+        ("failed", status["failed"]),
+    ):
         for line in lines:
             console.print(f"{title}: {line}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"jobs: {len(running)} running", highlight=False)
     _print_jobs(running, console)
-    resources = {name: {"used": used, "total": total} for name, (used, total) in status["resources"].items()}
-    document = {"nodes": nodes, **status, "resources": resources, "jobs": [asdict(job) for job in running]}
+    resources = {
+        name: {"used": used, "total": total} for name, (used, total) in status["resources"].items()
+    }
+    document = {
+        "nodes": nodes,
+        **status,
+        "resources": resources,
+        "jobs": [asdict(job) for job in running],
+    }
     return Finished(0, document)
 
 
@@ -65,7 +86,9 @@ def list_jobs(place: str, console: Console) -> Finished:
 
 def show_log(name: str, place: str, console: Console, *, follow: bool) -> Finished:
     """What a job has said, and, following, what it goes on to say until it ends or Ctrl-C."""
-    reader = LogReader(lambda text: console.print(text, end="", highlight=False, markup=False, soft_wrap=True))
+    reader = LogReader(
+        lambda text: console.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+    )
     with reached(place) as server:
         if follow:
             try:
@@ -93,7 +116,8 @@ def stop_job(name: str, place: str, console: Console) -> Finished:
 
 
 def read_status(text: str) -> dict[str, Any]:
-    """What `ray status` says: resources as name -> (used, total), and its lines about demand and about nodes to come.
+    """What `ray status` says: resources as name -> (used, total), and its lines about demand and
+    about nodes to come.
 
     The server has it in no other form under the second autoscaler, which the launcher starts.
     """
@@ -110,7 +134,9 @@ def read_status(text: str) -> dict[str, Any]:
 
 
 def _section(text: str, title: str) -> list[str]:
-    """The indented lines below a title, without those in brackets, which say that there are none."""
+    """The indented lines below a title, without those in brackets, which say that there are
+    none.
+    """
     lines, found = [line.rstrip() for line in text.splitlines()], list[str]()
     if title in lines:
         for line in lines[lines.index(title) + 1 :]:
@@ -128,10 +154,17 @@ def _ended(server: JobServer, name: str) -> Job:
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
-    """What people count: CPUs, GPUs and what the cluster file names; not memory, nor Ray's own marks."""
+    """What people count: CPUs, GPUs and what the cluster file names; not memory, nor Ray's own
+    marks.
+    """
     hidden = ("memory", "object_store_memory")
-    named = {name: amount for name, amount in resources.items() if ":" not in name and name not in hidden}
-    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(named.items())) or "nothing for cells"
+    named = {
+        name: amount for name, amount in resources.items() if ":" not in name and name not in hidden
+    }
+    return (
+        ", ".join(f"{amount:g} {name}" for name, amount in sorted(named.items()))
+        or "nothing for cells"
+    )
 
 
 def _print_jobs(jobs: list[Job], console: Console) -> None:
@@ -143,19 +176,30 @@ def _print_jobs(jobs: list[Job], console: Console) -> None:
 
 
 def launched(verb: str, file: Path, *options: str) -> Finished:
-    """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every problem of the file."""
+    """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every
+    problem of the file.
+    """
     config = read_cluster(file)
-    if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(verb, config):
+    if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(
+        verb, config
+    ):
         raise PlanError([f"{file}: {problem}" for problem in problems])
     environment = os.environ | launcher_environment(config)
-    code = subprocess.run(launcher_command(verb, file, *options), env=environment, check=False).returncode
+    code = subprocess.run(
+        launcher_command(verb, file, *options), env=environment, check=False
+    ).returncode
     if code and verb != "attach":
-        print(f"ray {verb} ended with {code}; continue with: simclr-orch cluster {verb} {file}", file=sys.stderr)
+        print(
+            f"ray {verb} ended with {code}; continue with: simclr-orch cluster {verb} {file}",
+            file=sys.stderr,
+        )
     return Finished(1 if code else 0, {"file": str(file), "exit_code": code})
 
 
 def show_dashboard(file: Path, port: int, console: Console) -> Finished:
-    """Forward the port of the head's pages to this machine, print their address, and hold it until interrupted."""
+    """Forward the port of the head's pages to this machine, print their address, and hold it until
+    interrupted.
+    """
     with forwarded(file, port) as (address, process):
         console.print(f"Ray: {address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         try:

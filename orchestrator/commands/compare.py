@@ -1,4 +1,6 @@
-"""Compare two finished runs example by example, from the predictions that they have left in the storage."""
+"""Compare two finished runs example by example, from the predictions that they have left in the
+storage.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,8 +14,20 @@ from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.storage import Storage
 from orchestrator.storage.predictions import read_predictions
-from orchestrator.storage.runs import EVALUATIONS, PREDICTIONS, finished_record, later_evaluations, workload_of
-from orchestrator.verdicts.permutation_test import LEVEL, PERMUTATIONS, PairedComparison, adjusted, compare_predictions
+from orchestrator.storage.runs import (
+    EVALUATIONS,
+    PREDICTIONS,
+    finished_record,
+    later_evaluations,
+    workload_of,
+)
+from orchestrator.verdicts.permutation_test import (
+    LEVEL,
+    PERMUTATIONS,
+    PairedComparison,
+    adjusted,
+    compare_predictions,
+)
 from workloads.evaluation_result import Predictions
 from workloads.spec import flatten
 from workloads.workload import TrainedAlone
@@ -23,7 +37,9 @@ __all__ = ["compare_runs"]
 
 @dataclass(frozen=True)
 class _Kept:
-    """The predictions behind one result of a run: their file, how and when they were made, and what was tested on."""
+    """The predictions behind one result of a run: their file, how and when they were made, and what
+    was tested on.
+    """
 
     file: str
     settings: Mapping[str, Any]
@@ -34,7 +50,9 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Run:
-    """`results` has what is kept by each name: of the run's own evaluation first, then the oldest first."""
+    """`results` has what is kept by each name: of the run's own evaluation first, then the oldest
+    first.
+    """
 
     fingerprint: str
     name: str
@@ -54,13 +72,17 @@ class _Pair:
 
     @property
     def same_file(self) -> bool:
-        """Whether both are of the runs' own evaluation, or of a later one by the same protocol and settings."""
+        """Whether both are of the runs' own evaluation, or of a later one by the same protocol and
+        settings.
+        """
         return self.one.file == self.other.file
 
     @property
     def same_settings(self) -> bool:
         """The same, also where only one of the two is of the run's own evaluation."""
-        return self.same_file or bool(self.one.settings and self.one.settings == self.other.settings)
+        return self.same_file or bool(
+            self.one.settings and self.one.settings == self.other.settings
+        )
 
     @property
     def data(self) -> dict[str, Any]:
@@ -69,22 +91,32 @@ class _Pair:
 
     def is_beside(self, earlier: "_Pair") -> bool:
         """Whether both pairs are about the same examples."""
-        return _difference(self.one, earlier.one) is None or _difference(self.other, earlier.other) is None
+        return (
+            _difference(self.one, earlier.one) is None
+            or _difference(self.other, earlier.other) is None
+        )
 
     def repeats(self, earlier: "_Pair") -> bool:
         """Whether nothing but the file is new."""
         sides = ((self.one, earlier.one), (self.other, earlier.other))
-        return all(np.array_equal(new.predictions.predicted, old.predictions.predicted) for new, old in sides)
+        return all(
+            np.array_equal(new.predictions.predicted, old.predictions.predicted)
+            for new, old in sides
+        )
 
 
-def compare_runs(one: str, other: str, result: str | None, storage: Storage, console: Console) -> Finished:
-    """Test the results that both runs have predictions of, or those of one name, and say which run is better.
+def compare_runs(
+    one: str, other: str, result: str | None, storage: Storage, console: Console
+) -> Finished:
+    """Test the results that both runs have predictions of, or those of one name, and say which run
+    is better.
 
-    A run may have a result more than once, by other settings or on other data. All pairs of equal settings on the same
-    data are compared, and where no settings are of both runs, the newest of each.
-    Accuracy over examples is tested, also where the result itself is a mean over classes (as in the paper, B.8). Raises
-    PlanError for runs that are missing, unfinished or without predictions, for a result that not both have, and for
-    results of different test examples.
+    A run may have a result more than once, by other settings or on other data. All pairs of equal
+    settings on the same data are compared, and where no settings are of both runs, the newest of
+    each.
+    Accuracy over examples is tested, also where the result itself is a mean over classes (as in the
+    paper, B.8). Raises PlanError for runs that are missing, unfinished or without predictions, for
+    a result that not both have, and for results of different test examples.
     """
     first, second = _read(one, storage), _read(other, storage)
     if first.fingerprint == second.fingerprint:
@@ -92,23 +124,39 @@ def compare_runs(one: str, other: str, result: str | None, storage: Storage, con
     both = [name for name in first.results if name in second.results]
     if not both:
         have = (f"{run} has {', '.join(run.results)}" for run in (first, second))
-        raise PlanError([f"{one} and {other}: have no predictions of the same result; {'; '.join(have)}"])
+        raise PlanError(
+            [f"{one} and {other}: have no predictions of the same result; {'; '.join(have)}"]
+        )
     if result is not None and result not in both:
-        raise PlanError([f"{result}: is not a result that both runs have predictions of; these are {', '.join(both)}"])
+        raise PlanError(
+            [
+                f"{result}: is not a result that both runs have predictions of; these are "
+                f"{', '.join(both)}"
+            ]
+        )
     pairs = _pairs(first, second, both if result is None else [result])
     compared = adjusted(
-        {label: compare_predictions(pair.one.predictions, pair.other.predictions) for label, pair in pairs.items()}
+        {
+            label: compare_predictions(pair.one.predictions, pair.other.predictions)
+            for label, pair in pairs.items()
+        }
     )
     _print(compared, first, second, console)
     for label, pair in pairs.items():
-        if not pair.same_file or (label == pair.result and max(len(run.results[label]) for run in (first, second)) > 1):
-            console.print(f"{label}: {_origin(pair)}", highlight=False, markup=False, soft_wrap=True)
+        if not pair.same_file or (
+            label == pair.result and max(len(run.results[label]) for run in (first, second)) > 1
+        ):
+            console.print(
+                f"{label}: {_origin(pair)}", highlight=False, markup=False, soft_wrap=True
+            )
     document = {
         "one": {"run": first.fingerprint, "name": first.name},
         "other": {"run": second.fingerprint, "name": second.name},
         "level": LEVEL,
         "permutations": PERMUTATIONS,
-        "comparisons": {label: _tree(pairs[label], comparison) for label, comparison in compared.items()},
+        "comparisons": {
+            label: _tree(pairs[label], comparison) for label, comparison in compared.items()
+        },
     }
     return Finished(0, document)
 
@@ -130,7 +178,10 @@ def _read(run: str, storage: Storage) -> _Run:
     fingerprint, record = finished_record(run, storage)
     folder = f"runs/{fingerprint}"
     own = {"eval": record["spec"].get("eval", {}), "ended": record.get("ended", "")}
-    later = {f"{EVALUATIONS}/{name}.npz": document for name, document in later_evaluations(fingerprint, storage).items()}
+    later = {
+        f"{EVALUATIONS}/{name}.npz": document
+        for name, document in later_evaluations(fingerprint, storage).items()
+    }
     results: dict[str, list[_Kept]] = {}
     for file, document in {PREDICTIONS: own, **later}.items():
         data = storage.read_bytes(f"{folder}/{file}")
@@ -141,26 +192,38 @@ def _read(run: str, storage: Storage) -> _Run:
         except StorageError as error:
             raise StorageError(f"{storage.shown(folder, file)}: {error}") from None
         # Where the data lay is no setting.
-        settings = {name: value for name, value in flatten(document.get("eval", {})).items() if not name.endswith(".root")}
+        settings = {
+            name: value
+            for name, value in flatten(document.get("eval", {})).items()
+            if not name.endswith(".root")
+        }
         for name, predictions in found.items():
             tested_on = _tested_on(name, record["spec"], document)
-            results.setdefault(name, []).append(_Kept(file, settings, document.get("ended", ""), tested_on, predictions))
+            results.setdefault(name, []).append(
+                _Kept(file, settings, document.get("ended", ""), tested_on, predictions)
+            )
     if not results:
         workload = workload_of(record)
         if not isinstance(workload, TrainedAlone):
             raise PlanError([f"{run}: is of {workload.name}, whose runs keep no predictions"])
-        advice = f"if it finished before these were kept, run `simclr-orch evaluate {fingerprint[:12]}` first"
+        advice = (
+            "if it finished before these were kept, run `simclr-orch evaluate "
+            f"{fingerprint[:12]}` first"
+        )
         raise PlanError([f"{run}: has no predictions in {storage.shown()}; {advice}"])
     return _Run(fingerprint, record["name"], results)
 
 
 def _tested_on(result: str, spec: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the test examples of a result: by the specification of its data, and as the evaluation met them."""
+    """What makes the test examples of a result: by the specification of its data, and as the
+    evaluation met them.
+    """
     transfer = document.get("eval", {}).get("transfer", {})
     data = transfer.get("data", {}) if result.startswith("transfer") else spec.get("data", {})
     met = document.get("data", {})
     fields = ["name", "content"]
-    if data.get("test_images") is not None or data.get("name") == "caltech101":  # which has no test set of its own
+    # which has no test set of its own
+    if data.get("test_images") is not None or data.get("name") == "caltech101":
         fields.append("split_seed")
     found = {field: met.get(field, data.get(field)) for field in fields}
     return {field: value for field, value in found.items() if value is not None}
@@ -179,7 +242,9 @@ def _pairs(one: _Run, other: _Run, results: Sequence[str]) -> dict[str, _Pair]:
         found |= {result if len(pairs) == 1 else _label(pair): pair for pair in pairs}
         if not pairs:
             difference = _difference(ours[-1], theirs[-1])
-            problems.append(f"{result}: the two models were tested on different examples: {difference}")
+            problems.append(
+                f"{result}: the two models were tested on different examples: {difference}"
+            )
     if problems and found:
         comparable = dict.fromkeys(pair.result for pair in found.values())
         problems.append(f"ask for a result on the same examples: {', '.join(comparable)}")
@@ -189,8 +254,15 @@ def _pairs(one: _Run, other: _Run, results: Sequence[str]) -> dict[str, _Pair]:
 
 
 def _paired(result: str, ours: Sequence[_Kept], theirs: Sequence[_Kept]) -> list[_Pair]:
-    """All pairs of equal files, and for each other test set one: of equal settings if there is one, of the newest else."""
-    every = [_Pair(result, one, other) for one in ours for other in theirs if _difference(one, other) is None]
+    """All pairs of equal files, and for each other test set one: of equal settings if there is one,
+    of the newest else.
+    """
+    every = [
+        _Pair(result, one, other)
+        for one in ours
+        for other in theirs
+        if _difference(one, other) is None
+    ]
     rest = [pair for pair in every if not pair.same_file]
     rest.sort(key=lambda pair: (pair.same_settings, pair.one.ended, pair.other.ended), reverse=True)
     found: list[_Pair] = []
@@ -204,18 +276,26 @@ def _paired(result: str, ours: Sequence[_Kept], theirs: Sequence[_Kept]) -> list
 
 def _difference(one: _Kept, other: _Kept) -> str | None:
     """What tells the test examples of the two apart; None where nothing does."""
-    # Labels alone do not tell: balanced test sets in the order of their classes have the same ones. What only one of the
-    # two has decides nothing: a digest of the content is optional, and of a subset as large as the whole no seed matters.
+    # Labels alone do not tell: balanced test sets in the order of their classes have the same ones.
+    # What only one of the two has decides nothing: a digest of the content is optional, and of a
+    # subset as large as the whole no seed matters.
     for field in (field for field in one.data if field in other.data):
         ours, theirs = one.data[field], other.data[field]
         if ours != theirs:
             return f"{field} is {ours} and {theirs}"
     labels = one.predictions.labels, other.predictions.labels
-    return None if np.array_equal(*labels) else f"their labels differ ({len(labels[0])} and {len(labels[1])} of them)"
+    return (
+        None
+        if np.array_equal(*labels)
+        else (f"their labels differ ({len(labels[0])} and {len(labels[1])} of them)")
+    )
 
 
 def _label(pair: _Pair) -> str:
-    files = dict.fromkeys(kept.file.removeprefix(f"{EVALUATIONS}/").removesuffix(".npz") for kept in (pair.one, pair.other))
+    files = dict.fromkeys(
+        kept.file.removeprefix(f"{EVALUATIONS}/").removesuffix(".npz")
+        for kept in (pair.one, pair.other)
+    )
     where = f" on {pair.data['name']}" if "name" in pair.data else ""
     return f"{pair.result}{where} ({' and '.join(files)})"
 
@@ -224,15 +304,31 @@ def _origin(pair: _Pair) -> str:
     if pair.same_file:
         return f"from {pair.one.file} of both"
     files = f"from {pair.one.file} of A and {pair.other.file} of B"
-    return files if pair.same_settings else f"{files}, the newest: no settings of evaluation are of both, and these differ"
+    return (
+        files
+        if pair.same_settings
+        else (f"{files}, the newest: no settings of evaluation are of both, and these differ")
+    )
 
 
-def _print(compared: Mapping[str, PairedComparison], one: _Run, other: _Run, console: Console) -> None:
+def _print(
+    compared: Mapping[str, PairedComparison], one: _Run, other: _Run, console: Console
+) -> None:
     console.print(f"A: {one}\nB: {other}", highlight=False, markup=False, soft_wrap=True)
     several = len(compared) > 1
     table = Table(box=None)
-    for column in ("accuracy of", "A, %", "B, %", "A - B [95 %]", "only A right", "only B right", "p"):
-        table.add_column(column, justify="left" if column == "accuracy of" else "right", overflow="fold")
+    for column in (
+        "accuracy of",
+        "A, %",
+        "B, %",
+        "A - B [95 %]",
+        "only A right",
+        "only B right",
+        "p",
+    ):
+        table.add_column(
+            column, justify="left" if column == "accuracy of" else "right", overflow="fold"
+        )
     if several:
         table.add_column("p (Holm)", justify="right")
     for name, found in compared.items():
@@ -250,7 +346,9 @@ def _print(compared: Mapping[str, PairedComparison], one: _Run, other: _Run, con
     console.print(table, highlight=False)
     for name, found in compared.items():
         console.print(f"{name}: {_sentence(found)}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Both as they were trained: what other seeds would give is not in this.", highlight=False)
+    console.print(
+        "Both as they were trained: what other seeds would give is not in this.", highlight=False
+    )
 
 
 def _sentence(found: PairedComparison) -> str:

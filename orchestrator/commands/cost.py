@@ -18,9 +18,15 @@ def cost_of(checked: Checked, planned: Round, records: Sequence[dict[str, Any]])
     """Estimate what is left of a round, from what was measured in the storage."""
     plan = planned.plans[0]
     speed = measured_speed(records, plan.resources, plan.workload.name)
-    specs = {name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done}
+    specs = {
+        name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done
+    }
     sharing = shared(
-        plan.workload, specs, records, has_state=partial(has_trained_state, checked.storage), is_search=plan.is_search
+        plan.workload,
+        specs,
+        records,
+        has_state=partial(has_trained_state, checked.storage),
+        is_search=plan.is_search,
     )
     return estimate(
         planned.plans,

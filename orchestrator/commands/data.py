@@ -1,4 +1,6 @@
-"""Write an image folder as shards, and check shards: progress on stderr, the result as lines and as a document."""
+"""Write an image folder as shards, and check shards: progress on stderr, the result as lines and as
+a document.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -6,12 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from workloads.datasets.shards.files import ShardFolder
-from workloads.datasets.shards.write import Checked, Sharding, check_shards, forget, plan_shards, write_shards, written_at
+from workloads.datasets.shards.write import (
+    Checked,
+    Sharding,
+    check_shards,
+    forget,
+    plan_shards,
+    write_shards,
+    written_at,
+)
 from workloads.spec import SpecError
 
 __all__ = ["check_output", "write_and_check"]
@@ -21,12 +38,20 @@ LINES = 20  # of progress where there is no terminal
 
 
 def write_and_check(
-    folder: Path, output: Path, *, images_per_shard: int, format: str, workers: int, decodes: bool, console: Console
+    folder: Path,
+    output: Path,
+    *,
+    images_per_shard: int,
+    format: str,
+    workers: int,
+    decodes: bool,
+    console: Console,
 ) -> Finished:
     """Write what is missing of the shards of an image folder, and check all of them.
 
-    Exit code 1 when a file cannot be read or written or is not what was written; run again, the command continues. Images
-    that cannot be read are in the shards as they are in the folder; they are listed, and the code is 0.
+    Exit code 1 when a file cannot be read or written or is not what was written; run again, the
+    command continues. Images that cannot be read are in the shards as they are in the folder; they
+    are listed, and the code is 0.
     Raises PlanError or SpecError for a request that cannot be carried out.
     """
     _refuse_idle(workers)
@@ -38,8 +63,15 @@ def write_and_check(
         if damaged:
             forget(sharding, damaged)
     except (SpecError, OSError) as error:
-        console.print(f"{error}\nnot finished; the same command continues", highlight=False, markup=False, soft_wrap=True)
-        return Finished(1, {"folder": str(output), "finished": False, "problems": str(error).splitlines()})
+        console.print(
+            f"{error}\nnot finished; the same command continues",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        return Finished(
+            1, {"folder": str(output), "finished": False, "problems": str(error).splitlines()}
+        )
     counts = {"written": len(sharding.files) - before, "written_before": before}
     _tell(checked, output, console)
     if damaged:
@@ -67,7 +99,10 @@ def _refuse_idle(workers: int) -> None:
 def _write(sharding: Sharding, workers: int) -> int:
     """How many of the files were there before."""
     before = 0
-    with _steps("written", len(sharding.files)) as step, closing(write_shards(sharding, workers)) as writing:
+    with (
+        _steps("written", len(sharding.files)) as step,
+        closing(write_shards(sharding, workers)) as writing,
+    ):
         for written in writing:
             before += written.before
             step()
@@ -88,9 +123,17 @@ def _check(folder: ShardFolder, workers: int, decodes: bool) -> list[Checked]:
 
 @contextmanager
 def _steps(done: str, total: int) -> Iterator[Callable[[], None]]:
-    """What is to be called after each of `total` files: a bar on a terminal, else a line now and then."""
+    """What is to be called after each of `total` files: a bar on a terminal, else a line now and
+    then.
+    """
     console, count = Console(stderr=True), 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task(done, total=total)
 
@@ -98,7 +141,9 @@ def _steps(done: str, total: int) -> Iterator[Callable[[], None]]:
         nonlocal count
         count += 1
         bar.advance(task)
-        if not console.is_terminal and (count * LINES // total > (count - 1) * LINES // total or count == total):
+        if not console.is_terminal and (
+            count * LINES // total > (count - 1) * LINES // total or count == total
+        ):
             console.print(f"{done} {count} of {total} files", highlight=False)
 
     with bar:
@@ -114,7 +159,10 @@ def _tell(checked: list[Checked], output: Path, console: Console) -> None:
     images = sum(one.images for one in checked)
     ended = f"{images:,} images in {len(checked):,} files"
     if unreadable:
-        ended += f", of which {len(unreadable):,} cannot be read (data.allow_unreadable={len(unreadable)} leaves them out)"
+        ended += (
+            f", of which {len(unreadable):,} cannot be read "
+            f"(data.allow_unreadable={len(unreadable)} leaves them out)"
+        )
     lines.append(f"{ended}; use them with --set data.name=shards --set data.root={output}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -30,10 +30,18 @@ def examine(settings: Settings, console: Console) -> Finished:
     storage = Storage(settings.storage)
     checks = [
         ("python", True, platform.python_version()),
-        ("packages", True, ", ".join(f"{package} {version(package)}" for package in REPORTED_PACKAGES)),
+        (
+            "packages",
+            True,
+            ", ".join(f"{package} {version(package)}" for package in REPORTED_PACKAGES),
+        ),
         ("device", True, _device()),
         _checked("storage", storage.check_writable, storage.shown()),
-        _checked("mlflow", lambda: _mlflow(settings, storage), settings.tracking_uri or "a database in the storage"),
+        _checked(
+            "mlflow",
+            lambda: _mlflow(settings, storage),
+            settings.tracking_uri or "a database in the storage",
+        ),
         _ray(settings.address),
         ("decoded images", True, f"{default_cache()} ({_free(default_cache())} free)"),
     ]
@@ -48,9 +56,16 @@ def examine(settings: Settings, console: Console) -> Finished:
 
 def _device() -> str:
     worker = Worker.here()
-    name = torch.cuda.get_device_name() if worker.device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name()
+        if worker.device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
     gpus = f"{torch.cuda.device_count()} GPUs, " if torch.cuda.is_available() else "no GPU, "
-    return f"{name}, {gpus}{os.cpu_count()} CPUs, {'bf16' if worker.bf16 else 'no fast bf16, fp32 is used'}"
+    return (
+        f"{name}, {gpus}{os.cpu_count()} CPUs, "
+        f"{'bf16' if worker.bf16 else 'no fast bf16, fp32 is used'}"
+    )
 
 
 def _checked(name: str, check: Callable[[], str | None], good: str) -> Check:

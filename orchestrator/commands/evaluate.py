@@ -1,4 +1,6 @@
-"""Judge a trained encoder again, or weights from elsewhere, and keep what was found beside the run and in MLflow."""
+"""Judge a trained encoder again, or weights from elsewhere, and keep what was found beside the run
+and in MLflow.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -27,15 +29,17 @@ from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlon
 __all__ = ["Question", "evaluate"]
 
 CHANGEABLE = ("eval.", "data.root")
-WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".torch", ".safetensors")  # how names of files end that are no runs
+# how names of files end that are no runs
+WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".torch", ".safetensors")
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is judged, and how: a run by the beginning of its fingerprint, or published weights by their file or name.
+    """What is judged, and how: a run by the beginning of its fingerprint, or published weights by
+    their file or name.
 
-    Weights from elsewhere come without a specification: `preset` or `config`, with the assignments, say which encoder they
-    are of and which data they are judged on.
+    Weights from elsewhere come without a specification: `preset` or `config`, with the assignments,
+    say which encoder they are of and which data they are judged on.
     """
 
     subject: str
@@ -53,7 +57,9 @@ class Question:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A trained state, what it is of, and where its judgements are kept. Weights from elsewhere have a record to be kept."""
+    """A trained state, what it is of, and where its judgements are kept. Weights from elsewhere
+    have a record to be kept.
+    """
 
     fingerprint: str
     name: str
@@ -64,25 +70,44 @@ class _Subject:
     record: dict[str, Any] | None = None
 
 
-def evaluate(question: Question, storage: Storage, tracker: Callable[[], Tracker], console: Console) -> Finished:
-    """Judge by a protocol, print the results with their 95 % intervals, and keep them. Raises PlanError or SpecError.
+def evaluate(
+    question: Question, storage: Storage, tracker: Callable[[], Tracker], console: Console
+) -> Finished:
+    """Judge by a protocol, print the results with their 95 % intervals, and keep them. Raises
+    PlanError or SpecError.
 
-    Exit code 1 if the judgement diverges, and if MLflow cannot be written: the storage has everything then.
+    Exit code 1 if the judgement diverges, and if MLflow cannot be written: the storage has
+    everything then.
     """
     protocol = question.protocol
-    known = dict.fromkeys(name for one in every_workload() if isinstance(one, TrainedAlone) for name in one.evaluations)
+    known = dict.fromkeys(
+        name
+        for one in every_workload()
+        if isinstance(one, TrainedAlone)
+        for name in one.evaluations
+    )
     if protocol not in known:
         raise PlanError([f"--protocol {protocol}: no such protocol; known are {', '.join(known)}"])
-    subject = _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
+    subject = (
+        _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
+    )
     evaluation = subject.workload.evaluations[protocol]
     if problems := subject.workload.problems(subject.spec, None, 1):
         raise PlanError(problems)
     trained = "" if subject.record else f", epoch {subject.state['epoch']}"
-    console.print(f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False)
+    console.print(
+        f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False
+    )
     try:
         judged, files = _judged(subject, evaluation, console)
     except subject.workload.divergence as error:
-        console.print(f"{protocol} of {subject.name}: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            f"{protocol} of {subject.name}: {error}",
+            style="red",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
         return Finished(1, {"run": subject.fingerprint, "protocol": protocol, "error": str(error)})
     tree = subject.spec.tree()
     document: dict[str, Any] = {
@@ -107,10 +132,14 @@ def evaluate(question: Question, storage: Storage, tracker: Callable[[], Tracker
         storage.write_bytes(f"{folder}/{kept}/{name}", content)
         console.print(storage.shown(folder, kept, name), highlight=False, soft_wrap=True)
     recorded = _record(subject, kept, document, files, tracker, console)
-    return Finished(0 if recorded else 1, document | {"files": [f"{folder}/{kept}/{name}" for name in files]})
+    return Finished(
+        0 if recorded else 1, document | {"files": [f"{folder}/{kept}/{name}" for name in files]}
+    )
 
 
-def _judged(subject: _Subject, evaluation: Evaluation, console: Console) -> tuple[Judgement, dict[str, bytes]]:
+def _judged(
+    subject: _Subject, evaluation: Evaluation, console: Console
+) -> tuple[Judgement, dict[str, bytes]]:
     """What the protocol is about, printed, and the pictures of a protocol that looks."""
     files: dict[str, bytes] = {}
     if evaluation.looks:
@@ -119,9 +148,16 @@ def _judged(subject: _Subject, evaluation: Evaluation, console: Console) -> tupl
         seen = subject.workload.inspect(subject.spec, subject.state, Worker.here())
         judged, files = Judgement(seen.results), draw_representation(seen, title=_title(subject))
         for line in (*seen.warnings, *seen.notes):
-            console.print(line, style="yellow" if line in seen.warnings else None, highlight=False, soft_wrap=True)
+            console.print(
+                line,
+                style="yellow" if line in seen.warnings else None,
+                highlight=False,
+                soft_wrap=True,
+            )
     else:
-        judged = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(evaluation.only)
+        judged = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(
+            evaluation.only
+        )
     for name, value in judged.results.items():
         low_high = judged.intervals.get(name)
         sure = f"   [{low_high[0]:.4g}, {low_high[1]:.4g}]" if low_high else ""
@@ -130,7 +166,10 @@ def _judged(subject: _Subject, evaluation: Evaluation, console: Console) -> tupl
 
 
 def _title(subject: _Subject) -> str:
-    return f"{subject.name}: {subject.spec.tree()['data']['name']}, {subject.workload.setting(subject.spec.tree())}"
+    return (
+        f"{subject.name}: {subject.spec.tree()['data']['name']}, "
+        f"{subject.workload.setting(subject.spec.tree())}"
+    )
 
 
 def _of_run(question: Question, storage: Storage) -> _Subject:
@@ -139,42 +178,80 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
     if Path(run).suffix in WEIGHTS or len(Path(run).parts) > 1:
         raise PlanError([f"{run}: no such file"])
     if other := [path for path in assigned if not path.startswith(CHANGEABLE)]:
-        raise PlanError([f"--set {path}: only eval.* and data.root can change after pre-training" for path in other])
+        raise PlanError(
+            [
+                f"--set {path}: only eval.* and data.root can change after pre-training"
+                for path in other
+            ]
+        )
     if question.preset or question.config:
-        raise PlanError([f"--preset, --config: are for weights from elsewhere; {run} has its own specification"])
+        raise PlanError(
+            [f"--preset, --config: are for weights from elsewhere; {run} has its own specification"]
+        )
     fingerprint, record = finished_record(run, storage)
     workload = workload_of(record)
     if not isinstance(workload, TrainedAlone):
-        raise PlanError([f"{run}: is of {workload.name}, whose runs are tested once, at their end, and keep no network"])
+        raise PlanError(
+            [
+                f"{run}: is of {workload.name}, whose runs are tested once, at their end, and keep "
+                "no network"
+            ]
+        )
     if question.protocol not in workload.evaluations:
         ways = ", ".join(workload.evaluations)
-        raise PlanError([f"--protocol {question.protocol}: is not for {run} of {workload.name}, which has {ways}"])
+        raise PlanError(
+            [
+                f"--protocol {question.protocol}: is not for {run} of {workload.name}, which has "
+                f"{ways}"
+            ]
+        )
     state = last_state(fingerprint, storage)
-    asked = workload.read(record["spec"]).with_values({**workload.evaluations[question.protocol].values, **assigned})
+    asked = workload.read(record["spec"]).with_values(
+        {**workload.evaluations[question.protocol].values, **assigned}
+    )
     spec, data = workload.prepare(asked, download=question.download)
     return _Subject(fingerprint, record["name"], workload, workload.pinned(spec), state, data)
 
 
 def _of_weights(question: Question, console: Console) -> _Subject:
-    """Published weights as a run of their own, which `runs`, `compare` and `export` know from then on."""
+    """Published weights as a run of their own, which `runs`, `compare` and `export` know from then
+    on.
+    """
     from workloads.catalog.weights import SIMCLR, is_supervised, state_of_weights
     from workloads.evaluation.features.extract import tensors_digest
 
     if not (question.preset or question.config):
-        raise PlanError([f"{question.subject}: --preset or --config says which encoder it is of, and which data to use"])
+        raise PlanError(
+            [
+                f"{question.subject}: --preset or --config says which encoder it is of, and which "
+                "data to use"
+            ]
+        )
     base = base_recipe(SIMCLR, question.preset, question.config, question.assignments)
     assigned = read_assignments(list(question.assignments))
     chosen = {path: value for path, value in assigned.items() if path.startswith("eval.")}
     # There is an encoder and nothing else: no classifier that was trained beside it.
-    asked = base.with_values({**SIMCLR.evaluations[question.protocol].values, **chosen, "eval.online": False})
+    asked = base.with_values(
+        {**SIMCLR.evaluations[question.protocol].values, **chosen, "eval.online": False}
+    )
     prepared, data = SIMCLR.prepare(asked, download=question.download)
     spec = SIMCLR.pinned(prepared)
     if is_supervised(spec):
-        raise PlanError(["loss.name=cross-entropy: weights from elsewhere come without their classifier"])
+        raise PlanError(
+            ["loss.name=cross-entropy: weights from elsewhere come without their classifier"]
+        )
     state, notes = state_of_weights(question.subject, spec)
     tree = spec.tree()
-    judged_as = {"encoder": tree["encoder"], "view_size": spec.view_size, "precision": spec.precision}
-    pinned = {name: value for name, value in tree["data"].items() if name != "root" or spec.data.content is None}
+    judged_as = {
+        "encoder": tree["encoder"],
+        "view_size": spec.view_size,
+        "precision": spec.precision,
+    }
+    pinned = {
+        name: value
+        for name, value in tree["data"].items()
+        if name != "root" or spec.data.content is None
+    }
     weights = digest({"weights": tensors_digest(state["model"]), **judged_as, "data": pinned})
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
@@ -212,6 +289,11 @@ def _record(
         )
         opened.finish(run, with_intervals(document["results"], document["intervals"]), contents)
     except TrackingError as error:
-        console.print(f"kept in the storage, but not in MLflow: {error}", style="yellow", soft_wrap=True, markup=False)
+        console.print(
+            f"kept in the storage, but not in MLflow: {error}",
+            style="yellow",
+            soft_wrap=True,
+            markup=False,
+        )
         return False
     return True

@@ -41,12 +41,16 @@ class Round:
 
 
 def next_round(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> Round:
-    """The round that comes next, judged by all that has ended, with the resources that cells get on this cluster."""
+    """The round that comes next, judged by all that has ended, with the resources that cells get on
+    this cluster.
+    """
     resources, limit = checked.resources(shape), checked.request.max_concurrent
     plans = checked.plans(resources, shape if placed else None)
     while True:
         done = finished_records(plans, checked.storage)
-        asks = {plan.name: next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans}
+        asks = {
+            plan.name: next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans
+        }
         if asks == {plan.name: plan.ask for plan in plans}:
             break
         plans = checked.plans(resources, shape if placed else None, asks)

@@ -1,4 +1,6 @@
-"""Reports and verdicts on what the storage has: printed, and written as Markdown, pictures and JSON."""
+"""Reports and verdicts on what the storage has: printed, and written as Markdown, pictures and
+JSON.
+"""
 
 import json
 import tempfile
@@ -30,7 +32,9 @@ __all__ = ["REPORT_FILES", "report_on", "search_report", "verdicts_on"]
 REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg", "curves.png", "curves.svg")
 
 
-def report_on(name: str, storage: Storage, console: Console, *, sweep: str | None, output: Path | None) -> Finished:
+def report_on(
+    name: str, storage: Storage, console: Console, *, sweep: str | None, output: Path | None
+) -> Finished:
     """Print the report of an ablation's sweep, the latest unless named, and write its files.
 
     Raises PlanError when the storage has no such sweep.
@@ -48,33 +52,50 @@ def report_on(name: str, storage: Storage, console: Console, *, sweep: str | Non
         for file, content in files.items():
             (output / file).write_bytes(content)
         where = str(output)
-    console.print(f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True)
+    console.print(
+        f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
+    )
     return Finished(0, as_json(report) | {"files": where})
 
 
 def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Finished:
-    """Print, claim by claim, what the latest sweep of each ablation says; of every one in the storage unless named.
+    """Print, claim by claim, what the latest sweep of each ablation says; of every one in the
+    storage unless named.
 
     Raises PlanError when a named ablation has no sweep, or the storage has none at all.
     """
     known = set(storage.list("sweeps"))
-    ablations = ablations_named(names) if names else tuple(one for name, one in ABLATIONS.items() if name in known)
+    ablations = (
+        ablations_named(names)
+        if names
+        else tuple(one for name, one in ABLATIONS.items() if name in known)
+    )
     if not ablations:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
     document = {}
     table = Table("ablation", "claim", "verdict", "why", box=None, padding=(0, 1))
     for ablation in ablations:
         report = _collected(ablation.name, storage, None)
-        document[ablation.name] = {"sweep": report.plan["sweep"], "claims": [verdict_json(one) for one in report.verdicts]}
+        document[ablation.name] = {
+            "sweep": report.plan["sweep"],
+            "claims": [verdict_json(one) for one in report.verdicts],
+        }
         for index, one in enumerate(report.verdicts):
             head = ablation.name if index == 0 else ""
-            table.add_row(head, Text(one.claim.statement), Text(one.verdict, style=STYLES[one.verdict]), Text(one.sentence))
+            table.add_row(
+                head,
+                Text(one.claim.statement),
+                Text(one.verdict, style=STYLES[one.verdict]),
+                Text(one.sentence),
+            )
     console.print(table)
     return Finished(0, {"verdicts": document})
 
 
 def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, Any]:
-    """Print the settings of a search, the longest trained and best first, and the best as options."""
+    """Print the settings of a search, the longest trained and best first, and the best as
+    options.
+    """
     rows = []
     for cell in plan.cells:
         record = read_record(storage, cell.fingerprint)
@@ -114,18 +135,30 @@ def _searched(cell: PlannedCell, record: Mapping[str, Any]) -> dict[str, Any]:
 def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
     (ablation,) = ablations_named([name])
     plan = latest_sweep(storage, name, sweep)
-    records = {cell["fingerprint"]: read_record(storage, cell["fingerprint"]) for cell in plan["cells"]}
+    records = {
+        cell["fingerprint"]: read_record(storage, cell["fingerprint"]) for cell in plan["cells"]
+    }
     return collect(ablation, plan, records)
 
 
 def _files(report: Report) -> dict[str, bytes]:
     """The files of a report, by name."""
     figures = {
-        "report": draw(report.ablation, report.layout, report.cells, reference=report.reference, subtitle=subtitle(report)),
-        "curves": draw_curves(report.ablation, report.layout, report.histories, subtitle=subtitle(report)),
+        "report": draw(
+            report.ablation,
+            report.layout,
+            report.cells,
+            reference=report.reference,
+            subtitle=subtitle(report),
+        ),
+        "curves": draw_curves(
+            report.ablation, report.layout, report.histories, subtitle=subtitle(report)
+        ),
     }
     files = {
-        "report.md": markdown(report, "report.png", "curves.png" if figures["curves"] else None).encode(),
+        "report.md": markdown(
+            report, "report.png", "curves.png" if figures["curves"] else None
+        ).encode(),
         "report.json": (json.dumps(as_json(report), indent=2) + "\n").encode(),
     }
     with tempfile.TemporaryDirectory() as folder:

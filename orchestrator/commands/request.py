@@ -1,4 +1,6 @@
-"""From options to a checked plan: everything that is wrong with a request is found before anything starts."""
+"""From options to a checked plan: everything that is wrong with a request is found before anything
+starts.
+"""
 
 import os
 import shlex
@@ -21,7 +23,9 @@ EVERY = "all"
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for, as typed. Neither ablations nor a search: a single run. `max_seeds` None: as many as `seeds`."""
+    """What a person asked for, as typed. Neither ablations nor a search: a single run. `max_seeds`
+    None: as many as `seeds`.
+    """
 
     ablations: tuple[str, ...]
     preset: str | None = None
@@ -72,13 +76,23 @@ class Problems:
 
 
 def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
-    """The ablations of these names, each once; `all` is every table and figure of the SimCLR paper, without extensions.
+    """The ablations of these names, each once; `all` is every table and figure of the SimCLR paper,
+    without extensions.
 
     Raises SpecError that lists the known ones.
     """
     if unknown := [name for name in names if name not in ABLATIONS and name != EVERY]:
-        raise SpecError([f"{name}: no such ablation; known are {', '.join(ABLATIONS)}, {EVERY}" for name in unknown])
-    of_the_paper = [name for name, ablation in ABLATIONS.items() if ablation.workload == "simclr" and not ablation.extension]
+        raise SpecError(
+            [
+                f"{name}: no such ablation; known are {', '.join(ABLATIONS)}, {EVERY}"
+                for name in unknown
+            ]
+        )
+    of_the_paper = [
+        name
+        for name, ablation in ABLATIONS.items()
+        if ablation.workload == "simclr" and not ablation.extension
+    ]
     wanted = [one for name in names for one in (of_the_paper if name == EVERY else [name])]
     return tuple(ABLATIONS[name] for name in dict.fromkeys(wanted))
 
@@ -88,8 +102,11 @@ def command_line(arguments: list[str]) -> str:
     return shlex.join(["simclr-orch", *arguments])
 
 
-def base_recipe(workload: Workload, preset: str | None, config: Path | None, assignments: Sequence[str]) -> Specification:
-    """A recipe with the assignments on it, and the roots of its data absolute: workers run in folders of their own.
+def base_recipe(
+    workload: Workload, preset: str | None, config: Path | None, assignments: Sequence[str]
+) -> Specification:
+    """A recipe with the assignments on it, and the roots of its data absolute: workers run in
+    folders of their own.
 
     Raises one PlanError with every problem.
     """
@@ -97,14 +114,24 @@ def base_recipe(workload: Workload, preset: str | None, config: Path | None, ass
     values = problems.attempt(lambda: read_assignments(list(assignments)))
     named = preset or next(iter(workload.presets))
     if named not in workload.presets:
-        problems.found.append(f"--preset {named}: no such preset; known are {', '.join(workload.presets)}")
+        problems.found.append(
+            f"--preset {named}: no such preset; known are {', '.join(workload.presets)}"
+        )
     recipe = None
     if not problems.found:
-        recipe = problems.attempt(lambda: workload.read(read_yaml(config)) if config else workload.presets[named]())
+        recipe = problems.attempt(
+            lambda: workload.read(read_yaml(config)) if config else workload.presets[named]()
+        )
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
     base = recipe.with_values(values or {})
     places = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
     flat = base.flat()
-    roots = {name: flat[name] for name in places if flat.get(name) is not None and "://" not in flat[name]}
-    return base.with_values({name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()})
+    roots = {
+        name: flat[name]
+        for name in places
+        if flat.get(name) is not None and "://" not in flat[name]
+    }
+    return base.with_values(
+        {name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()}
+    )

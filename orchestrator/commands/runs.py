@@ -14,7 +14,16 @@ __all__ = ["list_runs", "serve_dashboard"]
 def list_runs(storage: Storage, console: Console) -> Finished:
     """Every run of the storage that has ended, by fingerprint."""
     records = all_records(storage)
-    table = Table(Column("run", no_wrap=True), "name", "status", "workload", "data", "results", "seconds", box=None)
+    table = Table(
+        Column("run", no_wrap=True),
+        "name",
+        "status",
+        "workload",
+        "data",
+        "results",
+        "seconds",
+        box=None,
+    )
     for record in records:
         workload, results = workload_of(record), record.get("results", {})
         table.add_row(
@@ -23,12 +32,19 @@ def list_runs(storage: Storage, console: Console) -> Finished:
             record["status"],
             workload.name,
             record["spec"]["data"]["name"],
-            ", ".join(f"{name.replace('_', ' ')} {results[name]:.4g}" for name in workload.headline if name in results),
+            ", ".join(
+                f"{name.replace('_', ' ')} {results[name]:.4g}"
+                for name in workload.headline
+                if name in results
+            ),
             f"{record['total_seconds']:.1f}" if "total_seconds" in record else "",
         )
     console.print(table if records else f"no runs in {storage.shown()}")
     shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
-    return Finished(0, {"runs": [{name: record[name] for name in shown if name in record} for record in records]})
+    return Finished(
+        0,
+        {"runs": [{name: record[name] for name in shown if name in record} for record in records]},
+    )
 
 
 def serve_dashboard(settings: Settings, host: str, port: int, console: Console) -> Finished:

@@ -1,4 +1,6 @@
-"""What `pretrain` and `ablate` do, behind the command line: plan, run in rounds until nothing is missing, report."""
+"""What `pretrain` and `ablate` do, behind the command line: plan, run in rounds until nothing is
+missing, report.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -27,7 +29,9 @@ __all__ = ["dry_run", "execute", "plan_tree"]
 
 
 def dry_run(request: Request, console: Console) -> Finished:
-    """Print the plan and what it costs. Starts nothing, unless the cluster by address must be asked for its size."""
+    """Print the plan and what it costs. Starts nothing, unless the cluster by address must be asked
+    for its size.
+    """
     from orchestrator.cluster.connection import connected
 
     checked = check(request)
@@ -43,20 +47,32 @@ def dry_run(request: Request, console: Console) -> Finished:
             console.print(f"{plan.name} {plan.sweep_id}", style="bold", highlight=False)
         for cell in plan.cells:
             before = cell.fingerprint in planned.done
-            state = "finished before" if before else f"about {cost.cell_seconds[cell.fingerprint]:.0f} s"
+            state = (
+                "finished before"
+                if before
+                else (f"about {cost.cell_seconds[cell.fingerprint]:.0f} s")
+            )
             console.print(f"{cell.fingerprint[:12]}  {cell.name:<44} {state}", highlight=False)
-        cells = [{"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()} for cell in plan.cells]
+        cells = [
+            {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
+            for cell in plan.cells
+        ]
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
     console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
-    return Finished(0, document | {"finished": sorted(planned.done), "shared": planned.shared, "estimate": vars(cost)})
+    return Finished(
+        0,
+        document
+        | {"finished": sorted(planned.done), "shared": planned.shared, "estimate": vars(cost)},
+    )
 
 
 def execute(request: Request, out: Console, command: str) -> Finished:
-    """Run what is missing of a request, with progress on stderr, and report on the whole of it to `out`.
+    """Run what is missing of a request, with progress on stderr, and report on the whole of it to
+    `out`.
 
-    In rounds: tuned cells run once they have chosen a candidate, undecided claims ask for more seeds. Exit code 1 if not
-    every cell has finished.
+    In rounds: tuned cells run once they have chosen a candidate, undecided claims ask for more
+    seeds. Exit code 1 if not every cell has finished.
     """
     from orchestrator.cluster.connection import connected, nodes_that_miss
     from orchestrator.tracking import Tracker
@@ -66,7 +82,9 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     placed = checked.settings.address is None
     planned = next_round(checked, local_shape(), placed=placed)
     for plan in planned.plans:
-        for fingerprint, record in tracker.finished(plan.name, plan.jobs.keys() - planned.done).items():
+        for fingerprint, record in tracker.finished(
+            plan.name, plan.jobs.keys() - planned.done
+        ).items():
             # MLflow has what the storage lost.
             checked.storage.write_json(f"runs/{fingerprint}/{RECORD}", record)
     with ExitStack() as stack:
@@ -76,7 +94,9 @@ def execute(request: Request, out: Console, command: str) -> Finished:
         if not planned.left:
             return _Sweep(checked, tracker, out, command).run(planned, None)
         shape = stack.enter_context(
-            connected(checked.settings.address, dashboard=request.workers > 1, may_start=checked.may_start)
+            connected(
+                checked.settings.address, dashboard=request.workers > 1, may_start=checked.may_start
+            )
         )
         if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
             place = checked.storage.shown()
@@ -97,13 +117,17 @@ class _Sweep:
 
         while True:
             trees = [plan_tree(self._checked, plan, self._command) for plan in planned.plans]
-            recorders = [self._recorder(plan, tree) for plan, tree in zip(planned.plans, trees, strict=True)]
+            recorders = [
+                self._recorder(plan, tree) for plan, tree in zip(planned.plans, trees, strict=True)
+            ]
             for recorder, plan, tree in zip(recorders, planned.plans, trees, strict=True):
                 recorder.begin(tree)
                 keep_plan(self._checked.storage, plan, tree)
             try:
                 outcome = self._round(planned, Recorders(recorders))
-                following = next_round(self._checked, shape) if shape and outcome.complete else planned
+                following = (
+                    next_round(self._checked, shape) if shape and outcome.complete else planned
+                )
                 if following.asks == planned.asks:
                     return self._report(planned, recorders, outcome)
                 for recorder in recorders:
@@ -157,9 +181,16 @@ class _Sweep:
         documents = {}
         for plan, recorder in zip(planned.plans, recorders, strict=True):
             documents[plan.name], files = self._results(plan)
-            recorder.finish("FINISHED" if outcome.complete else "FAILED" if outcome.failed else "KILLED", files)
+            recorder.finish(
+                "FINISHED" if outcome.complete else "FAILED" if outcome.failed else "KILLED", files
+            )
         for record in outcome.failed.values():
-            self._console.print(f"FAILED {record['name']}: log {record['log']}", style="red", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"FAILED {record['name']}: log {record['log']}",
+                style="red",
+                highlight=False,
+                soft_wrap=True,
+            )
             self._say("\n".join(f"    {line}" for line in record["log_tail"]))
         unrecorded = any(recorder.failure for recorder in recorders)
         complete = outcome.complete and not unrecorded
@@ -168,16 +199,26 @@ class _Sweep:
             if unrecorded:
                 left += ", not all recorded in MLflow"
             self._say(f"{left}; continue with: {self._command}")
-        document = {"ablations": documents} if len(documents) > 1 else documents[planned.plans[0].name]
-        ended = {"failed": sorted(outcome.failed), "missing": sorted(outcome.missing), "command": self._command}
+        document = (
+            {"ablations": documents} if len(documents) > 1 else documents[planned.plans[0].name]
+        )
+        ended = {
+            "failed": sorted(outcome.failed),
+            "missing": sorted(outcome.missing),
+            "command": self._command,
+        }
         return Finished(0 if complete else 1, document | ended)
 
     def _results(self, plan: Plan) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """What is printed at the end of a sweep or a single run, as a document and as files for MLflow."""
+        """What is printed at the end of a sweep or a single run, as a document and as files for
+        MLflow.
+        """
         storage = self._checked.storage
         if plan.ablation is not None:
             finished = report_on(plan.name, storage, self._out, sweep=plan.sweep_id, output=None)
-            found = {name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") for name in REPORT_FILES}
+            found = {
+                name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") for name in REPORT_FILES
+            }
             files = {name: content for name, content in found.items() if content is not None}
             return finished.document, files
         if plan.is_search:
@@ -195,10 +236,13 @@ class _Sweep:
 def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
     """The plan as it is kept: what was asked, of which data, with which code.
 
-    Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which its claims are looked
-    at: a verdict does not forget that it was looked at before.
+    Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which
+    its claims are looked at: a verdict does not forget that it was looked at before.
     """
-    before = checked.storage.read_json(f"{sweep_folder(plan)}/plan.json") or {"cells": [], "looks": []}
+    before = checked.storage.read_json(f"{sweep_folder(plan)}/plan.json") or {
+        "cells": [],
+        "looks": [],
+    }
     cells = kept_cells(plan)
     here = {_key(cell) for cell in cells}
     cells += [cell for cell in before["cells"] if _key(cell) not in here]
@@ -215,7 +259,8 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
         "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
         "looks": looks,
         # Verdicts keep their level only if the schedule was fixed before the first look.
-        "looks_changed": before.get("looks_changed", False) or before.get("looks", []) not in ([], looks),
+        "looks_changed": before.get("looks_changed", False)
+        or before.get("looks", []) not in ([], looks),
         "cells": cells,
         "data": {
             "title": data.title,
@@ -234,6 +279,8 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
 
 
 def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
-    """One run of one cell: a tuned cell that chose again has other runs in the place of the old ones."""
+    """One run of one cell: a tuned cell that chose again has other runs in the place of the old
+    ones.
+    """
     candidate = cell.get("candidate") if cell["role"] == "candidate" else None
     return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)

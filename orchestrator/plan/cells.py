@@ -1,4 +1,6 @@
-"""From a question and a base recipe to an explicit list of cells. Pure: reads and starts nothing."""
+"""From a question and a base recipe to an explicit list of cells. Pure: reads and starts
+nothing.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,9 +37,9 @@ MAX_SEEDS = 1000
 class PlannedCell:
     """One run of one cell of the layout with one seed. Cells with equal fingerprints are one run.
 
-    A `reference` is a run without training. A `candidate` is one of several settings that a tuned cell chooses among; it
-    has a seed of its own, so that the choice cannot flatter the seeds that are reported. A `sample` is one setting of a
-    search, which may stop it early.
+    A `reference` is a run without training. A `candidate` is one of several settings that a tuned
+    cell chooses among; it has a seed of its own, so that the choice cannot flatter the seeds that
+    are reported. A `sample` is one setting of a search, which may stop it early.
     """
 
     at: Place
@@ -51,13 +53,19 @@ class PlannedCell:
     @property
     def name(self) -> str:
         """For people: where the cell lies, which candidate it is, and its seed."""
-        which = f" · candidate {self.candidate + 1}" if self.role == "candidate" and self.candidate is not None else ""
+        which = (
+            (f" · candidate {self.candidate + 1}")
+            if self.role == "candidate" and self.candidate is not None
+            else ""
+        )
         return f"{' · '.join(self.at)}{which} · seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """How much of an ablation is wanted: seeds of every cell, more of some cells, and what tuned cells have chosen."""
+    """How much of an ablation is wanted: seeds of every cell, more of some cells, and what tuned
+    cells have chosen.
+    """
 
     seeds: int = 1
     more: Mapping[Place, int] = field(default_factory=dict)
@@ -70,7 +78,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run of a sweep: candidates before all, then seed by seed, references first and cells that decide more claims next.
+    """Every run of a sweep: candidates before all, then seed by seed, references first and cells
+    that decide more claims next.
 
     Tuned cells that have not chosen a candidate yet have no runs beside their candidates.
     """
@@ -104,12 +113,20 @@ class Plan:
     def waiting(self) -> tuple[Place, ...]:
         """Tuned cells that have not chosen among their candidates yet."""
         cells = self.ablation.layout(self.scale).cells if self.ablation else ()
-        return tuple(cell.at for cell in cells if cell.candidates and cell.at not in self.ask.chosen)
+        return tuple(
+            cell.at for cell in cells if cell.candidates and cell.at not in self.ask.chosen
+        )
 
     @property
     def sweep_id(self) -> str:
-        """Identity of the sweep: the same question on the same recipe, whatever the number of seeds or workers."""
-        identity: dict[str, Any] = {"name": self.name, "scale": self.scale, "base": self.base.fingerprint()}
+        """Identity of the sweep: the same question on the same recipe, whatever the number of seeds
+        or workers.
+        """
+        identity: dict[str, Any] = {
+            "name": self.name,
+            "scale": self.scale,
+            "base": self.base.fingerprint(),
+        }
         if self.is_search:
             identity["samples"] = [cell.fingerprint for cell in self.cells]
         return digest(identity)[:12]
@@ -121,7 +138,9 @@ class Plan:
 
 
 def jobs_of(plans: Iterable[Plan]) -> dict[str, PlannedCell]:
-    """One cell for each distinct fingerprint of several plans, in order: equal runs are run once and shared."""
+    """One cell for each distinct fingerprint of several plans, in order: equal runs are run once
+    and shared.
+    """
     first: dict[str, PlannedCell] = {}
     for plan in plans:
         for cell in plan.cells:
@@ -139,16 +158,21 @@ def build(
     train_images: int | None = None,
     shape: ClusterShape | None = None,
 ) -> Plan:
-    """The plan of an ablation on a base recipe, with `seeds` seeds from the base's on and an untrained reference for each.
+    """The plan of an ablation on a base recipe, with `seeds` seeds from the base's on and an
+    untrained reference for each.
 
-    Every cell is the base re-validated with the cell's values. `ask` says more than a number of seeds. `train_images`
-    (after validation is split off) and `shape` are checked against where they are known. Raises one PlanError that lists
-    every violation.
+    Every cell is the base re-validated with the cell's values. `ask` says more than a number of
+    seeds. `train_images` (after validation is split off) and `shape` are checked against where they
+    are known. Raises one PlanError that lists every violation.
     """
     resources, ask = resources or Resources(), ask or Ask(seeds)
     workload = workload_named(ablation.workload)
     scale = workload.scale(base, ablation.setting)
-    of_seeds = [] if 1 <= ask.seeds <= MAX_SEEDS else [f"--seeds {ask.seeds}: must lie between 1 and {MAX_SEEDS}"]
+    of_seeds = (
+        []
+        if 1 <= ask.seeds <= MAX_SEEDS
+        else [f"--seeds {ask.seeds}: must lie between 1 and {MAX_SEEDS}"]
+    )
     problems = of_seeds + resource_problems(resources, shape)
     cells = [] if of_seeds else list(_asked_for(ablation, scale, base.seed, ask))
     planned: list[PlannedCell] = []
@@ -163,7 +187,17 @@ def build(
         if asked.role != "reference":
             found = workload.problems(spec, train_images, max(resources.workers, 1))
             problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in found]
-        planned.append(PlannedCell(asked.at, asked.seed, spec, spec.fingerprint(), asked.paper, asked.role, asked.candidate))
+        planned.append(
+            PlannedCell(
+                asked.at,
+                asked.seed,
+                spec,
+                spec.fingerprint(),
+                asked.paper,
+                asked.role,
+                asked.candidate,
+            )
+        )
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return Plan(ablation, workload, scale, base, ask, tuple(planned), resources)
@@ -221,7 +255,8 @@ def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterat
 
 
 def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
-    """The cells of the layout, those first that more claims rest on, then more comparisons; else in its order.
+    """The cells of the layout, those first that more claims rest on, then more comparisons; else in
+    its order.
 
     Within a seed: a verdict needs pairs, so every cell's seed comes before the next one of any.
     """
@@ -231,11 +266,15 @@ def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
         claims.update(set().union(*places))
         for compared in places:
             comparisons.update(compared)
-    return sorted(ablation.layout(scale).cells, key=lambda cell: (-claims[cell.at], -comparisons[cell.at]))
+    return sorted(
+        ablation.layout(scale).cells, key=lambda cell: (-claims[cell.at], -comparisons[cell.at])
+    )
 
 
 def _spec(asked: _Asked, base: Specification, workload: Workload) -> Specification | None:
-    """The specification of a run; None for a reference that the workload does not have. Raises SpecError."""
+    """The specification of a run; None for a reference that the workload does not have. Raises
+    SpecError.
+    """
     if asked.role == "reference":
         reference = workload.reference(base)
         return reference and reference.with_values({"seed": asked.seed})
@@ -243,7 +282,9 @@ def _spec(asked: _Asked, base: Specification, workload: Workload) -> Specificati
 
 
 def _resolved(values: Mapping[str, Value], base: Specification) -> dict[str, Any]:
-    """Plain values: multiples and neighbours of what the base recipe has are worked out. Raises SpecError."""
+    """Plain values: multiples and neighbours of what the base recipe has are worked out. Raises
+    SpecError.
+    """
     flat, resolved, problems = base.flat(), dict[str, Any](), list[str]()
     for path, value in values.items():
         try:

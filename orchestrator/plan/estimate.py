@@ -14,7 +14,8 @@ from workloads.workload import Specification, TrainedAlone, TrainedTogether, Wor
 
 __all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
 
-# Only until a first cell has been measured. A CPU core in bf16 reached 100-300 GFLOP/s with small encoders.
+# Only until a first cell has been measured. A CPU core in bf16 reached 100-300 GFLOP/s with small
+# encoders.
 ASSUMED_CPU_CORE = 60e9
 ASSUMED_GPU = 40e12
 OVERHEAD_SECONDS = {"trial": 3.0, "workers": 25.0}
@@ -31,7 +32,9 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds for each cell, for the whole plan at so many packs of cells at once, and the GPU-hours it occupies."""
+    """Seconds for each cell, for the whole plan at so many packs of cells at once, and the
+    GPU-hours it occupies.
+    """
 
     cell_seconds: dict[str, float]
     packs: int
@@ -41,8 +44,12 @@ class Estimate:
     basis: str
 
 
-def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources, workload: WorkloadName = "simclr") -> Speed:
-    """The median speed of a workload's finished cells on as many workers of the same kind, or an assumption that says so."""
+def measured_speed(
+    records: Iterable[Mapping[str, Any]], resources: Resources, workload: WorkloadName = "simclr"
+) -> Speed:
+    """The median speed of a workload's finished cells on as many workers of the same kind, or an
+    assumption that says so.
+    """
     kind = (resources.workers, resources.gpus_per_worker > 0)
     alike = (
         record
@@ -53,14 +60,26 @@ def measured_speed(records: Iterable[Mapping[str, Any]], resources: Resources, w
         and "trained_by" not in record
         and (record["machine"]["workers"], record["machine"]["gpu"]) == kind
     )
-    rates = [done / record["total_seconds"] for record in alike if (done := _operations_done(record))]
+    rates = [
+        done / record["total_seconds"] for record in alike if (done := _operations_done(record))
+    ]
     if rates:
-        return Speed(statistics.median(rates), f"measured: median of {len(rates)} finished cells in this storage")
+        return Speed(
+            statistics.median(rates),
+            f"measured: median of {len(rates)} finished cells in this storage",
+        )
     if resources.gpus_per_worker:
         speed = ASSUMED_GPU * resources.gpus_per_worker * resources.workers
-        return Speed(speed, f"assumed: {ASSUMED_GPU / 1e12:g} TFLOP/s a GPU, nothing measured in this storage yet")
+        return Speed(
+            speed,
+            f"assumed: {ASSUMED_GPU / 1e12:g} TFLOP/s a GPU, nothing measured in this storage yet",
+        )
     speed = ASSUMED_CPU_CORE * resources.cpus_per_worker * resources.workers
-    return Speed(speed, f"assumed: {ASSUMED_CPU_CORE / 1e9:g} GFLOP/s a CPU core, nothing measured in this storage yet")
+    return Speed(
+        speed,
+        f"assumed: {ASSUMED_CPU_CORE / 1e9:g} GFLOP/s a CPU core, nothing measured in this "
+        "storage yet",
+    )
 
 
 def estimate(
@@ -72,7 +91,8 @@ def estimate(
     concurrent: int,
     speed: Speed,
 ) -> Estimate:
-    """Times for the cells that are not done, each distinct one once, spread over `concurrent` places.
+    """Times for the cells that are not done, each distinct one once, spread over `concurrent`
+    places.
 
     `trained` names those that are only to be judged, because another run is trained alike.
     """
@@ -81,7 +101,8 @@ def estimate(
     specs = {name: cell.spec for name, cell in jobs_of(plans).items() if name not in done}
     packs = packed(workload, specs, concurrent)
     whole = {
-        names: _operations(workload, {name: specs[name] for name in names}, train_images, trained) / speed.operations_per_second
+        names: _operations(workload, {name: specs[name] for name in names}, train_images, trained)
+        / speed.operations_per_second
         + overhead
         + RECORDING_SECONDS * (len(names) - 1)
         for names in packs
@@ -94,15 +115,25 @@ def estimate(
     return Estimate(seconds, len(packs), concurrent, wall, total * gpus / 3600, speed.basis)
 
 
-def _operations(workload: Workload, specs: Mapping[str, Specification], train_images: int, trained: Collection[str]) -> float:
+def _operations(
+    workload: Workload,
+    specs: Mapping[str, Specification],
+    train_images: int,
+    trained: Collection[str],
+) -> float:
     if isinstance(workload, TrainedTogether):
         return workload.cost(list(specs.values()))
     assert isinstance(workload, TrainedAlone), "the two kinds that there are"
-    return sum(workload.operations(spec, train_images, trained=name in trained) for name, spec in specs.items())
+    return sum(
+        workload.operations(spec, train_images, trained=name in trained)
+        for name, spec in specs.items()
+    )
 
 
 def _operations_done(record: Mapping[str, Any]) -> float:
-    """0 for a record whose specification this version no longer reads, and where no images were counted."""
+    """0 for a record whose specification this version no longer reads, and where no images were
+    counted.
+    """
     workload = workload_named(record.get("workload", "simclr"))
     try:
         spec = workload.read(record["spec"])

@@ -1,7 +1,8 @@
-"""What a sweep wants next: which candidate a tuned cell has chosen, and which cells undecided claims need more seeds of.
+"""What a sweep wants next: which candidate a tuned cell has chosen, and which cells undecided
+claims need more seeds of.
 
-Pure. A sweep is run in rounds: build the plan, run what is missing, ask again. Each answer depends on records alone, so a
-rerun comes to the same round without running anything twice.
+Pure. A sweep is run in rounds: build the plan, run what is missing, ask again. Each answer depends
+on records alone, so a rerun comes to the same round without running anything twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +34,9 @@ def kept_cells(plan: Plan) -> list[dict[str, Any]]:
 
 
 def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
-    """What the ablation wants, given what has ended. Equal to what it wanted before when nothing more is to be done."""
+    """What the ablation wants, given what has ended. Equal to what it wanted before when nothing
+    more is to be done.
+    """
     if plan.ablation is None:
         return plan.ask
     cells = kept_cells(plan)
@@ -41,8 +44,12 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
     more = dict(plan.ask.more)
     if max_seeds is not None:
         looks = looks_of(plan.ask.seeds, max_seeds)
-        for claim in verdicts(plan.ablation, plan.scale, values_of(plan.ablation, plan.scale, cells, records), looks):
-            open_ones = [len(judged.seeds) for judged in claim.judged if judged.verdict == "undecided"]
+        for claim in verdicts(
+            plan.ablation, plan.scale, values_of(plan.ablation, plan.scale, cells, records), looks
+        ):
+            open_ones = [
+                len(judged.seeds) for judged in claim.judged if judged.verdict == "undecided"
+            ]
             following = next((look for look in looks if look > min(open_ones, default=0)), None)
             if following is None:
                 continue
@@ -56,8 +63,11 @@ def looks_of(seeds: int, max_seeds: int) -> tuple[int, ...]:
     return looks_up_to(max(seeds, 2), max_seeds)
 
 
-def choices(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records) -> dict[Place, int]:
-    """The candidate that each tuned cell takes, by the validation split; cells with candidates still to run are left out.
+def choices(
+    ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records
+) -> dict[Place, int]:
+    """The candidate that each tuned cell takes, by the validation split; cells with candidates
+    still to run are left out.
 
     Candidates whose training diverged are out. Of equally good ones the first is taken.
     """
@@ -79,10 +89,19 @@ def choices(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]]
     return chosen
 
 
-def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records) -> Values:
-    """What the claims are judged by: of each cell, and each metric that a claim names, a value for each finished seed."""
+def values_of(
+    ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records
+) -> Values:
+    """What the claims are judged by: of each cell, and each metric that a claim names, a value for
+    each finished seed.
+    """
     own = {cell.at: ablation.metric_of(cell) for cell in ablation.layout(scale).cells}
-    terms = [term for claim in ablation.claims for asked in claim.comparisons(scale) for term in asked.terms]
+    terms = [
+        term
+        for claim in ablation.claims
+        for asked in claim.comparisons(scale)
+        for term in asked.terms
+    ]
     named = {(term.at, term.metric) for term in terms}
     values: dict[tuple[Place, str | None], dict[int, float]] = {key: {} for key in named}
     for cell in cells:
@@ -99,7 +118,9 @@ def values_of(ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any
     return values
 
 
-def verdicts(ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]) -> list[ClaimVerdict]:
+def verdicts(
+    ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]
+) -> list[ClaimVerdict]:
     """A verdict on each claim."""
     return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
 

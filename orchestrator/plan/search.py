@@ -42,7 +42,9 @@ class Range:
 
 
 def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
-    """`["loss.temperature=0.1,0.5", "optim.base_learning_rate=0.01..1"]` as a space. Raises PlanError with every problem."""
+    """`["loss.temperature=0.1,0.5", "optim.base_learning_rate=0.01..1"]` as a space. Raises
+    PlanError with every problem.
+    """
     space: dict[str, Choices | Range] = {}
     problems = []
     for text in texts:
@@ -63,7 +65,8 @@ def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
 
 
 def drawn(space: dict[str, Choices | Range], samples: int, seed: int) -> list[Setting]:
-    """Different settings, the same for the same seed: all of a space of choices when there are no more than asked for.
+    """Different settings, the same for the same seed: all of a space of choices when there are no
+    more than asked for.
 
     A larger number begins with the settings of a smaller one, unless the space is taken whole.
     """
@@ -74,7 +77,9 @@ def drawn(space: dict[str, Choices | Range], samples: int, seed: int) -> list[Se
     found: dict[str, Setting] = {}
     for _ in range(100 * samples):
         setting = {
-            name: generator.choice(field.values) if isinstance(field, Choices) else field.draw(generator)
+            name: generator.choice(field.values)
+            if isinstance(field, Choices)
+            else field.draw(generator)
             for name, field in space.items()
         }
         found.setdefault(repr(setting), setting)
@@ -96,7 +101,10 @@ def build_search(
     """The plan of a search on a base recipe. Raises one PlanError that lists every violation."""
     problems = resource_problems(resources, shape)
     if not isinstance(workload, TrainedAlone):
-        problems.append(f"tune: {workload.name} has no validation split to search by; `ablate` compares its settings")
+        problems.append(
+            f"tune: {workload.name} has no validation split to search by; `ablate` compares its "
+            "settings"
+        )
     if not 2 <= samples <= MOST_SAMPLES:
         problems.append(f"--samples {samples}: must lie between 2 and {MOST_SAMPLES}")
     cells: dict[str, PlannedCell] = {}
@@ -107,8 +115,14 @@ def build_search(
         except SpecError as error:
             problems += [f"{name}: {problem}" for problem in error.problems]
             continue
-        problems += [f"{name}: {problem}" for problem in workload.problems(spec, train_images, resources.workers)]
-        cells.setdefault(spec.fingerprint(), PlannedCell((name,), spec.seed, spec, spec.fingerprint(), role="sample"))
+        problems += [
+            f"{name}: {problem}"
+            for problem in workload.problems(spec, train_images, resources.workers)
+        ]
+        cells.setdefault(
+            spec.fingerprint(),
+            PlannedCell((name,), spec.seed, spec, spec.fingerprint(), role="sample"),
+        )
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return Plan(None, workload, "small", base, Ask(), tuple(cells.values()), resources)

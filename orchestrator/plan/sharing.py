@@ -1,4 +1,6 @@
-"""Which runs were trained alike, and differ only in how they are judged: training is not repeated for those. Pure."""
+"""Which runs were trained alike, and differ only in how they are judged: training is not repeated
+for those. Pure.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Sharing:
-    """Wanted runs by fingerprint: whose trained state is `lent`, which start `first`, and for which one others wait."""
+    """Wanted runs by fingerprint: whose trained state is `lent`, which start `first`, and for which
+    one others wait.
+    """
 
     lent: Mapping[str, str]
     first: tuple[str, ...]
@@ -37,13 +41,15 @@ def shared(
 ) -> Sharing:
     """How the wanted runs share training with each other and with the runs of `records`.
 
-    `has_state` tells whether a run's state after its last epoch can still be had. A search shares nothing: it compares
-    scores after each epoch, which a state that is there already does not have.
+    `has_state` tells whether a run's state after its last epoch can still be had. A search shares
+    nothing: it compares scores after each epoch, which a state that is there already does not have.
     """
     if is_search or not isinstance(workload, TrainedAlone):
         return Sharing({}, tuple(wanted), {})
     hows = {name: workload.trained_as(spec) for name, spec in wanted.items()}
-    donors = _donors(workload, {how for how in hows.values() if how is not None}, records, has_state)
+    donors = _donors(
+        workload, {how for how in hows.values() if how is not None}, records, has_state
+    )
     lent = {name: donors[how] for name, how in hows.items() if how in donors}
     trains: dict[str, str] = {}
     waiting: dict[str, str] = {}
@@ -54,7 +60,10 @@ def shared(
 
 
 def _donors(
-    workload: TrainedAlone, hows: set[str], records: Iterable[Record], has_state: Callable[[Record], bool]
+    workload: TrainedAlone,
+    hows: set[str],
+    records: Iterable[Record],
+    has_state: Callable[[Record], bool],
 ) -> dict[str | None, str]:
     """The run that did each training that is asked for, where one did."""
     found: dict[str | None, str] = {}
@@ -69,7 +78,8 @@ def _donors(
         except SpecError:  # of a version with other fields
             continue
         how = workload.trained_as(spec)
-        # Code that gives other results gives other fingerprints: what it trained is not lent to today's.
+        # Code that gives other results gives other fingerprints: what it trained is not lent to
+        # today's.
         current = spec.fingerprint() == record["fingerprint"]
         if how in hows and how not in found and current and has_state(record):
             found[how] = record.get("trained_by", record["fingerprint"])

@@ -1,4 +1,6 @@
-"""The answer to an ablation as data: results in the paper's layout, verdicts on its claims, likeness to its numbers."""
+"""The answer to an ablation as data: results in the paper's layout, verdicts on its claims,
+likeness to its numbers.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +29,9 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a tuned cell chose among how many candidates, by which validation score, and which of them diverged."""
+    """What a tuned cell chose among how many candidates, by which validation score, and which of
+    them diverged.
+    """
 
     at: Place
     chosen: Mapping[str, object]
@@ -47,7 +51,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Report:
-    """A sweep's results, cell by cell; `more` are the other quantities that the paper reports for the cell.
+    """A sweep's results, cell by cell; `more` are the other quantities that the paper reports for
+    the cell.
 
     `histories` are the training curves of the finished runs, those that do not count as well.
     """
@@ -77,27 +82,47 @@ class Report:
         return any(cell.paper is not None for cell in self.cells)
 
 
-def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]) -> Report:
-    """The report of a sweep from its plan (as `plan_tree` keeps it) and the records of its cells by fingerprint."""
+def collect(
+    ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]
+) -> Report:
+    """The report of a sweep from its plan (as `plan_tree` keeps it) and the records of its cells by
+    fingerprint.
+    """
     scale = plan["scale"]
     layout = ablation.layout(scale)
     runs: dict[Place, list[str]] = {}
     references: list[str] = []
     for cell in plan["cells"]:
         if cell["role"] != "candidate":
-            (references if cell["role"] == "reference" else runs.setdefault(tuple(cell["at"]), [])).append(cell["fingerprint"])
-    found = {cell.at: [records.get(name) for name in runs.get(cell.at, [])] for cell in layout.cells}
-    cells = tuple(_summary(cell.at, found[cell.at], ablation, ablation.metric_of(cell), cell.paper) for cell in layout.cells)
+            (
+                references
+                if cell["role"] == "reference"
+                else runs.setdefault(tuple(cell["at"]), [])
+            ).append(cell["fingerprint"])
+    found = {
+        cell.at: [records.get(name) for name in runs.get(cell.at, [])] for cell in layout.cells
+    }
+    cells = tuple(
+        _summary(cell.at, found[cell.at], ablation, ablation.metric_of(cell), cell.paper)
+        for cell in layout.cells
+    )
     more = {
-        cell.at: _means([record for record in found[cell.at] if record and counts(record, ablation)], cell.paper_more)
+        cell.at: _means(
+            [record for record in found[cell.at] if record and counts(record, ablation)],
+            cell.paper_more,
+        )
         for cell in layout.cells
         if cell.paper_more
     }
     untrained = [records.get(name) for name in references]
-    reference = _summary(("untrained",), untrained, ablation, ablation.metric, None) if references else None
+    reference = (
+        _summary(("untrained",), untrained, ablation, ablation.metric, None) if references else None
+    )
     done = [record for record in records.values() if record and record["status"] == "finished"]
     problems = [
-        f"{record['name']}: {record['error'].splitlines()[-1] if record['error'] else 'failed'} (log: {record['log']})"
+        f"{record['name']}: "
+        f"{record['error'].splitlines()[-1] if record['error'] else 'failed'} (log: "
+        f"{record['log']})"
         for record in records.values()
         if record and record["status"] == "failed"
     ]
@@ -113,45 +138,77 @@ def collect(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, R
         machines=tuple(sorted({_machine_line(record["machine"]) for record in done})),
         problems=tuple(problems),
         verdicts=tuple(verdicts(ablation, scale, values, plan.get("looks", []))),
-        similarity=rank_correlation({cell.at: cell.values for cell in cells}, paper) if paper else None,
+        similarity=rank_correlation({cell.at: cell.values for cell in cells}, paper)
+        if paper
+        else None,
         tuned=tuple(_tuned(ablation, plan, records)),
         differences=tuple(_differences(ablation, plan)),
         histories={at: _histories(mine) for at, mine in found.items()},
     )
 
 
-def _tuned(ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]) -> Iterable[Tuned]:
+def _tuned(
+    ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]
+) -> Iterable[Tuned]:
     of_cell = {cell.at: cell for cell in ablation.layout(plan["scale"]).cells}
     for at, index in choices(ablation, plan["scale"], plan["cells"], records).items():
-        mine = [cell for cell in plan["cells"] if tuple(cell["at"]) == at and cell["role"] == "candidate"]
+        mine = [
+            cell
+            for cell in plan["cells"]
+            if tuple(cell["at"]) == at and cell["role"] == "candidate"
+        ]
         found = {cell["candidate"]: records[cell["fingerprint"]] for cell in mine}
         diverged = sum(1 for record in found.values() if record and record.get("diverged"))
         best = found[index]
         assert best is not None, "a candidate is chosen once all have ended"
         spec = flatten(best["spec"])
         chosen = {path: spec[path] for path in of_cell[at].candidates[index]}
-        yield Tuned(at, chosen, result_of(best, ablation.tuning_metric_of(of_cell[at])) or 0.0, len(mine), diverged)
+        yield Tuned(
+            at,
+            chosen,
+            result_of(best, ablation.tuning_metric_of(of_cell[at])) or 0.0,
+            len(mine),
+            diverged,
+        )
 
 
 def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Difference]:
-    """Where the recipe is not the paper's, but for what every cell sets itself and what is no part of a setting."""
+    """Where the recipe is not the paper's, but for what every cell sets itself and what is no part
+    of a setting.
+    """
     workload = workload_named(plan.get("workload", "simclr"))
     if ablation.setting not in workload.presets:
         return
     paper = workload.presets[ablation.setting]().flat()
-    ours = flatten(plan["base"])  # as it was kept, perhaps by another version: not read as a specification
+    # as it was kept, perhaps by another version: not read as a specification
+    ours = flatten(plan["base"])
     points = ablation.points(plan["scale"])
-    set_by_all = {path for path in points[0] if all(not hasattr(point.get(path, 0), "resolve") for point in points)}
+    set_by_all = {
+        path
+        for path in points[0]
+        if all(not hasattr(point.get(path, 0), "resolve") for point in points)
+    }
     own = set_by_all.intersection(*points)
     for field, value in ours.items():
-        if field in paper and field not in own and field not in NOT_OF_THE_SETTING and value != paper[field]:
+        if (
+            field in paper
+            and field not in own
+            and field not in NOT_OF_THE_SETTING
+            and value != paper[field]
+        ):
             yield Difference(field, value, paper[field])
 
 
 def _summary(
-    at: tuple[str, ...], found: Sequence[Record | None], ablation: Ablation, metric: str, paper: float | None
+    at: tuple[str, ...],
+    found: Sequence[Record | None],
+    ablation: Ablation,
+    metric: str,
+    paper: float | None,
 ) -> Summary:
-    """The runs that count, like those that claims are judged by, and how many of the others there are."""
+    """The runs that count, like those that claims are judged by, and how many of the others there
+    are.
+    """
     finished = [record for record in found if record and record["status"] == "finished"]
     counted = [record for record in finished if counts(record, ablation)]
     named = [metric] if ablation.against is None else [metric, ablation.against]
@@ -173,22 +230,35 @@ def _summary(
 def _means(records: Iterable[Record], names: Iterable[str]) -> dict[str, float]:
     """Means over seeds of further results, or of what was logged in the last epoch."""
     finished = [record for record in records if record and record["status"] == "finished"]
-    found = {name: [value for record in finished if (value := result_of(record, name)) is not None] for name in names}
+    found = {
+        name: [value for record in finished if (value := result_of(record, name)) is not None]
+        for name in names
+    }
     return {name: sum(values) / len(values) for name, values in found.items() if values}
 
 
 def _histories(records: Iterable[Record | None]) -> list[History]:
-    return [record["history"] for record in records if record and record["status"] == "finished" and record["history"]]
+    return [
+        record["history"]
+        for record in records
+        if record and record["status"] == "finished" and record["history"]
+    ]
 
 
 def _machine_line(machine: Mapping[str, Any]) -> str:
-    place = "" if machine["gpu"] else f", {machine['threads']} thread{'s' * (machine['threads'] != 1)} a worker"
+    place = (
+        ""
+        if machine["gpu"]
+        else (f", {machine['threads']} thread{'s' * (machine['threads'] != 1)} a worker")
+    )
     workers = f", {machine['workers']} workers" if machine["workers"] > 1 else ""
     return f"{machine['device']}{place}{workers}, {machine['precision']}, torch {machine['torch']}"
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain data, fit to be shown to others: without the path of the images, which their digest pins."""
+    """The report as plain data, fit to be shown to others: without the path of the images, which
+    their digest pins.
+    """
     base = dict(report.plan["base"])
     base["data"] = {name: value for name, value in base["data"].items() if name != "root"}
     return {
@@ -199,7 +269,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "against": report.ablation.against,
         "counts_if": report.ablation.counts_if,
         "axes": [{"name": axis.name, "labels": list(axis.labels)} for axis in report.layout.axes],
-        "cells": [_cell_json(cell) | {"more": dict(report.more.get(cell.at, {}))} for cell in report.cells],
+        "cells": [
+            _cell_json(cell) | {"more": dict(report.more.get(cell.at, {}))} for cell in report.cells
+        ],
         "untrained": _cell_json(report.reference) if report.reference else None,
         "note": report.layout.note,
         "machines": list(report.machines),
@@ -207,12 +279,20 @@ def as_json(report: Report) -> dict[str, Any]:
         "verdicts": [verdict_json(one) for one in report.verdicts],
         "rank_correlation": None if report.similarity is None else vars(report.similarity),
         "tuned": [
-            {"at": list(one.at), "chosen": dict(one.chosen), "validation": one.score, "candidates": one.candidates}
+            {
+                "at": list(one.at),
+                "chosen": dict(one.chosen),
+                "validation": one.score,
+                "candidates": one.candidates,
+            }
             | {"diverged": one.diverged}
             for one in report.tuned
         ],
         "differences": [vars(one) for one in report.differences],
-        "plan": {name: value for name, value in report.plan.items() if name not in ("cells", "base")} | {"base": base},
+        "plan": {
+            name: value for name, value in report.plan.items() if name not in ("cells", "base")
+        }
+        | {"base": base},
     }
 
 

@@ -1,4 +1,6 @@
-"""What results are called in figures and tables: name, unit, and how many digits are worth showing."""
+"""What results are called in figures and tables: name, unit, and how many digits are worth
+showing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +12,9 @@ __all__ = ["Quantity", "judged_by", "quantity"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that is shown: `digits` after the point, three significant ones for None; values are in `low` to `high`."""
+    """A number that is shown: `digits` after the point, three significant ones for None; values are
+    in `low` to `high`.
+    """
 
     name: str
     unit: str = ""
@@ -63,8 +67,14 @@ _QUANTITIES: Mapping[str, Quantity] = {
     "knn_top1": _percent("nearest-neighbour top-1"),
     "knn_top5": _percent("nearest-neighbour top-5"),
     **{f"finetune_{share}_top1": _percent("fine-tuned top-1") for share in ("1", "10", "100")},
-    **{f"finetune_{share}_top5": _percent(f"fine-tuned top-5, {share} % of labels") for share in ("1", "10", "100")},
-    **{f"finetune_{share}_validation_top1": _percent("fine-tuned top-1 on validation") for share in ("1", "10", "100")},
+    **{
+        f"finetune_{share}_top5": _percent(f"fine-tuned top-5, {share} % of labels")
+        for share in ("1", "10", "100")
+    },
+    **{
+        f"finetune_{share}_validation_top1": _percent("fine-tuned top-1 on validation")
+        for share in ("1", "10", "100")
+    },
     "transfer_linear": _percent("accuracy in the data set's metric"),
     "transfer_finetune": _percent("accuracy in the data set's metric"),
     "contrastive_accuracy": _percent("contrastive accuracy"),

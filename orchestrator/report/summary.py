@@ -16,10 +16,11 @@ History = Sequence[Mapping[str, float]]  # of one run, a mapping for each time t
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known about one cell: a value for each finished seed that counts, and how many seeds have none.
+    """What is known about one cell: a value for each finished seed that counts, and how many seeds
+    have none.
 
-    `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for each value, that of the
-    other metric that points are drawn against.
+    `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for
+    each value, that of the other metric that points are drawn against.
     """
 
     at: Place
@@ -32,7 +33,9 @@ class Summary:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (*self.values, *self.against)):
-            raise ValueError(f"cell {self.at!r}: {self.values!r} and {self.against!r} are not all finite")
+            raise ValueError(
+                f"cell {self.at!r}: {self.values!r} and {self.against!r} are not all finite"
+            )
         if len(self.against) not in (0, self.n):
             raise ValueError(f"cell {self.at!r}: has {len(self.against)} values against {self.n}")
 

@@ -1,7 +1,7 @@
 """Where results live: a folder of this machine or a shared disk, or a prefix in an object store.
 
-Whoever reads a name sees all of what some writer wrote, or nothing: a local file appears by renaming a finished one,
-and object stores show an object only when it is complete.
+Whoever reads a name sees all of what some writer wrote, or nothing: a local file appears by
+renaming a finished one, and object stores show an object only when it is complete.
 """
 
 import json
@@ -21,16 +21,19 @@ from orchestrator.errors import StorageError
 __all__ = ["Storage", "without_password"]
 
 PARTIAL = ".partial"
-# What file systems raise besides OSError: an unknown scheme, a missing package, an operation they do not have.
+# What file systems raise besides OSError: an unknown scheme, a missing package, an operation they
+# do not have.
 FAILURES = (OSError, ValueError, ImportError, RuntimeError)
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A place for results by its address: a plain path, or any URI that Arrow or fsspec knows (`s3://...`).
+    """A place for results by its address: a plain path, or any URI that Arrow or fsspec knows
+    (`s3://...`).
 
-    Names are relative to it, with `/` between folders. Methods raise StorageError where the place fails, and ValueError
-    for a name that leads outside. Instances travel between machines: only the address is pickled.
+    Names are relative to it, with `/` between folders. Methods raise StorageError where the place
+    fails, and ValueError for a name that leads outside. Instances travel between machines: only the
+    address is pickled.
     """
 
     uri: str
@@ -48,7 +51,9 @@ class Storage:
         return without_password(self.path(*parts))
 
     def path(self, *parts: str) -> str:
-        """The address of something below: an absolute path, or a URI that keeps this one's options (`?region=...`)."""
+        """The address of something below: an absolute path, or a URI that keeps this one's options
+        (`?region=...`).
+        """
         name = _checked("/".join(parts), may_be_empty=True)
         base, mark, options = (self.uri, "", "") if self.is_local else self.uri.partition("?")
         return (f"{base.rstrip('/')}/{name}" if name else base) + mark + options
@@ -88,16 +93,22 @@ class Storage:
             raise StorageError(f"{self.shown(name)}: is not JSON: {error}") from None
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write plain values in their order. Raises ValueError for NaN and infinities, which JSON does not have."""
+        """Write plain values in their order. Raises ValueError for NaN and infinities, which JSON
+        does not have.
+        """
         self.write_bytes(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
     def list(self, folder: str = "") -> list[str]:
-        """Sorted names of the files and folders directly in a folder; empty when it does not exist."""
+        """Sorted names of the files and folders directly in a folder; empty when it does not
+        exist.
+        """
         from pyarrow.fs import FileSelector
 
         with self._at(folder, "cannot list", may_be_empty=True) as (filesystem, path):
             entries = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
-            return sorted(entry.base_name for entry in entries if not entry.base_name.endswith(PARTIAL))
+            return sorted(
+                entry.base_name for entry in entries if not entry.base_name.endswith(PARTIAL)
+            )
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -107,7 +118,9 @@ class Storage:
             return bool(filesystem.get_file_info(path).type != FileType.NotFound)
 
     def delete(self, name: str) -> None:
-        """Remove a file, or a folder with all that is in it; nothing happens when there is neither."""
+        """Remove a file, or a folder with all that is in it; nothing happens when there is
+        neither.
+        """
         from pyarrow.fs import FileType
 
         with self._at(name, "cannot delete") as (filesystem, path):
@@ -120,7 +133,9 @@ class Storage:
                     filesystem.delete_file(path)
 
     def check_writable(self) -> str | None:
-        """Why nothing can be kept here, as a line that names the option; None after a file came back as written."""
+        """Why nothing can be kept here, as a line that names the option; None after a file came
+        back as written.
+        """
         probe = f".probe-{uuid4().hex}{PARTIAL}"
         try:
             self.write_bytes(probe, probe.encode())
@@ -129,11 +144,17 @@ class Storage:
         except StorageError as error:
             return f"--storage {self.shown()}: cannot be written: {error.__cause__}"
         came_back = kept == probe.encode()
-        return None if came_back else f"--storage {self.shown()}: what was written did not come back"
+        return (
+            None if came_back else (f"--storage {self.shown()}: what was written did not come back")
+        )
 
     @contextmanager
-    def _at(self, name: str, doing: str, *, may_be_empty: bool = False) -> Iterator[tuple[Any, str]]:
-        """The file system and the path in it of a name, and what goes wrong there as a StorageError."""
+    def _at(
+        self, name: str, doing: str, *, may_be_empty: bool = False
+    ) -> Iterator[tuple[Any, str]]:
+        """The file system and the path in it of a name, and what goes wrong there as a
+        StorageError.
+        """
         name = _checked(name, may_be_empty=may_be_empty)
         try:
             filesystem, root = _filesystem(self.uri)
@@ -178,14 +199,17 @@ def _replace(path: Path, data: bytes) -> None:
 
 @lru_cache(maxsize=8)
 def _filesystem(uri: str) -> tuple[Any, str]:
-    """Arrow's file system for an address and the root's path in it, through fsspec for schemes Arrow does not know."""
+    """Arrow's file system for an address and the root's path in it, through fsspec for schemes
+    Arrow does not know.
+    """
     from pyarrow import ArrowInvalid
     from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
 
     if uri.startswith("/"):
         return LocalFileSystem(), uri
     if uri.startswith("s3://") and "allow_delayed_open=" not in uri:
-        # A small object is then one request, not the three of an upload in parts, which a killed writer would leave behind.
+        # A small object is then one request, not the three of an upload in parts, which a killed
+        # writer would leave behind.
         uri += f"{'&' if '?' in uri else '?'}allow_delayed_open=true"
     try:
         filesystem, root = FileSystem.from_uri(uri)

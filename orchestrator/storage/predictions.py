@@ -1,4 +1,6 @@
-"""Predictions as a file in the storage: a compressed .npz of small integers, readable without unpickling anything."""
+"""Predictions as a file in the storage: a compressed .npz of small integers, readable without
+unpickling anything.
+"""
 
 import io
 import json
@@ -19,11 +21,19 @@ TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
 def predictions_bytes(predictions: Mapping[str, Predictions]) -> bytes:
-    """The content of the file: the names as JSON in UTF-8, and the arrays of each by its place among them."""
-    # A name may hold what neither NumPy's strings (trailing NULs) nor the files of a zip archive keep.
-    arrays: dict[str, NDArray[np.integer]] = {NAMES: np.frombuffer(json.dumps(list(predictions)).encode(), np.uint8)}
+    """The content of the file: the names as JSON in UTF-8, and the arrays of each by its place
+    among them.
+    """
+    # A name may hold what neither NumPy's strings (trailing NULs) nor the files of a zip archive
+    # keep.
+    arrays: dict[str, NDArray[np.integer]] = {
+        NAMES: np.frombuffer(json.dumps(list(predictions)).encode(), np.uint8)
+    }
     for place, one in enumerate(predictions.values()):
-        arrays[f"predicted_{place}"], arrays[f"labels_{place}"] = _smallest(one.predicted), _smallest(one.labels)
+        arrays[f"predicted_{place}"], arrays[f"labels_{place}"] = (
+            _smallest(one.predicted),
+            _smallest(one.labels),
+        )
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
@@ -35,14 +45,29 @@ def read_predictions(data: bytes) -> dict[str, Predictions]:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             names = json.loads(arrays[NAMES].tobytes())
             found = {
-                name: Predictions(*(arrays[f"{part}_{place}"].astype(np.int64) for part in ("predicted", "labels")))
+                name: Predictions(
+                    *(
+                        arrays[f"{part}_{place}"].astype(np.int64)
+                        for part in ("predicted", "labels")
+                    )
+                )
                 for place, name in enumerate(names)
             }
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise StorageError(f"does not hold predictions: {error}") from None
     for name, one in found.items():
         if one.predicted.shape != one.labels.shape:
-            raise StorageError(f"{name}: {one.predicted.shape} predictions for {one.labels.shape} labels")
+            raise StorageError(
+                f"{name}: {one.predicted.shape} predictions for {one.labels.shape} labels"
+            )
     return found
 
 

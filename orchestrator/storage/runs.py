@@ -48,13 +48,22 @@ def run_named(run: str, storage: Storage) -> str:
         case [one]:
             return one
         case []:
-            raise PlanError([f"{run}: no such run in {storage.shown()}; `simclr-orch runs` lists them"])
+            raise PlanError(
+                [f"{run}: no such run in {storage.shown()}; `simclr-orch runs` lists them"]
+            )
         case _:
-            raise PlanError([f"{run}: fits {len(fitting)} runs ({', '.join(name[:12] for name in fitting[:5])}, ...)"])
+            raise PlanError(
+                [
+                    f"{run}: fits {len(fitting)} runs "
+                    f"({', '.join(name[:12] for name in fitting[:5])}, ...)"
+                ]
+            )
 
 
 def finished_record(run: str, storage: Storage) -> tuple[str, dict[str, Any]]:
-    """Fingerprint and record of the finished run that begins so. Raises PlanError when there is none."""
+    """Fingerprint and record of the finished run that begins so. Raises PlanError when there is
+    none.
+    """
     fingerprint = run_named(run, storage)
     record = read_record(storage, fingerprint)
     if record is None or record["status"] != "finished":
@@ -91,7 +100,8 @@ def all_records(storage: Storage) -> list[dict[str, Any]]:
 
 
 def checkpoint_of(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
-    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is none.
+    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is
+    none.
 
     That of another run where a cell only judged what the other had trained.
     """
@@ -120,14 +130,19 @@ def own_checkpoint(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
 
 
 def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, dict[str, Any]]:
-    """Records of the plans' cells that have ended before, in these or any other sweeps of the storage.
+    """Records of the plans' cells that have ended before, in these or any other sweeps of the
+    storage.
 
-    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would diverge again. So has a
-    setting of a search that was stopped for better ones.
+    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would
+    diverge again. So has a setting of a search that was stopped for better ones.
     """
     jobs = jobs_of(plans)
     records = {fingerprint: read_record(storage, fingerprint) for fingerprint in jobs}
-    return {name: record for name, record in records.items() if record is not None and _ended(record, jobs[name])}
+    return {
+        name: record
+        for name, record in records.items()
+        if record is not None and _ended(record, jobs[name])
+    }
 
 
 def _ended(record: Mapping[str, Any], cell: PlannedCell) -> bool:

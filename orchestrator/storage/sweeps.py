@@ -24,19 +24,30 @@ def keep_plan(storage: Storage, plan: Plan, tree: Mapping[str, Any]) -> None:
 
 
 def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[str, Any]:
-    """The kept plan of a sweep, by the beginning of its id, or the latest one. Raises PlanError when there is none."""
-    found = [storage.read_json(f"sweeps/{name}/{folder}/plan.json") for folder in storage.list(f"sweeps/{name}")]
+    """The kept plan of a sweep, by the beginning of its id, or the latest one. Raises PlanError
+    when there is none.
+    """
+    found = [
+        storage.read_json(f"sweeps/{name}/{folder}/plan.json")
+        for folder in storage.list(f"sweeps/{name}")
+    ]
     plans = sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
-    fitting: list[dict[str, Any]] = [plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)]
+    fitting: list[dict[str, Any]] = [
+        plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)
+    ]
     if not fitting:
         known = f"; known are {', '.join(plan['sweep'] for plan in plans)}" if plans else ""
-        raise PlanError([f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.shown()}{known}"])
+        raise PlanError(
+            [f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.shown()}{known}"]
+        )
     return fitting[-1]
 
 
 @contextmanager
 def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
-    """Refuse to run a sweep that another process of this machine is running. A killed process leaves no lock behind."""
+    """Refuse to run a sweep that another process of this machine is running. A killed process
+    leaves no lock behind.
+    """
     if not storage.is_local:
         yield
         return
@@ -50,7 +61,9 @@ def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PlanError([f"{plan.name} {plan.sweep_id}: another process is running this sweep"]) from None
+            raise PlanError(
+                [f"{plan.name} {plan.sweep_id}: another process is running this sweep"]
+            ) from None
         yield
     finally:
         os.close(file)

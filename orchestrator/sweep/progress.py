@@ -1,4 +1,6 @@
-"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere. Always on stderr."""
+"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere. Always on
+stderr.
+"""
 
 import time
 from collections.abc import Mapping
@@ -28,10 +30,16 @@ class SweepProgress:
         self._ended = taken_over
         self._total = total
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
         )
         self._task = self._bar.add_task(title, total=total, completed=taken_over)
-        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=2, transient=True)
+        self._live = Live(
+            get_renderable=self._view, console=console, refresh_per_second=2, transient=True
+        )
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -40,7 +48,12 @@ class SweepProgress:
             self.line(f"{self._title}: {self._ended} of {self._total} cells were finished before")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._live.is_started:
             self._live.stop()
 
@@ -54,12 +67,17 @@ class SweepProgress:
         self._said[fingerprint] = time.monotonic()
 
     def epoch(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
-        """A cell has finished an epoch; without a terminal that is said of each cell once a minute."""
+        """A cell has finished an epoch; without a terminal that is said of each cell once a
+        minute.
+        """
         if fingerprint not in self._running:
             return
         name, epochs, _, since = self._running[fingerprint]
         self._running[fingerprint] = (name, epochs, metrics, since)
-        if not self._console.is_terminal and time.monotonic() - self._said[fingerprint] >= LINE_EVERY:
+        if (
+            not self._console.is_terminal
+            and time.monotonic() - self._said[fingerprint] >= LINE_EVERY
+        ):
             self._said[fingerprint] = time.monotonic()
             self.line(f"{name}: {_standing(epochs, metrics)}")
 

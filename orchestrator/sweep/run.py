@@ -1,4 +1,5 @@
-"""Runs the cells of a plan through Ray Tune: as many at once as fit, finished ones taken over, failed ones reported.
+"""Runs the cells of a plan through Ray Tune: as many at once as fit, finished ones taken over,
+failed ones reported.
 
 A trial is a pack: one cell, or as many as its workload trains together in a process.
 """
@@ -36,7 +37,9 @@ __all__ = ["Outcome", "run"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep has left undone: the records of failed cells by fingerprint, and the cells that were not run."""
+    """What a sweep has left undone: the records of failed cells by fingerprint, and the cells that
+    were not run.
+    """
 
     failed: dict[str, dict[str, Any]]
     missing: tuple[str, ...]
@@ -58,12 +61,14 @@ def run(
     max_failures: int,
     shared_storage: bool,
 ) -> Outcome:
-    """Run every cell of the plans that has not finished, each distinct one once; returns when all have ended.
+    """Run every cell of the plans that has not finished, each distinct one once; returns when all
+    have ended.
 
-    Also when the user interrupts. Ray must be connected. One worker: a cell, or a pack of cells, runs inside its trial, in
-    a process that the next one uses again. Several: the trial starts a Ray Train job. A cell that fails does not stop the
-    others. What differs only in how it is judged waits for the one of them that is trained, and judges its state; `records`
-    are those of all runs of the storage, among which there may be one that is trained already.
+    Also when the user interrupts. Ray must be connected. One worker: a cell, or a pack of cells,
+    runs inside its trial, in a process that the next one uses again. Several: the trial starts a
+    Ray Train job. A cell that fails does not stop the others. What differs only in how it is judged
+    waits for the one of them that is trained, and judges its state; `records` are those of all runs
+    of the storage, among which there may be one that is trained already.
     """
     finished = finished_records(plans, storage)
     cells = {name: cell for name, cell in jobs_of(plans).items() if name not in finished}
@@ -82,7 +87,10 @@ def run(
             has_state=partial(has_trained_state, storage),
             is_search=plans[0].is_search,
         )
-        jobs = {name: _job(plans[0], cells[name], storage, max_failures, sharing.lent.get(name)) for name in sharing.first}
+        jobs = {
+            name: _job(plans[0], cells[name], storage, max_failures, sharing.lent.get(name))
+            for name in sharing.first
+        }
         watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
         with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
             own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
@@ -96,13 +104,21 @@ def run(
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]
     if not left:
-        storage.delete(_folder(plans[0]))  # a driver that was killed has left the states of its packs
-    # A failed record that no trial of this sweep has left is of an earlier one: the cell was not reached again.
-    failed = {name: left_by for name in left if name in ended and (left_by := read_record(storage, name)) is not None}
+        # a driver that was killed has left the states of its packs
+        storage.delete(_folder(plans[0]))
+    # A failed record that no trial of this sweep has left is of an earlier one: the cell was not
+    # reached again.
+    failed = {
+        name: left_by
+        for name in left
+        if name in ended and (left_by := read_record(storage, name)) is not None
+    }
     return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
 
 
-def _packs(plan: Plan, jobs: Mapping[str, CellJob], specs: Mapping[str, Specification], concurrent: int) -> dict[str, Pack]:
+def _packs(
+    plan: Plan, jobs: Mapping[str, CellJob], specs: Mapping[str, Specification], concurrent: int
+) -> dict[str, Pack]:
     """Every job in one pack, by the names of the packs."""
     divided = packed(plan.workload, {name: specs[name] for name in jobs}, concurrent)
     packs = [Pack(tuple(jobs[name] for name in names), _folder(plan)) for names in divided]
@@ -114,7 +130,9 @@ def _folder(plan: Plan) -> str:
     return f"{sweep_folder(plan)}/running"
 
 
-def _job(plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int, trained_by: str | None) -> CellJob:
+def _job(
+    plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int, trained_by: str | None
+) -> CellJob:
     return CellJob(
         name=cell.name,
         workload=plan.workload.name,
@@ -133,7 +151,12 @@ def _halving(plan: Plan) -> ASHAScheduler:
     assert isinstance(plan.workload, TrainedAlone), "others are not searched"
     epochs = max(plan.workload.epochs(cell.spec) for cell in plan.cells)
     return ASHAScheduler(
-        time_attr="epoch", metric=SCORE, mode="max", max_t=epochs, grace_period=max(1, epochs // 9), reduction_factor=3
+        time_attr="epoch",
+        metric=SCORE,
+        mode="max",
+        max_t=epochs,
+        grace_period=max(1, epochs // 9),
+        reduction_factor=3,
     )
 
 
@@ -146,11 +169,14 @@ def _tune(
     scheduler: ASHAScheduler | None,
 ) -> None:
     """Our own explicit list of packs as the one grid of a Tune experiment."""
-    # With several workers the trial only waits, on the head and so on no node of GPUs that an autoscaler might end. Ray Train
-    # reserves what they need. Even a thousandth of a CPU would be missing there.
+    # With several workers the trial only waits, on the head and so on no node of GPUs that an
+    # autoscaler might end. Ray Train reserves what they need. Even a thousandth of a CPU would be
+    # missing there.
     bundle = resources.bundle if resources.workers == 1 else {"node:__internal_head__": 0.0001}
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, packs=watcher.packs), tune.PlacementGroupFactory([bundle])),
+        tune.with_resources(
+            tune.with_parameters(_trial, packs=watcher.packs), tune.PlacementGroupFactory([bundle])
+        ),
         param_space={PACK: tune.grid_search(list(watcher.packs))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=concurrent,
@@ -164,8 +190,11 @@ def _tune(
             storage_path=own_files,
             callbacks=[watcher],
             verbose=0,
-            # Ray Train replaces lost workers itself; a second count around it would multiply the tries.
-            failure_config=tune.FailureConfig(max_failures=max_failures if resources.workers == 1 else 0),
+            # Ray Train replaces lost workers itself; a second count around it would multiply the
+            # tries.
+            failure_config=tune.FailureConfig(
+                max_failures=max_failures if resources.workers == 1 else 0
+            ),
         ),
     )
     tuner.fit()
@@ -187,14 +216,19 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
         tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()])})
         return
     worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
-    record = run_cell(job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics), hosts=[this_host()])
+    record = run_cell(
+        job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics), hosts=[this_host()]
+    )
     last = record["history"][-1] if record and record["history"] else {}
-    tune.report({name: last[name] for name in ("epoch", SCORE) if name in last} | {RUN_RECORD: record})
+    tune.report(
+        {name: last[name] for name in ("epoch", SCORE) if name in last} | {RUN_RECORD: record}
+    )
 
 
 def _report_epoch(job: CellJob, metrics: dict[str, float]) -> None:
     workload = workload_named(job.workload)
     assert isinstance(workload, TrainedAlone), "others report by the pack"
-    # A search would stop a trial at its last epoch, before it is evaluated; its record will tell what there is to tell.
+    # A search would stop a trial at its last epoch, before it is evaluated; its record will tell
+    # what there is to tell.
     if not (job.scored and metrics["epoch"] >= workload.epochs(workload.read(job.spec))):
         tune.report(dict(metrics))

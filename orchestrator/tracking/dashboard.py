@@ -1,4 +1,6 @@
-"""MLflow's own pages on a sweep's store, served by a process of ours for as long as somebody looks."""
+"""MLflow's own pages on a sweep's store, served by a process of ours for as long as somebody
+looks.
+"""
 
 import os
 import signal
@@ -25,7 +27,9 @@ STOP_PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Dashboard:
-    """Pages at `address`; `process` is None when they belong to a server that was running already."""
+    """Pages at `address`; `process` is None when they belong to a server that was running
+    already.
+    """
 
     address: str
     process: subprocess.Popen[bytes] | None
@@ -48,11 +52,13 @@ class Dashboard:
                 continue
 
 
-def start_dashboard(tracking_uri: str | None, storage: Storage, *, host: str = "127.0.0.1", port: int = 5000) -> Dashboard:
+def start_dashboard(
+    tracking_uri: str | None, storage: Storage, *, host: str = "127.0.0.1", port: int = 5000
+) -> Dashboard:
     """Serve the store that a sweep with the same options writes; returns when the pages answer.
 
-    A store behind HTTP has pages already: nothing is started. Raises PlanError for a port that is taken, and
-    TrackingError for a store that cannot be used or a server that does not start.
+    A store behind HTTP has pages already: nothing is started. Raises PlanError for a port that is
+    taken, and TrackingError for a store that cannot be used or a server that does not start.
     """
     uri, artifact_root = store.resolve(tracking_uri, storage)
     if uri.startswith(("http:", "https:")):
@@ -61,13 +67,27 @@ def start_dashboard(tracking_uri: str | None, storage: Storage, *, host: str = "
         raise PlanError([problem])
     if problem := store.problem(uri):
         raise TrackingError(problem)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    # Runs keep the absolute address of their artifacts, which the pages read; there is nothing to pass on for clients.
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    # Runs keep the absolute address of their artifacts, which the pages read; there is nothing to
+    # pass on for clients.
     command += ["--default-artifact-root", artifact_root or "", "--no-serve-artifacts"]
     # Not an argument, which every user of the machine can see: the address may hold a password.
     environment = {**store.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
     environment["MLFLOW_BACKEND_STORE_URI"] = uri
-    with tempfile.NamedTemporaryFile(prefix="simclr-orch-dashboard-", suffix=".log", delete=False) as log:
+    with tempfile.NamedTemporaryFile(
+        prefix="simclr-orch-dashboard-", suffix=".log", delete=False
+    ) as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -96,7 +116,9 @@ def _port_problem(host: str, port: int) -> str | None:
 
 def _reachable(host: str) -> str:
     """An address to ask a server that listens on every interface."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(
+        host, f"[{host}]" if ":" in host else host
+    )
 
 
 def _wait_until_healthy(dashboard: Dashboard, log: Path) -> None:

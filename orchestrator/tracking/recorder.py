@@ -1,8 +1,8 @@
 """Writes a sweep into MLflow from the driver: a run for the sweep, one below it for each cell.
 
-Workers never talk to MLflow: what they report arrives through Ray, so that no cluster node needs to reach the server and
-one process owns the database. The storage keeps everything too; if MLflow fails for longer than the tracker retries, the
-sweep goes on and a rerun records what is missing.
+Workers never talk to MLflow: what they report arrives through Ray, so that no cluster node needs to
+reach the server and one process owns the database. The storage keeps everything too; if MLflow
+fails for longer than the tracker retries, the sweep goes on and a rerun records what is missing.
 """
 
 import json
@@ -22,7 +22,8 @@ from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
 __all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
 
 STATUSES: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
-SECONDS_BETWEEN_WRITES = 5.0  # of one cell's curve: a write costs tens of milliseconds of the driver
+# of one cell's curve: a write costs tens of milliseconds of the driver
+SECONDS_BETWEEN_WRITES = 5.0
 CURVES = (
     "loss",
     "training_accuracy",
@@ -38,10 +39,14 @@ CURVES = (
 )
 
 
-def with_intervals(results: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def with_intervals(
+    results: Mapping[str, float], intervals: Mapping[str, Sequence[float]]
+) -> dict[str, float]:
     """Results as metrics, with both ends of the intervals of those that have one."""
     ends = {
-        f"{name}_{end}": value for name, both in intervals.items() for end, value in zip(("low", "high"), both, strict=True)
+        f"{name}_{end}": value
+        for name, both in intervals.items()
+        for end, value in zip(("low", "high"), both, strict=True)
     }
     return {**results, **ends}
 
@@ -101,7 +106,9 @@ class Recorder:
         self._guarded(lambda: self._close(fingerprint, record))
 
     def taken_over(self, fingerprint: str, record: dict[str, Any]) -> None:
-        """A cell that finished before, perhaps in another sweep: give it a run here unless it has one."""
+        """A cell that finished before, perhaps in another sweep: give it a run here unless it has
+        one.
+        """
         if fingerprint not in self._recorded or self._log_model:
             self._guarded(lambda: self._close(fingerprint, record))
 
@@ -126,17 +133,28 @@ class Recorder:
         if fingerprint not in self._open:
             cell = self._plan.jobs[fingerprint]
             self._open[fingerprint] = self._tracker.cell(
-                self._parent, fingerprint, name=cell.name, tags=self._tags_of(cell), params=cell.spec.flat()
+                self._parent,
+                fingerprint,
+                name=cell.name,
+                tags=self._tags_of(cell),
+                params=cell.spec.flat(),
             )
         return self._open[fingerprint]
 
     def _tags_of(self, cell: PlannedCell) -> dict[str, str]:
-        own = {"simclr_orch.cell": " · ".join(cell.at), "simclr_orch.seed": str(cell.seed), "simclr_orch.role": cell.role}
+        own = {
+            "simclr_orch.cell": " · ".join(cell.at),
+            "simclr_orch.seed": str(cell.seed),
+            "simclr_orch.role": cell.role,
+        }
         paper = {"simclr_orch.paper": f"{cell.paper:g}"} if cell.paper is not None else {}
         return self._tags | own | paper
 
     def _write_curve(self, fingerprint: str, epochs: list[Mapping[str, Any]]) -> None:
-        curve = {int(epoch["epoch"]): {name: epoch[name] for name in CURVES if name in epoch} for epoch in epochs}
+        curve = {
+            int(epoch["epoch"]): {name: epoch[name] for name in CURVES if name in epoch}
+            for epoch in epochs
+        }
         self._tracker.log_epochs(self._run_of(fingerprint), curve)
 
     def _close(self, fingerprint: str, record: dict[str, Any]) -> None:
@@ -154,7 +172,9 @@ class Recorder:
             "log.txt": self._storage.read_bytes(f"runs/{fingerprint}/log.txt") or b"",
         }
         if finished and self._log_model:
-            checkpoint = self._storage.read_bytes(f"runs/{record.get('trained_by', fingerprint)}/checkpoint.pt")
+            checkpoint = self._storage.read_bytes(
+                f"runs/{record.get('trained_by', fingerprint)}/checkpoint.pt"
+            )
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
         self._tracker.finish(run, results, files, status=STATUSES[record["status"]])
@@ -168,11 +188,16 @@ class Recorder:
             write()
         except TrackingError as error:
             self.failure = str(error)
-            self._warn(f"MLflow cannot be written: {error}. The sweep goes on; rerun the command to record it.")
+            self._warn(
+                f"MLflow cannot be written: {error}. The sweep goes on; rerun the command to "
+                "record it."
+            )
 
 
 class Recorders:
-    """Several sweeps that run together: what happens to a cell is written to each sweep that has it."""
+    """Several sweeps that run together: what happens to a cell is written to each sweep that has
+    it.
+    """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self._recorders = tuple(recorders)
@@ -211,4 +236,9 @@ def tags_of(plan: Plan, tree: Mapping[str, Any]) -> dict[str, str]:
     source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
     commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}
     job = {"simclr_orch.job": os.environ[JOB]} if JOB in os.environ else {}
-    return {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]} | source | commit | job
+    return (
+        {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]}
+        | source
+        | commit
+        | job
+    )

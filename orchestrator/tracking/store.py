@@ -1,4 +1,6 @@
-"""The MLflow store behind a tracking URI: loaded without noise, created once, and judged within seconds."""
+"""The MLflow store behind a tracking URI: loaded without noise, created once, and judged within
+seconds.
+"""
 
 import fcntl
 import hashlib
@@ -46,7 +48,8 @@ ENVIRONMENT = {
 CHECK_TIMEOUT = 4  # seconds for one request or connection of a check
 LOCK_PATIENCE = 60.0  # seconds; creating a database takes a few
 SQLITE = "sqlite:///"
-# Asking again does not change these answers. An experiment that exists already is found when asked again.
+# Asking again does not change these answers. An experiment that exists already is found when asked
+# again.
 PERMANENT = frozenset(
     {
         "CUSTOMER_UNAUTHORIZED",
@@ -63,10 +66,12 @@ PERMANENT = frozenset(
 
 
 def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None]:
-    """The tracking URI to use and where its experiments keep artifacts; None leaves that to the server.
+    """The tracking URI to use and where its experiments keep artifacts; None leaves that to the
+    server.
 
-    The default is an SQLite database in a local storage. MLflow reads a relative path against the directory of
-    whichever process opens it, so paths are made absolute here. Raises TrackingError for an address of no use.
+    The default is an SQLite database in a local storage. MLflow reads a relative path against the
+    directory of whichever process opens it, so paths are made absolute here. Raises TrackingError
+    for an address of no use.
     """
     if tracking_uri is None:
         if not storage.is_local:
@@ -79,36 +84,52 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
         case "http" | "https" | "databricks":
             return tracking_uri.rstrip("/"), None
         case "sqlite":
-            return _sqlite_uri("--tracking-uri", tracking_uri.partition(":///")[2]), artifact_address(storage)
+            return _sqlite_uri(
+                "--tracking-uri", tracking_uri.partition(":///")[2]
+            ), artifact_address(storage)
         case "postgresql" | "mysql" | "mssql":
             return tracking_uri, artifact_address(storage)
         case _:
             raise TrackingError(
-                f"--tracking-uri {without_password(tracking_uri)}: is neither http://host:port, https://..., "
-                "sqlite:///path.db, postgresql://..., mysql://... nor mssql://... (MLflow no longer writes to plain folders)"
+                f"--tracking-uri {without_password(tracking_uri)}: is neither "
+                "http://host:port, https://..., "
+                "sqlite:///path.db, postgresql://..., mysql://... nor mssql://... (MLflow no "
+                "longer writes to plain folders)"
             )
 
 
 def _scheme(uri: str) -> str | None:
-    """Of `postgresql+psycopg://...` it is postgresql; None for what is no URI, or one of a server without its name."""
+    """Of `postgresql+psycopg://...` it is postgresql; None for what is no URI, or one of a server
+    without its name.
+    """
     try:
         parts = urlsplit(uri)
     except ValueError:
         return None
-    return None if parts.scheme in ("http", "https") and not parts.hostname else parts.scheme.partition("+")[0]
+    return (
+        None
+        if parts.scheme in ("http", "https") and not parts.hostname
+        else parts.scheme.partition("+")[0]
+    )
 
 
 def _sqlite_uri(option: str, path: str) -> str:
     if path in ("", ":memory:"):
-        raise TrackingError(f"{option} {path!r}: a database in memory is lost with its process; give the path of a file")
+        raise TrackingError(
+            f"{option} {path!r}: a database in memory is lost with its process; give the path of "
+            "a file"
+        )
     path = os.path.abspath(path)
     if "?" in path or "%" in path:
-        raise TrackingError(f"{option} {path}: the path of MLflow's database cannot hold '?' or '%'")
+        raise TrackingError(
+            f"{option} {path}: the path of MLflow's database cannot hold '?' or '%'"
+        )
     return f"{SQLITE}{path}"
 
 
 def artifact_address(storage: Storage) -> str:
-    """Where artifacts lie when no server decides, without the options of the storage's address, which are Arrow's.
+    """Where artifacts lie when no server decides, without the options of the storage's address,
+    which are Arrow's.
 
     Raises TrackingError where MLflow needs a package to write there.
     """
@@ -118,7 +139,8 @@ def artifact_address(storage: Storage) -> str:
     if address.startswith("s3:") and importlib.util.find_spec("boto3") is None:
         raise TrackingError(
             f"--storage {storage.shown()}: MLflow needs boto3 to keep artifacts there: "
-            "pip install 'simclr-orch[s3]', or give --tracking-uri (http://host:port of an MLflow server)"
+            "pip install 'simclr-orch[s3]', or give --tracking-uri (http://host:port of an "
+            "MLflow server)"
         )
     return address
 
@@ -131,8 +153,9 @@ def page(uri: str) -> str:
 def connect(uri: str) -> "MlflowClient":
     """A client of the store, whose SQLite database is created when there is none.
 
-    Processes that start at once would create it in each other's way (MLflow crashes then), so one does it while the
-    others wait; it appears complete or not at all. Raises one of `failures()`, or TrackingError.
+    Processes that start at once would create it in each other's way (MLflow crashes then), so one
+    does it while the others wait; it appears complete or not at all. Raises one of `failures()`, or
+    TrackingError.
     """
     client_class = _client_class()
     if not uri.startswith("sqlite:"):
@@ -197,7 +220,9 @@ def problem(uri: str) -> str | None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What a request to a store can raise: MLflow, the database, the network, the disk, or a driver that is missing."""
+    """What a request to a store can raise: MLflow, the database, the network, the disk, or a driver
+    that is missing.
+    """
     _client_class()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -211,7 +236,9 @@ def is_permanent(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """One line: the system's own words where it refused a connection or a file, otherwise the error's first line."""
+    """One line: the system's own words where it refused a connection or a file, otherwise the
+    error's first line.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -226,7 +253,9 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def _short_requests() -> Iterator[None]:
-    """Let requests of this process fail within seconds; MLflow reads the limit from the environment at each."""
+    """Let requests of this process fail within seconds; MLflow reads the limit from the environment
+    at each.
+    """
     name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
     before = os.environ.get(name)
     os.environ[name] = str(CHECK_TIMEOUT)
@@ -238,7 +267,9 @@ def _short_requests() -> Iterator[None]:
 
 @contextmanager
 def exclusive(uri: str) -> Iterator[None]:
-    """One process and thread of this machine at a time for a store. Raises TrackingError after a minute of waiting."""
+    """One process and thread of this machine at a time for a store. Raises TrackingError after a
+    minute of waiting.
+    """
     path = _lock_file(uri)
     deadline = time.monotonic() + LOCK_PATIENCE
     try:
@@ -248,7 +279,9 @@ def exclusive(uri: str) -> Iterator[None]:
     try:
         while not _take(lock):
             if time.monotonic() > deadline:
-                raise TrackingError(f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s")
+                raise TrackingError(
+                    f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s"
+                )
             time.sleep(0.02)
         yield
     finally:
@@ -264,7 +297,9 @@ def _take(lock: int) -> bool:
 
 
 def _lock_file(uri: str) -> Path:
-    """Beside the SQLite database, which several machines may share; otherwise among this user's temporary files."""
+    """Beside the SQLite database, which several machines may share; otherwise among this user's
+    temporary files.
+    """
     if uri.startswith("sqlite:"):
         return Path(f"{uri.removeprefix(SQLITE)}.lock")
     name = hashlib.sha256(uri.encode()).hexdigest()[:16]

@@ -1,8 +1,10 @@
-"""A sweep in MLflow: one experiment per ablation, a parent run per sweep, a child run per cell, found again by tags.
+"""A sweep in MLflow: one experiment per ablation, a parent run per sweep, a child run per cell,
+found again by tags.
 
-Every request is repeated for a bounded time when the store fails for a moment (a restarted server, a locked database),
-and each can be repeated: runs are found before they are created, metrics carry the time of the first attempt, and
-MLflow keeps one of two equal entries. What still fails raises TrackingError.
+Every request is repeated for a bounded time when the store fails for a moment (a restarted server,
+a locked database), and each can be repeated: runs are found before they are created, metrics carry
+the time of the first attempt, and MLflow keeps one of two equal entries. What still fails raises
+TrackingError.
 """
 
 import json
@@ -32,11 +34,13 @@ Result = TypeVar("Result")
 
 SWEEP, FINGERPRINT, KIND = "simclr_orch.sweep", "simclr_orch.fingerprint", "simclr_orch.kind"
 NON_FINITE = "simclr_orch.non_finite"
-EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"  # a tag, and the experiment of what was not trained here
+# a tag, and the experiment of what was not trained here
+EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"
 PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 RECORD = "run.json"
 PATIENCE = 15.0  # seconds that a failing request is repeated
-PARAMS_PER_BATCH, METRICS_PER_BATCH, LONGEST_PARAM, LONGEST_TAG = 100, 1000, 6000, 5000  # MLflow's limits
+# MLflow's limits
+PARAMS_PER_BATCH, METRICS_PER_BATCH, LONGEST_PARAM, LONGEST_TAG = 100, 1000, 6000, 5000
 PAGE = 1000
 
 
@@ -59,10 +63,14 @@ class CellRun:
 
 
 class Tracker:
-    """Writes a sweep's runs. Made by the sweep's driver alone; its methods may be called from several threads."""
+    """Writes a sweep's runs. Made by the sweep's driver alone; its methods may be called from
+    several threads.
+    """
 
     def __init__(self, uri: str, artifact_root: str | None, *, patience: float = PATIENCE) -> None:
-        """`uri` as `resolve` gives it; `artifact_root` None lets the server choose; `patience` in seconds."""
+        """`uri` as `resolve` gives it; `artifact_root` None lets the server choose; `patience` in
+        seconds.
+        """
         self.uri = uri
         self._artifact_root = artifact_root
         self._patience = patience
@@ -70,8 +78,11 @@ class Tracker:
         self._steps: dict[str, dict[str, int]] = {}
 
     @classmethod
-    def open(cls, tracking_uri: str | None, storage: Storage, *, patience: float = PATIENCE) -> "Tracker":
-        """The tracker for `--tracking-uri`, by default an SQLite database in the storage, created when there is none.
+    def open(
+        cls, tracking_uri: str | None, storage: Storage, *, patience: float = PATIENCE
+    ) -> "Tracker":
+        """The tracker for `--tracking-uri`, by default an SQLite database in the storage, created
+        when there is none.
 
         Raises TrackingError for an address of no use and for a database that cannot be created.
         """
@@ -81,13 +92,23 @@ class Tracker:
         return tracker
 
     def check(self) -> str | None:
-        """Within seconds: why the store cannot be used, as a line that names the option; None when it answered."""
+        """Within seconds: why the store cannot be used, as a line that names the option; None when
+        it answered.
+        """
         return store.problem(self.uri)
 
     def sweep(
-        self, experiment: str, sweep_id: str, *, name: str, tags: Mapping[str, str], plan: Mapping[str, Any]
+        self,
+        experiment: str,
+        sweep_id: str,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        plan: Mapping[str, Any],
     ) -> ParentRun:
-        """The run of a sweep, created or opened again, with `plan.json`; the experiment is made when absent."""
+        """The run of a sweep, created or opened again, with `plan.json`; the experiment is made
+        when absent.
+        """
         experiment_id = self._experiment(experiment)
         identity = {SWEEP: sweep_id, KIND: "sweep"}
         run = self._find_or_create(experiment_id, identity, name, tags)
@@ -96,14 +117,25 @@ class Tracker:
         return parent
 
     def cell(
-        self, parent: ParentRun, fingerprint: str, *, name: str, tags: Mapping[str, str], params: Mapping[str, Any]
+        self,
+        parent: ParentRun,
+        fingerprint: str,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
     ) -> CellRun:
         """The run of a cell, created or opened again.
 
-        MLflow never changes a parameter, so those already there stay as they are. Values are spelt as in JSON and cut
-        at MLflow's 6,000 characters.
+        MLflow never changes a parameter, so those already there stay as they are. Values are spelt
+        as in JSON and cut at MLflow's 6,000 characters.
         """
-        identity = {FINGERPRINT: fingerprint, KIND: "cell", PARENT: parent.run_id, SWEEP: parent.sweep_id}
+        identity = {
+            FINGERPRINT: fingerprint,
+            KIND: "cell",
+            PARENT: parent.run_id,
+            SWEEP: parent.sweep_id,
+        }
         run = self._find_or_create(parent.experiment_id, identity, name, tags)
         cell = CellRun(parent.experiment_id, run.info.run_id, fingerprint)
         absent = {key: value for key, value in params.items() if key not in run.data.params}
@@ -111,15 +143,21 @@ class Tracker:
         self._steps[cell.run_id] = self._last_steps(run)
         return cell
 
-    def evaluation(self, fingerprint: str, kept: str, *, name: str, params: Mapping[str, Any]) -> CellRun:
-        """The run of a later evaluation, created or opened again: below the run of what was judged, where there is one."""
+    def evaluation(
+        self, fingerprint: str, kept: str, *, name: str, params: Mapping[str, Any]
+    ) -> CellRun:
+        """The run of a later evaluation, created or opened again: below the run of what was judged,
+        where there is one.
+        """
         judged = self._run_of(fingerprint)
         experiment_id = judged.info.experiment_id if judged else self._experiment(EVALUATIONS)
         above = {PARENT: judged.info.run_id} if judged else {}
         identity = {FINGERPRINT: fingerprint, KIND: "evaluation", EVALUATION: kept, **above}
         run = self._find_or_create(experiment_id, identity, name, {})
         evaluation = CellRun(experiment_id, run.info.run_id, fingerprint)
-        self._log_params(evaluation, {key: value for key, value in params.items() if key not in run.data.params})
+        self._log_params(
+            evaluation, {key: value for key, value in params.items() if key not in run.data.params}
+        )
         return evaluation
 
     def _run_of(self, fingerprint: str) -> "Run | None":
@@ -127,8 +165,12 @@ class Tracker:
         condition = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'cell'"
 
         def find() -> "Run | None":
-            everywhere = [experiment.experiment_id for experiment in self._client.search_experiments()]
-            found = self._client.search_runs(everywhere, condition, max_results=1, order_by=["attributes.start_time DESC"])
+            everywhere = [
+                experiment.experiment_id for experiment in self._client.search_experiments()
+            ]
+            found = self._client.search_runs(
+                everywhere, condition, max_results=1, order_by=["attributes.start_time DESC"]
+            )
             return found[0] if found else None
 
         return self._persist("find a run", find)
@@ -136,14 +178,17 @@ class Tracker:
     def log_epoch(self, cell: CellRun, metrics: Mapping[str, float], step: int) -> None:
         """One request with all metrics of an epoch.
 
-        A metric that already has this step or a later one is left out: a cell that continues from a checkpoint repeats
-        epochs, and MLflow would keep both. NaN and infinities are left out too, which MLflow stores as other numbers;
+        A metric that already has this step or a later one is left out: a cell that continues from a
+        checkpoint repeats epochs, and MLflow would keep both. NaN and infinities are left out too,
+        which MLflow stores as other numbers;
         the tag `simclr_orch.non_finite` names the last ones.
         """
         self.log_epochs(cell, {step: metrics})
 
     def log_epochs(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
-        """The same for several epochs, step to metrics in increasing order, in as few requests as MLflow allows."""
+        """The same for several epochs, step to metrics in increasing order, in as few requests as
+        MLflow allows.
+        """
         steps = self._steps[cell.run_id]
         fresh = [
             (key, float(value), step)
@@ -161,35 +206,50 @@ class Tracker:
         artifacts: Mapping[str, str | bytes],
         status: Status = "FINISHED",
     ) -> None:
-        """Close a cell's run with its results, at the last step, and files (name, folders included, to content).
+        """Close a cell's run with its results, at the last step, and files (name, folders included,
+        to content).
 
         The status is written last: a FINISHED run has its results and `run.json`.
         """
         latest = self._persist("read a run", lambda: self._client.get_run(cell.run_id)).data.metrics
         last = max(self._steps.get(cell.run_id, {}).values(), default=0)
-        self._log_metrics(cell, [(key, float(value), last) for key, value in results.items() if latest.get(key) != value])
+        self._log_metrics(
+            cell,
+            [
+                (key, float(value), last)
+                for key, value in results.items()
+                if latest.get(key) != value
+            ],
+        )
         self._log_contents(cell, artifacts)
         self._close(cell.run_id, status)
         self._steps.pop(cell.run_id, None)
 
-    def finish_sweep(self, parent: ParentRun, *, status: Status, artifacts: Mapping[str, str | bytes]) -> None:
+    def finish_sweep(
+        self, parent: ParentRun, *, status: Status, artifacts: Mapping[str, str | bytes]
+    ) -> None:
         """Close a sweep's run with the files of its report."""
         self._log_contents(parent, artifacts)
         self._close(parent.run_id, status)
 
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
-        """Keep an encoder as artifacts: `encoder/encoder.pt` and the specification that builds it, `encoder/spec.yaml`.
+        """Keep an encoder as artifacts: `encoder/encoder.pt` and the specification that builds it,
+        `encoder/spec.yaml`.
 
         Not MLflow's `log_model`, whose files need MLflow, and an example input, to be read again.
         """
         self._log_contents(cell, {"encoder/encoder.pt": state, "encoder/spec.yaml": spec})
 
     def finished(self, experiment: str, fingerprints: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What lies in `run.json` of finished cells, by fingerprint: for a sweep whose storage was lost.
+        """What lies in `run.json` of finished cells, by fingerprint: for a sweep whose storage was
+        lost.
 
-        Runs of any sweep of the experiment count, the latest first; those without a readable `run.json` do not.
+        Runs of any sweep of the experiment count, the latest first; those without a readable
+        `run.json` do not.
         """
-        found = self._persist("find an experiment", lambda: self._client.get_experiment_by_name(experiment))
+        found = self._persist(
+            "find an experiment", lambda: self._client.get_experiment_by_name(experiment)
+        )
         wanted = set(fingerprints)
         records: dict[str, dict[str, Any]] = {}
         if found is None or not wanted:
@@ -204,14 +264,22 @@ class Tracker:
         return records
 
     def finished_cells(self, parent: ParentRun) -> set[str]:
-        """Fingerprints of this sweep's cells whose runs are FINISHED, which need no opening again."""
+        """Fingerprints of this sweep's cells whose runs are FINISHED, which need no opening
+        again.
+        """
         condition = f"attributes.status = 'FINISHED' and tags.`{PARENT}` = '{parent.run_id}'"
         return {run.data.tags[FINGERPRINT] for run in self._search(parent.experiment_id, condition)}
 
     def reconcile(self, parent: ParentRun) -> list[str]:
-        """Close as KILLED the cells that a killed driver left RUNNING, except those open here; their fingerprints."""
+        """Close as KILLED the cells that a killed driver left RUNNING, except those open here;
+        their fingerprints.
+        """
         condition = f"attributes.status = 'RUNNING' and tags.`{PARENT}` = '{parent.run_id}'"
-        left = [run for run in self._search(parent.experiment_id, condition) if run.info.run_id not in self._steps]
+        left = [
+            run
+            for run in self._search(parent.experiment_id, condition)
+            if run.info.run_id not in self._steps
+        ]
         for run in left:
             self._close(run.info.run_id, "KILLED")
         return [run.data.tags[FINGERPRINT] for run in left]
@@ -227,7 +295,9 @@ class Tracker:
         return self._persist("connect", lambda: store.connect(self.uri))
 
     def _persist(self, what: str, action: Callable[[], Result]) -> Result:
-        """The action's result; repeated with growing pauses while it fails for reasons that can pass."""
+        """The action's result; repeated with growing pauses while it fails for reasons that can
+        pass.
+        """
         deadline = time.monotonic() + self._patience
         pause = 0.1
         while True:
@@ -235,7 +305,10 @@ class Tracker:
                 return action()
             except store.failures() as error:
                 if store.is_permanent(error) or time.monotonic() + pause > deadline:
-                    message = f"--tracking-uri {without_password(self.uri)}: cannot {what}: {store.reason(error)}"
+                    message = (
+                        f"--tracking-uri {without_password(self.uri)}: cannot {what}: "
+                        f"{store.reason(error)}"
+                    )
                     raise TrackingError(message) from error
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -252,13 +325,18 @@ class Tracker:
         experiment_id, stage = self._persist(f"open experiment {name}", find_or_create)
         if stage != "active":
             raise TrackingError(
-                f"experiment {name!r} was deleted in MLflow, which keeps the name: `mlflow experiments restore "
+                f"experiment {name!r} was deleted in MLflow, which keeps the name: `mlflow "
+                "experiments restore "
                 f"--experiment-id {experiment_id}` brings it back, `mlflow gc` removes it for good"
             )
         return experiment_id
 
-    def _find_or_create(self, experiment_id: str, identity: Mapping[str, str], name: str, tags: Mapping[str, str]) -> "Run":
-        """The oldest run with the identifying tags, opened again, or a new one; with its metrics and parameters."""
+    def _find_or_create(
+        self, experiment_id: str, identity: Mapping[str, str], name: str, tags: Mapping[str, str]
+    ) -> "Run":
+        """The oldest run with the identifying tags, opened again, or a new one; with its metrics
+        and parameters.
+        """
         client = self._client  # Connecting takes the same lock.
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
         wanted = {key: value[:LONGEST_TAG] for key, value in (dict(tags) | dict(identity)).items()}
@@ -266,12 +344,16 @@ class Tracker:
         def find_or_create() -> "Run":
             from mlflow.entities import RunTag
 
-            found = client.search_runs([experiment_id], condition, max_results=1, order_by=["attributes.start_time ASC"])
+            found = client.search_runs(
+                [experiment_id], condition, max_results=1, order_by=["attributes.start_time ASC"]
+            )
             if not found:
                 return client.create_run(experiment_id, tags=wanted, run_name=name)
             run: Run = found[0]
             client.update_run(run.info.run_id, status="RUNNING")
-            client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in wanted.items()])
+            client.log_batch(
+                run.info.run_id, tags=[RunTag(key, value) for key, value in wanted.items()]
+            )
             return run
 
         with store.exclusive(self.uri):  # Two drivers of one sweep must not both find nothing.
@@ -279,7 +361,9 @@ class Tracker:
 
     def _last_steps(self, run: "Run") -> dict[str, int]:
         def last(key: str) -> int:
-            return max(entry.step for entry in self._client.get_metric_history(run.info.run_id, key))
+            return max(
+                entry.step for entry in self._client.get_metric_history(run.info.run_id, key)
+            )
 
         return {key: self._persist("read a metric", partial(last, key)) for key in run.data.metrics}
 
@@ -288,18 +372,29 @@ class Tracker:
 
         entries = [Param(key, _spelt(value)[:LONGEST_PARAM]) for key, value in params.items()]
         for batch in _batches(entries, PARAMS_PER_BATCH):
-            self._persist("store parameters", partial(self._client.log_batch, cell.run_id, params=batch))
+            self._persist(
+                "store parameters", partial(self._client.log_batch, cell.run_id, params=batch)
+            )
 
     def _log_metrics(self, cell: CellRun, values: Sequence[tuple[str, float, int]]) -> None:
         """Metrics as (key, value, step)."""
         from mlflow.entities import Metric, RunTag
 
         now = int(time.time() * 1000)
-        entries = [Metric(key, value, now, step) for key, value, step in values if math.isfinite(value)]
-        lost = [f"{key}={value} at step {step}" for key, value, step in values if not math.isfinite(value)]
+        entries = [
+            Metric(key, value, now, step) for key, value, step in values if math.isfinite(value)
+        ]
+        lost = [
+            f"{key}={value} at step {step}"
+            for key, value, step in values
+            if not math.isfinite(value)
+        ]
         tags = [RunTag(NON_FINITE, ", ".join(lost)[:LONGEST_TAG])] if lost else []
         for batch in _batches(entries, METRICS_PER_BATCH - len(tags)) or ([[]] if tags else []):
-            self._persist("store metrics", partial(self._client.log_batch, cell.run_id, metrics=batch, tags=tags))
+            self._persist(
+                "store metrics",
+                partial(self._client.log_batch, cell.run_id, metrics=batch, tags=tags),
+            )
 
     def _log_contents(self, run: ParentRun | CellRun, contents: Mapping[str, str | bytes]) -> None:
         if not contents:
@@ -315,9 +410,13 @@ class Tracker:
     def _close(self, run_id: str, status: Status) -> None:
         self._persist("close a run", lambda: self._client.set_terminated(run_id, status))
 
-    def _search(self, experiment_id: str, condition: str, order: str = "attributes.start_time ASC") -> "list[Run]":
+    def _search(
+        self, experiment_id: str, condition: str, order: str = "attributes.start_time ASC"
+    ) -> "list[Run]":
         def find(token: str | None) -> "PagedList[Run]":
-            return self._client.search_runs([experiment_id], condition, max_results=PAGE, order_by=[order], page_token=token)
+            return self._client.search_runs(
+                [experiment_id], condition, max_results=PAGE, order_by=[order], page_token=token
+            )
 
         page = self._persist("find runs", partial(find, None))
         runs = list(page)

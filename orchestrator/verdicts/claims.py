@@ -1,13 +1,17 @@
-"""Verdicts on the paper's claims from the seeds that were run: reproduced, contradicted, undecided, or not asked.
+"""Verdicts on the paper's claims from the seeds that were run: reproduced, contradicted, undecided,
+or not asked.
 
-Each of a claim's m comparisons is judged by itself (orchestrator/verdicts/t_test.py), at error level alpha:
+Each of a claim's m comparisons is judged by itself (orchestrator/verdicts/t_test.py), at error
+level alpha:
 
-- the claim is reproduced when every comparison is. No correction is needed: a wrong claim has a comparison that is
-  wrong, and that one would have to pass, too (intersection-union test, Berger 1982);
-- the claim is contradicted when some comparison is; alpha / m each (Bonferroni) leaves alpha for any of them.
+- the claim is reproduced when every comparison is. No correction is needed: a wrong claim has a
+  comparison that is wrong, and that one would have to pass, too (intersection-union test, Berger
+  1982);
+- the claim is contradicted when some comparison is; alpha / m each (Bonferroni) leaves alpha for
+  any of them.
 
-So a wrong claim is called reproduced, and a right one contradicted, with probability alpha at most, each, whatever m and
-however many looks. Over many claims a share of up to alpha may still be wrong.
+So a wrong claim is called reproduced, and a right one contradicted, with probability alpha at most,
+each, whatever m and however many looks. Over many claims a share of up to alpha may still be wrong.
 """
 
 import math
@@ -23,9 +27,11 @@ __all__ = ["ClaimVerdict", "Judged", "Values", "Verdict", "cells_needed", "judge
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimVerdict:
-    """A claim, its verdict, and the comparisons behind it; `seeds` is the fewest that a comparison rests on.
+    """A claim, its verdict, and the comparisons behind it; `seeds` is the fewest that a comparison
+    rests on.
 
-    `more_seeds` would probably decide the claim; None when nothing is left to decide or it cannot be said.
+    `more_seeds` would probably decide the claim; None when nothing is left to decide or it cannot
+    be said.
     """
 
     claim: Claim
@@ -38,14 +44,20 @@ class ClaimVerdict:
     sentence: str
 
 
-def judge(claim: Claim, scale: Scale, values: Values, *, level: float = 0.05, looks: Sequence[int] = ()) -> ClaimVerdict:
-    """The verdict on a claim at one scale; `looks` are numbers of seeds, fixed before the first was looked at.
+def judge(
+    claim: Claim, scale: Scale, values: Values, *, level: float = 0.05, looks: Sequence[int] = ()
+) -> ClaimVerdict:
+    """The verdict on a claim at one scale; `looks` are numbers of seeds, fixed before the first was
+    looked at.
 
     ValueError for a level or looks without sense, and for a value that is not finite.
     """
     schedule = Schedule(tuple(looks), level)
     comparisons = claim.comparisons(scale)
-    judged = tuple(judge_comparison(comparison, len(comparisons), values, schedule) for comparison in comparisons)
+    judged = tuple(
+        judge_comparison(comparison, len(comparisons), values, schedule)
+        for comparison in comparisons
+    )
     verdict = _claim_verdict(judged)
     return ClaimVerdict(
         claim=claim,
@@ -60,7 +72,8 @@ def judge(claim: Claim, scale: Scale, values: Values, *, level: float = 0.05, lo
 
 
 def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
-    """The cells whose further seeds can decide a claim: those of undecided comparisons in undecided claims.
+    """The cells whose further seeds can decide a claim: those of undecided comparisons in undecided
+    claims.
 
     Comparisons that tie at their bound are left, and those that the last look did not decide.
     """
@@ -76,9 +89,13 @@ def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
 
 
 def looks_up_to(first: int, max_seeds: int) -> tuple[int, ...]:
-    """Numbers of seeds at which to look, each about 1.4 times the one before: 3, 4, 6, 8, ... and the maximum."""
+    """Numbers of seeds at which to look, each about 1.4 times the one before: 3, 4, 6, 8, ... and
+    the maximum.
+    """
     if not 2 <= first <= max_seeds:
-        raise ValueError(f"looks from {first!r} to {max_seeds!r} seeds: need at least 2, and no fewer at the end")
+        raise ValueError(
+            f"looks from {first!r} to {max_seeds!r} seeds: need at least 2, and no fewer at the end"
+        )
     looks = [first]
     while looks[-1] < max_seeds:
         looks.append(min(max_seeds, max(looks[-1] + 1, round(1.4 * looks[-1]))))
@@ -97,7 +114,8 @@ def _claim_verdict(judged: Sequence[Judged]) -> Verdict:
 def _pivot(judged: Sequence[Judged]) -> Judged:
     """The comparison that an undecided claim hangs on.
 
-    One that fails decides the claim, so the nearest of those that lean to it; if none does, all must hold, so the farthest.
+    One that fails decides the claim, so the nearest of those that lean to it; if none does, all
+    must hold, so the farthest.
     """
     left = [one for one in judged if one.verdict == "undecided"]
     failing = [one for one in left if one.leans == "contradicted" and not one.tied]
@@ -108,7 +126,9 @@ def _distance(judged: Judged) -> float:
     return math.inf if judged.more_seeds is None else judged.more_seeds
 
 
-def _sentence(claim: Claim, scale: Scale, verdict: Verdict, judged: Sequence[Judged], level: float) -> str:
+def _sentence(
+    claim: Claim, scale: Scale, verdict: Verdict, judged: Sequence[Judged], level: float
+) -> str:
     """The verdict for people, with the comparison that it hangs on."""
     if verdict == "not asked":
         return f"not asked at the {scale} scale: {claim.silent}"
@@ -123,20 +143,29 @@ def _sentence(claim: Claim, scale: Scale, verdict: Verdict, judged: Sequence[Jud
         others = f"; {len(same)} of {m} comparisons fail" if m > 1 else ""
         return f"{opening}: not {_measured(same[0])}{others}"
     pivot = _pivot(judged)
-    parts = [_measured(pivot), pivot.note, f"{sum(one.verdict == 'reproduced' for one in judged)} of {m} hold" if m > 1 else ""]
+    parts = [
+        _measured(pivot),
+        pivot.note,
+        f"{sum(one.verdict == 'reproduced' for one in judged)} of {m} hold" if m > 1 else "",
+    ]
     if pivot.more_seeds is not None:
         parts.insert(2, f"about {_seeds(pivot.more_seeds, more=' more')} would decide")
     return f"{opening}: " + "; ".join(part for part in parts if part)
 
 
 def _measured(one: Judged) -> str:
-    """The comparison with estimate, interval and number of seeds, to as many decimals as the interval deserves."""
+    """The comparison with estimate, interval and number of seeds, to as many decimals as the
+    interval deserves.
+    """
     if one.estimate is None:
         return one.comparison.label
     width = abs(one.estimate) if one.low is None or one.high is None else one.high - one.low
     decimals = min(4, max(1, 1 - math.floor(math.log10(width)))) if width else 1
     interval = "" if one.low is None else f" [{one.low:z.{decimals}f}, {one.high:z.{decimals}f}]"
-    return f"{one.comparison.label}, measured {one.estimate:z.{decimals}f}{interval} ({_seeds(len(one.seeds))})"
+    return (
+        f"{one.comparison.label}, measured {one.estimate:z.{decimals}f}{interval} "
+        f"({_seeds(len(one.seeds))})"
+    )
 
 
 def _seeds(fewest: int, most: int | None = None, *, more: str = "") -> str:

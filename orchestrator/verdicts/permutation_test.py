@@ -1,13 +1,15 @@
-"""Two models on the same test examples: which is better, and could it be chance (the paper's test, B.8)?
+"""Two models on the same test examples: which is better, and could it be chance (the paper's test,
+B.8)?
 
-The permutation test takes the two models as exchangeable: of each example, which outcome came from which model is decided by
-a coin, and p is the share of such draws whose difference is at least as large as the one that was seen. Only examples on
-which the outcomes differ matter. With one label an example a coin decides which model is right, so that the draws are
-binomial and the test is McNemar's exact one up to the number of draws. An example with several labels is swapped as a
-whole, because its decisions depend on each other.
+The permutation test takes the two models as exchangeable: of each example, which outcome came from
+which model is decided by a coin, and p is the share of such draws whose difference is at least as
+large as the one that was seen. Only examples on which the outcomes differ matter. With one label an
+example a coin decides which model is right, so that the draws are binomial and the test is
+McNemar's exact one up to the number of draws. An example with several labels is swapped as a whole,
+because its decisions depend on each other.
 
-All of this answers for other test examples. Both models are taken as they are: what another seed would have given is not
-in it, and takes runs with other seeds.
+All of this answers for other test examples. Both models are taken as they are: what another seed
+would have given is not in it, and takes runs with other seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +24,15 @@ from orchestrator.errors import PlanError
 from workloads.evaluation.metrics.bootstrap import bootstrap_interval
 from workloads.evaluation_result import Predictions
 
-__all__ = ["LEVEL", "PERMUTATIONS", "PairedComparison", "PairedVerdict", "adjusted", "compare_predictions", "holm"]
+__all__ = [
+    "LEVEL",
+    "PERMUTATIONS",
+    "PairedComparison",
+    "PairedVerdict",
+    "adjusted",
+    "compare_predictions",
+    "holm",
+]
 
 LEVEL = 0.05
 PERMUTATIONS = 100_000
@@ -33,11 +43,13 @@ PairedVerdict = Literal["better", "worse", "tied"]
 
 @dataclass(frozen=True, kw_only=True)
 class PairedComparison:
-    """One model against another on n examples; accuracies and their difference (one - other) with its 95 % interval in %.
+    """One model against another on n examples; accuracies and their difference (one - other) with
+    its 95 % interval in %.
 
-    An accuracy is the share of right classes; with several labels an example, the share of right decisions for or against
-    a class, which is also what the counts of `only_one_right` and `only_other_right` are of, and then there is no
-    McNemar's `p_exact`. `p_holm` is `p_permutation`, corrected when several results are compared at once (`adjusted`).
+    An accuracy is the share of right classes; with several labels an example, the share of right
+    decisions for or against a class, which is also what the counts of `only_one_right` and
+    `only_other_right` are of, and then there is no McNemar's `p_exact`. `p_holm` is
+    `p_permutation`, corrected when several results are compared at once (`adjusted`).
     """
 
     n: int
@@ -53,19 +65,30 @@ class PairedComparison:
 
     @property
     def verdict(self) -> PairedVerdict:
-        """Whether the one is better than the other, worse, or not to be told from it at the 5 % level."""
+        """Whether the one is better than the other, worse, or not to be told from it at the 5 %
+        level.
+        """
         if self.p_holm > LEVEL:
             return "tied"
         return "better" if self.difference > 0 else "worse"
 
 
 def compare_predictions(one: Predictions, other: Predictions) -> PairedComparison:
-    """Raises PlanError when the two were not tested on the same labels, and so not on the same examples."""
+    """Raises PlanError when the two were not tested on the same labels, and so not on the same
+    examples.
+    """
     if not np.array_equal(one.labels, other.labels):
         sizes = " and ".join(str(len(each.labels)) for each in (one, other))
-        raise PlanError([f"the two models were tested on different examples: their labels differ ({sizes} of them)"])
+        raise PlanError(
+            [
+                "the two models were tested on different examples: their labels differ "
+                f"({sizes} of "
+                "them)"
+            ]
+        )
     counted = _rows(one.labels >= 0)
-    right = [_rows(each.predicted == each.labels) for each in (one, other)]  # never where a label is -1
+    # never where a label is -1
+    right = [_rows(each.predicted == each.labels) for each in (one, other)]
     ahead, decisions = right[0].sum(1) - right[1].sum(1), counted.sum(1)
     only = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     p = _permutation_p(ahead)
@@ -84,7 +107,9 @@ def compare_predictions(one: Predictions, other: Predictions) -> PairedCompariso
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): below alpha, the chance of any false finding among all of them is at most alpha."""
+    """Holm's step-down adjustment (1979): below alpha, the chance of any false finding among all of
+    them is at most alpha.
+    """
     order = sorted(range(len(p)), key=p.__getitem__)
     found, least = [0.0] * len(p), 0.0
     for rank, index in enumerate(order):
@@ -96,7 +121,10 @@ def holm(p: Sequence[float]) -> list[float]:
 def adjusted(comparisons: Mapping[str, PairedComparison]) -> dict[str, PairedComparison]:
     """The same with `p_holm` for all of them together, by which their verdicts go."""
     corrected = holm([one.p_permutation for one in comparisons.values()])
-    return {name: replace(one, p_holm=p) for (name, one), p in zip(comparisons.items(), corrected, strict=True)}
+    return {
+        name: replace(one, p_holm=p)
+        for (name, one), p in zip(comparisons.items(), corrected, strict=True)
+    }
 
 
 def _rows(outcomes: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -105,14 +133,17 @@ def _rows(outcomes: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _permutation_p(ahead: NDArray[np.int64]) -> float:
-    """Two-sided; `ahead` [N] is by how many right decisions the one is ahead of the other on each example.
+    """Two-sided; `ahead` [N] is by how many right decisions the one is ahead of the other on each
+    example.
 
-    A swap turns the sign of an example's lead. Of the examples with equal leads the number that keep their sign is
-    binomial, so that it is enough to draw these numbers.
+    A swap turns the sign of an example's lead. Of the examples with equal leads the number that
+    keep their sign is binomial, so that it is enough to draw these numbers.
     """
     generator = np.random.default_rng(SEED)
     drawn = np.zeros(PERMUTATIONS, np.int64)
-    for lead, examples in zip(*np.unique(np.abs(ahead[ahead != 0]), return_counts=True), strict=True):
+    for lead, examples in zip(
+        *np.unique(np.abs(ahead[ahead != 0]), return_counts=True), strict=True
+    ):
         drawn += lead * (2 * generator.binomial(examples, 0.5, PERMUTATIONS) - examples)
     return (1 + int((np.abs(drawn) >= abs(ahead.sum())).sum())) / (1 + PERMUTATIONS)
 
@@ -129,7 +160,9 @@ def _interval(ahead: NDArray[np.int64], decisions: NDArray[np.int64]) -> tuple[f
     def difference(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         total = counts @ kinds[:, 1]
         nan = np.full(len(counts), np.nan)
-        drawn: NDArray[np.float64] = np.divide(100 * (counts @ kinds[:, 0]), total, out=nan, where=total > 0)
+        drawn: NDArray[np.float64] = np.divide(
+            100 * (counts @ kinds[:, 0]), total, out=nan, where=total > 0
+        )
         return drawn
 
     return bootstrap_interval(examples, difference)

@@ -1,8 +1,10 @@
-"""How alike two tables order their cells: Spearman's rank correlation of our means with the paper's values.
+"""How alike two tables order their cells: Spearman's rank correlation of our means with the paper's
+values.
 
-The interval is that of Bonett and Wright (2000): Fisher's z with standard error sqrt((1 + rho^2 / 2) / (n - 3)), for n
-cells. It answers for other cells of the same kind and other seeds at once, because a cell's mean brings the noise of
-its seeds along. It takes cells as independent, which neighbours in a grid are not quite, so it is rather too narrow there.
+The interval is that of Bonett and Wright (2000): Fisher's z with standard error sqrt((1 + rho^2 /
+2) / (n - 3)), for n cells. It answers for other cells of the same kind and other seeds at once,
+because a cell's mean brings the noise of its seeds along. It takes cells as independent, which
+neighbours in a grid are not quite, so it is rather too narrow there.
 """
 
 import math
@@ -22,7 +24,9 @@ FEWEST_CELLS = 4  # with 3 the standard error is infinite
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Spearman's rho over so many cells and its confidence interval; without them, `reason` says why."""
+    """Spearman's rho over so many cells and its confidence interval; without them, `reason` says
+    why.
+    """
 
     cells: int
     rho: float | None = None
@@ -35,7 +39,9 @@ class Similarity:
 def rank_correlation(
     ours: Mapping[Place, Sequence[float]], paper: Mapping[Place, float], *, confidence: float = 0.95
 ) -> Similarity:
-    """The correlation over the cells that have values of ours, one a seed, and one of the paper's."""
+    """The correlation over the cells that have values of ours, one a seed, and one of the
+    paper's.
+    """
     shared = [at for at, values in ours.items() if len(values) and at in paper]
     if len(shared) < FEWEST_CELLS:
         return Similarity(cells=len(shared), reason=f"needs {FEWEST_CELLS} cells that both have")
@@ -51,7 +57,8 @@ def rank_correlation(
 
 
 def _interval(rho: float, n: int, confidence: float) -> tuple[float, float]:
-    # Perfect order is the last step of a scale with steps of 12 / (n^3 - n), and stands for all from half a step below.
+    # Perfect order is the last step of a scale with steps of 12 / (n^3 - n), and stands for all
+    # from half a step below.
     most = 1 - 6 / (n**3 - n)
     z = math.atanh(max(-most, min(most, rho)))
     margin = float(ndtri((1 + confidence) / 2)) * math.sqrt((1 + rho * rho / 2) / (n - 3))

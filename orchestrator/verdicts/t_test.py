@@ -1,28 +1,34 @@
-"""One comparison judged from its seeds: the t-tests, the looks that share their error, and how many seeds are missing.
+"""One comparison judged from its seeds: the t-tests, the looks that share their error, and how many
+seeds are missing.
 
-A comparison has one value a seed: the weighted sum of its cells, over the seeds that all of them finished. What a seed
-does to every cell alike cancels in it. The values of n seeds are judged by a one-sample t-test, so one seed is never a
-verdict. With error level alpha, for one of a claim's m comparisons:
+A comparison has one value a seed: the weighted sum of its cells, over the seeds that all of them
+finished. What a seed does to every cell alike cancels in it. The values of n seeds are judged by a
+one-sample t-test, so one seed is never a verdict. With error level alpha, for one of a claim's m
+comparisons:
 
-- "above" is reproduced when the lower one-sided bound at alpha exceeds the comparison's bound, and contradicted when the
-  upper one-sided bound at alpha / m is below it;
-- "within" is reproduced when both one-sided tests at alpha place it inside (two one-sided tests, Schuirmann 1987), and
-  contradicted when one of them at alpha / 2m places it outside.
+- "above" is reproduced when the lower one-sided bound at alpha exceeds the comparison's bound, and
+  contradicted when the upper one-sided bound at alpha / m is below it;
+- "within" is reproduced when both one-sided tests at alpha place it inside (two one-sided tests,
+  Schuirmann 1987), and contradicted when one of them at alpha / 2m places it outside.
 
-Seeds may be added until there is a verdict. Looking again and again at full alpha would find anything in the end, so the
-numbers of seeds at which one looks are fixed before the first (`looks`, to a maximum of K), and the look at n seeds
-has alpha ((n / K)^2 - (n' / K)^2), n' being the look before: the spending of Kim and DeMets (1987), added up without
-assuming anything on how looks depend on each other. The verdict is that of the first look that decides, whatever comes
-later. Without `looks` all seeds are one look at full alpha: fair when their number was not chosen by looking at results.
+Seeds may be added until there is a verdict. Looking again and again at full alpha would find
+anything in the end, so the numbers of seeds at which one looks are fixed before the first (`looks`,
+to a maximum of K), and the look at n seeds has alpha ((n / K)^2 - (n' / K)^2), n' being the look
+before: the spending of Kim and DeMets (1987), added up without assuming anything on how looks
+depend on each other. The verdict is that of the first look that decides, whatever comes later.
+Without `looks` all seeds are one look at full alpha: fair when their number was not chosen by
+looking at results.
 
-Values without any spread (accuracies are coarse, and cells that ask for the same run share it) are no evidence of
-certainty, and t is not defined. Each is then only a sign: n equal values beyond a bound have probability 2^-n at most
-when the median is at the bound, and that must not exceed the level. Values that all equal the bound decide nothing.
+Values without any spread (accuracies are coarse, and cells that ask for the same run share it) are
+no evidence of certainty, and t is not defined. Each is then only a sign: n equal values beyond a
+bound have probability 2^-n at most when the median is at the bound, and that must not exceed the
+level. Values that all equal the bound decide nothing.
 
-The levels are those of normal differences. In simulations (benchmarks/verdicts.py) heavy tails cost power, not validity, and
-accuracies in steps as coarse as their spread raise 5 % to 6 %. Lopsided differences do harm: when one cell now and then
-collapses and the other never does, 10 to 20 % were called better than on average they are, until a collapse was among
-the seeds. Such cells show as outliers in the report's spread.
+The levels are those of normal differences. In simulations (benchmarks/verdicts.py) heavy tails cost
+power, not validity, and accuracies in steps as coarse as their spread raise 5 % to 6 %. Lopsided
+differences do harm: when one cell now and then collapses and the other never does, 10 to 20 % were
+called better than on average they are, until a collapse was among the seeds. Such cells show as
+outliers in the report's spread.
 """
 
 import bisect
@@ -40,7 +46,8 @@ from search_spaces.claims import Comparison, Place
 __all__ = ["Judged", "Schedule", "Values", "Verdict", "judge_comparison"]
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "not asked"]
-Values = Mapping[tuple[Place, str | None], Mapping[int, float]]  # (cell, metric or None for its own) -> seed -> value
+# (cell, metric or None for its own) -> seed -> value
+Values = Mapping[tuple[Place, str | None], Mapping[int, float]]
 
 POWER = 0.8  # with which the seeds still needed should decide
 MOST_SEEDS = 1000
@@ -50,12 +57,15 @@ TIES = 3  # seeds at exactly the bound after which more are not worth running
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One comparison: the seeds that were judged, their mean, an interval from which the verdict can be read, the verdict.
+    """One comparison: the seeds that were judged, their mean, an interval from which the verdict
+    can be read, the verdict.
 
-    Above: [lower bound at alpha, upper bound at alpha / m], of the look that judged it. Within: both bounds at alpha
-    when reproduced, else at alpha / 2m. No interval before the first look, nor for equal values that are too few.
-    `leans` is where the mean points. `more_seeds` would probably decide (power 0.8 if mean and spread are as estimated);
-    None when nothing is left to decide or `note` says why it cannot be said. `tied`: every seed gave exactly the bound.
+    Above: [lower bound at alpha, upper bound at alpha / m], of the look that judged it. Within:
+    both bounds at alpha when reproduced, else at alpha / 2m. No interval before the first look, nor
+    for equal values that are too few.
+    `leans` is where the mean points. `more_seeds` would probably decide (power 0.8 if mean and
+    spread are as estimated); None when nothing is left to decide or `note` says why it cannot be
+    said. `tied`: every seed gave exactly the bound.
     """
 
     comparison: Comparison
@@ -84,7 +94,9 @@ class Schedule:
             raise ValueError(f"level {self.level!r}: must be between 0 and 0.5")
 
     def allowed(self, seeds: int) -> list[tuple[int, float]]:
-        """Looks that so many seeds allow, with their shares; without a schedule the one at all seeds, if two or more."""
+        """Looks that so many seeds allow, with their shares; without a schedule the one at all
+        seeds, if two or more.
+        """
         if not self.looks:
             return [(seeds, self.level)] if seeds >= 2 else []
         return [(n, self.share(n)) for n in self.looks if n <= seeds]
@@ -113,7 +125,9 @@ def judge_comparison(comparison: Comparison, m: int, values: Values, schedule: S
         low, high = test.interval(sample, share)
         if verdict != "undecided":
             break
-    more, note = _outlook(test, sample, len(seeds), schedule) if verdict == "undecided" else (None, "")
+    more, note = (
+        _outlook(test, sample, len(seeds), schedule) if verdict == "undecided" else (None, "")
+    )
     return Judged(
         comparison=comparison,
         seeds=seeds[: sample.n],
@@ -163,7 +177,11 @@ class _Test:
     def decide(self, sample: _Sample, level: float) -> Verdict:
         """The verdict of one look."""
         leans = self.leans(sample.mean)
-        return leans if all(_shows(sample, *test) for test in self._tests(sample.mean, level)) else "undecided"
+        return (
+            leans
+            if all(_shows(sample, *test) for test in self._tests(sample.mean, level))
+            else "undecided"
+        )
 
     def interval(self, sample: _Sample, level: float) -> tuple[float, float] | tuple[None, None]:
         """The interval of `Judged`; for equal values one point, if they decide."""
@@ -177,7 +195,8 @@ class _Test:
         return sample.mean - sample.margin(below), sample.mean + sample.margin(over)
 
     def power(self, sample: _Sample, n: int, level: float) -> float:
-        """The probability that n seeds decide the way that the estimate points, if the truth is as estimated.
+        """The probability that n seeds decide the way that the estimate points, if the truth is as
+        estimated.
 
         For two tests the least that it can be, which is near the truth where it matters.
         """
@@ -185,7 +204,9 @@ class _Test:
         return math.fsum(powers) - (len(powers) - 1)
 
     def _tests(self, estimate: float, level: float) -> list[tuple[float, int, float]]:
-        """The one-sided tests (edge, side, level) that must all pass for the verdict that the estimate points to."""
+        """The one-sided tests (edge, side, level) that must all pass for the verdict that the
+        estimate points to.
+        """
         bound = self.comparison.bound
         match self.comparison.relation, self.leans(estimate):
             case "above", "reproduced":
@@ -200,32 +221,48 @@ class _Test:
 
 
 def _paired(comparison: Comparison, values: Values) -> tuple[dict[int, float], float]:
-    """The comparison's value for each seed that all its cells have, in order, and how near two of them are equal."""
-    columns = [(term.weight, values.get((term.at, term.metric), {}), term.at) for term in comparison.terms]
+    """The comparison's value for each seed that all its cells have, in order, and how near two of
+    them are equal.
+    """
+    columns = [
+        (term.weight, values.get((term.at, term.metric), {}), term.at) for term in comparison.terms
+    ]
     seeds = sorted(set.intersection(*(set(column) for _, column, _ in columns)))
     for _, column, at in columns:
         for seed in seeds:
             if not math.isfinite(column[seed]):
-                raise ValueError(f"cell {at!r}: the value {column[seed]!r} of seed {seed} is not finite")
-    sums = {seed: math.fsum(weight * column[seed] for weight, column, _ in columns) for seed in seeds}
+                raise ValueError(
+                    f"cell {at!r}: the value {column[seed]!r} of seed {seed} is not finite"
+                )
+    sums = {
+        seed: math.fsum(weight * column[seed] for weight, column, _ in columns) for seed in seeds
+    }
     sizes = [abs(weight * column[seed]) for weight, column, _ in columns for seed in seeds]
     return sums, EQUAL * max((abs(comparison.bound), *sizes))
 
 
 def _sample(values: Sequence[float], equal: float, edges: Sequence[float]) -> _Sample:
-    """Mean and spread; values that are equal but for rounding have none, and are at an edge if they are but for rounding."""
+    """Mean and spread; values that are equal but for rounding have none, and are at an edge if they
+    are but for rounding.
+    """
     if not values:
         return _Sample(0, 0.0, 0.0)
     mean = statistics.fmean(values)
     if max(values) - min(values) > equal:
-        return _Sample(len(values), mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)))
+        return _Sample(
+            len(values),
+            mean,
+            math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)),
+        )
     edge = min(edges, key=lambda edge: abs(mean - edge))
     return _Sample(len(values), edge if abs(mean - edge) <= equal else mean, 0.0)
 
 
 @cache
 def _t(df: int, level: float) -> float:
-    """The value that Student's t with so many degrees of freedom exceeds with probability `level`."""
+    """The value that Student's t with so many degrees of freedom exceeds with probability
+    `level`.
+    """
     return -float(stdtrit(df, level))
 
 
@@ -238,33 +275,50 @@ def _shows(sample: _Sample, edge: float, side: int, level: float) -> bool:
 
 
 def _power(sample: _Sample, n: int, edge: float, side: int, level: float) -> float:
-    """The probability that `_shows` with n seeds, if mean and spread are the sample's: a tail of the noncentral t."""
+    """The probability that `_shows` with n seeds, if mean and spread are the sample's: a tail of
+    the noncentral t.
+    """
     beyond = side * (sample.mean - edge)
     if sample.sd == 0:
         return float(beyond > 0 and 2.0**-n <= level)
     shift, quantile = beyond / sample.sd * math.sqrt(n), _t(n - 1, level)
     below = float(nctdtr(n - 1, shift, quantile))
-    if math.isnan(below):  # as scipy answers now and then for a shift above 37; then Abramowitz and Stegun 26.7.10
-        below = float(ndtr((quantile * (1 - 0.25 / (n - 1)) - shift) / math.sqrt(1 + quantile**2 / (2 * (n - 1)))))
+    # as scipy answers now and then for a shift above 37; then Abramowitz and Stegun 26.7.10
+    if math.isnan(below):
+        below = float(
+            ndtr(
+                (quantile * (1 - 0.25 / (n - 1)) - shift)
+                / math.sqrt(1 + quantile**2 / (2 * (n - 1)))
+            )
+        )
     return 1 - below
 
 
-def _outlook(test: _Test, sample: _Sample, available: int, schedule: Schedule) -> tuple[int | None, str]:
+def _outlook(
+    test: _Test, sample: _Sample, available: int, schedule: Schedule
+) -> tuple[int | None, str]:
     """How many more seeds than those available would probably decide; or None, and why."""
     if sample.n < 2:
-        return None, "one seed has no spread to judge by" if sample.n else "no seed has finished all of its cells"
+        return None, "one seed has no spread to judge by" if sample.n else (
+            "no seed has finished all of its cells"
+        )
     if sample.sd == 0 and sample.mean in test.edges:
         return None, f"exactly {sample.mean:g} with every seed"
 
     def decides(n: int) -> bool:
         return test.power(sample, n, schedule.share(n)) >= POWER
 
-    unseen = f"not judged before {schedule.looks[0]} seeds" if schedule.looks and available < schedule.looks[0] else ""
+    unseen = (
+        (f"not judged before {schedule.looks[0]} seeds")
+        if schedule.looks and available < schedule.looks[0]
+        else ""
+    )
     note = "the same with every seed" if sample.sd == 0 else unseen
     for n in schedule.looks:
         if n > available and decides(n):
             return n - available, note
-    # Past the last look nothing is planned; a longer plan would have about as much to spend at its own end.
+    # Past the last look nothing is planned; a longer plan would have about as much to spend at its
+    # own end.
     beyond = range(max(available, *schedule.looks[-1:], 1) + 1, available + MOST_SEEDS + 1)
     index = bisect.bisect_left(beyond, True, key=decides)
     if index == len(beyond):

@@ -1,7 +1,7 @@
 """Extension of Figure 8: does the projection head need batch normalisation?
 
-Expected ordering: none is known. The paper's formula of the head has no BN, its authors' code has BN after every layer; the
-paper's numbers come from the latter.
+Expected ordering: none is known. The paper's formula of the head has no BN, its authors' code has
+BN after every layer; the paper's numbers come from the latter.
 
 Cost at the paper's scale: 4 runs of 100 epochs, 768 TPU v3 core-hours a seed.
 
@@ -25,9 +25,11 @@ _LAYOUT = Layout(
     cells=grid(
         {head: {"head.num_linear_layers": layers} for head, layers in _LAYERS.items()},
         {_WITH: {"head.batch_norm": True}, _WITHOUT: {"head.batch_norm": False}},
-        paper={("linear", _WITH): 60.9, ("non-linear", _WITH): 64.2},  # top-1 (%) with 128 outputs, read off Figure 8 (+-0.3)
+        # top-1 (%) with 128 outputs, read off Figure 8 (+-0.3)
+        paper={("linear", _WITH): 60.9, ("non-linear", _WITH): 64.2},
     ),
-    note="Without BN is our extension; the paper's values are those of Figure 8 with 128 outputs, by the authors' code, "
+    note="Without BN is our extension; the paper's values are those of Figure 8 with 128 outputs, "
+    "by the authors' code, "
     "which has BN.",
 )
 

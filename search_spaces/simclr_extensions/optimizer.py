@@ -1,16 +1,19 @@
 """Extension of Section 2.2: does SimCLR need LARS, or does a tuned SGD or AdamW do?
 
-Expected ordering: at batch 4096, LARS ahead of SGD: the paper takes it because SGD with a linearly scaled learning rate may
-be unstable at large batches, and does not compare them. At the batches of small presets, none is known.
+Expected ordering: at batch 4096, LARS ahead of SGD: the paper takes it because SGD with a linearly
+scaled learning rate may be unstable at large batches, and does not compare them. At the batches of
+small presets, none is known.
 
-Cost at the paper's scale: 3 optimizers with 4 candidates of 100 epochs each, 2,304 TPU v3 core-hours a seed.
+Cost at the paper's scale: 3 optimizers with 4 candidates of 100 epochs each, 2,304 TPU v3
+core-hours a seed.
 
     simclr-orch ablate optimizer --preset P
 
-Each optimizer is tuned over four base learning rates, steps of about three, on the validation split. A rate means something
-else to each of them, so that the candidates are absolute and the same whatever the preset. LARS and SGD scale it linearly
-with the batch, as the paper does; AdamW takes it as it is. Weight decay is the paper's 1e-6 for LARS and SGD, and 1e-4 for
-AdamW, which applies it apart from the gradient.
+Each optimizer is tuned over four base learning rates, steps of about three, on the validation
+split. A rate means something else to each of them, so that the candidates are absolute and the same
+whatever the preset. LARS and SGD scale it linearly with the batch, as the paper does; AdamW takes
+it as it is. Weight decay is the paper's 1e-6 for LARS and SGD, and 1e-4 for AdamW, which applies it
+apart from the gradient.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout
@@ -19,7 +22,9 @@ from search_spaces.values import Value
 __all__ = ["OPTIMIZER"]
 
 
-def _cell(label: str, values: dict[str, Value], rates: tuple[float, ...], paper: float | None = None) -> Cell:
+def _cell(
+    label: str, values: dict[str, Value], rates: tuple[float, ...], paper: float | None = None
+) -> Cell:
     candidates = tuple({"optim.base_learning_rate": rate} for rate in rates)
     return Cell(at=(label,), values=values, paper=paper, candidates=candidates)
 
@@ -43,7 +48,10 @@ _CELLS = (
     ),
 )
 _AXES = (Axis(name="optimizer", labels=tuple(cell.at[0] for cell in _CELLS)),)
-_NOTE = "Each optimizer is tuned over four learning rates. The paper has LARS only, 64.5 with its default of 0.3."
+_NOTE = (
+    "Each optimizer is tuned over four learning rates. The paper has LARS only, 64.5 with its "
+    "default of 0.3."
+)
 
 OPTIMIZER = Ablation(
     name="optimizer",

@@ -1,14 +1,15 @@
 """Extension of Table B.1: how does SimCLR fare at batch 128, below the paper's smallest?
 
-Expected ordering: under linear scaling, accuracy falls further than the 57.5 of batch 256; under square-root scaling it falls
-far less (62.8 at 256).
+Expected ordering: under linear scaling, accuracy falls further than the 57.5 of batch 256; under
+square-root scaling it falls far less (62.8 at 256).
 
-Cost at the paper's scale: 8 runs of 100 epochs, 1,536 TPU v3 core-hours a seed, 6 of them those of Table B.1.
+Cost at the paper's scale: 8 runs of 100 epochs, 1,536 TPU v3 core-hours a seed, 6 of them those of
+Table B.1.
 
     simclr-orch ablate small-batches --preset P
 
-The paper's batches end at 256. The rules are those of the batch-size ablation and agree at 4096 images, or at the preset's
-own batch size, where a small layout runs once for both.
+The paper's batches end at 256. The rules are those of the batch-size ablation and agree at 4096
+images, or at the preset's own batch size, where a small layout runs once for both.
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
@@ -29,7 +30,9 @@ _TABLE_B1 = {
 
 
 def _paper() -> Layout:
-    found: dict[Place, float] = {(rule, batch): top1 for rule, row in _TABLE_B1.items() for batch, top1 in row.items()}
+    found: dict[Place, float] = {
+        (rule, batch): top1 for rule, row in _TABLE_B1.items() for batch, top1 in row.items()
+    }
     return Layout(
         axes=(
             Axis(name="learning-rate scaling", labels=tuple(_RULES)),
@@ -37,7 +40,10 @@ def _paper() -> Layout:
         ),
         cells=grid(
             _RULES,
-            {batch: {"schedule.batch_size": int(batch), "schedule.epochs": 100} for batch in _BATCHES},
+            {
+                batch: {"schedule.batch_size": int(batch), "schedule.epochs": 100}
+                for batch in _BATCHES
+            },
             paper=found,
         ),
         note="Batch 128 is our extension; the paper's values are those of Table B.1.",
@@ -50,8 +56,12 @@ def _small() -> Layout:
             Axis(name="learning-rate scaling", labels=tuple(_RULES)),
             Axis(name="batch size (times the preset's)", labels=tuple(_MULTIPLES), log=True),
         ),
-        cells=grid(_RULES, {label: {"schedule.batch_size": Times(factor)} for label, factor in _MULTIPLES.items()}),
-        note="An eighth of the preset's batch size and up. The two rules agree at the preset's batch size.",
+        cells=grid(
+            _RULES,
+            {label: {"schedule.batch_size": Times(factor)} for label, factor in _MULTIPLES.items()},
+        ),
+        note="An eighth of the preset's batch size and up. The two rules agree at the preset's "
+        "batch size.",
     )
 
 

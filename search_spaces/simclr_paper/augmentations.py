@@ -1,18 +1,19 @@
 """Figure 5: which two augmentations, composed, make good representations?
 
-Expected ordering: crop and color, in either order, lead by about 10 points over crop and sobel; no operation alone
-comes close; crop has the best row mean.
+Expected ordering: crop and color, in either order, lead by about 10 points over crop and sobel; no
+operation alone comes close; crop has the best row mean.
 
 Cost at the paper's scale: 49 runs of 100 epochs, 9,408 TPU v3 core-hours a seed.
 
     simclr-orch ablate augmentations --preset P
 
-Rows are the first transformation, columns the second; the diagonal applies one operation once. Every image is first
-cropped and resized, both views share that crop, and the operations change one view only (section 3.1). The paper says
-that this costs accuracy: 56.3 for crop and color here, 64.5 for its default with both views augmented.
-"Crop" as an operation is thus a second crop. Blur is always applied; color keeps its inner probabilities and the
-preset's strength (1 for ImageNet). The parameters of cutout, noise and sobel were never published: ours are the
-defaults of `augment`.
+Rows are the first transformation, columns the second; the diagonal applies one operation once.
+Every image is first cropped and resized, both views share that crop, and the operations change one
+view only (section 3.1). The paper says that this costs accuracy: 56.3 for crop and color here, 64.5
+for its default with both views augmented.
+"Crop" as an operation is thus a second crop. Blur is always applied; color keeps its inner
+probabilities and the preset's strength (1 for ImageNet). The parameters of cutout, noise and sobel
+were never published: ours are the defaults of `augment`.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout
@@ -22,7 +23,8 @@ __all__ = ["AUGMENTATIONS"]
 
 _OPERATIONS = ("crop", "cutout", "color", "sobel", "noise", "blur", "rotate")
 
-# Linear evaluation top-1 (%), printed in Figure 5; a row for each first operation, a column for each second.
+# Linear evaluation top-1 (%), printed in Figure 5; a row for each first operation, a column for
+# each second.
 _FIGURE_5 = {
     "crop": (33.1, 33.9, 56.3, 46.0, 39.9, 35.0, 30.2),
     "cutout": (32.2, 25.6, 33.9, 40.0, 26.5, 25.2, 22.4),
@@ -48,7 +50,9 @@ _CELLS = tuple(
 )
 _SINGLE = tuple((operation, operation) for operation in _OPERATIONS)
 _CROP_AND_COLOR = (("crop", "color"), ("color", "crop"))
-_OTHER_PAIRS = tuple(cell.at for cell in _CELLS if cell.at not in _SINGLE and cell.at not in _CROP_AND_COLOR)
+_OTHER_PAIRS = tuple(
+    cell.at for cell in _CELLS if cell.at not in _SINGLE and cell.at not in _CROP_AND_COLOR
+)
 _ROW = {first: tuple((first, second) for second in _OPERATIONS) for first in _OPERATIONS}
 _ALMOST_SOLVED = 90.0  # % of positives found; the paper gives no number
 
@@ -70,34 +74,44 @@ AUGMENTATIONS = Ablation(
     paper=Layout(
         axes=_AXES,
         cells=_CELLS,
-        note="The paper does not publish the parameters of cutout, noise and sobel; ours are our choice.",
+        note="The paper does not publish the parameters of cutout, noise and sobel; ours are our "
+        "choice.",
     ),
     small=Layout(
         axes=_AXES,
         cells=_CELLS,
-        note="The paper's 49 cells on the preset's data and budget. The paper does not publish the parameters of "
+        note="The paper's 49 cells on the preset's data and budget. The paper does not publish "
+        "the parameters of "
         "cutout, noise and sobel; ours are our choice.",
     ),
     figure="heatmap",
     claims=(
         Claim.alike(
-            "No single transformation suffices to learn good representations: each is behind crop and color composed.",
+            "No single transformation suffices to learn good representations: each is behind "
+            "crop and color composed.",
             "section 3.1",
             *(beats(_CROP_AND_COLOR, single) for single in _SINGLE),
         ),
         Claim.alike(
-            f"With a single transformation, the contrastive task is almost solved nevertheless: above {_ALMOST_SOLVED:g} %.",
+            "With a single transformation, the contrastive task is almost solved "
+            f"nevertheless: above {_ALMOST_SOLVED:g} %.",
             "section 3.1",
             *(above(single, _ALMOST_SOLVED, metric="contrastive_accuracy") for single in _SINGLE),
         ),
         Claim.alike(
-            "Composing crop and color makes the contrastive task harder and the representation better than either alone.",
+            "Composing crop and color makes the contrastive task harder and the "
+            "representation better than either alone.",
             "section 3.1",
-            *(beats(single, pair, metric="contrastive_accuracy") for pair in _CROP_AND_COLOR for single in _parts(pair)),
+            *(
+                beats(single, pair, metric="contrastive_accuracy")
+                for pair in _CROP_AND_COLOR
+                for single in _parts(pair)
+            ),
             *(beats(pair, single) for pair in _CROP_AND_COLOR for single in _parts(pair)),
         ),
         Claim.alike(
-            "The composition of random crop and color distortion, in either order, stands out from all other pairs.",
+            "The composition of random crop and color distortion, in either order, stands "
+            "out from all other pairs.",
             "section 3.1",
             *(beats(pair, other) for pair in _CROP_AND_COLOR for other in _OTHER_PAIRS),
         ),

@@ -1,16 +1,18 @@
-"""Figure 9 and Table B.1: when does a large batch matter, and does the learning-rate rule explain it?
+"""Figure 9 and Table B.1: when does a large batch matter, and does the learning-rate rule explain
+it?
 
-Expected ordering: with linear scaling and few epochs, larger batches are better (7.3 points from 256 to 8192 at 100
-epochs); the gap shrinks to about 2 at 1000 epochs. Square-root scaling is better at small batches and few epochs, and
-closes most of the gap there.
+Expected ordering: with linear scaling and few epochs, larger batches are better (7.3 points from
+256 to 8192 at 100 epochs); the gap shrinks to about 2 at 1000 epochs. Square-root scaling is better
+at small batches and few epochs, and closes most of the gap there.
 
 Cost at the paper's scale: 60 runs of Figure 9 and 24 of Table B.1, 80,640 TPU v3 core-hours a seed.
 
     simclr-orch ablate batch-size --preset P
 
-The linear rule is 0.3 B / 256, the square-root rule 0.075 sqrt(B); they agree at B = 4096, the paper's default. A small
-preset asks the same question in multiples of its own batch size and epochs, with rules that agree at its own batch
-size. Both rules then ask for the same run at the preset's batch, which is run once for both.
+The linear rule is 0.3 B / 256, the square-root rule 0.075 sqrt(B); they agree at B = 4096, the
+paper's default. A small preset asks the same question in multiples of its own batch size and
+epochs, with rules that agree at its own batch size. Both rules then ask for the same run at the
+preset's batch, which is run once for both.
 """
 
 from fractions import Fraction
@@ -24,7 +26,8 @@ __all__ = ["BATCH_SIZE"]
 _EPOCHS_LINEAR = (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000)
 _EPOCHS_SQRT = (100, 200, 400, 800)
 
-# Linear evaluation top-1 (%). Columns 100, 200, 400, 800 are printed in Table B.1, others read off Figure 9 (+-0.1).
+# Linear evaluation top-1 (%). Columns 100, 200, 400, 800 are printed in Table B.1, others read off
+# Figure 9 (+-0.1).
 _FIGURE_9 = {
     256: (57.5, 61.9, 63.6, 64.7, 65.3, 65.5, 66.1, 66.6, 66.7, 67.0),
     512: (60.7, 64.0, 65.4, 66.2, 66.8, 67.0, 67.4, 67.8, 68.1, 68.0),
@@ -43,7 +46,10 @@ _TABLE_B1_SQRT = {
 }
 _TOP1 = {
     (batch, epochs, rule): value
-    for rule, columns, rows in (("linear", _EPOCHS_LINEAR, _FIGURE_9), ("sqrt", _EPOCHS_SQRT, _TABLE_B1_SQRT))
+    for rule, columns, rows in (
+        ("linear", _EPOCHS_LINEAR, _FIGURE_9),
+        ("sqrt", _EPOCHS_SQRT, _TABLE_B1_SQRT),
+    )
     for batch, row in rows.items()
     for epochs, value in zip(columns, row, strict=True)
 }
@@ -68,11 +74,15 @@ def _paper() -> Layout:
     return Layout(
         axes=(
             Axis(name="batch size (images)", labels=tuple(batches), log=True),
-            Axis(name="training length (epochs)", labels=tuple(str(epochs) for epochs in _EPOCHS_LINEAR)),
+            Axis(
+                name="training length (epochs)",
+                labels=tuple(str(epochs) for epochs in _EPOCHS_LINEAR),
+            ),
             _RULE_AXIS,
         ),
         cells=linear + sqrt,
-        note="The paper's values for linear scaling are those of Figure 9, for square-root scaling those of Table B.1.",
+        note="The paper's values for linear scaling are those of Figure 9, for square-root "
+        "scaling those of Table B.1.",
     )
 
 
@@ -87,7 +97,11 @@ def _small() -> Layout:
     }
     return Layout(
         axes=(
-            Axis(name="batch size (times the preset's)", labels=tuple(f"x {batch}" for batch in batches), log=True),
+            Axis(
+                name="batch size (times the preset's)",
+                labels=tuple(f"x {batch}" for batch in batches),
+                log=True,
+            ),
             Axis(
                 name="training length (times the preset's epochs)",
                 labels=tuple(f"x {length}" for length in lengths),
@@ -101,8 +115,10 @@ def _small() -> Layout:
             {rule: {"optim.scaling": rule} for rule in _RULES},
             paper=found,
         ),
-        note="The preset's batch size stands for the paper's default of 4096, its epochs for the paper's 100; the "
-        "paper's values are those at the same multiple. The two rules agree at the preset's batch size "
+        note="The preset's batch size stands for the paper's default of 4096, its epochs for the "
+        "paper's 100; the "
+        "paper's values are those at the same multiple. The two rules agree at the preset's "
+        "batch size "
         "(optim.anchor_batch_size), as the paper's agree at 4096.",
     )
 
@@ -129,11 +145,18 @@ def _gap_shrinks(batches: tuple[str, ...], few: str, many: str) -> tuple[Compari
 
 
 def _longer_is_better(batches: tuple[str, ...], few: str, many: str) -> tuple[Comparison, ...]:
-    return tuple(beats(long, short) for long, short in zip(_linear(batches, many), _linear(batches, few), strict=True))
+    return tuple(
+        beats(long, short)
+        for long, short in zip(_linear(batches, many), _linear(batches, few), strict=True)
+    )
 
 
 def _sqrt_is_better(batches: tuple[str, ...], lengths: tuple[str, ...]) -> tuple[Comparison, ...]:
-    return tuple(beats((batch, epochs, "sqrt"), (batch, epochs, "linear")) for batch in batches for epochs in lengths)
+    return tuple(
+        beats((batch, epochs, "sqrt"), (batch, epochs, "linear"))
+        for batch in batches
+        for epochs in lengths
+    )
 
 
 BATCH_SIZE = Ablation(
@@ -146,7 +169,9 @@ BATCH_SIZE = Ablation(
     figure="lines",
     claims=(
         Claim(
-            statement="With few epochs (100), larger batches have a significant advantage under linear scaling.",
+            statement="With few epochs (100), larger batches have a significant "
+            "advantage under linear "
+            "scaling.",
             source="section 5.2, Figure 9",
             paper=_larger_is_better(_BATCHES, "100"),
             small=_larger_is_better(_MULTIPLES, "x 1"),

@@ -1,17 +1,19 @@
-"""Figures B.7 and B.8: which batch size and temperature does CIFAR-10 want, and do they depend on each other?
+"""Figures B.7 and B.8: which batch size and temperature does CIFAR-10 want, and do they depend on
+each other?
 
-Expected ordering: longer training is better at every batch size; after more than 300 epochs temperature 0.5 is best at every
-batch size, while 0.1 improves with the batch; batch 4096 is slightly worse than 2048. Best: 94.0 at batch 1024, beside 95.1
-supervised.
+Expected ordering: longer training is better at every batch size; after more than 300 epochs
+temperature 0.5 is best at every batch size, while 0.1 improves with the batch; batch 4096 is
+slightly worse than 2048. Best: 94.0 at batch 1024, beside 95.1 supervised.
 
-Cost at the paper's scale: 60 settings, 3 learning rates each, and a supervised one: 88,500 epochs of CIFAR-10 a seed, about
-910 A100-hours at the 36.9 s an epoch that others report.
+Cost at the paper's scale: 60 settings, 3 learning rates each, and a supervised one: 88,500 epochs
+of CIFAR-10 a seed, about 910 A100-hours at the 36.9 s an epoch that others report.
 
     simclr-orch ablate batch-temperature --preset P
 
-The paper has ten lengths, of which we ask four, and averages over base learning rates 0.5, 1.0 and 1.5 (and Figure B.8 over
-lengths): here each cell is tuned over the three on the validation split, and claims average over lengths where the paper
-does. The figures' values are not printed. Small presets are not tuned: their own learning rate, scaled with the batch.
+The paper has ten lengths, of which we ask four, and averages over base learning rates 0.5, 1.0 and
+1.5 (and Figure B.8 over lengths): here each cell is tuned over the three on the validation split,
+and claims average over lengths where the paper does. The figures' values are not printed. Small
+presets are not tuned: their own learning rate, scaled with the batch.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout, grid
@@ -30,8 +32,8 @@ _RATES = (0.5, 1.0, 1.5)
 _SMALL_BATCHES = ("x 1/4", "x 1/2", "x 1", "x 2")
 _SMALL_LENGTHS = ("x 1", "x 3")
 
-# Linear evaluation top-1 (%), appendix B.9: the best at batch 1024, which the authors trained for 1,000 epochs; and the same
-# architecture and batch size supervised.
+# Linear evaluation top-1 (%), appendix B.9: the best at batch 1024, which the authors trained for
+# 1,000 epochs; and the same architecture and batch size supervised.
 _BEST, _BEST_SUPERVISED = 94.0, 95.1
 
 
@@ -61,11 +63,16 @@ def _paper() -> Layout:
             Axis(name="epochs", labels=_LENGTHS),
         ),
         cells=(
-            *(Cell(at=cell.at, values=cell.values, paper=cell.paper, candidates=rates) for cell in contrastive),
+            *(
+                Cell(at=cell.at, values=cell.values, paper=cell.paper, candidates=rates)
+                for cell in contrastive
+            ),
             supervised,
         ),
-        note="Tuned over three base learning rates, of which the paper shows the mean. It prints only its best value, 94.0 "
-        "at batch 1024, shown at the temperature that it finds best, and 95.1 for supervised learning, whose length it does "
+        note="Tuned over three base learning rates, of which the paper shows the mean. It prints "
+        "only its best value, 94.0 "
+        "at batch 1024, shown at the temperature that it finds best, and 95.1 for supervised "
+        "learning, whose length it does "
         "not give.",
     )
 
@@ -84,7 +91,8 @@ def _small() -> Layout:
             {label: {"schedule.batch_size": Times(factor)} for label, factor in factors},
             {label: {"schedule.epochs": Times(factor)} for label, factor in lengths},
         ),
-        note="Multiples of the preset's batch size and epochs, at its own base learning rate; the paper averages over three. "
+        note="Multiples of the preset's batch size and epochs, at its own base learning rate; the "
+        "paper averages over three. "
         "Three times the preset's epochs stand for more than 300.",
     )
 
@@ -97,19 +105,26 @@ def _longer_is_better(batches: tuple[str, ...], short: str, long: str) -> tuple[
     return tuple(beats(("0.5", batch, long), ("0.5", batch, short)) for batch in batches)
 
 
-def _large_helps_when_short(small: str, large: str, short: str, long: str) -> tuple[Comparison, ...]:
+def _large_helps_when_short(
+    small: str, large: str, short: str, long: str
+) -> tuple[Comparison, ...]:
     early, late = ((("0.5", large, length), ("0.5", small, length)) for length in (short, long))
     return beats(*early), wider_gap(early, late)
 
 
 def _best_temperature(batches: tuple[str, ...], lengths: tuple[str, ...]) -> tuple[Comparison, ...]:
-    return tuple(beats(_at("0.5", batch, lengths), _at(other, batch, lengths)) for batch in batches for other in ("0.1", "1"))
+    return tuple(
+        beats(_at("0.5", batch, lengths), _at(other, batch, lengths))
+        for batch in batches
+        for other in ("0.1", "1")
+    )
 
 
 BATCH_TEMPERATURE = Ablation(
     name="batch-temperature",
     title="Batch size, temperature and training length on CIFAR-10",
-    question="Which batch size and temperature does CIFAR-10 want, and do they depend on each other?",
+    question="Which batch size and temperature does CIFAR-10 want, and do they "
+    "depend on each other?",
     source="Figures B.7 and B.8",
     paper=_paper(),
     small=_small(),
@@ -122,19 +137,24 @@ BATCH_TEMPERATURE = Ablation(
             small=_longer_is_better(_SMALL_BATCHES, "x 1", "x 3"),
         ),
         Claim(
-            statement="With few epochs a larger batch is better, and the gap shrinks with more epochs, as on ImageNet.",
+            statement="With few epochs a larger batch is better, and the gap "
+            "shrinks with more epochs, "
+            "as on ImageNet.",
             source="appendix B.9, Figure B.7",
             paper=_large_helps_when_short("256", "2048", "100", "1000"),
             small=_large_helps_when_short("x 1/4", "x 2", "x 1", "x 3"),
         ),
         Claim.paper_only(
-            "The largest batch, 4096, costs a little accuracy on this small data set: 2048 is better.",
+            "The largest batch, 4096, costs a little accuracy on this small data set: 2048 "
+            "is better.",
             "appendix B.9, Figure B.7",
             beats(_at("0.5", "2048", _LENGTHS), _at("0.5", "4096", _LENGTHS)),
-            silent="4096 is a twelfth of CIFAR-10's images; no multiple of a small preset's batch stands for that.",
+            silent="4096 is a twelfth of CIFAR-10's images; no multiple of a small preset's batch "
+            "stands for that.",
         ),
         Claim(
-            statement="After long training, temperature 0.5 is the best of three at every batch size.",
+            statement="After long training, temperature 0.5 is the best of three "
+            "at every batch size.",
             source="appendix B.9, Figure B.8",
             paper=_best_temperature(_BATCHES, _CONVERGED),
             small=_best_temperature(_SMALL_BATCHES, _SMALL_LENGTHS[1:]),

@@ -1,16 +1,18 @@
-"""Appendix B.2, Table B.2: does an even broader set of augmentations improve linear evaluation further?
+"""Appendix B.2, Table B.2: does an even broader set of augmentations improve linear evaluation
+further?
 
-Expected ordering: the default policy with Sobel, equalize, solarize and motion blur added is slightly better at every
-width: 70.0, 74.4, 76.8 against 69.3, 74.2, 76.5.
+Expected ordering: the default policy with Sobel, equalize, solarize and motion blur added is
+slightly better at every width: 70.0, 74.4, 76.8 against 69.3, 74.2, 76.5.
 
-Cost at the paper's scale: 6 runs of 1,000 epochs, 11,520 TPU v3 core-hours a seed if each cost what ResNet-50 does; wider
-ones cost up to 16 times as much.
+Cost at the paper's scale: 6 runs of 1,000 epochs, 11,520 TPU v3 core-hours a seed if each cost what
+ResNet-50 does; wider ones cost up to 16 times as much.
 
     simclr-orch ablate broader-augmentation --preset P
 
-The paper publishes neither order nor parameters of the additions: ours are applied after color distortion (equalize and
-solarize) and after blur (motion blur, Sobel), each to a fifth of the views. Each addition alone is our extension, at small
-scale only. The table's fine-tuning on 1, 10 and 100 % of the labels is not asked here.
+The paper publishes neither order nor parameters of the additions: ours are applied after color
+distortion (equalize and solarize) and after blur (motion blur, Sobel), each to a fifth of the
+views. Each addition alone is our extension, at small scale only. The table's fine-tuning on 1, 10
+and 100 % of the labels is not asked here.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout, grid
@@ -46,15 +48,23 @@ def _paper() -> Layout:
         cells=grid(
             {_DEFAULT: _policy(("blur",), ()), _BROADER: _policy(("blur",), _ADDITIONS)},
             {width: {"encoder.width": float(width), "schedule.epochs": 1000} for width in _WIDTHS},
-            paper={(name, width): top1 for name, row in _TOP1.items() for width, top1 in zip(_WIDTHS, row, strict=True)},
+            paper={
+                (name, width): top1
+                for name, row in _TOP1.items()
+                for width, top1 in zip(_WIDTHS, row, strict=True)
+            },
         ),
-        note="The paper does not publish order, probabilities and strengths of the additions; ours are our choice.",
+        note="The paper does not publish order, probabilities and strengths of the additions; "
+        "ours are our choice.",
     )
 
 
 def _small() -> Layout:
     widths = dict(zip(_SMALL_WIDTHS, (1.0, 2.0), strict=True))
-    alone = {f"+ {operation.replace('_', ' ')} (ours)": _policy((), (operation,)) for operation in _ADDITIONS}
+    alone = {
+        f"+ {operation.replace('_', ' ')} (ours)": _policy((), (operation,))
+        for operation in _ADDITIONS
+    }
     return Layout(
         axes=(
             Axis(name="augmentation", labels=(*_TOP1, *alone)),
@@ -64,12 +74,21 @@ def _small() -> Layout:
             *grid(
                 {_DEFAULT: _policy((), ()), _BROADER: _policy((), _ADDITIONS)},
                 {width: {"encoder.width": Times(factor)} for width, factor in widths.items()},
-                paper={(name, width): _TOP1[name][column] for name in _TOP1 for column, width in enumerate(_SMALL_WIDTHS)},
+                paper={
+                    (name, width): _TOP1[name][column]
+                    for name in _TOP1
+                    for column, width in enumerate(_SMALL_WIDTHS)
+                },
             ),
-            *(Cell(at=(name, "x 1"), values={"encoder.width": Times(1.0), **policy}) for name, policy in alone.items()),
+            *(
+                Cell(at=(name, "x 1"), values={"encoder.width": Times(1.0), **policy})
+                for name, policy in alone.items()
+            ),
         ),
-        note="Crop and color without blur, the paper's policy for small images, with the preset's encoder and epochs; the "
-        "paper's values are those of ResNet-50 and 1,000 epochs. Each addition alone is our extension. The paper does not "
+        note="Crop and color without blur, the paper's policy for small images, with the preset's "
+        "encoder and epochs; the "
+        "paper's values are those of ResNet-50 and 1,000 epochs. Each addition alone is our "
+        "extension. The paper does not "
         "publish order, probabilities and strengths of the additions; ours are our choice.",
     )
 
@@ -84,7 +103,8 @@ BROADER_AUGMENTATION = Ablation(
     figure="lines",
     claims=(
         Claim(
-            statement="Broadening the augmentations further improves linear evaluation, at every width.",
+            statement="Broadening the augmentations further improves linear "
+            "evaluation, at every width.",
             source="appendix B.2",
             paper=tuple(beats((_BROADER, width), (_DEFAULT, width)) for width in _WIDTHS),
             small=tuple(beats((_BROADER, width), (_DEFAULT, width)) for width in _SMALL_WIDTHS),

@@ -1,17 +1,20 @@
 """Table 1: how strong should the color distortion be, for SimCLR and for supervised learning?
 
-Expected ordering: SimCLR gains with strength (59.6 to 63.2) and gains again with blur (64.5); AutoAugment, a policy learned
-with labels, is behind full strength (61.1). Supervised learning does not gain (77.0 to 75.7) and likes AutoAugment best.
+Expected ordering: SimCLR gains with strength (59.6 to 63.2) and gains again with blur (64.5);
+AutoAugment, a policy learned with labels, is behind full strength (61.1). Supervised learning does
+not gain (77.0 to 75.7) and likes AutoAugment best.
 
-Cost at the paper's scale: 6 runs of 100 epochs and 6 supervised ones of 90, 2,189 TPU v3 core-hours a seed.
+Cost at the paper's scale: 6 runs of 100 epochs and 6 supervised ones of 90, 2,189 TPU v3 core-hours
+a seed.
 
     simclr-orch ablate color-strength --preset P
 
-Strength s scales the jitter of brightness, contrast and saturation (0.8 s) and of hue (0.2 s); grayscale keeps its
-probability. Only the last step of the table has blur, so the other cells leave it out. AutoAugment stands for color
-distortion and blur, after the same crop; it is the policy that the preset names, torchvision's for ImageNet unless set.
-Supervised runs minimise cross-entropy on one view and are judged by their own classifier. The paper does not give their
-optimizer and schedule beside 90 epochs; ours are the preset's.
+Strength s scales the jitter of brightness, contrast and saturation (0.8 s) and of hue (0.2 s);
+grayscale keeps its probability. Only the last step of the table has blur, so the other cells leave
+it out. AutoAugment stands for color distortion and blur, after the same crop; it is the policy that
+the preset names, torchvision's for ImageNet unless set. Supervised runs minimise cross-entropy on
+one view and are judged by their own classifier. The paper does not give their optimizer and
+schedule beside 90 epochs; ours are the preset's.
 """
 
 from itertools import pairwise
@@ -75,11 +78,14 @@ COLOR_STRENGTH = Ablation(
     title="Strength of color distortion, for contrastive and supervised learning",
     question="How strong should the color distortion be, for SimCLR and for supervised learning?",
     source="Table 1",
-    paper=Layout(axes=_AXES, cells=_cells(90), note="Supervised runs last 90 epochs, as in the paper."),
+    paper=Layout(
+        axes=_AXES, cells=_cells(90), note="Supervised runs last 90 epochs, as in the paper."
+    ),
     small=Layout(
         axes=_AXES,
         cells=_cells(Times(1)),
-        note="Strengths are the paper's, whatever the preset's own. Supervised runs last as many epochs as the preset's "
+        note="Strengths are the paper's, whatever the preset's own. Supervised runs last as many "
+        "epochs as the preset's "
         "(in the paper 90, beside 100).",
     ),
     figure="lines",
@@ -90,13 +96,15 @@ COLOR_STRENGTH = Ablation(
             *(beats(_simclr(strong), _simclr(weak)) for weak, strong in pairwise(_STRENGTHS)),
         ),
         Claim.alike(
-            "AutoAugment, found by supervised learning, is no better for SimCLR than crop and strong color distortion.",
+            "AutoAugment, found by supervised learning, is no better for SimCLR than crop "
+            "and strong color distortion.",
             "section 3.2, Table 1",
             beats(_simclr("1"), _simclr(_LEARNED)),
             beats(_simclr(_BLURRED), _simclr(_LEARNED)),
         ),
         Claim.alike(
-            f"Stronger color distortion does not improve supervised learning (by more than {_NOT_BETTER:g} points) or hurts.",
+            "Stronger color distortion does not improve supervised learning (by more than "
+            f"{_NOT_BETTER:g} points) or hurts.",
             "section 3.2, Table 1",
             *(
                 beats(_supervised(weak), _supervised(strong), by=-_NOT_BETTER)
@@ -104,12 +112,14 @@ COLOR_STRENGTH = Ablation(
             ),
         ),
         Claim.alike(
-            "Contrastive learning gains more from strong color distortion than supervised learning.",
+            "Contrastive learning gains more from strong color distortion than supervised "
+            "learning.",
             "section 3.2",
             wider_gap((_simclr("1"), _simclr("1/8")), (_supervised("1"), _supervised("1/8"))),
         ),
         Claim.alike(
-            "Augmentation without benefit for supervised learning can still help contrastive learning: blur does.",
+            "Augmentation without benefit for supervised learning can still help contrastive "
+            "learning: blur does.",
             "section 3.2, Table 1",
             beats(_simclr(_BLURRED), _simclr("1")),
             beats(_supervised("1"), _supervised(_BLURRED), by=-_NOT_BETTER),

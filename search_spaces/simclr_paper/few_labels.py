@@ -1,20 +1,23 @@
 """Tables 7 and B.4: how much does SimCLR pre-training save in labels?
 
-Expected ordering: fine-tuned on 1 % of the labels, SimCLR is 23 points of top-1 above the supervised baseline (48.3 against
-25.4), at 10 % still 9 (65.6 against 56.4), at 100 % nothing is left; wider encoders gain more.
+Expected ordering: fine-tuned on 1 % of the labels, SimCLR is 23 points of top-1 above the
+supervised baseline (48.3 against 25.4), at 10 % still 9 (65.6 against 56.4), at 100 % nothing is
+left; wider encoders gain more.
 
-Cost at the paper's scale: pre-training of 1,000 epochs of ResNet-50 at three widths, once for all shares;
-5,760 TPU v3 core-hours a seed if each pre-training cost what ResNet-50's does (4x the width costs about 16 times as much).
-Beside it 9 fine-tunings, and the baseline's 18 candidates and 3 cells, whose cost is that of about 630 epochs of supervised
-training on all labels.
+Cost at the paper's scale: pre-training of 1,000 epochs of ResNet-50 at three widths, once for all
+shares;
+5,760 TPU v3 core-hours a seed if each pre-training cost what ResNet-50's does (4x the width costs
+about 16 times as much). Beside it 9 fine-tunings, and the baseline's 18 candidates and 3 cells,
+whose cost is that of about 630 epochs of supervised training on all labels.
 
     simclr-orch ablate few-labels --preset P
 
-The whole network is fine-tuned for 60 epochs at 1 % and 30 at 10 % (B.5); the number for 100 % is not stated, 30 is ours. The
-supervised baseline is the same network fine-tuned from its initial weights on the same labels. The paper takes its baseline
-from Zhai et al. (2019), who tuned it; ours is tuned on the validation split, over the candidates below. Values for 100 %:
-only the supervised one is in the paper (Table B.3, 90 epochs with crops); what it has for SimCLR is of broader augmentation
-(Table B.2).
+The whole network is fine-tuned for 60 epochs at 1 % and 30 at 10 % (B.5); the number for 100 % is
+not stated, 30 is ours. The supervised baseline is the same network fine-tuned from its initial
+weights on the same labels. The paper takes its baseline from Zhai et al. (2019), who tuned it; ours
+is tuned on the validation split, over the candidates below. Values for 100 %: only the supervised
+one is in the paper (Table B.3, 90 epochs with crops); what it has for SimCLR is of broader
+augmentation (Table B.2).
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout
@@ -33,7 +36,11 @@ _PAPER_ENCODERS: dict[str, tuple[float, dict[str, tuple[float, float]]]] = {
     "SimCLR (4x)": (4.0, {"1": (63.0, 85.8), "10": (74.4, 92.6)}),
 }
 _SIMCLR, *_WIDER = _PAPER_ENCODERS
-_PAPER_SUPERVISED: dict[str, tuple[float, float | None]] = {"1": (25.4, 48.4), "10": (56.4, 80.4), "100": (76.5, None)}
+_PAPER_SUPERVISED: dict[str, tuple[float, float | None]] = {
+    "1": (25.4, 48.4),
+    "10": (56.4, 80.4),
+    "100": (76.5, None),
+}
 
 _PAPER_EPOCHS = {"1": 60, "10": 30, "100": 30}
 _FROM_SCRATCH_EPOCHS = {"1": 1000, "10": 200, "100": 90}
@@ -50,7 +57,9 @@ def _cell(
     found: tuple[float, float | None] | None = None,
     candidates: tuple[dict[str, Value], ...] = (),
 ) -> Cell:
-    """A method at a share of the labels, judged by its top-1 there; `found` is the paper's top-1 and top-5."""
+    """A method at a share of the labels, judged by its top-1 there; `found` is the paper's top-1
+    and top-5.
+    """
     return Cell(
         at=(method, share),
         values={"eval.finetune.labels": [_SHARES[share]], **values},
@@ -70,8 +79,13 @@ def _paper_cells() -> tuple[Cell, ...]:
             for rate in (0.05, 0.1, 0.3)
             for decay in (1e-4, 1e-3)
         )
-        scratch: dict[str, Value] = {"schedule.epochs": 0, "eval.finetune.epochs": [_FROM_SCRATCH_EPOCHS[share]]}
-        cell = _cell(_SUPERVISED, share, scratch, found=_PAPER_SUPERVISED.get(share), candidates=candidates)
+        scratch: dict[str, Value] = {
+            "schedule.epochs": 0,
+            "eval.finetune.epochs": [_FROM_SCRATCH_EPOCHS[share]],
+        }
+        cell = _cell(
+            _SUPERVISED, share, scratch, found=_PAPER_SUPERVISED.get(share), candidates=candidates
+        )
         cells.append(cell)
         for method, (width, found) in _PAPER_ENCODERS.items():
             values: dict[str, Value] = {
@@ -96,7 +110,13 @@ def _small_cells() -> tuple[Cell, ...]:
         scratch: dict[str, Value] = {"schedule.epochs": 0, **batch}
         pretrained = _PAPER_ENCODERS[_SIMCLR][1].get(share)
         cells += [
-            _cell(_SUPERVISED, share, scratch, found=_PAPER_SUPERVISED.get(share), candidates=candidates),
+            _cell(
+                _SUPERVISED,
+                share,
+                scratch,
+                found=_PAPER_SUPERVISED.get(share),
+                candidates=candidates,
+            ),
             _cell(_SIMCLR, share, batch, found=pretrained, candidates=candidates),
         ]
     return tuple(cells)
@@ -107,21 +127,27 @@ _LABELS = Axis(name="labels used (%)", labels=tuple(_SHARES), log=True)
 FEW_LABELS = Ablation(
     name="few-labels",
     title="Fine-tuning on few labels",
-    question="How much does SimCLR pre-training save in labels, against supervised training from scratch?",
+    question="How much does SimCLR pre-training save in labels, against supervised training from "
+    "scratch?",
     source="Tables 7 and B.4",
     fixed={"eval.protocol": "none"},
     paper=Layout(
         axes=(Axis(name="method", labels=(_SUPERVISED, *_PAPER_ENCODERS)), _LABELS),
         cells=_paper_cells(),
-        note="The supervised baseline is tuned over 6 candidates on the validation split; the paper's is of Zhai et al. "
-        "(2019), tuned over more. Values for 100 % of the labels are the paper's for supervised training alone.",
+        note="The supervised baseline is tuned over 6 candidates on the validation split; the "
+        "paper's is of Zhai et al. "
+        "(2019), tuned over more. Values for 100 % of the labels are the paper's for "
+        "supervised training alone.",
     ),
     small=Layout(
         axes=(Axis(name="method", labels=(_SUPERVISED, _SIMCLR)), _LABELS),
         cells=_small_cells(),
-        note="The preset's encoder and batches of 64. Both methods are tuned on the validation split over the same 8 "
-        "candidates, 4 learning rates with 60, 30 and 10 epochs for 1, 10 and 100 % of the labels or 3 times as many; the "
-        "validation split is labelled at every share. Of a small data set 1 % is a few images of each class. The paper's "
+        note="The preset's encoder and batches of 64. Both methods are tuned on the validation "
+        "split over the same 8 "
+        "candidates, 4 learning rates with 60, 30 and 10 epochs for 1, 10 and 100 % of the "
+        "labels or 3 times as many; the "
+        "validation split is labelled at every share. Of a small data set 1 % is a few "
+        "images of each class. The paper's "
         "values are those of ResNet-50 on ImageNet.",
     ),
     metric="finetune_1_top1",
@@ -129,7 +155,8 @@ FEW_LABELS = Ablation(
     untrained=False,
     claims=(
         Claim.alike(
-            "Fine-tuned on 1 % and 10 % of the labels, SimCLR is better than supervised training from scratch.",
+            "Fine-tuned on 1 % and 10 % of the labels, SimCLR is better than supervised "
+            "training from scratch.",
             "section 6, Table 7 and Table B.4",
             beats((_SIMCLR, "1"), (_SUPERVISED, "1")),
             beats((_SIMCLR, "10"), (_SUPERVISED, "10")),
@@ -140,7 +167,8 @@ FEW_LABELS = Ablation(
             wider_gap(((_SIMCLR, "1"), (_SUPERVISED, "1")), ((_SIMCLR, "10"), (_SUPERVISED, "10"))),
         ),
         Claim.paper_only(
-            "With 1 % of the labels, SimCLR is better than supervised training by more than 20 points of top-1.",
+            "With 1 % of the labels, SimCLR is better than supervised training by more than "
+            "20 points of top-1.",
             "Table B.4",
             beats((_SIMCLR, "1"), (_SUPERVISED, "1"), by=20.0),
             silent=POINTS_OF_IMAGENET,

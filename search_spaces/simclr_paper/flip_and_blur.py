@@ -2,12 +2,13 @@
 
 Expected ordering: with both 64.5; without the flip 63.4; without blur 63.2.
 
-Cost at the paper's scale: 4 runs of 100 epochs, 768 TPU v3 core-hours a seed, one of them our extension.
+Cost at the paper's scale: 4 runs of 100 epochs, 768 TPU v3 core-hours a seed, one of them our
+extension.
 
     simclr-orch ablate flip-and-blur --preset P
 
-The flip is part of the random crop; without it `augment.crop.flip` is 0. Neither flip nor blur is our extension. That blur
-adds 1.3 points is also the last step of Table 1.
+The flip is part of the random crop; without it `augment.crop.flip` is 0. Neither flip nor blur is
+our extension. That blur adds 1.3 points is also the last step of Table 1.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout
@@ -21,7 +22,10 @@ _BOTH, _NO_FLIP, _NO_BLUR, _NEITHER = "flip and blur", "no flip", "no blur", "ne
 
 def _cell(label: str, *, flip: bool, blur: bool, paper: float | None) -> Cell:
     operations: Value = ["crop", "color", "blur"] if blur else ["crop", "color"]
-    values: dict[str, Value] = {"augment.operations": operations, "augment.crop.flip": 0.5 if flip else 0.0}
+    values: dict[str, Value] = {
+        "augment.operations": operations,
+        "augment.crop.flip": 0.5 if flip else 0.0,
+    }
     return Cell(at=(label,), values=values, paper=paper)
 
 
@@ -43,7 +47,8 @@ FLIP_AND_BLUR = Ablation(
     small=Layout(
         axes=_AXES,
         cells=_CELLS,
-        note="The paper's cells at the preset's strength of color distortion. The paper itself uses no blur on small images "
+        note="The paper's cells at the preset's strength of color distortion. The paper itself "
+        "uses no blur on small images "
         "(appendix B.9). Neither flip nor blur is our extension.",
     ),
     figure="table",

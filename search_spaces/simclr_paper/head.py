@@ -1,15 +1,17 @@
 """Figure 8: which projection head, and how wide an output, makes the best representation h?
 
-Expected ordering: non-linear above linear (3 points), both far above none (10 points and more); the output dimension
-hardly matters.
+Expected ordering: non-linear above linear (3 points), both far above none (10 points and more); the
+output dimension hardly matters.
 
-Cost at the paper's scale: 22 runs of 100 epochs, 4,224 TPU v3 core-hours a seed, 7 of the runs our extension.
+Cost at the paper's scale: 22 runs of 100 epochs, 4,224 TPU v3 core-hours a seed, 7 of the runs our
+extension.
 
     simclr-orch ablate head --preset P
 
-Depth 3 is our extension: the paper varies the type and the width of the head, its successor (SimCLRv2) the depth, so
-there are no values of the paper beside it. Without a head z is h, whose width is the encoder's: one cell, which the
-paper draws at 2048. That h beats z by more than 10 points (section 4.2) is asked by the probes ablation.
+Depth 3 is our extension: the paper varies the type and the width of the head, its successor
+(SimCLRv2) the depth, so there are no values of the paper beside it. Without a head z is h, whose
+width is the encoder's: one cell, which the paper draws at 2048. That h beats z by more than 10
+points (section 4.2) is asked by the probes ablation.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout, grid
@@ -31,7 +33,8 @@ _FIGURE_8 = {
 _FIGURE_8_NONE = 50.0
 
 _DEFAULT_WIDTH = 128
-_ALIKE = 2.0  # points; the paper gives none, and calls the 3 between linear and non-linear a difference
+# points; the paper gives none, and calls the 3 between linear and non-linear a difference
+_ALIKE = 2.0
 
 
 def _layout(widths: tuple[int, ...], *, none_at: str, note: str) -> Layout:
@@ -40,11 +43,18 @@ def _layout(widths: tuple[int, ...], *, none_at: str, note: str) -> Layout:
     heads = grid(
         {head: {"head.num_linear_layers": layers} for head, layers in _LAYERS.items()},
         {str(width): {"head.output_dim": width} for width in widths},
-        paper={(head, str(width)): value for head, row in _FIGURE_8.items() for width, value in zip(_WIDTHS, row, strict=True)},
+        paper={
+            (head, str(width)): value
+            for head, row in _FIGURE_8.items()
+            for width, value in zip(_WIDTHS, row, strict=True)
+        },
     )
     columns = labels if none_at in labels else [*labels, none_at]
     return Layout(
-        axes=(_HEAD_AXIS, Axis(name="output dimension of the head (units)", labels=tuple(columns), log=True)),
+        axes=(
+            _HEAD_AXIS,
+            Axis(name="output dimension of the head (units)", labels=tuple(columns), log=True),
+        ),
         cells=(none, *heads),
         note=note,
     )
@@ -54,14 +64,18 @@ def _row(head: str, widths: tuple[int, ...]) -> tuple[Place, ...]:
     return tuple((head, str(width)) for width in widths)
 
 
-def _above_none(widths: tuple[int, ...], *, none_at: str, by: float = 0.0) -> tuple[Comparison, ...]:
+def _above_none(
+    widths: tuple[int, ...], *, none_at: str, by: float = 0.0
+) -> tuple[Comparison, ...]:
     return tuple(beats(_row(head, widths), ("none", none_at), by=by) for head in _FIGURE_8)
 
 
 def _width_hardly_matters(widths: tuple[int, ...]) -> tuple[Comparison, ...]:
     others = [width for width in widths if width != _DEFAULT_WIDTH]
     return tuple(
-        similar((head, str(width)), (head, str(_DEFAULT_WIDTH)), within=_ALIKE) for head in _FIGURE_8 for width in others
+        similar((head, str(width)), (head, str(_DEFAULT_WIDTH)), within=_ALIKE)
+        for head in _FIGURE_8
+        for width in others
     )
 
 
@@ -78,13 +92,15 @@ HEAD = Ablation(
     small=_layout(
         _SMALL_WIDTHS,
         none_at=_WIDTH_OF_H,
-        note="Widths up to 256 for narrow encoders. Depth 3 is our extension. Without a head the output is h: as wide "
+        note="Widths up to 256 for narrow encoders. Depth 3 is our extension. Without a head the "
+        "output is h: as wide "
         "as the preset's encoder, 2048 in the paper.",
     ),
     figure="lines",
     claims=(
         Claim(
-            statement="A non-linear projection head is better than a linear one, on average over output dimensions.",
+            statement="A non-linear projection head is better than a linear one, on average over "
+            "output dimensions.",
             source="section 4.2, Figure 8",
             paper=(beats(_row("non-linear", _WIDTHS), _row("linear", _WIDTHS)),),
             small=(beats(_row("non-linear", _SMALL_WIDTHS), _row("linear", _SMALL_WIDTHS)),),

@@ -1,17 +1,19 @@
 """Table 4: is NT-Xent better than the logistic and the margin loss, each at its best?
 
-Expected ordering: NT-Xent (63.9) ahead of all; semi-hard negatives help the other two (margin 50.9 to 57.5, logistic 51.6
-to 57.9) and do not bring them level.
+Expected ordering: NT-Xent (63.9) ahead of all; semi-hard negatives help the other two (margin 50.9
+to 57.5, logistic 51.6 to 57.9) and do not bring them level.
 
-Cost at the paper's scale: 5 losses with 20 candidates of 100 epochs each, 19,200 TPU v3 core-hours a seed.
+Cost at the paper's scale: 5 losses with 20 candidates of 100 epochs each, 19,200 TPU v3 core-hours
+a seed.
 
     simclr-orch ablate losses --preset P
 
-Every loss sees l2-normalised projections and negatives from the other view only; hence 63.9 for NT-Xent, not 64.5. As in
-B.10, each is tuned over the base learning rate and its margin or temperature. NT-Xent's own tuning is not described; ours
-has the temperatures of the logistic loss, so that all have equally many candidates. Candidates are chosen on the validation
-split; the paper reports the best. Whether the paper averages or adds over negatives is not stated: the mean is
-ours (`loss.negative_reduction`).
+Every loss sees l2-normalised projections and negatives from the other view only; hence 63.9 for
+NT-Xent, not 64.5. As in B.10, each is tuned over the base learning rate and its margin or
+temperature. NT-Xent's own tuning is not described; ours has the temperatures of the logistic loss,
+so that all have equally many candidates. Candidates are chosen on the validation split; the paper
+reports the best. Whether the paper averages or adds over negatives is not stated: the mean is ours
+(`loss.negative_reduction`).
 """
 
 from itertools import product
@@ -50,13 +52,25 @@ _AXES = (Axis(name="loss", labels=tuple(_LOSSES)),)
 
 
 def _candidates(loss: Value, rates: tuple[Value, ...]) -> tuple[dict[str, Value], ...]:
-    field, options = ("loss.margin", _MARGINS) if loss == "margin-triplet" else ("loss.temperature", _TEMPERATURES)
-    return tuple({"optim.base_learning_rate": rate, field: option} for rate, option in product(rates, options))
+    field, options = (
+        ("loss.margin", _MARGINS)
+        if loss == "margin-triplet"
+        else ("loss.temperature", _TEMPERATURES)
+    )
+    return tuple(
+        {"optim.base_learning_rate": rate, field: option}
+        for rate, option in product(rates, options)
+    )
 
 
 def _cells(rates: tuple[Value, ...]) -> tuple[Cell, ...]:
     return tuple(
-        Cell(at=(label,), values=values, paper=_TABLE_4[label], candidates=_candidates(values["loss.name"], rates))
+        Cell(
+            at=(label,),
+            values=values,
+            paper=_TABLE_4[label],
+            candidates=_candidates(values["loss.name"], rates),
+        )
         for label, values in _LOSSES.items()
     )
 
@@ -70,14 +84,17 @@ LOSSES = Ablation(
     paper=Layout(
         axes=_AXES,
         cells=_cells(_PAPER_RATES),
-        note="Each loss has 20 candidates, of which the validation split chooses. That NT-Xent is tuned over temperatures, "
+        note="Each loss has 20 candidates, of which the validation split chooses. That NT-Xent is "
+        "tuned over temperatures, "
         "too, is our choice.",
     ),
     small=Layout(
         axes=_AXES,
         cells=_cells(_SMALL_RATES),
-        note="Each loss has 12 candidates, a third to three times the preset's learning rate with the paper's margins or "
-        "temperatures; the validation split chooses. That NT-Xent is tuned over temperatures, too, is our choice.",
+        note="Each loss has 12 candidates, a third to three times the preset's learning rate with "
+        "the paper's margins or "
+        "temperatures; the validation split chooses. That NT-Xent is tuned over "
+        "temperatures, too, is our choice.",
     ),
     figure="table",
     claims=(

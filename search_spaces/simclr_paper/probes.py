@@ -1,18 +1,21 @@
-"""Table 3: what do the representation h and the projection z = g(h) know about the applied transformation?
+"""Table 3: what do the representation h and the projection z = g(h) know about the applied
+transformation?
 
-Expected ordering: a probe on h tells rotation (67.6 %), noise (99.5) and Sobel (96.6) far better than one on z (25.6, 59.6,
-56.3, near chance: 25, 50, 50); color is told from both (99.3 and 97.4, chance 80). Linear evaluation on h beats z by more
-than 10 points (section 4.2).
+Expected ordering: a probe on h tells rotation (67.6 %), noise (99.5) and Sobel (96.6) far better
+than one on z (25.6, 59.6, 56.3, near chance: 25, 50, 50); color is told from both (99.3 and 97.4,
+chance 80). Linear evaluation on h beats z by more than 10 points (section 4.2).
 
-Cost at the paper's scale: 4 runs of 100 epochs, 768 TPU v3 core-hours a seed; the 10 cells share them.
+Cost at the paper's scale: 4 runs of 100 epochs, 768 TPU v3 core-hours a seed; the 10 cells share
+them.
 
     simclr-orch ablate probes --preset P
 
-The head's output is as wide as h (2048 in the paper), so that both probes see equally many features. Rotation (0, 90, 180 or
-270 degrees), noise and Sobel (on half of the views each) are added to the pre-training of their own cells, after the usual
-operations, independently for the two views; the colors and classes need no addition and share a run. The paper does not
-publish the probe's size and training, nor the probability and strength of noise: ours are the defaults of `eval.probe` and
-of `augment`, with even odds for noise and Sobel.
+The head's output is as wide as h (2048 in the paper), so that both probes see equally many
+features. Rotation (0, 90, 180 or 270 degrees), noise and Sobel (on half of the views each) are
+added to the pre-training of their own cells, after the usual operations, independently for the two
+views; the colors and classes need no addition and share a run. The paper does not publish the
+probe's size and training, nor the probability and strength of noise: ours are the defaults of
+`eval.probe` and of `augment`, with even odds for noise and Sobel.
 """
 
 from search_spaces.ablation import Ablation, Axis, Cell, Layout
@@ -31,7 +34,8 @@ _TABLE_3 = {
     "sobel": (50.0, 96.6, 56.3),
 }
 _CLASSES = "classes"
-_CLASSES_OF_H = 64.7  # linear evaluation with a non-linear head of 2048 outputs, read off Figure 8 (+-0.3)
+# linear evaluation with a non-linear head of 2048 outputs, read off Figure 8 (+-0.3)
+_CLASSES_OF_H = 64.7
 
 _ADDED: dict[str, tuple[str, dict[str, Value]]] = {
     "rotation": ("rotate", {"augment.rotate.angles": [0, 90, 180, 270]}),
@@ -55,7 +59,8 @@ def _cells(policy: tuple[str, ...]) -> tuple[Cell, ...]:
             Cell(at=(task, _OF_H), values=values, paper=of_h, metric=f"probe_{task}_h"),
             Cell(at=(task, _OF_Z), values=values, paper=of_z, metric=f"probe_{task}_z"),
         ]
-    with_colors: dict[str, Value] = {"augment.operations": [*policy], "eval.probe.tasks": ["color"]}  # to share that run
+    # to share that run
+    with_colors: dict[str, Value] = {"augment.operations": [*policy], "eval.probe.tasks": ["color"]}
     cells += [
         Cell(at=(_CLASSES, _OF_H), values=with_colors, paper=_CLASSES_OF_H, metric="linear_top1"),
         Cell(at=(_CLASSES, _OF_Z), values=with_colors, metric="linear_top1_z"),
@@ -66,21 +71,26 @@ def _cells(policy: tuple[str, ...]) -> tuple[Cell, ...]:
 PROBES = Ablation(
     name="probes",
     title="Information in the representation h and in the projection g(h)",
-    question="What do the representation h and the projection z = g(h) know about the applied transformation?",
+    question="What do the representation h and the projection z = g(h) know about the applied "
+    "transformation?",
     source="Table 3",
     fixed={"head.output_dim": None, "eval.projection": True},
     paper=Layout(
         axes=_AXES,
         cells=_cells(("crop", "color", "blur")),
-        note="Chance: color 80 %, rotation 25, noise and sobel 50. The paper does not publish its probe nor the parameters "
-        "of noise and sobel; ours are our choice. For classes it says only that h is more than 10 points better than g(h); "
+        note="Chance: color 80 %, rotation 25, noise and sobel 50. The paper does not publish its "
+        "probe nor the parameters "
+        "of noise and sobel; ours are our choice. For classes it says only that h is more "
+        "than 10 points better than g(h); "
         "the value of h is that of Figure 8.",
     ),
     small=Layout(
         axes=_AXES,
         cells=_cells(("crop", "color")),
-        note="Crop and color without blur, the paper's policy for small images. Chance: color 80 %, rotation 25, noise and "
-        "sobel 50. Grey images (digits) leave color nothing to tell. The paper does not publish its probe nor the "
+        note="Crop and color without blur, the paper's policy for small images. Chance: color 80 "
+        "%, rotation 25, noise and "
+        "sobel 50. Grey images (digits) leave color nothing to tell. The paper does not "
+        "publish its probe nor the "
         "parameters of noise and sobel; ours are our choice.",
     ),
     figure="lines",
@@ -96,12 +106,14 @@ PROBES = Ablation(
             *(above((task, _OF_H), chance) for task, (chance, _, _) in _TABLE_3.items()),
         ),
         Claim.alike(
-            "The layer before the projection head, h, is a better representation than the layer after it, g(h).",
+            "The layer before the projection head, h, is a better representation than the "
+            "layer after it, g(h).",
             "section 4.2",
             beats((_CLASSES, _OF_H), (_CLASSES, _OF_Z)),
         ),
         Claim.paper_only(
-            "The layer before the projection head, h, is better than the layer after it, g(h), by more than 10 points.",
+            "The layer before the projection head, h, is better than the layer after it, "
+            "g(h), by more than 10 points.",
             "section 4.2",
             beats((_CLASSES, _OF_H), (_CLASSES, _OF_Z), by=10.0),
             silent=POINTS_OF_IMAGENET,

@@ -1,16 +1,19 @@
-"""Table B.3: does supervised learning gain from what helps SimCLR, longer training and stronger augmentation?
+"""Table B.3: does supervised learning gain from what helps SimCLR, longer training and stronger
+augmentation?
 
-Expected ordering: hardly. No length is clearly best; with color and blur, ResNet-50 needs 500 epochs instead of 90 (75.3 to
-76.7); ResNet-50 (4x) gains a little from the augmentation and nothing from more epochs.
+Expected ordering: hardly. No length is clearly best; with color and blur, ResNet-50 needs 500
+epochs instead of 90 (75.3 to 76.7); ResNet-50 (4x) gains a little from the augmentation and nothing
+from more epochs.
 
-Cost at the paper's scale: 18 supervised runs of 90, 500 or 1,000 epochs, 18,317 TPU v3 core-hours a seed if each cost what
-pre-training of ResNet-50 does; half of them have the encoder of four times the width and cost about 16 times as much.
+Cost at the paper's scale: 18 supervised runs of 90, 500 or 1,000 epochs, 18,317 TPU v3 core-hours a
+seed if each cost what pre-training of ResNet-50 does; half of them have the encoder of four times
+the width and cost about 16 times as much.
 
     simclr-orch ablate supervised --preset P
 
-Runs minimise cross-entropy on one view and are judged by their own classifier. The paper does not describe optimizer and
-schedule; ours are the preset's. Its numbers for 90 epochs differ from Table 1 by 0.1 (75.6 and 75.3 here, 75.7 and 75.4
-there).
+Runs minimise cross-entropy on one view and are judged by their own classifier. The paper does not
+describe optimizer and schedule; ours are the preset's. Its numbers for 90 epochs differ from Table
+1 by 0.1 (75.6 and 75.3 here, 75.7 and 75.4 there).
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
@@ -70,14 +73,17 @@ def _small() -> Layout:
     return Layout(
         axes=(
             Axis(name="augmentation", labels=tuple(_POLICIES)),
-            Axis(name="training length (times the preset's epochs)", labels=_SMALL_LENGTHS, log=True),
+            Axis(
+                name="training length (times the preset's epochs)", labels=_SMALL_LENGTHS, log=True
+            ),
         ),
         cells=grid(
             _POLICIES,
             {label: {"schedule.epochs": Times(factor)} for label, factor in factors},
             paper=_found(_STANDARD, _SMALL_LENGTHS),
         ),
-        note="The preset's encoder, with the values of the paper's ResNet-50 beside it. One, three and six times the "
+        note="The preset's encoder, with the values of the paper's ResNet-50 beside it. One, "
+        "three and six times the "
         "preset's epochs stand for the paper's 90, 500 and 1,000.",
     )
 
@@ -92,19 +98,24 @@ def _policy(policy: str, lengths: tuple[str, ...], *rest: str) -> tuple[Place, .
 
 def _longer_is_no_benefit(*rest: str) -> tuple[Comparison, ...]:
     return tuple(
-        beats(_lengths("90", *rest), _lengths(length, *rest), by=-_NO_BENEFIT) for length in _LENGTHS if length != "90"
+        beats(_lengths("90", *rest), _lengths(length, *rest), by=-_NO_BENEFIT)
+        for length in _LENGTHS
+        if length != "90"
     )
 
 
 def _stronger_does_not_help(lengths: tuple[str, ...], *rest: str) -> tuple[Comparison, ...]:
     crop = _policy("crop", lengths, *rest)
-    return tuple(beats(crop, _policy(strong, lengths, *rest), by=-_NO_BENEFIT) for strong in _STRONG)
+    return tuple(
+        beats(crop, _policy(strong, lengths, *rest), by=-_NO_BENEFIT) for strong in _STRONG
+    )
 
 
 SUPERVISED = Ablation(
     name="supervised",
     title="Length and augmentation of supervised training",
-    question="Does supervised learning gain from what helps SimCLR, longer training and stronger augmentation?",
+    question="Does supervised learning gain from what helps SimCLR, longer training and stronger "
+    "augmentation?",
     source="Table B.3",
     fixed={"loss.name": "cross-entropy"},
     paper=_paper(),
@@ -113,15 +124,21 @@ SUPERVISED = Ablation(
     figure="lines",
     claims=(
         Claim(
-            statement="Supervised learning has no significant benefit from training longer than usual: on average over "
+            statement="Supervised learning has no significant benefit from "
+            "training longer than usual: "
+            "on average over "
             f"policies, no more than {_NO_BENEFIT:g} point.",
             source="appendix B.3, Table B.3",
-            paper=tuple(comparison for encoder in _ENCODERS for comparison in _longer_is_no_benefit(encoder)),
-            # The preset's epochs are no usual length of supervised training; three times as many come closer.
+            paper=tuple(
+                comparison for encoder in _ENCODERS for comparison in _longer_is_no_benefit(encoder)
+            ),
+            # The preset's epochs are no usual length of supervised training; three times as many
+            # come closer.
             small=(beats(_lengths("x 3"), _lengths("x 6"), by=-_NO_BENEFIT),),
         ),
         Claim(
-            statement="Stronger augmentation does not help the standard encoder: on average over lengths, no more than "
+            statement="Stronger augmentation does not help the standard encoder: on average over "
+            "lengths, no more than "
             f"{_NO_BENEFIT:g} point.",
             source="appendix B.3, Table B.3",
             paper=_stronger_does_not_help(_LENGTHS, _STANDARD),
@@ -130,19 +147,31 @@ SUPERVISED = Ablation(
         Claim.paper_only(
             "Stronger augmentation improves an encoder of four times the width slightly.",
             "appendix B.3, Table B.3",
-            *(beats(_policy(strong, _LENGTHS, _WIDE), _policy("crop", _LENGTHS, _WIDE)) for strong in _STRONG),
+            *(
+                beats(_policy(strong, _LENGTHS, _WIDE), _policy("crop", _LENGTHS, _WIDE))
+                for strong in _STRONG
+            ),
             silent="The small cells have the preset's encoder only.",
         ),
         Claim(
-            statement="With stronger augmentation, the standard encoder needs longer training for its best result.",
+            statement="With stronger augmentation, the standard encoder needs "
+            "longer training for its "
+            "best result.",
             source="appendix B.3, Table B.3",
-            paper=tuple(beats((policy, "500", _STANDARD), (policy, "90", _STANDARD)) for policy in _STRONG),
+            paper=tuple(
+                beats((policy, "500", _STANDARD), (policy, "90", _STANDARD)) for policy in _STRONG
+            ),
             small=tuple(beats((policy, "x 3"), (policy, "x 1")) for policy in _STRONG),
         ),
         Claim.paper_only(
-            "With stronger augmentation, an encoder of four times the width does not benefit from longer training.",
+            "With stronger augmentation, an encoder of four times the width does not benefit "
+            "from longer training.",
             "appendix B.3, Table B.3",
-            *(beats((policy, "90", _WIDE), (policy, length, _WIDE)) for policy in _STRONG for length in _LENGTHS[1:]),
+            *(
+                beats((policy, "90", _WIDE), (policy, length, _WIDE))
+                for policy in _STRONG
+                for length in _LENGTHS[1:]
+            ),
             silent="The small cells have the preset's encoder only.",
         ),
     ),

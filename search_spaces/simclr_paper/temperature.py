@@ -1,14 +1,16 @@
 """Table 5: does NT-Xent need l2-normalised projections, and at which temperature?
 
-Expected ordering: with l2 norm, temperature 0.1 is best and both lower and higher ones are worse; without it, the
-contrastive accuracy is higher and linear evaluation lower. Entropy nears its bound, ln 4096 = 8.3 nats, from 0.5 on.
+Expected ordering: with l2 norm, temperature 0.1 is best and both lower and higher ones are worse;
+without it, the contrastive accuracy is higher and linear evaluation lower. Entropy nears its bound,
+ln 4096 = 8.3 nats, from 0.5 on.
 
 Cost at the paper's scale: 6 runs of 100 epochs, 1,152 TPU v3 core-hours a seed.
 
     simclr-orch ablate temperature --preset P
 
-Entropy (nats) and accuracy (%) of the contrastive distribution are over the candidates of the other view, 4096 in the
-paper. The paper prefers 0.5 for CIFAR-10 (appendix B.9): the best temperature moves with data, batch and budget.
+Entropy (nats) and accuracy (%) of the contrastive distribution are over the candidates of the other
+view, 4096 in the paper. The paper prefers 0.5 for CIFAR-10 (appendix B.9): the best temperature
+moves with data, batch and budget.
 """
 
 from itertools import pairwise
@@ -19,7 +21,9 @@ from search_spaces.claims import Claim, beats
 __all__ = ["TEMPERATURE"]
 
 
-def _cell(normalize: bool, temperature: float, *, entropy: float, accuracy: float, top1: float) -> Cell:
+def _cell(
+    normalize: bool, temperature: float, *, entropy: float, accuracy: float, top1: float
+) -> Cell:
     return Cell(
         at=(f"{'yes' if normalize else 'no'}, {temperature:g}",),
         values={"loss.normalize": normalize, "loss.temperature": temperature},
@@ -49,13 +53,15 @@ TEMPERATURE = Ablation(
     small=Layout(
         axes=_AXES,
         cells=_CELLS,
-        note="The paper's cells at the preset's batch size. Contrastive entropy and accuracy depend on the number of "
+        note="The paper's cells at the preset's batch size. Contrastive entropy and accuracy "
+        "depend on the number of "
         "candidates, 4096 in the paper.",
     ),
     figure="table",
     claims=(
         Claim.alike(
-            "With l2 norm, accuracy rises and falls again with temperature: a proper temperature matters.",
+            "With l2 norm, accuracy rises and falls again with temperature: a proper "
+            "temperature matters.",
             "section 5.1, Table 5",
             beats(_WITH_NORM[1], _WITH_NORM[0]),
             beats(_WITH_NORM[1], _WITH_NORM[2]),

@@ -1,13 +1,15 @@
-"""Theorems 4.2 and 4.3: does a steeper activation, max(0, z)^q with q = 4, need more labels than q = 3?
+"""Theorems 4.2 and 4.3: does a steeper activation, max(0, z)^q with q = 4, need more labels than q
+= 3?
 
-Expected ordering: direct training needs labels in proportion to 1 / SNR^q, so more with q = 4; after SimCLR pre-training few
-labels suffice with either.
+Expected ordering: direct training needs labels in proportion to 1 / SNR^q, so more with q = 4;
+after SimCLR pre-training few labels suffice with either.
 
 Cost: 40 runs a seed, about 6 s together on one core of an AMD EPYC.
 
     simclr-orch ablate activation-power --preset P
 
-SNR is 0.3, where both thresholds lie among the numbers of labels: 1 to 4 / SNR^q is 37 to 148 for q = 3 and 123 to 494 for 4.
+SNR is 0.3, where both thresholds lie among the numbers of labels: 1 to 4 / SNR^q is 37 to 148 for q
+= 3 and 123 to 494 for 4.
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
@@ -31,7 +33,9 @@ from search_spaces.values import Value
 __all__ = ["ACTIVATION_POWER"]
 
 _RATIO = "0.3"
-_POWERS: dict[str, dict[str, Value]] = {power: {"network.power": int(power)} for power in ("3", "4")}
+_POWERS: dict[str, dict[str, Value]] = {
+    power: {"network.power": int(power)} for power in ("3", "4")
+}
 _ENOUGH = tuple(count for count in LABELS if int(count) >= FEW_LABELS)
 
 _LAYOUT = Layout(
@@ -56,19 +60,28 @@ ACTIVATION_POWER = Ablation(
     figure="lines",
     claims=(
         Claim.alike(
-            "Direct training needs labels in proportion to 1 / SNR^q: its test loss is at least 0.1 below 1 / SNR^q labels and "
+            "Direct training needs labels in proportion to 1 / SNR^q: its test loss is at "
+            "least 0.1 below 1 / SNR^q labels and "
             "at most 0.06 from 4 / SNR^q on.",
             "Theorem 4.3",
-            *(above((power, fails(_RATIO, int(power))[-1], DIRECT), LOST, metric="test_loss") for power in _POWERS),
-            *(below((power, learns(_RATIO, int(power))[0], DIRECT), LEARNED, metric="test_loss") for power in _POWERS),
+            *(
+                above((power, fails(_RATIO, int(power))[-1], DIRECT), LOST, metric="test_loss")
+                for power in _POWERS
+            ),
+            *(
+                below((power, learns(_RATIO, int(power))[0], DIRECT), LEARNED, metric="test_loss")
+                for power in _POWERS
+            ),
         ),
         Claim.alike(
-            "Direct training needs more labels with q = 4 than with q = 3: its error is higher with 64 and with 128.",
+            "Direct training needs more labels with q = 4 than with q = 3: its error is "
+            "higher with 64 and with 128.",
             "Theorem 4.3",
             *(beats(("4", count, DIRECT), ("3", count, DIRECT)) for count in ("64", "128")),
         ),
         Claim.alike(
-            "After SimCLR pre-training few labels suffice with either: the error is below 1 % from 8 labels on.",
+            "After SimCLR pre-training few labels suffice with either: the error is below 1 "
+            "% from 8 labels on.",
             "Theorem 4.2",
             *(below((power, count, SIMCLR), 1) for power in _POWERS for count in _ENOUGH),
         ),

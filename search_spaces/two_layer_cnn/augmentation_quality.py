@@ -1,15 +1,17 @@
 """Extension of Lemma 5.2: what if the two views of an input share some of their noise?
 
-Expected ordering: none from the paper, whose second view is drawn afresh given the label, with the same signal and independent
-noise. Reviewers object that such an augmentation knows the label. Alignment with the signal falls gently with the noise that
-is shared (at SNR 0.1 from 0.90 to 0.78, at 0.2 from 0.98 to 0.93; 5 seeds); when all of it is, both views are equal, and
-pre-training is like principal components.
+Expected ordering: none from the paper, whose second view is drawn afresh given the label, with the
+same signal and independent noise. Reviewers object that such an augmentation knows the label.
+Alignment with the signal falls gently with the noise that is shared (at SNR 0.1 from 0.90 to 0.78,
+at 0.2 from 0.98 to 0.93; 5 seeds); when all of it is, both views are equal, and pre-training is
+like principal components.
 
 Cost: 10 runs a seed, about 2 s together on one core of an AMD EPYC.
 
     simclr-orch ablate augmentation-quality --preset P
 
-The noise of the second view is rho xi + sqrt(1 - rho^2) xi', with xi that of the first and xi' independent.
+The noise of the second view is rho xi + sqrt(1 - rho^2) xi', with xi that of the first and xi'
+independent.
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
@@ -35,7 +37,8 @@ _LAYOUT = Layout(
 AUGMENTATION_QUALITY = Ablation(
     name="augmentation-quality",
     title="Views that share noise",
-    question="How much of its alignment does pre-training lose if the two views of an input share noise?",
+    question="How much of its alignment does pre-training lose if the two views of an input share "
+    "noise?",
     source="Lemma 5.2",
     fixed={"pretrain.method": "simclr", "data.labels": 8},
     paper=_LAYOUT,

@@ -1,14 +1,17 @@
-"""Theorems 4.2, 4.3 and 5.5: which start of fine-tuning takes to few labels, and does each fit them?
+"""Theorems 4.2, 4.3 and 5.5: which start of fine-tuning takes to few labels, and does each fit
+them?
 
-Expected ordering: every start that aligns filters with the signal does with few labels what SimCLR's does, the first principal
-component of the unlabeled inputs among them; the direct arm does not. All reach a training loss of 0.01.
+Expected ordering: every start that aligns filters with the signal does with few labels what
+SimCLR's does, the first principal component of the unlabeled inputs among them; the direct arm does
+not. All reach a training loss of 0.01.
 
 Cost: 25 runs a seed, about 3 s together on one core of an AMD EPYC.
 
     simclr-orch ablate pretraining-controls --preset P
 
-Principal components, ReLU filters in pre-training and pre-training on the labeled inputs alone answer objections of the
-paper's reviewers: it has neither. All runs count, those that do not reach the training loss, too.
+Principal components, ReLU filters in pre-training and pre-training on the labeled inputs alone
+answer objections of the paper's reviewers: it has neither. All runs count, those that do not reach
+the training loss, too.
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid
@@ -31,7 +34,10 @@ _NEARLY_ALL = 0.9  # the theorems hold with high probability
 _ENOUGH = tuple(count for count in _LABELS if int(count) >= FEW_LABELS)
 
 _LAYOUT = Layout(
-    axes=(Axis(name="start of fine-tuning", labels=tuple(_STARTS)), Axis(name="labels", labels=_LABELS, log=True)),
+    axes=(
+        Axis(name="start of fine-tuning", labels=tuple(_STARTS)),
+        Axis(name="labels", labels=_LABELS, log=True),
+    ),
     cells=grid(_STARTS, labels(_LABELS)),
     note=f"{NOTE} Of the starts, the paper has SimCLR pre-training and the direct arm only.",
 )
@@ -48,17 +54,20 @@ PRETRAINING_CONTROLS = Ablation(
     figure="lines",
     claims=(
         Claim.alike(
-            "After SimCLR pre-training the network fits its labels: the training loss reaches 0.01 in 9 of 10 runs or more.",
+            "After SimCLR pre-training the network fits its labels: the training loss "
+            "reaches 0.01 in 9 of 10 runs or more.",
             "Theorem 4.2",
             *(above((SIMCLR, count), _NEARLY_ALL, metric="converged") for count in _LABELS),
         ),
         Claim.alike(
-            "It does without pre-training, too: the training loss reaches 0.01 in 9 of 10 runs or more.",
+            "It does without pre-training, too: the training loss reaches 0.01 in 9 of 10 "
+            "runs or more.",
             "Theorem 4.3",
             *(above((DIRECT, count), _NEARLY_ALL, metric="converged") for count in _LABELS),
         ),
         Claim.alike(
-            "Any start with enough signal in its filters will do: from the first principal component the error is below 1 % "
+            "Any start with enough signal in its filters will do: from the first principal "
+            "component the error is below 1 % "
             "from 8 labels on.",
             "Theorem 5.5",
             *(below((_PCA, count), 1) for count in _ENOUGH),

@@ -1,8 +1,9 @@
 """Extension of Theorems 4.2 and 4.3: of 256 inputs in all, how many labels are worth having?
 
-Expected ordering: none from the paper, which counts labels and leaves unlabeled inputs aside; reviewers object that direct
-training should have all inputs labeled. SimCLR pre-training sees the inputs that are left without labels; direct training sees
-the labeled ones only, and with 256 labels all inputs.
+Expected ordering: none from the paper, which counts labels and leaves unlabeled inputs aside;
+reviewers object that direct training should have all inputs labeled. SimCLR pre-training sees the
+inputs that are left without labels; direct training sees the labeled ones only, and with 256 labels
+all inputs.
 
 Cost: 51 runs a seed, about 5 s together on one core of an AMD EPYC.
 
@@ -28,7 +29,11 @@ def _cell(arm: str, count: int, ratio: str) -> Cell:
 _LAYOUT = Layout(
     axes=(
         Axis(name="training", labels=tuple(ARMS)),
-        Axis(name=f"labels among {_TOTAL} inputs", labels=tuple(str(count) for count in (*_LABELS, _TOTAL)), log=True),
+        Axis(
+            name=f"labels among {_TOTAL} inputs",
+            labels=tuple(str(count) for count in (*_LABELS, _TOTAL)),
+            log=True,
+        ),
         Axis(name="signal-to-noise ratio", labels=_RATIOS),
     ),
     cells=tuple(

@@ -1,8 +1,9 @@
 """Condition 4.1 and Theorem 4.2: how many unlabeled inputs does it take to do with 8 labels?
 
-Expected ordering: error falls and alignment rises with unlabeled inputs; 250 suffice at SNR 0.2, where n0 SNR^2 is 10. Half the
-SNR takes four times as many. Where n0 SNR^2 is far below 1, pre-training is as bad as none. The theorem hides constants and
-logarithms: with 1,000 unlabeled inputs at SNR 0.1 we measured an error of 6 +- 9 % (16 of 20 runs fit their labels).
+Expected ordering: error falls and alignment rises with unlabeled inputs; 250 suffice at SNR 0.2,
+where n0 SNR^2 is 10. Half the SNR takes four times as many. Where n0 SNR^2 is far below 1,
+pre-training is as bad as none. The theorem hides constants and logarithms: with 1,000 unlabeled
+inputs at SNR 0.1 we measured an error of 6 +- 9 % (16 of 20 runs fit their labels).
 
 Cost: 16 runs a seed, about 6 s together on one core of an AMD EPYC.
 
@@ -31,7 +32,8 @@ _LAYOUT = Layout(
         Axis(name="unlabeled inputs", labels=tuple(_INPUTS), log=True),
     ),
     cells=grid(ratios(*_RATIOS), _INPUTS),
-    note=f"{NOTE} Every run has 8 labels; runs that do not reach the training loss of 0.01 say nothing on the claims.",
+    note=f"{NOTE} Every run has 8 labels; runs that do not reach the training loss of 0.01 say "
+    "nothing on the claims.",
 )
 
 UNLABELED_DATA = Ablation(
@@ -46,18 +48,21 @@ UNLABELED_DATA = Ablation(
     figure="lines",
     claims=(
         Claim.alike(
-            "With 250 unlabeled inputs or more, 8 labels lead to an error below 1 % (SNR 0.2: n0 SNR^2 is 10 or more).",
+            "With 250 unlabeled inputs or more, 8 labels lead to an error below 1 % (SNR "
+            "0.2: n0 SNR^2 is 10 or more).",
             "Condition 4.1, Theorem 4.2",
             *(below(("0.2", count), 1) for count in ("250", "500", "1000")),
         ),
         Claim.alike(
-            "Half the signal-to-noise ratio takes four times as many unlabeled inputs: at SNR 0.1 the error is below 1 % with "
+            "Half the signal-to-noise ratio takes four times as many unlabeled inputs: at "
+            "SNR 0.1 the error is below 1 % with "
             "1000.",
             "Condition 4.1, Theorem 4.2",
             below(("0.1", "1000"), 1),
         ),
         Claim.alike(
-            "With far too few unlabeled inputs pre-training does not help: at SNR 0.1 with 10 (n0 SNR^2 is 0.1) the error is "
+            "With far too few unlabeled inputs pre-training does not help: at SNR 0.1 with "
+            "10 (n0 SNR^2 is 0.1) the error is "
             "above 40 %, as without pre-training.",
             "Condition 4.1",
             *(above(("0.1", count), 40) for count in (_FEWEST, _NONE)),
@@ -68,7 +73,8 @@ UNLABELED_DATA = Ablation(
             above(("0.1", _FEW), 40),
         ),
         Claim.alike(
-            "With either number of unlabeled inputs the filters do not find the signal: cosine below 0.5.",
+            "With either number of unlabeled inputs the filters do not find the signal: "
+            "cosine below 0.5.",
             "Lemma 5.2 and Condition 4.1",
             *(below(("0.1", count), 0.5, metric="alignment") for count in (_FEWEST, _FEW)),
         ),

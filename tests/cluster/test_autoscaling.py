@@ -1,7 +1,9 @@
-"""Real Ray with its autoscaler: nodes with GPUs come for the cells of a sweep and go after them, and drivers stay off them.
+"""Real Ray with its autoscaler: nodes with GPUs come for the cells of a sweep and go after them,
+and drivers stay off them.
 
-The cluster is that of cluster.yaml with Ray's provider for tests, whose nodes are processes of this machine: the autoscaler,
-what cells ask of it and where they are placed are real. The GPUs are there by name only; cells compute on CPUs.
+The cluster is that of cluster.yaml with Ray's provider for tests, whose nodes are processes of this
+machine: the autoscaler, what cells ask of it and where they are placed are real. The GPUs are there
+by name only; cells compute on CPUs.
 """
 
 import os
@@ -29,8 +31,8 @@ from orchestrator.storage import Storage
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 PATIENCE = 300.0  # seconds
-# As Ray's own, but each node has a folder of its own, as a machine would (a new one empties what others have been sent), and
-# an id that differs in the twelve characters that records keep.
+# As Ray's own, but each node has a folder of its own, as a machine would (a new one empties what
+# others have been sent), and an id that differs in the twelve characters that records keep.
 PROVIDER = """
 from functools import partial
 from pathlib import Path
@@ -64,10 +66,16 @@ def free_port() -> int:
 
 
 def autoscaling(gcs: str, folder: Path) -> dict[str, Any]:
-    """What Ray's launcher leaves of cluster.yaml on the head, with two nodes of one CPU at most and seconds of idleness."""
+    """What Ray's launcher leaves of cluster.yaml on the head, with two nodes of one CPU at most and
+    seconds of idleness.
+    """
     tree = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     types = tree["available_node_types"]
-    gpu = {"resources": types["gpu"]["resources"] | {"CPU": 1}, "min_workers": types["gpu"]["min_workers"], "max_workers": 2}
+    gpu = {
+        "resources": types["gpu"]["resources"] | {"CPU": 1},
+        "min_workers": types["gpu"]["min_workers"],
+        "max_workers": 2,
+    }
     head = {"resources": types["head"]["resources"], "max_workers": types["head"]["max_workers"]}
     return {
         "cluster_name": tree["cluster_name"],
@@ -82,9 +90,20 @@ def autoscaling(gcs: str, folder: Path) -> dict[str, Any]:
             "disable_node_updaters": True,  # there is nothing to reach over SSH
         },
         "auth": {},
-        **{name: [] for name in ("setup_commands", "head_setup_commands", "worker_setup_commands", "cluster_synced_files")},
+        **{
+            name: []
+            for name in (
+                "setup_commands",
+                "head_setup_commands",
+                "worker_setup_commands",
+                "cluster_synced_files",
+            )
+        },
         "head_node_type": "ray.head.default",  # what the provider calls it
-        "available_node_types": {"ray.head.default": head | {"node_config": {}}, "gpu": gpu | {"node_config": {}}},
+        "available_node_types": {
+            "ray.head.default": head | {"node_config": {}},
+            "gpu": gpu | {"node_config": {}},
+        },
     }
 
 
@@ -92,12 +111,32 @@ def autoscaling(gcs: str, folder: Path) -> dict[str, Any]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The job server of a head that starts nodes. All is ended by process id."""
     files = tmp_path_factory.mktemp("cluster")
-    folder = Path("/tmp") / f"simclr-nodes-{os.getpid()}"  # short: Ray's sockets lie below, and their paths are limited
-    ports = {name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")}
+    # short: Ray's sockets lie below, and their paths are limited
+    folder = Path("/tmp") / f"simclr-nodes-{os.getpid()}"
+    ports = {
+        name: free_port()
+        for name in (
+            "port",
+            "dashboard-port",
+            "dashboard-agent-listen-port",
+            "ray-client-server-port",
+        )
+    }
     (files / "provider.py").write_text(PROVIDER)
     (files / "token").write_text("a-token-of-this-test-0123456789abcdef")
-    (files / "autoscaling.yaml").write_text(yaml.safe_dump(autoscaling(f"{get_node_ip_address()}:{ports['port']}", folder)))
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=0", "--num-gpus=0"]
+    (files / "autoscaling.yaml").write_text(
+        yaml.safe_dump(autoscaling(f"{get_node_ip_address()}:{ports['port']}", folder))
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=0",
+        "--num-gpus=0",
+    ]
     command += [*(f"--{name}={port}" for name, port in ports.items()), "--disable-usage-stats"]
     command += [f"--temp-dir={folder}", f"--autoscaling-config={files / 'autoscaling.yaml'}"]
     environment = {
@@ -137,13 +176,21 @@ def nodes(url: str) -> tuple[int, int]:
     """How many heads and how many nodes with a GPU there are; none while nothing answers."""
     with suppress(ClusterError):
         found = JobServer(url, url).nodes()
-        return sum(node["head"] for node in found), sum(node["resources"].get("GPU") == 1 for node in found)
+        return sum(node["head"] for node in found), sum(
+            node["resources"].get("GPU") == 1 for node in found
+        )
     return 0, 0
 
 
 def run(server: str, storage: Path, *words: str, epochs: int) -> tuple[str, int]:
-    """What a command says that succeeds on the cluster, and the most nodes with a GPU that there were meanwhile."""
-    fields = [part for name, value in (TINY | {"schedule.epochs": epochs}).items() for part in ("--set", f"{name}={value}")]
+    """What a command says that succeeds on the cluster, and the most nodes with a GPU that there
+    were meanwhile.
+    """
+    fields = [
+        part
+        for name, value in (TINY | {"schedule.epochs": epochs}).items()
+        for part in ("--set", f"{name}={value}")
+    ]
     place = ["--on", server, "--storage", str(storage)]
     most, ended = 0, threading.Event()
 
@@ -156,7 +203,11 @@ def run(server: str, storage: Path, *words: str, epochs: int) -> tuple[str, int]
     watcher.start()
     try:
         done = subprocess.run(
-            [*COMMAND, *words, *fields, *place], capture_output=True, text=True, check=False, timeout=PATIENCE
+            [*COMMAND, *words, *fields, *place],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
         )
     finally:
         ended.set()
@@ -168,17 +219,23 @@ def run(server: str, storage: Path, *words: str, epochs: int) -> tuple[str, int]
 def hosts(storage: Path) -> list[set[str]]:
     """The nodes that each cell ran on."""
     place = Storage(str(storage))
-    records: list[dict[str, Any]] = [place.read_json(f"runs/{name}/run.json") for name in place.list("runs")]
+    records: list[dict[str, Any]] = [
+        place.read_json(f"runs/{name}/run.json") for name in place.list("runs")
+    ]
     assert all(record["status"] == "finished" for record in records)
     return [{host.rpartition("/")[2] for host in record["machine"]["hosts"]} for record in records]
 
 
 @pytest.mark.slow
-def test_nodes_with_gpus_come_for_the_cells_of_a_sweep_and_go_after_them(server: str, storage_folder: Path) -> None:
+def test_nodes_with_gpus_come_for_the_cells_of_a_sweep_and_go_after_them(
+    server: str, storage_folder: Path
+) -> None:
     said, most = run(server, storage_folder, "ablate", "steps", "--preset", "shapes", epochs=10)
-    assert "4 to run), 2 at once, each 1 worker(s) with 1 CPUs and 1 GPUs" in said  # sized before the first node is up
+    # sized before the first node is up
+    assert "4 to run), 2 at once, each 1 worker(s) with 1 CPUs and 1 GPUs" in said
     assert most == 2
     used = hosts(storage_folder)
     assert len(used) == 4
-    assert set().union(*used) <= {f"{1:012x}", f"{2:012x}"}  # both, unless the first node is done before the second is there
+    # both, unless the first node is done before the second is there
+    assert set().union(*used) <= {f"{1:012x}", f"{2:012x}"}
     wait_for(lambda: nodes(server) == (1, 0))

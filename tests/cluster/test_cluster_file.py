@@ -1,4 +1,6 @@
-"""Milliseconds: cluster files are what Ray's launcher and KubeRay accept, and right where those do not look."""
+"""Milliseconds: cluster files are what Ray's launcher and KubeRay accept, and right where those do
+not look.
+"""
 
 import copy
 import os
@@ -31,7 +33,8 @@ MANIFESTS = {"clusters/kuberay-cluster.yaml": "RayCluster", "clusters/kuberay-jo
 SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/kuberay-v1.yaml").read_text())
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-# What Ray hands to EC2's RunInstances and to Compute Engine's instances.insert without a look. None: a value of any kind.
+# What Ray hands to EC2's RunInstances and to Compute Engine's instances.insert without a look.
+# None: a value of any kind.
 DISK = {"VolumeSize": None, "VolumeType": None}
 AWS = {
     "ImageId": None,
@@ -43,8 +46,15 @@ AWS = {
 GCP = {
     "machineType": None,
     "guestAccelerators": {"acceleratorType": None, "acceleratorCount": None},
-    "scheduling": dict.fromkeys(("provisioningModel", "instanceTerminationAction", "automaticRestart", "onHostMaintenance")),
-    "disks": {"boot": None, "autoDelete": None, "type": None, "initializeParams": {"diskSizeGb": None, "sourceImage": None}},
+    "scheduling": dict.fromkeys(
+        ("provisioningModel", "instanceTerminationAction", "automaticRestart", "onHostMaintenance")
+    ),
+    "disks": {
+        "boot": None,
+        "autoDelete": None,
+        "type": None,
+        "initializeParams": {"diskSizeGb": None, "sourceImage": None},
+    },
     "serviceAccounts": {"email": None, "scopes": None},
 }
 
@@ -61,16 +71,27 @@ def prepared(name: str) -> dict[str, Any]:
 
 
 def commands(config: Mapping[str, Any]) -> list[str]:
-    return [command for field, value in config.items() if field.endswith("_commands") for command in value]
+    return [
+        command
+        for field, value in config.items()
+        if field.endswith("_commands")
+        for command in value
+    ]
 
 
 def workers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: kind for name, kind in config["available_node_types"].items() if name != config["head_node_type"]}
+    return {
+        name: kind
+        for name, kind in config["available_node_types"].items()
+        if name != config["head_node_type"]
+    }
 
 
 def shape_when_all_are_up(config: Mapping[str, Any]) -> ClusterShape:
     offered = [(kind["resources"], kind["max_workers"]) for kind in workers(config).values()]
-    return ClusterShape(tuple((each["CPU"], each["GPU"]) for each, count in offered for _ in range(count)))
+    return ClusterShape(
+        tuple((each["CPU"], each["GPU"]) for each, count in offered for _ in range(count))
+    )
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
@@ -90,16 +111,22 @@ def test_gpu_nodes_are_spot_come_from_nothing_and_go_when_idle(name: str) -> Non
     head = config["available_node_types"][config["head_node_type"]]
     assert (head["resources"], head["max_workers"]) == ({"CPU": 0}, 0)
     assert 5 <= config["idle_timeout_minutes"] <= 30
-    assert sum(kind["max_workers"] for kind in workers(config).values()) == config["max_workers"] > 0
+    assert (
+        sum(kind["max_workers"] for kind in workers(config).values()) == config["max_workers"] > 0
+    )
     for kind in workers(config).values():
         assert kind["min_workers"] == 0
         assert kind["resources"]["GPU"] > 0
         node = kind["node_config"]
-        market = {"aws": node.get("InstanceMarketOptions"), "gcp": node.get("scheduling")}[config["provider"]["type"]]
+        market = {"aws": node.get("InstanceMarketOptions"), "gcp": node.get("scheduling")}[
+            config["provider"]["type"]
+        ]
         assert {"spot", "SPOT"} & set(market.values())
 
 
-@pytest.mark.parametrize(("name", "workers_a_cell", "at_once"), [("cluster.yaml", 1, 8), ("clusters/aws.yaml", 4, 4)])
+@pytest.mark.parametrize(
+    ("name", "workers_a_cell", "at_once"), [("cluster.yaml", 1, 8), ("clusters/aws.yaml", 4, 4)]
+)
 def test_as_many_cells_fit_as_the_sizing_says(name: str, workers_a_cell: int, at_once: int) -> None:
     shape = shape_when_all_are_up(read(name))
     wanted = Resources(workers=workers_a_cell, gpus_per_worker=1)
@@ -111,7 +138,9 @@ def test_as_many_cells_fit_as_the_sizing_says(name: str, workers_a_cell: int, at
 @pytest.mark.parametrize("name", CLOUDS)
 def test_drivers_are_told_of_the_nodes_that_may_come(name: str) -> None:
     config = read(name)
-    kinds = [(kind["max_workers"], *kind["resources"].values()) for kind in workers(config).values()]
+    kinds = [
+        (kind["max_workers"], *kind["resources"].values()) for kind in workers(config).values()
+    ]
     assert f"SIMCLR_ORCH_NODES={of_nodes(kinds)} " in " ".join(config["head_setup_commands"])
 
 
@@ -142,19 +171,27 @@ def unknown(tree: Any, known: Mapping[str, Any] | None, at: str = "") -> list[st
     if known is None or not isinstance(tree, dict):
         return []
     found = [at + name for name in tree if name not in known]
-    return found + [path for name in tree if name in known for path in unknown(tree[name], known[name], f"{at}{name}.")]
+    return found + [
+        path
+        for name in tree
+        if name in known
+        for path in unknown(tree[name], known[name], f"{at}{name}.")
+    ]
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
 def test_no_command_stops_what_is_not_ours_or_installs_another_ray(name: str) -> None:
-    # Ray's default commands begin with `ray stop`, which kills every Ray on a machine by name, and install a nightly wheel.
+    # Ray's default commands begin with `ray stop`, which kills every Ray on a machine by name, and
+    # install a nightly wheel.
     found = commands(prepared(name))
     assert [command for command in found if "ray start" in command]
     assert not [command for command in found if re.search(r"ray\s+stop|ray-wheels", command)]
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
-def test_every_ray_asks_for_the_token_and_serves_its_pages_on_its_own_machine_only(name: str) -> None:
+def test_every_ray_asks_for_the_token_and_serves_its_pages_on_its_own_machine_only(
+    name: str,
+) -> None:
     config = read(name)
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     starts = [command for command in commands(config) if "ray start" in command]
@@ -173,7 +210,9 @@ def test_commands_are_a_shells(name: str) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[[str, int], str]:
-    """Runs the head's command for a Ray that has another port, with a `ray` that only says what it was asked."""
+    """Runs the head's command for a Ray that has another port, with a `ray` that only says what it
+    was asked.
+    """
     asked = tmp_path / "asked"
     (tmp_path / "ray").write_text(f'#!/bin/sh\necho "$RAY_AUTH_MODE" "$@" >> {asked}\n')
     (tmp_path / "ray").chmod(0o755)
@@ -198,7 +237,9 @@ def test_a_ray_that_runs_already_is_left_alone(name: str, start: Callable[[str, 
 def test_own_machines_are_all_in_use_and_the_head_takes_no_cells() -> None:
     config = prepared("clusters/own-machines.yaml")
     (machines,) = config["available_node_types"].values()
-    assert machines["min_workers"] == machines["max_workers"] == len(config["provider"]["worker_ips"])
+    assert (
+        machines["min_workers"] == machines["max_workers"] == len(config["provider"]["worker_ips"])
+    )
     assert "--num-cpus=0 --num-gpus=0" in config["head_start_ray_commands"][0]
 
 
@@ -226,7 +267,10 @@ def test_kuberays_definitions_have_every_field_of_a_manifest(name: str, kind: st
         ("spec.rayClusterSpec.workerGroupSpecs.0.maxReplica", 8),
         ("spec.rayClusterSpec.workerGroupSpecs.0.template.spec.toleration", []),
         ("spec.rayClusterSpec.workerGroupSpecs.0.template.spec.containers.0.resources.limit", {}),
-        ("spec.rayClusterSpec.workerGroupSpecs.0.template.spec.containers.0.resources.limits.memory", "24GB"),
+        (
+            "spec.rayClusterSpec.workerGroupSpecs.0.template.spec.containers.0.resources.limits.memory",
+            "24GB",
+        ),
     ],
 )
 def test_a_misspelt_field_or_a_value_of_another_kind_is_refused(path: str, value: Any) -> None:
@@ -241,7 +285,10 @@ def test_a_misspelt_field_or_a_value_of_another_kind_is_refused(path: str, value
 
 
 def test_the_job_brings_the_cluster_that_the_other_manifest_explains() -> None:
-    assert read("clusters/kuberay-job.yaml")["spec"]["rayClusterSpec"] == read("clusters/kuberay-cluster.yaml")["spec"]
+    assert (
+        read("clusters/kuberay-job.yaml")["spec"]["rayClusterSpec"]
+        == read("clusters/kuberay-cluster.yaml")["spec"]
+    )
 
 
 def test_pods_come_from_nothing_with_a_gpu_shared_memory_and_what_they_mount() -> None:
@@ -253,12 +300,22 @@ def test_pods_come_from_nothing_with_a_gpu_shared_memory_and_what_they_mount() -
     assert spec["authOptions"] == {"mode": "token"}
     assert spec["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
     limits = worker["containers"][0]["resources"]["limits"]
-    assert limits["nvidia.com/gpu"] == worker["containers"][0]["resources"]["requests"]["nvidia.com/gpu"] == 1
-    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in worker["tolerations"]
+    assert (
+        limits["nvidia.com/gpu"]
+        == worker["containers"][0]["resources"]["requests"]["nvidia.com/gpu"]
+        == 1
+    )
+    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in worker[
+        "tolerations"
+    ]
     assert {"name": "shm", "mountPath": "/dev/shm"} in worker["containers"][0]["volumeMounts"]
-    assert [volume["emptyDir"]["medium"] for volume in worker["volumes"] if volume["name"] == "shm"] == ["Memory"]
+    assert [
+        volume["emptyDir"]["medium"] for volume in worker["volumes"] if volume["name"] == "shm"
+    ] == ["Memory"]
     for pod in (head, worker):
-        mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+        mounted = {
+            mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]
+        }
         assert mounted == {volume["name"] for volume in pod["volumes"]}
     environment = {variable["name"]: variable["value"] for variable in head["containers"][0]["env"]}
     kinds = [(group["maxReplicas"], int(limits["cpu"]), limits["nvidia.com/gpu"])]
@@ -277,18 +334,31 @@ def test_the_jobs_entrypoint_is_a_command_of_ours() -> None:
 
 def instructions() -> list[tuple[str, str]]:
     """The Dockerfile's, with what follows them."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace(
+        "\\\n", " "
+    )
     found = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
     return [(name, rest) for name, rest in found]
 
 
 def test_the_image_gets_what_the_installation_needs_and_nothing_else() -> None:
-    copied = [source for name, rest in instructions() if name == "COPY" for source in rest.split()[:-1]]
+    copied = [
+        source for name, rest in instructions() if name == "COPY" for source in rest.split()[:-1]
+    ]
     project = PROJECT["project"]
     packages = {package.partition(".")[0] for package in PROJECT["tool"]["setuptools"]["packages"]}
-    assert set(copied) == {"pyproject.toml", project["readme"], *project["license-files"], *packages}
+    assert set(copied) == {
+        "pyproject.toml",
+        project["readme"],
+        *project["license-files"],
+        *packages,
+    }
     assert all((ROOT / source).exists() for source in copied)
-    first, *rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    first, *rules = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert first == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == set(copied)
 
@@ -318,6 +388,10 @@ def test_all_files_mean_the_same_versions() -> None:
     image = f"REGISTRY/simclr-orch:{PROJECT['project']['version']}"
     pods = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     containers = [each for pod in pods for each in pod["template"]["spec"]["containers"]]
-    assert {each["image"] for each in containers} == {read("clusters/aws.yaml")["docker"]["image"]} == {image}
+    assert (
+        {each["image"] for each in containers}
+        == {read("clusters/aws.yaml")["docker"]["image"]}
+        == {image}
+    )
     for name in ("cluster.yaml", "clusters/gcp.yaml", "clusters/own-machines.yaml"):
         assert f'"ray{extras}=={arguments["RAY"]}"' in " ".join(read(name)["setup_commands"])

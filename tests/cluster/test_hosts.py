@@ -1,11 +1,14 @@
-"""Real Ray, real SSH: a cluster of three hosts, which are namespaces of this machine, from `cluster up` to `cluster down`.
+"""Real Ray, real SSH: a cluster of three hosts, which are namespaces of this machine, from `cluster
+up` to `cluster down`.
 
-Each host has its own address, processes, home, shared memory and sshd; the files outside are common, as on a lab's machines
-with a shared disk. A fourth namespace is the laptop: the switch between the hosts is in it, and the commands run there. All
-live in its process namespace, which ends with this test's process, however that ends; they have no names outside.
+Each host has its own address, processes, home, shared memory and sshd; the files outside are
+common, as on a lab's machines with a shared disk. A fourth namespace is the laptop: the switch
+between the hosts is in it, and the commands run there. All live in its process namespace, which
+ends with this test's process, however that ends; they have no names outside.
 
-Ray's launcher ends a cluster of own machines by `ray stop` on its head. Ray's own ends what it finds by name; here the hosts
-have a `ray` whose `stop` ends GCS and raylet of its host by process id. What is tested of `cluster down` is that it gets there.
+Ray's launcher ends a cluster of own machines by `ray stop` on its head. Ray's own ends what it
+finds by name; here the hosts have a `ray` whose `stop` ends GCS and raylet of its host by process
+id. What is tested of `cluster down` is that it gets there.
 """
 
 import json
@@ -53,7 +56,8 @@ mount -t tmpfs tmpfs /dev/shm
 mkdir -p /run/sshd /run/bin /run/home
 sed 's|^root:.*|root:x:0:0::/run/home:/bin/bash|' /etc/passwd > /run/passwd
 printf 'root:*:::::::\n' > /run/shadow
-printf '%s\n' '127.0.0.1 localhost' '10.77.0.1 host-1' '10.77.0.2 host-2' '10.77.0.3 host-3' > /run/hosts
+printf '%s\n' '127.0.0.1 localhost' > /run/hosts
+printf '10.77.0.%s host-%s\n' 1 1 2 2 3 3 >> /run/hosts
 for file in passwd shadow hosts; do mount --bind /run/$file /etc/$file; done
 hostname "$1"
 ip link set lo up
@@ -62,11 +66,14 @@ cat > /run/bin/ray <<'END'
 #!/bin/bash
 [ "$1" = stop ] || exec python -m ray.scripts.scripts "$@"
 for process in /proc/[0-9]*; do
-  case $(cat "$process/comm" 2> /dev/null) in gcs_server | raylet) kill -KILL "${process#/proc/}" ;; esac
+  case $(cat "$process/comm" 2> /dev/null) in
+    gcs_server | raylet) kill -KILL "${process#/proc/}" ;;
+  esac
 done
 END
 chmod +x /run/bin/*
-# A lost host is noticed in seconds, not in the minute that Ray gives it; and workers are no nicer than all that runs beside.
+# A lost host is noticed in seconds, not in the minute that Ray gives it; and workers are no nicer
+# than all that runs beside.
 cat > /run/home/.bashrc <<'END'
 export RAY_health_check_period_ms=1000
 export RAY_health_check_timeout_ms=2000
@@ -76,10 +83,12 @@ export RAY_AUTH_MODE=token RAY_TMPDIR=/run RAY_USAGE_STATS_ENABLED=0 PATH=/run/b
 END
 """
 SSHD = r"""
-exec "$(command -v sshd)" -D -f /dev/null -h "$2/host_key" -o UsePAM=no -o StrictModes=no -o PidFile=none \
+exec "$(command -v sshd)" -D -f /dev/null -h "$2/host_key" \
+  -o UsePAM=no -o StrictModes=no -o PidFile=none \
   -o AuthorizedKeysFile="$2/key.pub" -o PrintMotd=no
 """
-# The laptop, and the hosts below it: $4 is what each of them runs. It ends with its standard input, and all end with it.
+# The laptop, and the hosts below it: $4 is what each of them runs. It ends with its standard input,
+# and all end with it.
 LAPTOP = r"""
 mkdir /run/home/.ray
 cp "$2/auth_token" /run/home/.ray/
@@ -94,7 +103,8 @@ for number in 1 2 3; do
   ip -netns $host address add 10.77.0.$number/24 dev eth0
   ip -netns $host link set eth0 up
   ip -netns $host route add default via 10.77.0.254
-  ip netns exec $host unshare --mount --pid --uts --ipc --fork --mount-proc bash -ec "$4" $host $host "$2" "$3" < /dev/null &
+  ip netns exec $host unshare --mount --pid --uts --ipc --fork --mount-proc \
+    bash -ec "$4" $host $host "$2" "$3" < /dev/null &
 done
 for number in 1 2 3; do
   for attempt in $(seq 100); do
@@ -121,11 +131,29 @@ class Lab:
     @property
     def command(self) -> list[str]:
         """What a command of the laptop's begins with."""
-        entered = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--uts", f"--wdns={ROOT}"]
-        return [*entered, "env", "HOME=/run/home", "RAY_TMPDIR=/run", "TMPDIR=/run", "RAY_AUTH_MODE=token", "COLUMNS=200"]
+        entered = [
+            "nsenter",
+            f"--target={self.pid}",
+            "--net",
+            "--mount",
+            "--pid",
+            "--uts",
+            f"--wdns={ROOT}",
+        ]
+        return [
+            *entered,
+            "env",
+            "HOME=/run/home",
+            "RAY_TMPDIR=/run",
+            "TMPDIR=/run",
+            "RAY_AUTH_MODE=token",
+            "COLUMNS=200",
+        ]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self.command, *command], capture_output=True, text=True, check=False, timeout=PATIENCE)
+        return subprocess.run(
+            [*self.command, *command], capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
 
     def orch(self, *arguments: str) -> str:
         """Output of a command that succeeds."""
@@ -135,8 +163,15 @@ class Lab:
 
     def hosts_that_run(self, title: str) -> list[int]:
         """Numbers of the hosts with a process of that title."""
-        listed = "for pid in $(ip netns pids host-$host); do tr '\\0' ' ' 2> /dev/null < /proc/$pid/cmdline; done"
-        found = self.run("bash", "-c", f"for host in 1 2 3; do {listed} | grep -q {title} && echo $host; done; true").stdout
+        listed = (
+            "for pid in $(ip netns pids host-$host); do tr '\\0' ' ' 2> /dev/null < "
+            "/proc/$pid/cmdline; done"
+        )
+        found = self.run(
+            "bash",
+            "-c",
+            f"for host in 1 2 3; do {listed} | grep -q {title} && echo $host; done; true",
+        ).stdout
         return [int(number) for number in found.split()]
 
     def cut_off(self, number: int) -> None:
@@ -165,7 +200,11 @@ def missing() -> str:
         "bridge",
     ]
     ended = subprocess.run(tried, capture_output=True, text=True, check=False)
-    return f"may not make namespaces and bridges here: {ended.stderr.strip()}" if ended.returncode else ""
+    return (
+        (f"may not make namespaces and bridges here: {ended.stderr.strip()}")
+        if ended.returncode
+        else ""
+    )
 
 
 @pytest.fixture
@@ -174,12 +213,35 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         pytest.skip(why)
     (tmp_path / "auth_token").write_text("a-token-of-this-test-0123456789abcdef")
     for name in ("host_key", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
+        )
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(cluster(tmp_path)))
-    command = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child"]
-    command += ["bash", "-ec", HOST + LAPTOP, "laptop", "laptop", str(tmp_path), sys.executable, HOST + SSHD]
+    command = [
+        "unshare",
+        "--net",
+        "--mount",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+    ]
+    command += [
+        "bash",
+        "-ec",
+        HOST + LAPTOP,
+        "laptop",
+        "laptop",
+        str(tmp_path),
+        sys.executable,
+        HOST + SSHD,
+    ]
     with ExitStack() as stack:
-        process = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        process = stack.enter_context(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
         stack.callback(process.kill)  # and with it, by the kernel, all that any of the hosts runs
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -188,7 +250,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def cluster(folder: Path) -> dict[str, Any]:
-    """clusters/own-machines.yaml for these hosts: Ray is installed, and each offers one CPU, the head too."""
+    """clusters/own-machines.yaml for these hosts: Ray is installed, and each offers one CPU, the
+    head too.
+    """
     text = (ROOT / "clusters/own-machines.yaml").read_text()
     for was, now in (
         ("HEAD_ADDRESS", HOSTS[0]),
@@ -197,7 +261,10 @@ def cluster(folder: Path) -> dict[str, Any]:
         ("SSH_USER", "root"),
         ("~/.ssh/id_ed25519", str(folder / "key")),
         ("--num-cpus=0", "--num-cpus=1 --object-store-memory=100000000"),
-        ("$RAY_HEAD_IP:6379", "$RAY_HEAD_IP:6379 --num-cpus=1 --num-gpus=0 --object-store-memory=100000000"),
+        (
+            "$RAY_HEAD_IP:6379",
+            "$RAY_HEAD_IP:6379 --num-cpus=1 --num-gpus=0 --object-store-memory=100000000",
+        ),
     ):
         assert was in text
         text = text.replace(was, now)
@@ -222,7 +289,14 @@ def addresses(lab: Lab) -> set[str]:
 def finish(storage: Path, count: int) -> None:
     """Run the first cells here, for they cost a tenth of what they do on the hosts."""
     assignments = tuple(f"{name}={value}" for name, value in FIELDS.items())
-    checked = check(Request(("flip-and-blur",), preset="shapes", assignments=assignments, flags={"storage": str(storage)}))
+    checked = check(
+        Request(
+            ("flip-and-blur",),
+            preset="shapes",
+            assignments=assignments,
+            flags={"storage": str(storage)},
+        )
+    )
     (plan,) = checked.plans(checked.resources(local_shape()), None)
     for cell in plan.cells[:count]:
         job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
@@ -231,12 +305,18 @@ def finish(storage: Path, count: int) -> None:
 
 def in_training(storage: Path) -> list[Path]:
     """Folders of the cells that have begun and not ended."""
-    return [log.parent for log in storage.glob("runs/*/log.txt") if not (log.parent / "run.json").exists()]
+    return [
+        log.parent
+        for log in storage.glob("runs/*/log.txt")
+        if not (log.parent / "run.json").exists()
+    ]
 
 
 def last_beginning(run: Path) -> str:
     """The line with the time at which two workers began, or began again, with a cell."""
-    return [line for line in (run / "log.txt").read_text().splitlines() if line.endswith("2 worker(s)")][-1]
+    return [
+        line for line in (run / "log.txt").read_text().splitlines() if line.endswith("2 worker(s)")
+    ][-1]
 
 
 @pytest.mark.cluster
@@ -244,13 +324,23 @@ def last_beginning(run: Path) -> str:
 @pytest.mark.timeout(1800)
 def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: Path) -> None:
     finish(storage_folder, 3)
-    before = {record: record.stat().st_mtime_ns for record in storage_folder.glob("runs/*/run.json")}
+    before = {
+        record: record.stat().st_mtime_ns for record in storage_folder.glob("runs/*/run.json")
+    }
     file = str(lab.cluster_file)
     lab.orch("cluster", "up", file, "--yes")
     wait_for(lambda: addresses(lab) == set(HOSTS), pause=2)
 
     assignments = [part for name, value in FIELDS.items() for part in ("--set", f"{name}={value}")]
-    sweep = ["ablate", "flip-and-blur", "--preset", "shapes", *assignments, "--storage", storage_folder.as_uri()]
+    sweep = [
+        "ablate",
+        "flip-and-blur",
+        "--preset",
+        "shapes",
+        *assignments,
+        "--storage",
+        storage_folder.as_uri(),
+    ]
     command = [*lab.command, *SIMCLR_ORCH, *sweep, "--workers", "2", "--on", file, "--json"]
     with ExitStack() as stack:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -282,7 +372,11 @@ def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: P
     experiment = client_of.get_experiment_by_name("flip-and-blur")
     assert experiment is not None
     runs = client_of.search_runs([experiment.experiment_id])
-    children = [run.data.tags["simclr_orch.fingerprint"] for run in runs if "mlflow.parentRunId" in run.data.tags]
+    children = [
+        run.data.tags["simclr_orch.fingerprint"]
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    ]
     assert sorted(children) == sorted(records)
     assert {run.info.status for run in runs} == {"FINISHED"}
 

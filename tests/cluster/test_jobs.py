@@ -1,4 +1,6 @@
-"""Real Ray: commands as jobs of a cluster, which outlive who submitted them. Milliseconds: how a command becomes a job."""
+"""Real Ray: commands as jobs of a cluster, which outlive who submitted them. Milliseconds: how a
+command becomes a job.
+"""
 
 import io
 import json
@@ -51,7 +53,17 @@ def fields(**more: Any) -> list[str]:
 
 def pretrain(storage: Path, server: str, *more: str, **values: Any) -> list[str]:
     assignments = [part for field in fields(**values) for part in ("--set", field)]
-    command = [*COMMAND, "pretrain", "--preset", "shapes", *assignments, "--storage", str(storage), "--cpus-per-worker", "1"]
+    command = [
+        *COMMAND,
+        "pretrain",
+        "--preset",
+        "shapes",
+        *assignments,
+        "--storage",
+        str(storage),
+        "--cpus-per-worker",
+        "1",
+    ]
     return [*command, "--on", server, *more]
 
 
@@ -92,22 +104,50 @@ def line_with(process: "subprocess.Popen[str]", words: str) -> str:
 
 
 def jobs_on(server: str) -> dict[str, dict[str, Any]]:
-    answer = subprocess.run([*COMMAND, "cluster", "jobs", server, "--json"], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [*COMMAND, "cluster", "jobs", server, "--json"], capture_output=True, text=True, check=True
+    )
     return {job["name"]: job for job in json.loads(answer.stdout)["jobs"]}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of one node with its job server, which asks for a token as Ray's do. Ended by process id."""
-    folder = Path("/tmp") / f"simclr-orch-{os.getpid()}"  # short: Ray's sockets lie below, and their paths are limited
-    ports = {name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")}
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4"]
-    command += [*(f"--{name}={port}" for name, port in ports.items()), f"--temp-dir={folder}", "--disable-usage-stats"]
+    """A cluster of one node with its job server, which asks for a token as Ray's do. Ended by
+    process id.
+    """
+    # short: Ray's sockets lie below, and their paths are limited
+    folder = Path("/tmp") / f"simclr-orch-{os.getpid()}"
+    ports = {
+        name: free_port()
+        for name in (
+            "port",
+            "dashboard-port",
+            "dashboard-agent-listen-port",
+            "ray-client-server-port",
+        )
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=4",
+    ]
+    command += [
+        *(f"--{name}={port}" for name, port in ports.items()),
+        f"--temp-dir={folder}",
+        "--disable-usage-stats",
+    ]
     token = tmp_path_factory.mktemp("token") / "auth_token"
     token.write_text("a-token-of-this-test-0123456789abcdef")
     before = {name: os.environ.get(name) for name in ("RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")}
     os.environ |= {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_AUTH_MODE": "token"}
-    own = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
+    own = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+    }
     url = f"http://127.0.0.1:{ports['dashboard-port']}"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=os.environ | own, **quiet) as head:  # type: ignore[call-overload]
@@ -161,7 +201,11 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     left.send_signal(signal.SIGINT)
     code, out, said = ended(left)
     assert code == 1
-    assert json.loads(out) == {"job": name, "status": "RUNNING", "command": json.loads(out)["command"]}
+    assert json.loads(out) == {
+        "job": name,
+        "status": "RUNNING",
+        "command": json.loads(out)["command"],
+    }
     assert f"left; {name} goes on. Follow it again with: simclr-orch pretrain" in said
 
     code, out, said = ended(start(pretrain(storage_folder, server, "--json")))
@@ -178,14 +222,27 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     code, out, said = ended(start(pretrain(storage_folder, server, "--json")))
     assert code == 0, said
     assert json.loads(out)["record"] == kept  # with the time at which it ended
-    assert [job["status"] for job in jobs_on(server).values() if job["name"].startswith(name[:-1])] == ["SUCCEEDED"] * 2
-    assert jobs_in_mlflow(storage_folder) == [f"{name[:-1]}2"]  # the same entry, continued by another job
+    assert [
+        job["status"] for job in jobs_on(server).values() if job["name"].startswith(name[:-1])
+    ] == ["SUCCEEDED"] * 2
+    # the same entry, continued by another job
+    assert jobs_in_mlflow(storage_folder) == [f"{name[:-1]}2"]
 
 
 @pytest.mark.slow
-def test_how_jobs_that_do_not_succeed_end(server: str, storage_folder: Path, tmp_path: Path, start: Start) -> None:
+def test_how_jobs_that_do_not_succeed_end(
+    server: str, storage_folder: Path, tmp_path: Path, start: Start
+) -> None:
     (tmp_path / "own.yaml").write_text("loss: {temprature: 0.1}")
-    config = ["--config", str(tmp_path / "own.yaml"), "--storage", str(storage_folder), "--json", "--code", "image"]
+    config = [
+        "--config",
+        str(tmp_path / "own.yaml"),
+        "--storage",
+        str(storage_folder),
+        "--json",
+        "--code",
+        "image",
+    ]
     wrong = start([*COMMAND, "pretrain", "--on", server, *config])
     broken = broken_run(tmp_path / "broken")
     failing = start(pretrain(tmp_path / "broken", server, "--max-failures", "0", "--json"))
@@ -203,28 +260,48 @@ def test_how_jobs_that_do_not_succeed_end(server: str, storage_folder: Path, tmp
     assert "failed; continue with: simclr-orch pretrain" in said
     assert json.loads(out)["failed"] == [broken]
 
-    status = subprocess.run([*COMMAND, "cluster", "status", server, "--json"], capture_output=True, text=True, check=True)
+    status = subprocess.run(
+        [*COMMAND, "cluster", "status", server, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     shown = json.loads(status.stdout)
     assert [(node["head"], node["resources"]["CPU"]) for node in shown["nodes"]] == [(True, 4.0)]
     assert shown["resources"]["CPU"]["total"] == 4.0
     assert name in [job["name"] for job in shown["jobs"]]
 
     wait_for_words(name, server, "at once")  # it trains, or is about to
-    stopped = subprocess.run([*COMMAND, "cluster", "stop", name, "--on", server], capture_output=True, text=True, check=False)
+    stopped = subprocess.run(
+        [*COMMAND, "cluster", "stop", name, "--on", server],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert stopped.returncode == 0, stopped.stderr
     assert "STOPPED" in stopped.stdout
     code, _, said = ended(endless)
     assert code == 1
     assert f"{name} was stopped; continue with: simclr-orch pretrain" in said
-    assert "1 not run; continue with" in said  # from the job itself: it was asked to end, not killed
-    log = subprocess.run([*COMMAND, "cluster", "logs", name, "--on", server], capture_output=True, text=True, check=True).stdout
+    # from the job itself: it was asked to end, not killed
+    assert "1 not run; continue with" in said
+    log = subprocess.run(
+        [*COMMAND, "cluster", "logs", name, "--on", server],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert "1 not run; continue with" in log
     assert "simclr-orch-document" not in log
 
 
 def broken_run(storage: Path) -> str:
-    """A storage in which the run of `pretrain` has a checkpoint that cannot be read; the run's name."""
-    request = Request((), preset="shapes", assignments=tuple(fields()), flags={"storage": str(storage)})
+    """A storage in which the run of `pretrain` has a checkpoint that cannot be read; the run's
+    name.
+    """
+    request = Request(
+        (), preset="shapes", assignments=tuple(fields()), flags={"storage": str(storage)}
+    )
     checked = check(request)
     (plan,) = checked.plans(checked.resources(local_shape()), None)
     name = plan.cells[0].fingerprint
@@ -240,9 +317,32 @@ def wait_for_words(name: str, server: str, words: str) -> None:
 
 
 def test_arguments_of_a_job_are_those_of_the_command_without_where_it_runs() -> None:
-    typed = ["ablate", "head", "--on=c.yaml", "--set", "seed=1", "--storage", "s3://b", "--json", "--config", "a/own.yaml"]
+    typed = [
+        "ablate",
+        "head",
+        "--on=c.yaml",
+        "--set",
+        "seed=1",
+        "--storage",
+        "s3://b",
+        "--json",
+        "--config",
+        "a/own.yaml",
+    ]
     typed += ["--code", "image", "--tracking-uri=http://m", "--seeds", "3", "--", "--on"]
-    expected = ("ablate", "--json", "--config", "config/own.yaml", "head", "--set", "seed=1", "--seeds", "3", "--", "--on")
+    expected = (
+        "ablate",
+        "--json",
+        "--config",
+        "config/own.yaml",
+        "head",
+        "--set",
+        "seed=1",
+        "--seeds",
+        "3",
+        "--",
+        "--on",
+    )
     assert remote_arguments(typed, Path("a/own.yaml")) == expected
 
 
@@ -250,8 +350,16 @@ def test_the_name_of_a_job_follows_what_it_computes(tmp_path: Path) -> None:
     config = tmp_path / "own.yaml"
     config.write_text("seed: 1")
     one = Submission("typed", ("ablate", "--json"), Settings(storage="s3://b"), config)
-    assert Submission("typed otherwise", ("ablate", "--json"), Settings(storage="s3://b"), config, False).digest == one.digest
-    assert Submission("typed", ("ablate", "--json"), Settings(storage="s3://c"), config).digest != one.digest
+    assert (
+        Submission(
+            "typed otherwise", ("ablate", "--json"), Settings(storage="s3://b"), config, False
+        ).digest
+        == one.digest
+    )
+    assert (
+        Submission("typed", ("ablate", "--json"), Settings(storage="s3://c"), config).digest
+        != one.digest
+    )
     before = one.digest
     config.write_text("seed: 2")
     assert one.digest != before
@@ -262,10 +370,22 @@ def test_what_travels_is_the_code_and_the_config_alone(tmp_path: Path) -> None:
     config.write_text("seed: 1")
     with Submission("t", ("ablate",), Settings(), config).folder() as folder:
         assert folder is not None
-        assert {path.name for path in folder.iterdir()} == {"orchestrator", "search_spaces", "workloads", "config"}
+        assert {path.name for path in folder.iterdir()} == {
+            "orchestrator",
+            "search_spaces",
+            "workloads",
+            "config",
+        }
         assert (folder / "config" / "own.yaml").read_text() == "seed: 1"
         ended = subprocess.run(
-            [sys.executable, "-m", "orchestrator.cli.in_job", "simclr-orch spaces", "spaces", "--json"],
+            [
+                sys.executable,
+                "-m",
+                "orchestrator.cli.in_job",
+                "simclr-orch spaces",
+                "spaces",
+                "--json",
+            ],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -279,7 +399,13 @@ def test_what_travels_is_the_code_and_the_config_alone(tmp_path: Path) -> None:
 
 def test_a_document_passes_a_log_in_pieces_between_other_lines() -> None:
     document = {"cells": ["ü\n" * PIECE, 1.5], "none": None}
-    lines = ["before", *document_lines(document)[:1], "between", *document_lines(document)[1:], "after"]
+    lines = [
+        "before",
+        *document_lines(document)[:1],
+        "between",
+        *document_lines(document)[1:],
+        "after",
+    ]
     assert max(len(line) for line in lines) < PIECE + 100
     log, out = "\n".join(lines), io.StringIO()
     reader = LogReader(out.write)
@@ -337,11 +463,23 @@ def test_every_problem_of_a_command_for_a_cluster_is_said_at_once(tmp_path: Path
 
 def test_a_server_that_is_not_rays_is_said_to_be_none(tmp_path: Path) -> None:
     """Something answers, and with what is no JSON."""
-    command = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "http.server",
+        "0",
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(tmp_path),
+    ]
     (tmp_path / "api").mkdir()
     (tmp_path / "api" / "jobs").mkdir()
     with subprocess.Popen(
-        [*command[:1], "-u", *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*command[:1], "-u", *command[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as other:
         assert other.stdout is not None
         port = other.stdout.readline().split("port ")[1].split()[0]

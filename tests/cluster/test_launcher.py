@@ -1,4 +1,6 @@
-"""Milliseconds: what is wrong with a cluster file is said before anything starts, and how Ray's launcher is called."""
+"""Milliseconds: what is wrong with a cluster file is said before anything starts, and how Ray's
+launcher is called.
+"""
 
 import socket
 import sys
@@ -96,9 +98,13 @@ def test_what_the_schema_cannot_know_is_said_too(
     assert capfd.readouterr().out == ""
 
 
-def test_a_token_that_is_to_be_mounted_and_does_not_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_token_that_is_to_be_mounted_and_does_not_exist(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (problem,) = cluster_problems(OWN_MACHINES | {"file_mounts": {"~/.ray/auth_token": "~/.ray/auth_token"}})
+    (problem,) = cluster_problems(
+        OWN_MACHINES | {"file_mounts": {"~/.ray/auth_token": "~/.ray/auth_token"}}
+    )
     assert problem.endswith("`ray get-auth-token --generate` makes one")
 
 
@@ -109,10 +115,15 @@ def test_a_token_that_is_to_be_mounted_and_does_not_exist(monkeypatch: pytest.Mo
         ("a: [", "cannot be read"),
         ("- a\n", "is not a cluster file"),
         ("", "is not a cluster file"),
-        ("apiVersion: ray.io/v1\nkind: RayCluster\n---\napiVersion: v1\n", "is a Kubernetes manifest: `kubectl apply -f"),
+        (
+            "apiVersion: ray.io/v1\nkind: RayCluster\n---\napiVersion: v1\n",
+            "is a Kubernetes manifest: `kubectl apply -f",
+        ),
     ],
 )
-def test_what_is_no_cluster_file_is_refused(content: str | None, problem: str, tmp_path: Path) -> None:
+def test_what_is_no_cluster_file_is_refused(
+    content: str | None, problem: str, tmp_path: Path
+) -> None:
     file = tmp_path / "c.yaml"
     if content is not None:
         file.write_text(content)
@@ -122,13 +133,18 @@ def test_what_is_no_cluster_file_is_refused(content: str | None, problem: str, t
 
 
 def test_ray_stop_is_never_run_on_this_machine() -> None:
-    """Ray's launcher begins with it unless told otherwise, and it ends every Ray of a machine by name."""
+    """Ray's launcher begins with it unless told otherwise, and it ends every Ray of a machine by
+    name.
+    """
 
     def here(address: str) -> bool:
         return address in ("10.0.0.1", "10.0.0.3")
 
     up = own_machine_problems("up", OWN_MACHINES, here)
-    assert [problem.partition(":")[0] for problem in up] == ["provider.head_ip=10.0.0.1", "provider.worker_ips=10.0.0.3"]
+    assert [problem.partition(":")[0] for problem in up] == [
+        "provider.head_ip=10.0.0.1",
+        "provider.worker_ips=10.0.0.3",
+    ]
     assert own_machine_problems("up", OWN_MACHINES | WITHOUT_STOP, here) == []
     down = own_machine_problems("down", OWN_MACHINES | WITHOUT_STOP, here)
     assert [problem.partition(":")[0] for problem in down] == ["provider.head_ip=10.0.0.1"]
@@ -138,7 +154,11 @@ def test_ray_stop_is_never_run_on_this_machine() -> None:
 
 def test_down_refuses_a_head_on_this_machine(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text(yaml.safe_dump(OWN_MACHINES | {"provider": {"type": "local", "head_ip": "127.0.0.1", "worker_ips": []}}))
+    file.write_text(
+        yaml.safe_dump(
+            OWN_MACHINES | {"provider": {"type": "local", "head_ip": "127.0.0.1", "worker_ips": []}}
+        )
+    )
     with pytest.raises(PlanError, match=r"127\.0\.0\.1: is this machine"):
         launched("down", file, "--yes")
 
@@ -164,13 +184,27 @@ def test_the_port_that_is_forwarded_is_the_heads(commands: list[str], port: int)
 
 def test_the_launcher_is_that_of_this_environment() -> None:
     command = launcher_command("up", Path("c.yaml"), "--no-restart", "--yes")
-    assert command == [sys.executable, "-m", "ray.scripts.scripts", "up", "--no-restart", "--yes", "c.yaml"]
-    for verb, options in {"up": ["--yes", "--no-restart"], "down": ["--yes"], "dashboard": ["--port", "--remote-port"]}.items():
+    assert command == [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "up",
+        "--no-restart",
+        "--yes",
+        "c.yaml",
+    ]
+    for verb, options in {
+        "up": ["--yes", "--no-restart"],
+        "down": ["--yes"],
+        "dashboard": ["--port", "--remote-port"],
+    }.items():
         known = {option for parameter in cli.commands[verb].params for option in parameter.opts}
         assert set(options) <= known
 
 
-def test_own_machines_get_the_autoscaler_that_uses_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_machines_get_the_autoscaler_that_uses_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Ray 2.60's second one leaves one of the machines out, unless the user has chosen it."""
     monkeypatch.delenv(AUTOSCALER, raising=False)
     assert launcher_environment(OWN_MACHINES) == {AUTOSCALER: "0"}
@@ -180,12 +214,18 @@ def test_own_machines_get_the_autoscaler_that_uses_all_of_them(monkeypatch: pyte
     assert launcher_environment(OWN_MACHINES) == {}
 
 
-@pytest.mark.parametrize(("config", "autoscaler"), [(OWN_MACHINES, "0"), (aws(), None)], ids=["own machines", "aws"])
+@pytest.mark.parametrize(
+    ("config", "autoscaler"), [(OWN_MACHINES, "0"), (aws(), None)], ids=["own machines", "aws"]
+)
 def test_the_launcher_is_told_which_autoscaler(
     config: dict[str, Any], autoscaler: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def told(_verb: str, _file: Path, *_options: str) -> list[str]:
-        return [sys.executable, "-c", f"import os, sys; sys.exit(os.environ.get({AUTOSCALER!r}) != {autoscaler!r})"]
+        return [
+            sys.executable,
+            "-c",
+            f"import os, sys; sys.exit(os.environ.get({AUTOSCALER!r}) != {autoscaler!r})",
+        ]
 
     monkeypatch.setattr(
         "orchestrator.cluster.launcher.launcher_command", told
@@ -196,19 +236,34 @@ def test_the_launcher_is_told_which_autoscaler(
     assert launched("up", file, "--yes").exit_code == 0
 
 
-def test_a_head_that_is_not_up_has_no_job_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_is_not_up_has_no_job_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(OWN_MACHINES | {"cluster_name": f"never-up-{tmp_path.name}"}))
-    with pytest.raises(ClusterError, match="no job server answers on the cluster's head; is it up"), forwarded(file):
+    with (
+        pytest.raises(ClusterError, match="no job server answers on the cluster's head; is it up"),
+        forwarded(file),
+    ):
         pass
 
 
-def test_a_forwarded_port_lasts_as_long_as_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forwarded_port_lasts_as_long_as_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def server(_verb: str, _file: Path, *options: str) -> list[str]:
-        return [sys.executable, "-m", "http.server", options[options.index("--port") + 1], "--bind", "127.0.0.1"]
+        return [
+            sys.executable,
+            "-m",
+            "http.server",
+            options[options.index("--port") + 1],
+            "--bind",
+            "127.0.0.1",
+        ]
 
-    monkeypatch.setattr("orchestrator.cluster.launcher.launcher_command", server)  # in place of ssh to another machine
+    # in place of ssh to another machine
+    monkeypatch.setattr("orchestrator.cluster.launcher.launcher_command", server)
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(OWN_MACHINES))
     with forwarded(file) as (address, process):

@@ -1,4 +1,6 @@
-"""Real Ray: the command on a cluster that runs already, which it joins, shares and leaves as it was."""
+"""Real Ray: the command on a cluster that runs already, which it joins, shares and leaves as it
+was.
+"""
 
 import json
 import subprocess
@@ -63,13 +65,19 @@ def test_a_sweep_on_a_running_cluster_with_shares_of_a_gpu(
     sweep = [*COMMAND, "ablate", "temperature", "--preset", "shapes", *FIELDS, "--address", address]
     sweep += ["--storage", str(storage_folder)]
 
-    refused = subprocess.run([*sweep, "--gpus-per-worker", "2"], capture_output=True, text=True, check=False, timeout=200)
+    refused = subprocess.run(
+        [*sweep, "--gpus-per-worker", "2"], capture_output=True, text=True, check=False, timeout=200
+    )
     assert refused.returncode == 2
     assert "--gpus-per-worker 2: no node has more than 1 GPUs" in refused.stderr
     assert not Storage(str(storage_folder)).list("runs")
 
     ended = subprocess.run(
-        [*sweep, "--gpus-per-worker", "0.5", "--json"], capture_output=True, text=True, check=False, timeout=400
+        [*sweep, "--gpus-per-worker", "0.5", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
     )
     assert ended.returncode == 0, ended.stderr
     assert "2 at once, each 1 worker(s) with 1 CPUs and 0.5 GPUs" in ended.stderr

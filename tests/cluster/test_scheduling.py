@@ -1,4 +1,6 @@
-"""Real Ray: where a cluster of several nodes puts the workers of cells, and that it never waits for ever."""
+"""Real Ray: where a cluster of several nodes puts the workers of cells, and that it never waits for
+ever.
+"""
 
 import json
 import os
@@ -22,15 +24,18 @@ from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
-# A head for drivers alone, and nodes by their properties; a line with a node's id ends all its processes, as a power cut would.
+# A head for drivers alone, and nodes by their properties; a line with a node's id ends all its
+# processes, as a power cut would.
 CLUSTER = """
 import json, sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 nodes = [cluster.add_node(**properties) for properties in json.loads(sys.argv[1])]
-print("cluster", cluster.address, *(node.node_id for node in (cluster.head_node, *nodes)), flush=True)
+ids = [node.node_id for node in (cluster.head_node, *nodes)]
+print("cluster", cluster.address, *ids, flush=True)
 for line in sys.stdin:
-    cluster.remove_node(next(node for node in nodes if node.node_id.startswith(line.strip())), allow_graceful=False)
+    lost = next(node for node in nodes if node.node_id.startswith(line.strip()))
+    cluster.remove_node(lost, allow_graceful=False)
 cluster.shutdown()
 """
 # A lost node is noticed in seconds, not in half a minute.
@@ -52,15 +57,23 @@ class Cluster:
         assert process.stdout is not None
         watchdog = threading.Timer(120, process.kill)
         watchdog.start()
-        words = next((line.split()[1:] for line in process.stdout if line.startswith("cluster")), [])
+        words = next(
+            (line.split()[1:] for line in process.stdout if line.startswith("cluster")), []
+        )
         watchdog.cancel()
         assert words, "the cluster did not start in time"
-        self.address, self.head, *self.nodes = (word[:12] if number else word for number, word in enumerate(words))
+        self.address, self.head, *self.nodes = (
+            word[:12] if number else word for number, word in enumerate(words)
+        )
         self._process = process
 
     def nodes_that_train(self) -> list[str]:
         """The nodes with a worker of a Ray Train job."""
-        return [node for node in self.nodes if any("RayTrainWorker" in title for title in self._titles(node))]
+        return [
+            node
+            for node in self.nodes
+            if any("RayTrainWorker" in title for title in self._titles(node))
+        ]
 
     def lose(self, node: str) -> None:
         assert self._process.stdin is not None
@@ -88,25 +101,44 @@ def started(*nodes: dict[str, Any]) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes, with GPUs by name only, a T4 and an A100: what is tested is how cells are placed."""
+    """Two nodes, with GPUs by name only, a T4 and an A100: what is tested is how cells are
+    placed.
+    """
     types = ("T4", "A100")
-    with started(*({"num_cpus": 2, "num_gpus": 1, "resources": {f"accelerator_type:{name}": 1}} for name in types)) as two:
+    with started(
+        *(
+            {"num_cpus": 2, "num_gpus": 1, "resources": {f"accelerator_type:{name}": 1}}
+            for name in types
+        )
+    ) as two:
         yield two
 
 
 def command(cluster: Cluster, storage: Path, *words: str, epochs: int = 1) -> list[str]:
-    fields = [part for name, value in (TINY | {"schedule.epochs": epochs}).items() for part in ("--set", f"{name}={value}")]
+    fields = [
+        part
+        for name, value in (TINY | {"schedule.epochs": epochs}).items()
+        for part in ("--set", f"{name}={value}")
+    ]
     return [*COMMAND, *words, *fields, "--address", cluster.address, "--storage", str(storage)]
 
 
 def run(cluster: Cluster, storage: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command(cluster, storage, *words), capture_output=True, text=True, check=False, timeout=540)
+    return subprocess.run(
+        command(cluster, storage, *words), capture_output=True, text=True, check=False, timeout=540
+    )
 
 
 def finish(storage: Path, count: int, *, epochs: int = 1) -> None:
     """Run the first cells of `steps` here, for they cost a tenth of what they do on a cluster."""
-    assignments = tuple(f"{name}={value}" for name, value in (TINY | {"schedule.epochs": epochs}).items())
-    checked = check(Request(("steps",), preset="shapes", assignments=assignments, flags={"storage": str(storage)}))
+    assignments = tuple(
+        f"{name}={value}" for name, value in (TINY | {"schedule.epochs": epochs}).items()
+    )
+    checked = check(
+        Request(
+            ("steps",), preset="shapes", assignments=assignments, flags={"storage": str(storage)}
+        )
+    )
     (plan,) = checked.plans(checked.resources(local_shape()), None)
     for cell in plan.cells[:count]:
         job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
@@ -123,7 +155,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def hosts(storage: Path, *, workers: int) -> list[set[str]]:
     """The nodes that each cell ran on, of those that ran on any."""
     place = Storage(str(storage))
-    records: list[dict[str, Any]] = [place.read_json(f"runs/{name}/run.json") for name in place.list("runs")]
+    records: list[dict[str, Any]] = [
+        place.read_json(f"runs/{name}/run.json") for name in place.list("runs")
+    ]
     assert all(record["status"] == "finished" for record in records)
     machines = [record["machine"] for record in records if "hosts" in record["machine"]]
     assert {machine["workers"] for machine in machines} == {workers}
@@ -132,7 +166,9 @@ def hosts(storage: Path, *, workers: int) -> list[set[str]]:
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(cluster: Cluster, storage_folder: Path) -> None:
+def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(
+    cluster: Cluster, storage_folder: Path
+) -> None:
     finish(storage_folder, 1)
     two = ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
     ended = run(cluster, storage_folder, "ablate", "steps", "--preset", "shapes", *two)
@@ -147,7 +183,16 @@ def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(cl
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_workers_are_spread_when_asked(cluster: Cluster, storage_folder: Path) -> None:
-    two = ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0", "--placement", "spread"]
+    two = [
+        "--workers",
+        "2",
+        "--cpus-per-worker",
+        "1",
+        "--gpus-per-worker",
+        "0",
+        "--placement",
+        "spread",
+    ]
     ended = run(cluster, storage_folder, "pretrain", "--preset", "shapes", *two)
     assert ended.returncode == 0, ended.stderr
     assert hosts(storage_folder, workers=2) == [{*cluster.nodes}]
@@ -155,7 +200,9 @@ def test_workers_are_spread_when_asked(cluster: Cluster, storage_folder: Path) -
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_cells_run_on_the_type_of_gpu_that_they_ask_for(cluster: Cluster, storage_folder: Path) -> None:
+def test_cells_run_on_the_type_of_gpu_that_they_ask_for(
+    cluster: Cluster, storage_folder: Path
+) -> None:
     sweep = ["ablate", "steps", "--preset", "shapes", "--gpus-per-worker", "0.5", "--gpu-type"]
     refused = run(cluster, storage_folder, *sweep, "H100")
     assert refused.returncode == 2
@@ -170,7 +217,11 @@ def test_cells_run_on_the_type_of_gpu_that_they_ask_for(cluster: Cluster, storag
 
 def beginning(storage: Path, name: str) -> str:
     """The line with the time at which two workers began, or began again, with a cell."""
-    return [line for line in (storage / f"runs/{name}/log.txt").read_text().splitlines() if line.endswith("2 worker(s)")][-1]
+    return [
+        line
+        for line in (storage / f"runs/{name}/log.txt").read_text().splitlines()
+        if line.endswith("2 worker(s)")
+    ][-1]
 
 
 def begun(storage: Path) -> set[str]:
@@ -180,12 +231,16 @@ def begun(storage: Path) -> set[str]:
 
 def ends(storage: Path) -> dict[str, int]:
     """When each cell that has ended left its record."""
-    return {record.parent.name: record.stat().st_mtime_ns for record in storage.glob("runs/*/run.json")}
+    return {
+        record.parent.name: record.stat().st_mtime_ns for record in storage.glob("runs/*/run.json")
+    }
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_node_that_is_lost_costs_its_cell_another_beginning_and_the_others_nothing(storage_folder: Path) -> None:
+def test_a_node_that_is_lost_costs_its_cell_another_beginning_and_the_others_nothing(
+    storage_folder: Path,
+) -> None:
     """As on hosts of their own in test_hosts.py, without root: the nodes are processes."""
     finish(storage_folder, 2, epochs=10)
     before = ends(storage_folder)

@@ -1,4 +1,6 @@
-"""Milliseconds to seconds: the command line's surface, and how it refuses; nothing is started here."""
+"""Milliseconds to seconds: the command line's surface, and how it refuses; nothing is started
+here.
+"""
 
 import json
 import socket
@@ -25,12 +27,25 @@ OPTIONS = {
     "spaces": {"--json"},
     "presets": set(),
     "pretrain": SHARED | RECIPE | PLACE | JOB,
-    "ablate": SHARED | RECIPE | PLACE | JOB | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
+    "ablate": SHARED
+    | RECIPE
+    | PLACE
+    | JOB
+    | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
     "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
     - {"--workers", "--placement", "--log-model"},
     "verdicts": {"--storage", "--json"},
     "report": {"--sweep", "--output", "--storage", "--json"},
-    "evaluate": {"--protocol", "--preset", "--config", "--set", "--download", "--tracking-uri", "--storage", "--json"},
+    "evaluate": {
+        "--protocol",
+        "--preset",
+        "--config",
+        "--set",
+        "--download",
+        "--tracking-uri",
+        "--storage",
+        "--json",
+    },
     "compare": {"--result", "--storage", "--json"},
     "export": {"--format", "--output", "--storage", "--json"},
     "runs": {"--storage", "--json"},
@@ -55,13 +70,22 @@ def simclr_orch(*arguments: str, **environment: str) -> Result:
 
 
 def test_the_surface_is_closed() -> None:
-    """Science belongs into presets, spaces and --set; a new flag is an operation and is added here with intent."""
+    """Science belongs into presets, spaces and --set; a new flag is an operation and is added here
+    with intent.
+    """
     top: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    commands: dict[str, Any] = {name: command for name, command in top.items() if not hasattr(command, "commands")}
+    commands: dict[str, Any] = {
+        name: command for name, command in top.items() if not hasattr(command, "commands")
+    }
     for group in top.keys() - commands.keys():
         commands |= {f"{group} {name}": command for name, command in top[group].commands.items()}
     found = {
-        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        name: {
+            option
+            for parameter in command.params
+            for option in parameter.opts
+            if option.startswith("--")
+        }
         for name, command in commands.items()
     }
     assert {name: options - {"--help"} for name, options in found.items()} == OPTIONS
@@ -81,7 +105,9 @@ def test_a_config_gives_the_same_plan_as_the_preset_it_was_printed_from(tmp_path
         for source in (["--preset", "shapes"], ["--config", str(tmp_path / "own.yaml")])
     )
     assert by_name["sweep"] == by_file["sweep"]
-    assert [cell["fingerprint"] for cell in by_name["cells"]] == [cell["fingerprint"] for cell in by_file["cells"]]
+    assert [cell["fingerprint"] for cell in by_name["cells"]] == [
+        cell["fingerprint"] for cell in by_file["cells"]
+    ]
     assert len(by_name["cells"]) == 7
     assert by_name["estimate"]["basis"].startswith("assumed")
 
@@ -109,7 +135,14 @@ def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_p
 
 def test_problems_of_the_data_do_not_hide_those_of_the_plan(tmp_path: Path) -> None:
     ended = simclr_orch(
-        *("ablate", "head", "--preset", "cifar10-small", "--set", f"data.root={tmp_path / 'nowhere'}"),
+        *(
+            "ablate",
+            "head",
+            "--preset",
+            "cifar10-small",
+            "--set",
+            f"data.root={tmp_path / 'nowhere'}",
+        ),
         *("--workers", "3", "--gpus-per-worker", "64", "--storage", str(tmp_path / "s")),
     )
     assert ended.exit_code == 2
@@ -120,25 +153,50 @@ def test_problems_of_the_data_do_not_hide_those_of_the_plan(tmp_path: Path) -> N
 
 def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
     ended = simclr_orch(
-        *("ablate", "batch-size", "--preset", "digits", "--workers", "3", "--gpus-per-worker", "64", "--seeds", "0"),
+        *(
+            "ablate",
+            "batch-size",
+            "--preset",
+            "digits",
+            "--workers",
+            "3",
+            "--gpus-per-worker",
+            "64",
+            "--seeds",
+            "0",
+        ),
         *("--set", "schedule.batch_size=1000", "--storage", str(tmp_path / "s")),
     )
     assert ended.exit_code == 2
     assert "--seeds 0: must lie between 1 and 1000" in ended.stderr
     assert "--gpus-per-worker 64: no node has more than" in ended.stderr
     ended = simclr_orch(
-        *("ablate", "batch-size", "--preset", "digits", "--workers", "3", "--storage", str(tmp_path / "s")),
+        *(
+            "ablate",
+            "batch-size",
+            "--preset",
+            "digits",
+            "--workers",
+            "3",
+            "--storage",
+            str(tmp_path / "s"),
+        ),
         *("--set", "schedule.batch_size=1000"),
     )
     assert ended.exit_code == 2
     assert "cell x 2 · x 1 · linear: schedule.batch_size=2000: is larger than the" in ended.stderr
-    assert "cell x 1 · x 1 · linear: schedule.batch_size=1000: is not divisible by 3 workers" in ended.stderr
+    assert (
+        "cell x 1 · x 1 · linear: schedule.batch_size=1000: is not divisible by 3 workers"
+    ) in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["pretrain", "--preset", "imagenet"], "--preset imagenet: no such preset; known are shapes, digits"),
+        (
+            ["pretrain", "--preset", "imagenet"],
+            "--preset imagenet: no such preset; known are shapes, digits",
+        ),
         (["pretrain", "--config", "nowhere.yaml"], "--config nowhere.yaml: cannot be read"),
         (["pretrain", "--preset", "cifar10-small"], "data.root: is required"),
         (["pretrain", "--set", "seed"], "--set seed: is not of the form field=value"),
@@ -146,8 +204,14 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
         (["pretrain", "--address", "127.0.0.1:9"], "--address 127.0.0.1:9: no Ray answers there"),
         (["report", "head"], "head: no sweep in"),
         (["evaluate", "abc"], "abc: no such run in"),
-        (["evaluate", "abc", "--protocol", "forest"], "--protocol forest: no such protocol; known are linear"),
-        (["evaluate", "abc", "--preset", "shapes"], "--preset, --config: are for weights from elsewhere"),
+        (
+            ["evaluate", "abc", "--protocol", "forest"],
+            "--protocol forest: no such protocol; known are linear",
+        ),
+        (
+            ["evaluate", "abc", "--preset", "shapes"],
+            "--preset, --config: are for weights from elsewhere",
+        ),
         (["evaluate", "torchvision:resnet18"], "--preset or --config says which encoder it is of"),
         (["compare", "abc", "abd"], "abc: no such run in"),
         (["export", "abc", "--format", "tensorflow"], "--format tensorflow: no such format"),
@@ -158,15 +222,23 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
         (["pretrain", "--on", "nofile"], "nofile: no such file; a job server's address"),
         (["cluster", "jobs", "http://127.0.0.1:9"], "no job server of Ray answers there"),
         (["ablate", "head", "--until-decided"], "--until-decided and --max-seeds: belong together"),
-        (["ablate", "head", "--until-decided", "--max-seeds", "1"], "--max-seeds 1: must lie between 2 and 1000"),
+        (
+            ["ablate", "head", "--until-decided", "--max-seeds", "1"],
+            "--max-seeds 1: must lie between 2 and 1000",
+        ),
         (["ablate", "all", "--seeds", "0"], "--seeds 0: must lie between 1 and 1000"),
-        (["tune", "--search", "loss.temperature=0.1"], "--search loss.temperature=0.1: needs at least two choices"),
+        (
+            ["tune", "--search", "loss.temperature=0.1"],
+            "--search loss.temperature=0.1: needs at least two choices",
+        ),
         (["verdicts"], "has no sweep of an ablation"),
         (["verdicts", "haed"], "haed: no such ablation; known are"),
         (["ablate", "head", "--tracking-uri", "ftp://somewhere"], "--tracking-uri ftp://somewhere"),
     ],
 )
-def test_wrong_requests_leave_with_code_2_and_a_line_each(arguments: list[str], problem: str, tmp_path: Path) -> None:
+def test_wrong_requests_leave_with_code_2_and_a_line_each(
+    arguments: list[str], problem: str, tmp_path: Path
+) -> None:
     ended = simclr_orch(*arguments, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
     assert ended.exit_code == 2, ended.stderr
     assert problem in ended.stderr
@@ -191,11 +263,25 @@ def test_spaces_lists_cells_and_costs() -> None:
 
 
 def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(tmp_path: Path) -> None:
-    """A shell lets what it starts in the background ignore SIGINT; SIGTERM must end it all the same."""
+    """A shell lets what it starts in the background ignore SIGINT; SIGTERM must end it all the
+    same.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli import main; main()"
-    command = [sys.executable, "-c", code, "dashboard", "--port", str(port), "--storage", str(tmp_path / "s")]
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli "
+        "import main; main()"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "dashboard",
+        "--port",
+        str(port),
+        "--storage",
+        str(tmp_path / "s"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as board:
         assert board.stdout is not None
         assert f"http://127.0.0.1:{port}" in board.stdout.readline()

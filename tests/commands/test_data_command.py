@@ -1,4 +1,6 @@
-"""One process (and one that is killed): `simclr-orch data shard` and `data verify`, and shards as others read them."""
+"""One process (and one that is killed): `simclr-orch data shard` and `data verify`, and shards as
+others read them.
+"""
 
 import hashlib
 import json
@@ -47,10 +49,15 @@ def shard(folder: Path, output: Path, *more: Any) -> Result:
 
 def files_of(output: Path) -> dict[str, str]:
     paths = [path for path in output.rglob("*") if path.is_file() and path.name != ".lock"]
-    return {path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {
+        path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
 
 
-def test_every_image_is_in_one_tar_file_unchanged_with_its_label(folder: Path, tmp_path: Path) -> None:
+def test_every_image_is_in_one_tar_file_unchanged_with_its_label(
+    folder: Path, tmp_path: Path
+) -> None:
     ended = shard(folder, tmp_path / "out")
     assert ended.exit_code == 0, ended.stderr
     written: dict[str, bytes] = {}
@@ -59,17 +66,22 @@ def test_every_image_is_in_one_tar_file_unchanged_with_its_label(folder: Path, t
         with tarfile.open(path) as archive:
             members = [(member.name, archive.extractfile(member).read()) for member in archive]  # type: ignore[union-attr]
         keys = [name.partition(".")[0] for name, _ in members]
-        assert keys[::2] == keys[1::2]  # an image and its label side by side, as WebDataset wants them
+        # an image and its label side by side, as WebDataset wants them
+        assert keys[::2] == keys[1::2]
         for (image, pixels), (label, number) in zip(members[::2], members[1::2], strict=True):
             assert (image.partition(".")[2], label.partition(".")[2]) == ("png", "cls")
             written[image] = number + pixels
         mixed.append({data for _, data in members[1::2]})
     sources = sorted((folder / "train").rglob("*.png"))
-    expected = [str(CLASSES.index(path.parent.name)).encode() + path.read_bytes() for path in sources]
+    expected = [
+        str(CLASSES.index(path.parent.name)).encode() + path.read_bytes() for path in sources
+    ]
     assert [written[name] for name in sorted(written)] == expected
     assert sorted(written)[25] == "000000025-005_x.png"
     assert [len(classes) for classes in mixed] == [3, 3, 3, 3]
-    assert "120 images in 8 files; use them with --set data.name=shards --set data.root=" in ended.stdout
+    assert (
+        "120 images in 8 files; use them with --set data.name=shards --set data.root="
+    ) in ended.stdout
 
 
 def test_parquet_files_hold_the_same(folder: Path, tmp_path: Path) -> None:
@@ -138,10 +150,24 @@ main()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_a_call_that_was_ended_is_continued(folder: Path, tmp_path: Path, end: signal.Signals) -> None:
+def test_a_call_that_was_ended_is_continued(
+    folder: Path, tmp_path: Path, end: signal.Signals
+) -> None:
     output = tmp_path / "out"
-    command = [sys.executable, "-c", SLOW, "data", "shard", str(folder), str(output), "--images-per-shard", "16"]
-    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-c",
+        SLOW,
+        "data",
+        "shard",
+        str(folder),
+        str(output),
+        "--images-per-shard",
+        "16",
+    ]
+    with subprocess.Popen(
+        [*command, "--workers", "1"], stderr=subprocess.PIPE, text=True
+    ) as process:
         while len(list(output.rglob("*.tar"))) < 3:
             assert process.poll() is None
             time.sleep(0.01)
@@ -208,7 +234,9 @@ def test_images_that_cannot_be_read_are_kept_and_listed(tmp_path: Path, folder: 
     assert "of which 2 cannot be read" in ended.stdout
 
 
-def test_a_file_that_cannot_be_opened_ends_the_call_with_code_1(tmp_path: Path, folder: Path) -> None:
+def test_a_file_that_cannot_be_opened_ends_the_call_with_code_1(
+    tmp_path: Path, folder: Path
+) -> None:
     for part in ("train", "test"):
         for name in CLASSES[:2]:
             (tmp_path / "in" / part / name).mkdir(parents=True)
@@ -229,11 +257,23 @@ def test_a_file_that_cannot_be_opened_ends_the_call_with_code_1(tmp_path: Path, 
     ("arguments", "problem"),
     [
         (["shard", "{tmp}/nowhere", "{tmp}/out"], "{tmp}/nowhere: there is no such folder"),
-        (["shard", "{folder}", "{tmp}/out", "--images-per-shard", "0"], "--images-per-shard 0: must be at least 1"),
-        (["shard", "{folder}", "{tmp}/out", "--format", "zip"], "--format zip: no such format; known are tar, parquet"),
+        (
+            ["shard", "{folder}", "{tmp}/out", "--images-per-shard", "0"],
+            "--images-per-shard 0: must be at least 1",
+        ),
+        (
+            ["shard", "{folder}", "{tmp}/out", "--format", "zip"],
+            "--format zip: no such format; known are tar, parquet",
+        ),
         (["shard", "{folder}", "{tmp}/out", "--workers", "0"], "--workers 0: must be at least 1"),
-        (["shard", "{folder}", "{tmp}/full"], "{tmp}/full: is not an empty folder, and not one of shards (no manifest.json)"),
-        (["shard", "{folder}", "{tmp}/full/file"], "{tmp}/full/file: is not an empty folder, and not one of shards"),
+        (
+            ["shard", "{folder}", "{tmp}/full"],
+            "{tmp}/full: is not an empty folder, and not one of shards (no manifest.json)",
+        ),
+        (
+            ["shard", "{folder}", "{tmp}/full/file"],
+            "{tmp}/full/file: is not an empty folder, and not one of shards",
+        ),
         (["verify", "{tmp}/nowhere"], "{tmp}/nowhere: has no folder train"),
         (["verify", "{tmp}/full", "--workers", "0"], "--workers 0: must be at least 1"),
     ],
@@ -257,6 +297,9 @@ def test_an_output_of_another_request_is_refused(folder: Path, tmp_path: Path) -
     before = files_of(output)
     ended = data("shard", folder, output, "--images-per-shard", 10)
     assert ended.exit_code == 2
-    assert ended.stderr == f"{output}: holds shards of another request (other images_per_shard); choose another folder\n"
+    assert ended.stderr == (
+        f"{output}: holds shards of another request (other images_per_shard); choose another "
+        "folder\n"
+    )
     assert files_of(output) == before
     assert os.listdir(tmp_path) == ["out"]

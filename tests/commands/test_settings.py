@@ -30,7 +30,9 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         read_settings({}, {}, tmp_path)
 
 
-@pytest.mark.parametrize("nodes", ["8", "8x", "x8", "8x16x1,", "8x16x1x2", "8 x 16", "many", "8x16:A100", "8x16x1:"])
+@pytest.mark.parametrize(
+    "nodes", ["8", "8x", "x8", "8x16x1,", "8x16x1x2", "8 x 16", "many", "8x16:A100", "8x16x1:"]
+)
 def test_nodes_of_another_form_are_refused(nodes: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="nodes="):
         read_settings({}, {"SIMCLR_ORCH_NODES": nodes}, tmp_path)

@@ -1,4 +1,6 @@
-"""One process with an oracle (and three processes on one cache): embedded and torchvision data sets, splits, cache."""
+"""One process with an oracle (and three processes on one cache): embedded and torchvision data
+sets, splits, cache.
+"""
 
 import gzip
 import hashlib
@@ -59,7 +61,9 @@ def test_take_copies_in_the_order_asked_for(shapes: DataSet) -> None:
     assert taken.dtype == torch.uint8
     assert np.array_equal(taken.numpy(), expected)
     assert torch.equal(shapes.validation.take(torch.from_numpy(positions)), taken)
-    assert torch.equal(shapes.validation.take(slice(2, 4)), shapes.validation.take(np.array([2, 3])))
+    assert torch.equal(
+        shapes.validation.take(slice(2, 4)), shapes.validation.take(np.array([2, 3]))
+    )
     taken.zero_()
     assert np.array_equal(shapes.validation.take(positions).numpy(), expected)
     with pytest.raises(IndexError):
@@ -67,7 +71,10 @@ def test_take_copies_in_the_order_asked_for(shapes: DataSet) -> None:
 
 
 def test_train_and_validation_share_no_image_and_cover_the_subset(cache: Path) -> None:
-    data = load(DataSpec(image_size=24, train_images=999, test_images=55, validation_fraction=0.3), cache=cache)
+    data = load(
+        DataSpec(image_size=24, train_images=999, test_images=55, validation_fraction=0.3),
+        cache=cache,
+    )
     rows = [*data.train.index.tolist(), *data.validation.index.tolist()]
     assert len(rows) == len(set(rows)) == 999
     assert np.bincount(data.validation.labels).tolist() == [30] * 10
@@ -78,8 +85,22 @@ def test_train_and_validation_share_no_image_and_cover_the_subset(cache: Path) -
 
 
 def test_the_splits_are_the_same_on_every_platform(cache: Path) -> None:
-    data = load(DataSpec(image_size=24, train_images=40, test_images=20, validation_fraction=0.25), cache=cache)
-    assert data.validation.index.tolist() == [11, 340, 657, 1526, 1808, 1839, 2104, 3423, 3742, 3835]
+    data = load(
+        DataSpec(image_size=24, train_images=40, test_images=20, validation_fraction=0.25),
+        cache=cache,
+    )
+    assert data.validation.index.tolist() == [
+        11,
+        340,
+        657,
+        1526,
+        1808,
+        1839,
+        2104,
+        3423,
+        3742,
+        3835,
+    ]
     assert data.test.index.tolist()[:8] == [7, 18, 35, 41, 130, 136, 222, 259]
 
 
@@ -87,7 +108,11 @@ def test_split_seed_draws_other_images_and_nothing_else_does(shapes: DataSet, ca
     base = DataSpec(image_size=24, test_images=100)
     first, again, other = (
         load(spec, cache=cache)
-        for spec in (base, base.with_values({"grey_images": "convert"}), base.with_values({"split_seed": 1}))
+        for spec in (
+            base,
+            base.with_values({"grey_images": "convert"}),
+            base.with_values({"split_seed": 1}),
+        )
     )
     for name in ("train", "validation", "test"):
         assert np.array_equal(getattr(first, name).index, getattr(again, name).index)
@@ -97,7 +122,9 @@ def test_split_seed_draws_other_images_and_nothing_else_does(shapes: DataSet, ca
 
 def test_a_smaller_subset_lies_within_a_larger(cache: Path) -> None:
     def subset(count: int) -> set[int]:
-        data = load(DataSpec(image_size=24, train_images=count, validation_fraction=0.5), cache=cache)
+        data = load(
+            DataSpec(image_size=24, train_images=count, validation_fraction=0.5), cache=cache
+        )
         return {*data.train.index.tolist(), *data.validation.index.tolist()}
 
     assert subset(205) < subset(400) < subset(1000)
@@ -110,22 +137,39 @@ def test_a_smaller_subset_lies_within_a_larger(cache: Path) -> None:
         ({"train_images": 9}, "data.train_images=9: is fewer than the 10 classes"),
         ({"test_images": 341}, "data.test_images=341: there are only 340 images"),
         ({"test_images": 9}, "data.test_images=9: is fewer than the 10 classes"),
-        ({"validation_fraction": 0.001}, "data.validation_fraction=0.001: leaves 10 of 10 classes without a validation"),
-        ({"validation_fraction": 0.999}, "data.validation_fraction=0.999: leaves 10 of 10 classes without a training"),
+        (
+            {"validation_fraction": 0.001},
+            "data.validation_fraction=0.001: leaves 10 of 10 classes without a validation",
+        ),
+        (
+            {"validation_fraction": 0.999},
+            "data.validation_fraction=0.999: leaves 10 of 10 classes without a training",
+        ),
     ],
 )
-def test_counts_that_cannot_be_given_name_the_field(cache: Path, values: dict[str, Any], problem: str) -> None:
+def test_counts_that_cannot_be_given_name_the_field(
+    cache: Path, values: dict[str, Any], problem: str
+) -> None:
     problems = problems_of(DataSpec(name="digits", image_size=8, **values), cache)
     assert [line.startswith(problem) for line in problems] == [True]
 
 
 def test_both_counts_are_told_at_once(cache: Path) -> None:
-    assert len(problems_of(DataSpec(name="digits", image_size=8, train_images=5000, test_images=5), cache)) == 2
+    assert (
+        len(
+            problems_of(
+                DataSpec(name="digits", image_size=8, train_images=5000, test_images=5), cache
+            )
+        )
+        == 2
+    )
 
 
 def test_content_is_checked(shapes: DataSet, cache: Path) -> None:
     assert content_digest(DataSpec(image_size=32)) == shapes.content
-    assert load(DataSpec(image_size=24, content=shapes.content), cache=cache).content == shapes.content
+    assert (
+        load(DataSpec(image_size=24, content=shapes.content), cache=cache).content == shapes.content
+    )
     (problem,) = problems_of(DataSpec(image_size=24, content="0123"), cache)
     assert "data.content='0123'" in problem
     assert shapes.content in problem
@@ -145,7 +189,10 @@ def test_more_shapes_begin_with_the_same(shapes: DataSet, tmp_path: Path) -> Non
     assert (len(more.train) + len(more.validation), len(more.test)) == (4700, 1003)
     assert np.array_equal(more.train.images[:4000], shapes.train.images)
     assert np.array_equal(more.test.images[:1000], shapes.test.images)
-    assert len({image.tobytes() for image in np.concatenate([more.train.images, more.test.images])}) == 5703
+    assert (
+        len({image.tobytes() for image in np.concatenate([more.train.images, more.test.images])})
+        == 5703
+    )
 
 
 def test_shapes_are_class_balanced(shapes: DataSet) -> None:
@@ -162,14 +209,19 @@ def color_histogram(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def test_crops_of_one_image_share_their_colors(shapes: DataSet) -> None:
-    """Figure 6 of the paper: with colours undistorted, the histogram alone finds the other crop of an image."""
+    """Figure 6 of the paper: with colours undistorted, the histogram alone finds the other crop of
+    an image.
+    """
     generator = np.random.default_rng(0)
     images = images_of(shapes.test)[:400]
 
     def crops() -> NDArray[np.float64]:
         corners = generator.integers(0, 11, size=(len(images), 2))
         return np.stack(
-            [color_histogram(image[:, y : y + 14, x : x + 14]) for image, (y, x) in zip(images, corners, strict=True)]
+            [
+                color_histogram(image[:, y : y + 14, x : x + 14])
+                for image, (y, x) in zip(images, corners, strict=True)
+            ]
         )
 
     distances = np.abs(crops()[:, None] - crops()[None]).sum(axis=2) / 2
@@ -186,14 +238,22 @@ def test_the_class_is_in_the_shape_and_not_in_the_mean_color(shapes: DataSet) ->
         return colors
 
     def silhouette(split: Split) -> NDArray[np.float64]:
-        """How far each pixel's colour is from the border's, so that no single colour tells anything."""
+        """How far each pixel's colour is from the border's, so that no single colour tells
+        anything.
+        """
         images = images_of(split).astype(np.float64) / 255
-        border = np.concatenate([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], axis=2)
-        difference: NDArray[np.float64] = np.linalg.norm(images - np.median(border, axis=2)[:, :, None, None], axis=1)
+        border = np.concatenate(
+            [images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], axis=2
+        )
+        difference: NDArray[np.float64] = np.linalg.norm(
+            images - np.median(border, axis=2)[:, :, None, None], axis=1
+        )
         return difference.reshape(len(images), -1)
 
     def accuracy(features: Any) -> float:
-        classifier = LogisticRegression(max_iter=100, tol=1e-2).fit(features(shapes.train), shapes.train.labels)
+        classifier = LogisticRegression(max_iter=100, tol=1e-2).fit(
+            features(shapes.train), shapes.train.labels
+        )
         return float(classifier.score(features(shapes.test), shapes.test.labels))
 
     assert accuracy(mean_color) < 0.15
@@ -221,7 +281,10 @@ def test_digits_are_scikit_learns(cache: Path) -> None:
 
 
 def test_digits_are_enlarged(cache: Path) -> None:
-    small, large = (images_of(load(DataSpec(name="digits", image_size=size), cache=cache).test) for size in (8, 32))
+    small, large = (
+        images_of(load(DataSpec(name="digits", image_size=size), cache=cache).test)
+        for size in (8, 32)
+    )
     assert large.shape == (340, 3, 32, 32)
     expected = Image.fromarray(small[7, 0]).resize((32, 32), Image.Resampling.BICUBIC)
     assert np.array_equal(large[7], np.broadcast_to(np.asarray(expected), (3, 32, 32)))
@@ -239,7 +302,9 @@ def labels_of(count: int) -> NDArray[np.uint8]:
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(side.to_bytes(4, "big") for side in array.shape)
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(
+        side.to_bytes(4, "big") for side in array.shape
+    )
     path.write_bytes(header + array.tobytes())
 
 
@@ -255,20 +320,29 @@ def test_fashion_mnist(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     spec = DataSpec(name="fashion-mnist", root=str(tmp_path), image_size=28)
     data = load(spec.with_values({"validation_fraction": 0.25}), cache=tmp_path / "cache")
-    assert np.array_equal(np.array(data.train.images), random_images(40, 40, 28, 28)[:, None].repeat(3, axis=1))
+    assert np.array_equal(
+        np.array(data.train.images), random_images(40, 40, 28, 28)[:, None].repeat(3, axis=1)
+    )
     assert np.array_equal(images_of(data.test)[:, 2], random_images(20, 20, 28, 28))
     assert data.test.labels.tolist() == labels_of(20).tolist()
     assert data.classes[9] == "Ankle boot"
     assert images_of(
-        load(spec.with_values({"image_size": 32, "validation_fraction": 0.25}), cache=tmp_path / "cache").test
+        load(
+            spec.with_values({"image_size": 32, "validation_fraction": 0.25}),
+            cache=tmp_path / "cache",
+        ).test
     ).shape[2:] == (32, 32)
 
 
 def test_damaged_files_are_told(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
-    (tmp_path / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(gzip.compress(b"still packed"))
+    (tmp_path / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(
+        gzip.compress(b"still packed")
+    )
     (problem,) = problems_of(DataSpec(name="fashion-mnist", root=str(tmp_path)), tmp_path / "cache")
-    assert problem.startswith(f"data.root={str(tmp_path)!r}: the fashion-mnist data are damaged or incomplete")
+    assert problem.startswith(
+        f"data.root={str(tmp_path)!r}: the fashion-mnist data are damaged or incomplete"
+    )
 
 
 def test_the_content_of_files_is_their_bytes(tmp_path: Path) -> None:
@@ -285,7 +359,9 @@ def test_the_content_of_files_is_their_bytes(tmp_path: Path) -> None:
 
 
 def without_checksums(monkeypatch: pytest.MonkeyPatch, cls: Any) -> None:
-    """torchvision compares the files of these sets with those of their authors, which tests cannot ship."""
+    """torchvision compares the files of these sets with those of their authors, which tests cannot
+    ship.
+    """
     for table in ("train_list", "test_list"):
         monkeypatch.setattr(cls, table, [[name, None] for name, _ in getattr(cls, table)])
 
@@ -332,12 +408,22 @@ def test_stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cls = torchvision_datasets.SVHN
-    monkeypatch.setattr(cls, "split_list", {part: [url, name, None] for part, (url, name, _) in cls.split_list.items()})
+    monkeypatch.setattr(
+        cls,
+        "split_list",
+        {part: [url, name, None] for part, (url, name, _) in cls.split_list.items()},
+    )
     for part, count in (("train", 40), ("test", 20)):
         images = random_images(count, count, 3, 32, 32)
         ten_is_zero = np.where(labels_of(count) == 0, 10, labels_of(count))
-        savemat(tmp_path / f"{part}_32x32.mat", {"X": images.transpose(2, 3, 1, 0), "y": ten_is_zero[:, None]})
-    data = load(DataSpec(name="svhn", root=str(tmp_path), validation_fraction=0.25), cache=tmp_path / "cache")
+        savemat(
+            tmp_path / f"{part}_32x32.mat",
+            {"X": images.transpose(2, 3, 1, 0), "y": ten_is_zero[:, None]},
+        )
+    data = load(
+        DataSpec(name="svhn", root=str(tmp_path), validation_fraction=0.25),
+        cache=tmp_path / "cache",
+    )
     assert np.array_equal(images_of(data.test), random_images(20, 20, 3, 32, 32))
     assert data.test.labels.tolist() == labels_of(20).tolist()
 
@@ -359,7 +445,9 @@ def test_a_root_is_required_and_must_hold_the_data(name: Any, tmp_path: Path) ->
 # The cache
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_is_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("SIMCLR_ORCH_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -18,17 +18,29 @@ def picture(seed: int, width: int = 16, height: int = 16) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def write_folder(root: Path, per_class: int = 4, classes: tuple[str, ...] = ("cat", "dog"), test: str = "test") -> Path:
+def write_folder(
+    root: Path, per_class: int = 4, classes: tuple[str, ...] = ("cat", "dog"), test: str = "test"
+) -> Path:
     for part in ("train", test):
         for number, name in enumerate(classes):
             (root / part / name).mkdir(parents=True)
             for image in range(per_class):
-                picture(1000 * (part == "train") + 100 * number + image).save(root / part / name / f"{image:03d}.png")
+                picture(1000 * (part == "train") + 100 * number + image).save(
+                    root / part / name / f"{image:03d}.png"
+                )
     return root
 
 
 def spec_of(root: Path, **values: object) -> DataSpec:
-    return DataSpec.read({"name": "image-folder", "root": str(root), "image_size": 16, "validation_fraction": 0.25, **values})
+    return DataSpec.read(
+        {
+            "name": "image-folder",
+            "root": str(root),
+            "image_size": 16,
+            "validation_fraction": 0.25,
+            **values,
+        }
+    )
 
 
 @pytest.fixture
@@ -60,12 +72,16 @@ def test_files_in_the_order_of_names_with_pixels_kept_exactly(root: Path, cache:
     assert data.classes == ("cat", "dog")
     assert (len(data.train), len(data.validation), len(data.test)) == (6, 2, 8)
     for part in (data.train, data.validation):
-        assert [files[row].parent.name for row in part.index] == [data.classes[label] for label in part.labels]
+        assert [files[row].parent.name for row in part.index] == [
+            data.classes[label] for label in part.labels
+        ]
     assert data.test.labels.tolist() == [0] * 4 + [1] * 4
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 23), (17, 51), (9, 12), (16, 30), (31, 31)])
-def test_other_sizes_are_resized_and_cropped_as_by_torchvision(root: Path, cache: Path, width: int, height: int) -> None:
+def test_other_sizes_are_resized_and_cropped_as_by_torchvision(
+    root: Path, cache: Path, width: int, height: int
+) -> None:
     image = picture(1, width, height)
     image.save(root / "train" / "cat" / "000.png")
     transform = Compose([Resize(16, InterpolationMode.BICUBIC), CenterCrop(16), PILToTensor()])
@@ -96,7 +112,9 @@ def test_imagenet_reads_val_and_converts_its_grey_images(tmp_path: Path, cache: 
 
 def test_missing_folders_are_named(tmp_path: Path, cache: Path) -> None:
     nowhere = tmp_path / "nowhere"
-    assert problems_of(spec_of(nowhere), cache) == [f"data.root={str(nowhere)!r}: there is no such folder"]
+    assert problems_of(spec_of(nowhere), cache) == [
+        f"data.root={str(nowhere)!r}: there is no such folder"
+    ]
     nowhere.mkdir()
     train, test = problems_of(spec_of(nowhere), cache)
     assert train == f"data.root={str(nowhere)!r}: has no folder train"
@@ -143,8 +161,13 @@ def test_allowed_unreadable_images_are_left_out_and_noted(root: Path, cache: Pat
     row = sorted((root / "train").rglob("*.png")).index(broken)
     assert row not in {*data.train.index.tolist(), *data.validation.index.tolist()}
     assert len(data.train) + len(data.validation) == 7
-    assert [note.startswith("left out, cannot be read: train/dog/000.png: ") for note in data.notes] == [True]
-    assert load(spec_of(root, allow_unreadable=1, validation_fraction=0.34), cache=cache).notes == data.notes
+    assert [
+        note.startswith("left out, cannot be read: train/dog/000.png: ") for note in data.notes
+    ] == [True]
+    assert (
+        load(spec_of(root, allow_unreadable=1, validation_fraction=0.34), cache=cache).notes
+        == data.notes
+    )
     assert problems_of(spec_of(root), cache)[0].startswith("data.allow_unreadable=0: 1 of 16")
 
 
@@ -156,16 +179,24 @@ def test_a_class_without_a_readable_image_is_refused(root: Path, cache: Path) ->
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16"])
-def test_a_grey_image_among_colour_ones_is_refused_or_converted(root: Path, cache: Path, mode: str) -> None:
+def test_a_grey_image_among_colour_ones_is_refused_or_converted(
+    root: Path, cache: Path, mode: str
+) -> None:
     grey = np.asarray(picture(3).convert("L"))
-    as_mode = Image.fromarray(grey.astype(np.uint16) << 8) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    as_mode = (
+        Image.fromarray(grey.astype(np.uint16) << 8)
+        if mode == "I;16"
+        else Image.fromarray(grey).convert(mode)
+    )
     path = root / "test" / "dog" / "001.png"
     as_mode.save(path)
     summary, line = problems_of(spec_of(root), cache)
     assert summary.startswith("data.grey_images='refuse': 1 of 16 images are grey")
     assert line == f"{path}: is grey"
 
-    stored = load(spec_of(root, grey_images="convert"), cache=cache).test.take(np.array([5]))[0].numpy()
+    stored = (
+        load(spec_of(root, grey_images="convert"), cache=cache).test.take(np.array([5]))[0].numpy()
+    )
     expected = np.asarray(Image.fromarray(grey).convert("1").convert("L")) if mode == "1" else grey
     assert all(np.array_equal(channel, expected) for channel in stored)
     assert len(problems_of(spec_of(root), cache)) == 2
@@ -180,7 +211,9 @@ def test_a_folder_of_grey_images_is_stored_in_three_channels(root: Path, cache: 
 
 
 def test_palette_and_transparent_images_count_as_colour(root: Path, cache: Path) -> None:
-    picture(5).quantize(8).save(root / "train" / "cat" / "000.png", transparency=bytes([0, 128, 255]))
+    picture(5).quantize(8).save(
+        root / "train" / "cat" / "000.png", transparency=bytes([0, 128, 255])
+    )
     picture(6).convert("RGBA").save(root / "train" / "cat" / "001.png")
     images = training_images(load(spec_of(root), cache=cache))
     assert np.array_equal(images[1].numpy(), np.asarray(picture(6)).transpose(2, 0, 1))
@@ -216,7 +249,11 @@ def test_many_images_of_photograph_size_come_in_order(tmp_path: Path, cache: Pat
         Image.fromarray(noise).save(root / "train" / "dog" / f"n{number:03d}.png")
     data = load(spec_of(root, image_size=48), cache=cache)
     files = sorted((root / "train").rglob("*.png"))
-    expected = [np.asarray(Image.open(file)).transpose(2, 0, 1) for file in files if file.name.startswith("n")]
+    expected = [
+        np.asarray(Image.open(file)).transpose(2, 0, 1)
+        for file in files
+        if file.name.startswith("n")
+    ]
     assert np.array_equal(training_images(data).numpy()[4:], np.stack(expected))
 
     (root / "train" / "dog" / "n250.png").write_bytes(b"not an image")

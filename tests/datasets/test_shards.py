@@ -1,4 +1,6 @@
-"""One process with an oracle: data.name=shards against the image folder that was written as shards, and PIL."""
+"""One process with an oracle: data.name=shards against the image folder that was written as shards,
+and PIL.
+"""
 
 import io
 import json
@@ -37,7 +39,9 @@ def encoded(seed: int, format: str = "JPEG", mode: str = "RGB") -> bytes:
 
 
 def write_folder(root: Path, per_class: int = 7, test: str = "test") -> Path:
-    """Three classes in three formats; names with dots, and some that sort differently as numbers."""
+    """Three classes in three formats; names with dots, and some that sort differently as
+    numbers.
+    """
     for part in ("train", test):
         for number, name in enumerate(("cat", "dog", "emu")):
             (root / part / name).mkdir(parents=True)
@@ -59,7 +63,11 @@ def cache(tmp_path: Path) -> Path:
 
 
 def sharded(folder: Path, output: Path, format: str = "tar", images_per_shard: int = 4) -> Path:
-    list(write_shards(plan_shards(folder, output, images_per_shard=images_per_shard, format=format), workers=2))
+    list(
+        write_shards(
+            plan_shards(folder, output, images_per_shard=images_per_shard, format=format), workers=2
+        )
+    )
     return output
 
 
@@ -103,7 +111,9 @@ def write_both(root: Path, members: Mapping[str, bytes]) -> Path:
 
 
 @pytest.mark.parametrize("format", ["tar", "parquet"])
-@pytest.mark.parametrize("values", [{}, {"train_images": 12, "test_images": 7, "split_seed": 3, "image_size": 24}])
+@pytest.mark.parametrize(
+    "values", [{}, {"train_images": 12, "test_images": 7, "split_seed": 3, "image_size": 24}]
+)
 def test_shards_of_a_folder_give_its_pixels_labels_and_splits(
     folder: Path, tmp_path: Path, cache: Path, format: str, values: dict[str, Any]
 ) -> None:
@@ -131,22 +141,33 @@ def test_training_on_shards_equals_training_on_the_folder(folder: Path, tmp_path
     states = []
     for name, root in (("image-folder", folder), ("shards", sharded(folder, tmp_path / "shards"))):
         spec = RunSpec.read(tree | {"data": spec_of(root, name).tree()})
-        states.append([result.state["model"] for result in pretrain(spec, Worker(torch.device("cpu")))])
+        states.append(
+            [result.state["model"] for result in pretrain(spec, Worker(torch.device("cpu")))]
+        )
     for of_folder, of_shards in zip(*states, strict=True):
         assert all(torch.equal(of_folder[name], of_shards[name]) for name in of_folder)
 
 
-def test_a_stream_equals_one_batch_after_the_other(folder: Path, tmp_path: Path, cache: Path) -> None:
+def test_a_stream_equals_one_batch_after_the_other(
+    folder: Path, tmp_path: Path, cache: Path
+) -> None:
     for spec in (spec_of(folder, "image-folder"), spec_of(sharded(folder, tmp_path / "shards"))):
         split = load(spec, cache=cache).train
-        batches = list(torch.randperm(len(split), generator=torch.Generator().manual_seed(1)).split(4))
+        batches = list(
+            torch.randperm(len(split), generator=torch.Generator().manual_seed(1)).split(4)
+        )
         streamed = list(split.stream(iter(batches)))
         assert [len(images) for images in streamed] == [4, 4, 4, 3]
-        assert all(torch.equal(images, split.take(rows)) for images, rows in zip(streamed, batches, strict=True))
+        assert all(
+            torch.equal(images, split.take(rows))
+            for images, rows in zip(streamed, batches, strict=True)
+        )
         next(split.stream(batches))  # and no further
 
 
-def test_only_an_index_is_cached_and_it_serves_every_size(folder: Path, tmp_path: Path, cache: Path) -> None:
+def test_only_an_index_is_cached_and_it_serves_every_size(
+    folder: Path, tmp_path: Path, cache: Path
+) -> None:
     root = sharded(folder, tmp_path / "shards")
     load(spec_of(root), cache=cache)
     entries = [path for path in cache.iterdir() if path.is_dir()]
@@ -165,7 +186,9 @@ def test_shards_in_an_object_store(folder: Path, tmp_path: Path, cache: Path, bu
     local = load(spec_of(root), cache=cache)
     assert everything(found) == everything(local)
     assert found.content == local.content
-    assert problems_of(spec_of(f"{bucket}/nothing"), cache)[0] == f"data.root='{bucket}/nothing': has no folder train"
+    assert problems_of(spec_of(f"{bucket}/nothing"), cache)[0] == (
+        f"data.root='{bucket}/nothing': has no folder train"
+    )
 
 
 # Shards that others wrote
@@ -175,19 +198,30 @@ def test_foreign_tar_files_are_ordered_by_class_and_name(tmp_path: Path, cache: 
     labels = {"b/7": b"10", "a/7": b"2\n", "c/1": b"10"}
     for part in ("train", "test"):
         first = {f"{key}.jpg": encoded(number) for number, key in enumerate(labels)}
-        first |= {f"{key}.cls": label for key, label in labels.items()} | {"b/7.seg.png": b"a mask", "notes.txt": b"x"}
+        first |= {f"{key}.cls": label for key, label in labels.items()} | {
+            "b/7.seg.png": b"a mask",
+            "notes.txt": b"x",
+        }
         write_tar(tmp_path / part / "x-1.tar", first)
-        write_tar(tmp_path / part / "x-0.tar", {"0.json": b'{"label": 2}', "0.png": encoded(3, "PNG")})
+        write_tar(
+            tmp_path / part / "x-0.tar", {"0.json": b'{"label": 2}', "0.png": encoded(3, "PNG")}
+        )
     data = load(spec_of(tmp_path, validation_fraction=0.5), cache=cache)
     assert data.classes == ("2", "10")
     assert data.test.labels.tolist() == [0, 0, 1, 1]
-    expected = [np.asarray(Image.open(io.BytesIO(encoded(seed))).crop((2, 0, 18, 16))) for seed in (1, 0, 2)]
+    expected = [
+        np.asarray(Image.open(io.BytesIO(encoded(seed))).crop((2, 0, 18, 16))) for seed in (1, 0, 2)
+    ]
     assert np.array_equal(data.test.take(slice(1, None)).permute(0, 2, 3, 1).numpy(), expected)
 
 
 def test_class_names_as_labels(tmp_path: Path, cache: Path) -> None:
     members = {f"{key}.jpg": encoded(seed) for seed, key in enumerate("abcd")}
-    root = write_both(tmp_path, members | {f"{key}.cls": name for key, name in zip("abcd", [b"ox", b"bee"] * 2, strict=True)})
+    root = write_both(
+        tmp_path,
+        members
+        | {f"{key}.cls": name for key, name in zip("abcd", [b"ox", b"bee"] * 2, strict=True)},
+    )
     data = load(spec_of(root, validation_fraction=0.5), cache=cache)
     assert data.classes == ("bee", "ox")
     assert data.test.labels.tolist() == [0, 0, 1, 1]
@@ -195,15 +229,26 @@ def test_class_names_as_labels(tmp_path: Path, cache: Path) -> None:
 
 @pytest.mark.parametrize("compression", ["snappy", "none"])
 @pytest.mark.parametrize("nested", [False, True])
-def test_foreign_parquet_files_of_either_layout(tmp_path: Path, cache: Path, compression: str, nested: bool) -> None:
+def test_foreign_parquet_files_of_either_layout(
+    tmp_path: Path, cache: Path, compression: str, nested: bool
+) -> None:
     images = [encoded(seed) for seed in range(6)]
-    values = [{"bytes": data, "path": f"{seed}.jpg"} for seed, data in enumerate(images)] if nested else images
+    values = (
+        [{"bytes": data, "path": f"{seed}.jpg"} for seed, data in enumerate(images)]
+        if nested
+        else images
+    )
     for part in ("train", "test"):
         (tmp_path / part).mkdir()
         table = pa.table({"label": [1, 0, 1, 0, 1, 0], "image": values})
-        parquet.write_table(table, tmp_path / part / "0.parquet", compression=compression, row_group_size=4)
+        parquet.write_table(
+            table, tmp_path / part / "0.parquet", compression=compression, row_group_size=4
+        )
     data = load(spec_of(tmp_path, validation_fraction=0.34), cache=cache)
-    expected = [np.asarray(Image.open(io.BytesIO(images[seed])).crop((2, 0, 18, 16))) for seed in (1, 3, 5, 0, 2, 4)]
+    expected = [
+        np.asarray(Image.open(io.BytesIO(images[seed])).crop((2, 0, 18, 16)))
+        for seed in (1, 3, 5, 0, 2, 4)
+    ]
     assert np.array_equal(data.test.take(slice(None)).permute(0, 2, 3, 1).numpy(), expected)
     assert data.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
@@ -215,7 +260,9 @@ def test_our_parquet_files_are_read_where_they_lie(folder: Path, tmp_path: Path)
     assert not (tmp_path / "copy").exists()
     rows = parquet.read_table(path).to_pylist()
     whole = path.read_bytes()
-    assert [whole[one.offset : one.offset + one.length] for one in members] == [row["image"] for row in rows]
+    assert [whole[one.offset : one.offset + one.length] for one in members] == [
+        row["image"] for row in rows
+    ]
 
 
 # What is wrong with shards
@@ -223,11 +270,16 @@ def test_our_parquet_files_are_read_where_they_lie(folder: Path, tmp_path: Path)
 
 def test_what_is_wrong_with_the_layout_is_said(tmp_path: Path, cache: Path) -> None:
     root = f"data.root={str(tmp_path)!r}"
-    assert problems_of(spec_of(tmp_path), cache) == [f"{root}: has no folder train", f"{root}: has no folder test or val"]
+    assert problems_of(spec_of(tmp_path), cache) == [
+        f"{root}: has no folder train",
+        f"{root}: has no folder test or val",
+    ]
     for part in ("train", "test"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.tar.gz").write_bytes(b"x")
-    assert problems_of(spec_of(tmp_path), cache)[0] == f"{root}: train holds no .tar or .parquet file"
+    assert problems_of(spec_of(tmp_path), cache)[0] == (
+        f"{root}: train holds no .tar or .parquet file"
+    )
     (problem,) = problems_of(spec_of("ftp://nowhere/x"), cache)
     assert problem.startswith("data.root='ftp://nowhere/x': cannot be read: ")
 
@@ -238,23 +290,34 @@ GOOD = {"a.jpg": encoded(0), "a.cls": b"0", "b.jpg": encoded(1), "b.cls": b"1"}
 @pytest.mark.parametrize(
     ("members", "problem"),
     [
-        (GOOD | {"c.jpg": encoded(2)}, "c.jpg: has no label beside it (.cls, or .json with label); 1 lack one"),
+        (
+            GOOD | {"c.jpg": encoded(2)},
+            "c.jpg: has no label beside it (.cls, or .json with label); 1 lack one",
+        ),
         (GOOD | {"a.png": encoded(2)}, "a: has two images, a.jpg and a.png"),
         (GOOD | {"b.cls": b" "}, "b.cls: says no label"),
         (GOOD | {"c.jpg": b"", "c.json": b"{"}, "c.json: is not JSON"),
         (GOOD | {"c.jpg": b"", "c.json": b'{"labels": 1}'}, "c.json: says no label"),
     ],
 )
-def test_a_bad_member_is_named(tmp_path: Path, cache: Path, members: dict[str, bytes], problem: str) -> None:
-    assert problems_of(spec_of(write_both(tmp_path, members)), cache) == [f"{tmp_path}/train/0.tar: {problem}"]
+def test_a_bad_member_is_named(
+    tmp_path: Path, cache: Path, members: dict[str, bytes], problem: str
+) -> None:
+    assert problems_of(spec_of(write_both(tmp_path, members)), cache) == [
+        f"{tmp_path}/train/0.tar: {problem}"
+    ]
 
 
 def test_classes_have_to_agree(tmp_path: Path, cache: Path) -> None:
     write_both(tmp_path, GOOD)
     write_tar(tmp_path / "train" / "1.tar", {"c.jpg": encoded(2), "c.cls": b"7"})
-    assert problems_of(spec_of(tmp_path), cache) == [f"{tmp_path}: test lacks classes that the other part has: 7"]
+    assert problems_of(spec_of(tmp_path), cache) == [
+        f"{tmp_path}: test lacks classes that the other part has: 7"
+    ]
     write_tar(tmp_path / "train" / "1.tar", {"c.jpg": encoded(2), "c.cls": b"ox"})
-    assert problems_of(spec_of(tmp_path), cache) == [f"{tmp_path}/train: some labels are numbers and others names"]
+    assert problems_of(spec_of(tmp_path), cache) == [
+        f"{tmp_path}/train: some labels are numbers and others names"
+    ]
 
 
 @pytest.mark.parametrize("name", ["0.tar", "0.parquet"])
@@ -264,7 +327,9 @@ def test_files_that_are_no_shards_or_are_cut_off(tmp_path: Path, cache: Path, na
     path.unlink(missing_ok=True)
     path.write_bytes(b"PAR1 and no more" if name.endswith("parquet") else b"no tar" * 200)
     (problem,) = problems_of(spec_of(tmp_path), cache)
-    assert problem.startswith(f"{path}: is no {'Parquet' if name.endswith('parquet') else 'tar'} file, or a damaged one: ")
+    assert problem.startswith(
+        f"{path}: is no {'Parquet' if name.endswith('parquet') else 'tar'} file, or a damaged one: "
+    )
 
 
 def test_a_tar_file_that_is_cut_off(tmp_path: Path, cache: Path) -> None:
@@ -281,16 +346,24 @@ def test_a_damaged_image_ends_a_run_or_is_left_out(tmp_path: Path, cache: Path) 
     write_both(tmp_path, GOOD | more)
     write_tar(tmp_path / "train" / "0.tar", GOOD | more | {"e.jpg": broken})
     data = load(spec_of(tmp_path), cache=cache)
-    with pytest.raises(SpecError, match=rf"^{tmp_path}/train/0.tar: e.jpg: .*truncated.*data.allow_unreadable above 0"):
+    with pytest.raises(
+        SpecError,
+        match=rf"^{tmp_path}/train/0.tar: e.jpg: " r".*truncated.*data.allow_unreadable above 0",
+    ):
         data.train_and_validation().take(slice(None))
     data = load(spec_of(tmp_path, allow_unreadable=1), cache=cache)
     assert len(data.train_and_validation().take(slice(None))) == 7
-    assert [note.startswith(f"left out, cannot be read: {tmp_path}/train/0.tar: e.jpg: ") for note in data.notes] == [True]
+    assert [
+        note.startswith(f"left out, cannot be read: {tmp_path}/train/0.tar: e.jpg: ")
+        for note in data.notes
+    ] == [True]
 
     write_tar(tmp_path / "train" / "0.tar", GOOD | more | {"e.jpg": b"no image", "f.jpg": b""})
     summary, *lines = problems_of(spec_of(tmp_path, allow_unreadable=1), cache)
     assert summary == "data.allow_unreadable=1: 2 of 16 images cannot be read:"
-    assert lines == [f"{tmp_path}/train/0.tar: {name}.jpg: cannot identify image file" for name in "ef"]
+    assert lines == [
+        f"{tmp_path}/train/0.tar: {name}.jpg: cannot identify image file" for name in "ef"
+    ]
     assert problems_of(spec_of(tmp_path), cache)[0].startswith("data.allow_unreadable=0: 2 of 16")
 
 
@@ -303,11 +376,17 @@ def test_a_class_without_a_readable_image_is_refused(tmp_path: Path, cache: Path
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])
-def test_a_grey_image_among_colour_ones_is_refused_or_converted(tmp_path: Path, cache: Path, mode: str) -> None:
+def test_a_grey_image_among_colour_ones_is_refused_or_converted(
+    tmp_path: Path, cache: Path, mode: str
+) -> None:
     grey = encoded(5, "PNG", mode)
-    root = write_both(tmp_path, GOOD | {"c.png": grey, "c.cls": b"1", "d.jpg": encoded(6), "d.cls": b"0"})
+    root = write_both(
+        tmp_path, GOOD | {"c.png": grey, "c.cls": b"1", "d.jpg": encoded(6), "d.cls": b"0"}
+    )
     summary, *lines = problems_of(spec_of(root), cache)
-    assert summary.startswith("data.grey_images='refuse': 2 of 8 images are grey and the others in colour; ")
+    assert summary.startswith(
+        "data.grey_images='refuse': 2 of 8 images are grey and the others in colour; "
+    )
     assert lines == [f"{root}/{part}/0.tar: c.png: is grey" for part in ("train", "test")]
     data = load(spec_of(root, grey_images="convert", validation_fraction=0.5), cache=cache)
     image = data.test.take(np.array([3]))[0].numpy()
@@ -335,9 +414,12 @@ def test_content_follows_names_sizes_and_bytes(folder: Path, tmp_path: Path) -> 
 
 
 def test_unfinished_shards_are_refused(folder: Path, tmp_path: Path, cache: Path) -> None:
-    writing = write_shards(plan_shards(folder, tmp_path, images_per_shard=21, format="tar"), workers=1)
+    writing = write_shards(
+        plan_shards(folder, tmp_path, images_per_shard=21, format="tar"), workers=1
+    )
     next(writing)
     writing.close()
-    assert f"data.root={str(tmp_path)!r}: is not finished; run the `simclr-orch data shard` that began it again" in problems_of(
-        spec_of(tmp_path), cache
-    )
+    assert (
+        f"data.root={str(tmp_path)!r}: is not finished; run the `simclr-orch data shard` that "
+        "began it again"
+    ) in problems_of(spec_of(tmp_path), cache)

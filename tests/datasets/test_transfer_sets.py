@@ -1,4 +1,6 @@
-"""Milliseconds: tiny data sets written in the layouts of their authors, against torchvision's readers and PIL."""
+"""Milliseconds: tiny data sets written in the layouts of their authors, against torchvision's
+readers and PIL.
+"""
 
 import json
 from dataclasses import dataclass
@@ -50,13 +52,20 @@ def write_food(root: Path) -> Written:
     for part in ("train", "test"):
         listed = {name: [f"{name}/{part}{n}" for n in range(3)] for name in classes}
         write_lines(root / f"food-101/meta/{part}.json", [json.dumps(listed)])
-        parts[part] = {f"food-101/images/{image}.jpg": classes.index(name) for name in listed for image in listed[name]}
+        parts[part] = {
+            f"food-101/images/{image}.jpg": classes.index(name)
+            for name in listed
+            for image in listed[name]
+        }
     return Written(parts["train"], parts["test"], classes)
 
 
 def write_birdsnap(_: Path) -> Written:
     classes = ("Acadian_Flycatcher", "Zone_tailed_Hawk")
-    train, test = ({f"{p}/{c}/{n}.jpg": y for y, c in enumerate(classes) for n in range(3)} for p in ("train", "test"))
+    train, test = (
+        {f"{p}/{c}/{n}.jpg": y for y, c in enumerate(classes) for n in range(3)}
+        for p in ("train", "test")
+    )
     return Written(train, test, classes)
 
 
@@ -71,12 +80,22 @@ def write_sun(root: Path) -> Written:
 
 
 def write_cars(root: Path) -> Written:
-    classes, parts, base = ("AM General Hummer", "Acura RL", "smart fortwo"), {}, root / "stanford_cars"
+    classes, parts, base = (
+        ("AM General Hummer", "Acura RL", "smart fortwo"),
+        {},
+        root / "stanford_cars",
+    )
     (base / "devkit").mkdir(parents=True)
     savemat(base / "devkit/cars_meta.mat", {"class_names": np.array(classes, dtype=object)})
-    for part, file in (("train", "devkit/cars_train_annos.mat"), ("test", "cars_test_annos_withlabels.mat")):
+    for part, file in (
+        ("train", "devkit/cars_train_annos.mat"),
+        ("test", "cars_test_annos_withlabels.mat"),
+    ):
         listed = [(f"{n:05d}.jpg", n % 3) for n in range(9)]
-        annotations = np.array([(name, label + 1) for name, label in listed], dtype=[("fname", object), ("class", object)])
+        annotations = np.array(
+            [(name, label + 1) for name, label in listed],
+            dtype=[("fname", object), ("class", object)],
+        )
         savemat(base / file, {"annotations": annotations})
         parts[part] = {f"stanford_cars/cars_{part}/{name}": label for name, label in listed}
     return Written(parts["train"], parts["test"], classes)
@@ -94,17 +113,24 @@ def write_aircraft(root: Path) -> Written:
 
 
 def write_voc(root: Path) -> Written:
-    """Image n of a part has class n and the one behind it, and the one before it only as a difficult one."""
+    """Image n of a part has class n and the one behind it, and the one before it only as a
+    difficult one.
+    """
     parts, base = {}, "VOCdevkit/VOC2007"
     count = len(VOC_CLASSES)
     for number, part in enumerate(("train", "val", "test")):
-        marks = np.array([[1 if (c - n) % count < 2 else -1 for c in range(count)] for n in range(count)])
+        marks = np.array(
+            [[1 if (c - n) % count < 2 else -1 for c in range(count)] for n in range(count)]
+        )
         marks[np.arange(count), np.arange(count) - 1] = 0
         for c, name in enumerate(VOC_CLASSES):
             lines = [f"{number}{n:05d} {mark:2d}" for n, mark in enumerate(marks[:, c])]
             write_lines(root / base / f"ImageSets/Main/{name}_{part}.txt", lines)
         meant = {1: 1, -1: 0, 0: -1}
-        parts[part] = {f"{base}/JPEGImages/{number}{n:05d}.jpg": [meant[m] for m in marks[n].tolist()] for n in range(count)}
+        parts[part] = {
+            f"{base}/JPEGImages/{number}{n:05d}.jpg": [meant[m] for m in marks[n].tolist()]
+            for n in range(count)
+        }
     return Written(parts["train"], parts["test"], VOC_CLASSES, parts["val"])
 
 
@@ -113,17 +139,25 @@ def write_dtd(root: Path) -> Written:
     for part in ("train", "val", "test"):
         listed = [f"{name}/{name}_{part}{n}.jpg" for n in range(2) for name in classes]
         write_lines(root / f"dtd/dtd/labels/{part}1.txt", listed)
-        parts[part] = {f"dtd/dtd/images/{image}": classes.index(image.split("/")[0]) for image in listed}
+        parts[part] = {
+            f"dtd/dtd/images/{image}": classes.index(image.split("/")[0]) for image in listed
+        }
     return Written(parts["train"], parts["test"], classes, parts["val"])
 
 
 def write_pets(root: Path) -> Written:
     names, parts = ("Abyssinian", "american_bulldog", "Bengal"), {}
     for part in ("trainval", "test"):
-        listed = {f"{name}_{'1' if part == 'test' else '2'}{n}": y for n in range(3) for y, name in enumerate(names)}
+        listed = {
+            f"{name}_{'1' if part == 'test' else '2'}{n}": y
+            for n in range(3)
+            for y, name in enumerate(names)
+        }
         lines = [f"{image} {label + 1} 1 2" for image, label in listed.items()]
         write_lines(root / f"oxford-iiit-pet/annotations/{part}.txt", lines)
-        parts[part] = {f"oxford-iiit-pet/images/{image}.jpg": label for image, label in listed.items()}
+        parts[part] = {
+            f"oxford-iiit-pet/images/{image}.jpg": label for image, label in listed.items()
+        }
     return Written(parts["trainval"], parts["test"], ("Abyssinian", "American Bulldog", "Bengal"))
 
 
@@ -134,9 +168,15 @@ def write_flowers(root: Path) -> Written:
     labels = np.tile(np.arange(count), 3)
     savemat(base / "imagelabels.mat", {"labels": labels + 1})
     numbers = np.random.default_rng(0).permutation(3 * count) + 1
-    ids = {key: numbers[np.isin(numbers, np.arange(start * count, (start + 1) * count) + 1)] for start, key in enumerate("tvx")}
+    ids = {
+        key: numbers[np.isin(numbers, np.arange(start * count, (start + 1) * count) + 1)]
+        for start, key in enumerate("tvx")
+    }
     savemat(base / "setid.mat", {"trnid": ids["t"], "valid": ids["v"], "tstid": ids["x"]})
-    train, validation, test = ({f"flowers-102/jpg/image_{i:05d}.jpg": int(labels[i - 1]) for i in ids[key]} for key in "tvx")
+    train, validation, test = (
+        {f"flowers-102/jpg/image_{i:05d}.jpg": int(labels[i - 1]) for i in ids[key]}
+        for key in "tvx"
+    )
     return Written(train, test, tuple(torchvision_datasets.Flowers102.classes), validation)
 
 
@@ -155,9 +195,13 @@ WRITERS = {
 
 @pytest.fixture(autouse=True)
 def _other_flowers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torchvision compares the lists of flowers with those of their authors, which tests cannot ship."""
+    """torchvision compares the lists of flowers with those of their authors, which tests cannot
+    ship.
+    """
     cls = torchvision_datasets.Flowers102
-    monkeypatch.setattr(cls, "_file_dict", {key: (name, None) for key, (name, _) in cls._file_dict.items()})
+    monkeypatch.setattr(
+        cls, "_file_dict", {key: (name, None) for key, (name, _) in cls._file_dict.items()}
+    )
 
 
 @pytest.fixture
@@ -188,13 +232,22 @@ def problems_of(spec: DataSpec, root: Path, **values: Any) -> list[str]:
 
 def expected_pixels(path: Path) -> bytes:
     """12 x 9 pixels: the shorter side to SIZE, the centre kept."""
-    image = Image.open(path).convert("RGB").resize((10, SIZE), Image.Resampling.BICUBIC).crop((1, 0, 1 + SIZE, SIZE))
+    image = (
+        Image.open(path)
+        .convert("RGB")
+        .resize((10, SIZE), Image.Resampling.BICUBIC)
+        .crop((1, 0, 1 + SIZE, SIZE))
+    )
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).tobytes()
 
 
 def of_split(*splits: Split) -> list[tuple[bytes, Any]]:
     """Every image with its label, in an order of their own."""
-    pairs = [pair for each in splits for pair in zip(each.take(slice(None)).numpy(), each.labels.tolist(), strict=True)]
+    pairs = [
+        pair
+        for each in splits
+        for pair in zip(each.take(slice(None)).numpy(), each.labels.tolist(), strict=True)
+    ]
     return sorted((image.tobytes(), label) for image, label in pairs)
 
 
@@ -220,16 +273,27 @@ def test_every_image_has_its_label_and_its_part(name: str, root: Path) -> None:
 
 
 def test_the_metric_is_the_one_its_authors_ask_for() -> None:
-    asked = {name: metric_of(DataSpec(name=name).name) for name in (*WRITERS, "caltech101", "cifar10", "digits")}
+    asked = {
+        name: metric_of(DataSpec(name=name).name)
+        for name in (*WRITERS, "caltech101", "cifar10", "digits")
+    }
     assert [name for name, metric in asked.items() if metric == "mAP"] == ["voc2007"]
-    assert {n for n, metric in asked.items() if metric == "mean per class"} == {"aircraft", "pets", "flowers", "caltech101"}
+    assert {n for n, metric in asked.items() if metric == "mean per class"} == {
+        "aircraft",
+        "pets",
+        "flowers",
+        "caltech101",
+    }
     assert sum(metric == "top-1" for metric in asked.values()) == 7
 
 
 def test_sun_and_pets_have_torchvisions_labels_and_classes(root: Path) -> None:
     sun, pets = written("sun397", root), written("pets", root)
     theirs = torchvision_datasets.SUN397(root, loader=str)
-    labels = {Path(path).relative_to(root).as_posix(): label for path, label in (theirs[i] for i in range(len(theirs)))}
+    labels = {
+        Path(path).relative_to(root).as_posix(): label
+        for path, label in (theirs[i] for i in range(len(theirs)))
+    }
     assert labels == sun.train | sun.test
     assert tuple(theirs.classes) == loaded(spec_of("sun397", root), root).classes
     assert tuple(torchvision_datasets.OxfordIIITPet(root).classes) == pets.classes
@@ -238,7 +302,9 @@ def test_sun_and_pets_have_torchvisions_labels_and_classes(root: Path) -> None:
 def test_several_labels_are_refused_unless_asked_for(root: Path) -> None:
     written("voc2007", root)
     spec = spec_of("voc2007", root)
-    with pytest.raises(SpecError, match=r"^data\.name='voc2007': its images have several labels each"):
+    with pytest.raises(
+        SpecError, match=r"^data\.name='voc2007': its images have several labels " r"each"
+    ):
         load(spec, cache=root.parent / "cache")
     data = loaded(spec, root)
     assert data.train.labels.shape == (20, 20)
@@ -252,7 +318,11 @@ def test_several_labels_are_refused_unless_asked_for(root: Path) -> None:
 def write_caltech(root: Path, counts: dict[str, int]) -> Marked:
     base = "caltech101/101_ObjectCategories"
     classes = sorted(counts)
-    marked = {f"{base}/{c}/image_{n + 1:04d}.jpg": y for y, c in enumerate(classes) for n in range(counts[c])}
+    marked = {
+        f"{base}/{c}/image_{n + 1:04d}.jpg": y
+        for y, c in enumerate(classes)
+        for n in range(counts[c])
+    }
     write_pictures(root, marked, {f"{base}/BACKGROUND_Google/image_0001.jpg": None})
     return marked
 
@@ -263,14 +333,20 @@ def test_caltech_trains_on_thirty_of_each_class_by_the_split_seed(root: Path) ->
     tested = []
     for seed in (0, 1):
         data = loaded(spec_of("caltech101", root, split_seed=seed), root)
-        assert data.classes == tuple(torchvision_datasets.Caltech101(root).categories) == ("Faces", "accordion")
+        assert (
+            data.classes
+            == tuple(torchvision_datasets.Caltech101(root).categories)
+            == ("Faces", "accordion")
+        )
         assert np.bincount(data.train_and_validation().labels).tolist() == [30, 30]
         assert np.bincount(data.validation.labels).tolist() == [10, 10]
         assert np.bincount(data.test.labels).tolist() == [5, 2]
         assert of_split(data.train, data.validation, data.test) == images
         tested.append(set(data.test.index.tolist()))
     assert tested[0] != tested[1]
-    assert len([path for path in (root.parent / "cache").iterdir() if path.is_dir()]) == 1, "decoded once for all seeds"
+    assert len([path for path in (root.parent / "cache").iterdir() if path.is_dir()]) == 1, (
+        "decoded once for all seeds"
+    )
 
 
 def test_caltech_needs_a_test_image_of_each_class(root: Path) -> None:
@@ -298,7 +374,11 @@ def test_a_subset_that_leaves_a_class_without_an_image_is_refused(root: Path) ->
     for seed in range(12):
         try:
             data = loaded(spec_of("aircraft", root, train_images=4, split_seed=seed), root)
-            assert np.bincount(data.train.labels).tolist() == np.bincount(data.validation.labels).tolist() == [1, 1]
+            assert (
+                np.bincount(data.train.labels).tolist()
+                == np.bincount(data.validation.labels).tolist()
+                == [1, 1]
+            )
         except SpecError as error:
             refused.append(error.problems[0])
     assert 0 < len(refused) < 12
@@ -306,7 +386,9 @@ def test_a_subset_that_leaves_a_class_without_an_image_is_refused(root: Path) ->
     written("voc2007", root)
     problems = problems_of(spec_of("voc2007", root, train_images=20), root)
     assert any("without a training image;" in problem for problem in problems)
-    assert problems_of(spec_of("voc2007", root, train_images=41), root) == ["data.train_images=41: there are only 40 images"]
+    assert problems_of(spec_of("voc2007", root, train_images=41), root) == [
+        "data.train_images=41: there are only 40 images"
+    ]
 
 
 # What may be wrong
@@ -340,7 +422,9 @@ def test_damaged_lists_are_named(name: str, file: str, text: str, root: Path) ->
     WRITERS[name](root)
     (root / file).write_text(text)
     (problem,) = problems_of(spec_of(name, root), root)
-    assert problem.startswith(f"data.root={str(root)!r}: the lists of {name} are damaged or incomplete: ")
+    assert problem.startswith(
+        f"data.root={str(root)!r}: the lists of {name} are damaged or incomplete: "
+    )
 
 
 def test_missing_and_unreadable_images_are_counted(root: Path) -> None:
@@ -366,7 +450,9 @@ def test_an_unreadable_image_with_several_labels_is_left_out(root: Path) -> None
     broken = list(made.test)[7]
     (root / broken).write_bytes(b"no picture")
     data = loaded(spec_of("voc2007", root, allow_unreadable=1), root)
-    assert of_split(data.test) == of_paths(root, {path: label for path, label in made.test.items() if path != broken})
+    assert of_split(data.test) == of_paths(
+        root, {path: label for path, label in made.test.items() if path != broken}
+    )
 
 
 def test_the_content_is_of_lists_and_images_but_not_of_time(root: Path) -> None:
@@ -376,7 +462,11 @@ def test_the_content_is_of_lists_and_images_but_not_of_time(root: Path) -> None:
     path = root / list(made.train)[1]
     bytes_before = path.read_bytes()
     path.write_bytes(bytes_before)
-    assert content_digest(spec) == content_digest(spec_of("dtd", root, image_size=16, split_seed=5)) == before
+    assert (
+        content_digest(spec)
+        == content_digest(spec_of("dtd", root, image_size=16, split_seed=5))
+        == before
+    )
     path.write_bytes(bytes_before[:-2] + b"ab")
     assert content_digest(spec) != before
     path.write_bytes(bytes_before)
@@ -405,7 +495,9 @@ def test_the_content_is_of_parts(root: Path) -> None:
 # Download
 
 
-def test_download_leaves_what_is_there_and_fetches_what_is_not(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_leaves_what_is_there_and_fetches_what_is_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """torchvision's own download is replaced by one that writes our files where it is told to."""
 
     def fetch_food(_: str, download_root: Any, **__: Any) -> None:
@@ -439,9 +531,16 @@ def test_entries_of_before_are_still_read(root: Path) -> None:
     written("pets", root)
     now = loaded(spec_of("pets", root), root)
     (entry,) = (path for path in (root.parent / "cache").iterdir() if path.is_dir())
-    assert sorted(path.name for path in entry.iterdir()) == ["entry.json", "labels.npz", "test.npy", "train.npy"]
+    assert sorted(path.name for path in entry.iterdir()) == [
+        "entry.json",
+        "labels.npz",
+        "test.npy",
+        "train.npy",
+    ]
     about = json.loads((entry / "entry.json").read_text())
-    (entry / "entry.json").write_text(json.dumps({name: about[name] for name in ("classes", "notes")}, indent=1))
+    (entry / "entry.json").write_text(
+        json.dumps({name: about[name] for name in ("classes", "notes")}, indent=1)
+    )
     before = loaded(spec_of("pets", root), root)
     for name in ("train", "validation", "test"):
         of_now, of_before = getattr(now, name), getattr(before, name)

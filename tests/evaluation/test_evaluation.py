@@ -1,4 +1,6 @@
-"""One process with an oracle: scipy's minimiser, brute-force neighbours, gradients by hand; and what may be looked at."""
+"""One process with an oracle: scipy's minimiser, brute-force neighbours, gradients by hand; and
+what may be looked at.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,9 +25,21 @@ from workloads.evaluation.features.extract import encoder_digest, extract
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.evaluation.protocols import linear
 from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
-from workloads.evaluation.protocols.linear import LinearClassifier, fit_lbfgs, fit_sgd, regression_path
+from workloads.evaluation.protocols.linear import (
+    LinearClassifier,
+    fit_lbfgs,
+    fit_sgd,
+    regression_path,
+)
 from workloads.simclr.pretrain import pretrain
-from workloads.simclr.spec import AugmentSpec, CropSpec, KnnSpec, LinearSgdSpec, RunSpec, TransferSpec
+from workloads.simclr.spec import (
+    AugmentSpec,
+    CropSpec,
+    KnnSpec,
+    LinearSgdSpec,
+    RunSpec,
+    TransferSpec,
+)
 from workloads.simclr.trained import load_encoder
 from workloads.simclr.views import apply_view, center_view, draw_view
 
@@ -65,14 +79,22 @@ def clusters(count: int, classes: int, seed: int, spread: float = 1.0) -> tuple[
     centres = np.random.default_rng(99).normal(size=(classes, 5))
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % classes
-    features = (centres[labels] + spread * generator.normal(size=(count, 5))) * [1, 10, 0.1, 1, 100] + [0, 5, 0, -3, 20]
+    features = (centres[labels] + spread * generator.normal(size=(count, 5))) * [
+        1,
+        10,
+        0.1,
+        1,
+        100,
+    ] + [0, 5, 0, -3, 20]
     return features.astype(np.float32), labels.astype(np.int64)
 
 
 # Logistic regression
 
 
-def stated_objective(parameters: NDArray[Any], x: NDArray[Any], labels: Labels, classes: int, l2: float) -> float:
+def stated_objective(
+    parameters: NDArray[Any], x: NDArray[Any], labels: Labels, classes: int, l2: float
+) -> float:
     """Mean cross-entropy plus l2 / 2 |W|^2; the biases are free."""
     weight, bias = parameters[:-classes].reshape(-1, classes), parameters[-classes:]
     log_p = log_softmax(x @ weight + bias, axis=1)
@@ -85,13 +107,19 @@ def test_logistic_regression_minimises_the_stated_objective(classes: int, l2: fl
     features, labels = clusters(150, classes, seed=0)
     fitted = fit_lbfgs(features, labels, (features, labels), classes=classes, l2=(l2,))
     x = (features - features.mean(0)) / features.std(0)
-    found = minimize(stated_objective, np.zeros(6 * classes), args=(x, labels, classes, l2), method="BFGS")
+    found = minimize(
+        stated_objective, np.zeros(6 * classes), args=(x, labels, classes, l2), method="BFGS"
+    )
     weight, bias = found.x[:-classes].reshape(-1, classes), found.x[-classes:]
     expected = softmax(x @ weight + bias, axis=1)
     assert softmax(fitted.scores(features), axis=1) == pytest.approx(expected, abs=2e-3)
-    assert fitted.weight == pytest.approx(weight - weight.mean(1, keepdims=True), abs=0.02 * float(np.abs(weight).max()))
+    assert fitted.weight == pytest.approx(
+        weight - weight.mean(1, keepdims=True), abs=0.02 * float(np.abs(weight).max())
+    )
     parameters = np.concatenate([fitted.weight.ravel(), fitted.bias])
-    assert stated_objective(parameters, x, labels, classes, l2) == pytest.approx(found.fun, abs=1e-5)
+    assert stated_objective(parameters, x, labels, classes, l2) == pytest.approx(
+        found.fun, abs=1e-5
+    )
     assert fitted.converged
     assert fitted.l2 == l2
 
@@ -99,7 +127,10 @@ def test_logistic_regression_minimises_the_stated_objective(classes: int, l2: fl
 def test_the_scale_of_features_does_not_matter() -> None:
     features, labels = clusters(150, 3, seed=0)
     scale = np.array([1e-3, 1, 1e3, 7, 1], np.float32)
-    a, b = (fit_lbfgs(x, labels, (x, labels), classes=3, l2=(0.01,)) for x in (features, features * scale))
+    a, b = (
+        fit_lbfgs(x, labels, (x, labels), classes=3, l2=(0.01,))
+        for x in (features, features * scale)
+    )
     assert a.scores(features) == pytest.approx(b.scores(features * scale), abs=5e-3)
 
 
@@ -112,16 +143,25 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
 
 
 def test_the_validation_split_chooses_the_strength() -> None:
-    """Validation labels that only a strong penalty fits, and others that only a weak one does, choose differently."""
+    """Validation labels that only a strong penalty fits, and others that only a weak one does,
+    choose differently.
+    """
     candidates = (1e-5, 1e-3, 0.1, 10.0)
     features, labels = clusters(60, 3, seed=0, spread=2)
     splits = [clusters(40, 3, seed, spread=2) for seed in range(1, 9)]
-    single = {strength: fit_lbfgs(features, labels, (features, labels), classes=3, l2=(strength,)) for strength in candidates}
+    single = {
+        strength: fit_lbfgs(features, labels, (features, labels), classes=3, l2=(strength,))
+        for strength in candidates
+    }
     chosen = set()
     for held_out in splits:
-        accuracy = {s: top_k_accuracy(fitted.scores(held_out[0]), held_out[1], 1) for s, fitted in single.items()}
+        accuracy = {
+            s: top_k_accuracy(fitted.scores(held_out[0]), held_out[1], 1)
+            for s, fitted in single.items()
+        }
         best = max(accuracy.values())
-        expected = max(strength for strength, value in accuracy.items() if value == best)  # the stronger one of equals
+        # the stronger one of equals
+        expected = max(strength for strength, value in accuracy.items() if value == best)
         fitted = fit_lbfgs(features, labels, held_out, classes=3, l2=candidates)
         assert fitted.l2 == expected
         assert top_k_accuracy(fitted.scores(held_out[0]), held_out[1], 1) == pytest.approx(best)
@@ -141,13 +181,18 @@ PATH = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 1e3)
 def penalised_gradient(fitted: LinearClassifier, features: Floats, labels: Labels) -> NDArray[Any]:
     """Of the stated objective, weights before biases."""
     x = (features - fitted.mean) / fitted.scale
-    residual = softmax(fitted.scores(features).astype(float), axis=1) - np.eye(fitted.weight.shape[1])[labels]
+    residual = (
+        softmax(fitted.scores(features).astype(float), axis=1)
+        - np.eye(fitted.weight.shape[1])[labels]
+    )
     return np.vstack([x.T @ residual / len(x) + fitted.l2 * fitted.weight, residual.mean(0)])
 
 
 @pytest.mark.parametrize(("count", "classes"), [(5000, 2), (5000, 3), (40, 5)])
 def test_a_path_ends_every_fit_at_its_minimum(count: int, classes: int) -> None:
-    """Unequal classes; of 5,000 examples some blocks, and a sample for the curvature to start from."""
+    """Unequal classes; of 5,000 examples some blocks, and a sample for the curvature to start
+    from.
+    """
     features, labels = clusters(count, classes, seed=0, spread=2)
     kept = (labels > 0) | (np.random.default_rng(1).random(count) < 0.6)
     features, labels = features[kept], labels[kept]
@@ -190,7 +235,9 @@ def test_a_path_with_a_feature_that_never_changes_and_a_class_without_examples()
 
 
 def test_a_path_takes_few_looks_at_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features that vary together, which cost plain L-BFGS 20 steps for one strength: fewer than 4 a strength for 45."""
+    """Features that vary together, which cost plain L-BFGS 20 steps for one strength: fewer than 4
+    a strength for 45.
+    """
     generator = np.random.default_rng(0)
     mixing = generator.normal(size=(30, 30)) * np.arange(1, 31) ** -1.5
     latent, labels = generator.normal(size=(2000, 30)), np.arange(2000) % 5
@@ -204,7 +251,16 @@ def test_a_path_takes_few_looks_at_the_features(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(linear._CrossEntropy, "at", counted)
     strengths = TransferSpec().l2
-    assert len([fitted for fitted in regression_path(features, labels, classes=5, l2=strengths) if fitted.converged]) == 45
+    assert (
+        len(
+            [
+                fitted
+                for fitted in regression_path(features, labels, classes=5, l2=strengths)
+                if fitted.converged
+            ]
+        )
+        == 45
+    )
     assert len(looks) < 180
 
 
@@ -223,7 +279,9 @@ def plain_images(count: int, seed: int) -> Split:
     generator = np.random.default_rng(seed)
     centres = np.array([[70, 70, 70], [180, 90, 70], [80, 180, 90], [90, 80, 180]])
     labels = np.arange(count) % 4
-    colors = np.clip(centres[labels] + 35 * generator.normal(size=(count, 3)), 0, 255).astype(np.uint8)
+    colors = np.clip(centres[labels] + 35 * generator.normal(size=(count, 3)), 0, 255).astype(
+        np.uint8
+    )
     images = np.broadcast_to(colors[:, :, None, None], (count, 3, 8, 8))
     return Split(images, labels.astype(np.int64), np.arange(count))
 
@@ -244,7 +302,9 @@ def sgd(split: Split, spec: LinearSgdSpec, encoder: nn.Module | None = None) -> 
 
 def test_sgd_reaches_the_accuracy_of_lbfgs() -> None:
     train, test = plain_images(400, seed=1), plain_images(400, seed=2)
-    h_train, h_test = (extract(MeanColor(), split, view_size=8, worker=CPU, bf16=False) for split in (train, test))
+    h_train, h_test = (
+        extract(MeanColor(), split, view_size=8, worker=CPU, bf16=False) for split in (train, test)
+    )
     reference = fit_lbfgs(h_train, train.labels, (h_train, train.labels), classes=4, l2=(1e-4,))
     fitted = sgd(train, LinearSgdSpec(epochs=30, batch_size=64, base_learning_rate=20))
     expected = top_k_accuracy(reference.scores(h_test), test.labels, 1)
@@ -253,7 +313,9 @@ def test_sgd_reaches_the_accuracy_of_lbfgs() -> None:
 
 
 def test_the_first_step_of_sgd_is_the_gradient_at_zero() -> None:
-    """One batch of all images, clipped from 4096: a Nesterov step of (1 + momentum) times the gradient."""
+    """One batch of all images, clipped from 4096: a Nesterov step of (1 + momentum) times the
+    gradient.
+    """
     split = plain_images(40, seed=1)
     fitted = sgd(split, LinearSgdSpec(epochs=1, base_learning_rate=0.1, momentum=0.9))
     h = split.take(slice(None)).float().mean(dim=(2, 3)).numpy() / 255
@@ -264,7 +326,9 @@ def test_the_first_step_of_sgd_is_the_gradient_at_zero() -> None:
 
 
 def test_the_rate_of_sgd_falls_to_zero_step_by_step() -> None:
-    """Equal images pull alike at every small step, so the weights tell the sum of the rates. 3 of 43 images are left out."""
+    """Equal images pull alike at every small step, so the weights tell the sum of the rates. 3 of
+    43 images are left out.
+    """
     images = np.full((43, 3, 8, 8), 51, np.uint8)
     split = Split(images, np.zeros(43, np.int64), np.arange(43))
     fitted = sgd(split, LinearSgdSpec(epochs=4, batch_size=8, base_learning_rate=1e-3, momentum=0))
@@ -285,10 +349,14 @@ def noisy_images(count: int) -> NDArray[np.uint8]:
 
 
 def test_sgd_with_momentum_and_decay_by_hand() -> None:
-    """In double precision, on the order and the views that one stream of random numbers gives; 3 of 23 images are left out."""
+    """In double precision, on the order and the views that one stream of random numbers gives; 3 of
+    23 images are left out.
+    """
     stored, labels = noisy_images(23), np.arange(23) % 4
     split = Split(stored, labels, np.arange(23))
-    spec = LinearSgdSpec(epochs=2, batch_size=5, base_learning_rate=60, momentum=0.8, weight_decay=0.02, min_area=0.3)
+    spec = LinearSgdSpec(
+        epochs=2, batch_size=5, base_learning_rate=60, momentum=0.8, weight_decay=0.02, min_area=0.3
+    )
     fitted = sgd(split, spec, Corners())
     augment = AugmentSpec(operations=("crop",), output_size=8, crop=CropSpec(min_area=0.3))
     generator = torch.Generator().manual_seed(0)
@@ -297,9 +365,14 @@ def test_sgd_with_momentum_and_decay_by_hand() -> None:
         if step % 4 == 0:
             order = torch.randperm(23, generator=generator).numpy()
         rows = order[5 * (step % 4) :][:5]
-        views = apply_view(torch.from_numpy(stored[rows]), draw_view(augment, 5, 10, 10, generator), augment)
+        views = apply_view(
+            torch.from_numpy(stored[rows]), draw_view(augment, 5, 10, 10, generator), augment
+        )
         x = np.concatenate([Corners()(views).numpy().astype(float), np.ones((5, 1))], axis=1)
-        gradient = x.T @ (softmax(x @ parameters, axis=1) - np.eye(4)[labels[rows]]) / 5 + 0.02 * parameters
+        gradient = (
+            x.T @ (softmax(x @ parameters, axis=1) - np.eye(4)[labels[rows]]) / 5
+            + 0.02 * parameters
+        )
         velocity = 0.8 * velocity + gradient
         rate = 60 * 5 / 256 * (1 + np.cos(np.pi * step / 8)) / 2
         parameters = parameters - rate * (gradient + 0.8 * velocity)
@@ -372,7 +445,9 @@ def test_the_digest_sees_every_weight_and_statistic(untrained: dict[str, Any]) -
         tensor.view(-1)[-1:].add_(1)
         digests.add(encoder_digest(encoder))
     assert len(digests) == len(tensors) + 1
-    assert encoder_digest(load_encoder(DIGITS, untrained, CPU)) == encoder_digest(load_encoder(DIGITS, untrained, CPU))
+    assert encoder_digest(load_encoder(DIGITS, untrained, CPU)) == encoder_digest(
+        load_encoder(DIGITS, untrained, CPU)
+    )
 
 
 # Accuracy and neighbours
@@ -382,7 +457,10 @@ def test_top_k_accuracy_by_brute_force() -> None:
     generator = np.random.default_rng(0)
     scores, labels = generator.normal(size=(50, 7)), generator.integers(7, size=50)
     for k in range(1, 10):
-        hits = [label in sorted(range(7), key=lambda c: -row[c])[:k] for row, label in zip(scores, labels, strict=True)]
+        hits = [
+            label in sorted(range(7), key=lambda c: -row[c])[:k]
+            for row, label in zip(scores, labels, strict=True)
+        ]
         assert top_k_accuracy(scores, labels, k) == pytest.approx(100 * sum(hits) / 50)
     assert top_k_accuracy(scores, labels, 7) == top_k_accuracy(scores, labels, 9) == 100
 
@@ -397,18 +475,30 @@ def bank_and_queries() -> tuple[Floats, Labels, Floats]:
 @pytest.mark.parametrize("k", [1, 3, 30])
 def test_neighbours_by_brute_force(k: int, temperature: float) -> None:
     bank, labels, queries = bank_and_queries()
-    scores = knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=k, temperature=temperature), block=7)
+    scores = knn_scores(
+        bank, labels, queries, classes=3, knn=KnnSpec(k=k, temperature=temperature), block=7
+    )
     for query, row in zip(queries.astype(float), scores, strict=True):
-        cosine = np.array([key @ query / np.linalg.norm(key) / np.linalg.norm(query) for key in bank.astype(float)])
+        cosine = np.array(
+            [
+                key @ query / np.linalg.norm(key) / np.linalg.norm(query)
+                for key in bank.astype(float)
+            ]
+        )
         nearest = np.argsort(-cosine)[:k]
-        expected = [np.exp(cosine[[i for i in nearest if labels[i] == c]] / temperature).sum() for c in range(3)]
+        expected = [
+            np.exp(cosine[[i for i in nearest if labels[i] == c]] / temperature).sum()
+            for c in range(3)
+        ]
         assert row / row.sum() == pytest.approx(np.array(expected) / sum(expected), abs=1e-4)
 
 
 def test_k_is_clipped_to_the_bank_and_a_small_temperature_does_not_overflow() -> None:
     bank, labels, queries = bank_and_queries()
     all_of_them = knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=30))
-    assert np.array_equal(knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=1000)), all_of_them)
+    assert np.array_equal(
+        knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=1000)), all_of_them
+    )
     sharp = knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=30, temperature=1e-4))
     nearest = knn_scores(bank, labels, queries, classes=3, knn=KnnSpec(k=1))
     assert np.isfinite(sharp).all()
@@ -416,7 +506,10 @@ def test_k_is_clipped_to_the_bank_and_a_small_temperature_does_not_overflow() ->
 
 
 def bank_and_validation(seed: int) -> tuple[Floats, Labels, tuple[Floats, Labels]]:
-    (bank, labels), validation = clusters(90, 3, seed, spread=1.5), clusters(40, 3, seed + 100, spread=1.5)
+    (bank, labels), validation = (
+        clusters(90, 3, seed, spread=1.5),
+        clusters(40, 3, seed + 100, spread=1.5),
+    )
     return bank, labels, validation
 
 
@@ -429,7 +522,9 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("asked", CHOICES)
 def test_the_best_pair_on_the_validation_split_is_chosen(asked: str) -> None:
-    """By looking at every pair; among equals the smaller k, then the larger temperature. 500 is the bank, as 200 is."""
+    """By looking at every pair; among equals the smaller k, then the larger temperature. 500 is the
+    bank, as 200 is.
+    """
     knn = KnnSpec.read(CHOICES[asked])
     chosen = set()
     for seed in range(12):
@@ -443,7 +538,10 @@ def test_the_best_pair_on_the_validation_split_is_chosen(asked: str) -> None:
         best = min(pair for pair in accuracy if accuracy[pair] == max(accuracy.values()))
         found = chosen_knn(bank, labels, (queries, expected), classes=3, knn=knn, block=7)
         assert (found.k, -found.temperature) == best
-        assert (found.k_choices, found.temperature_choices) == (knn.k_choices, knn.temperature_choices)
+        assert (found.k_choices, found.temperature_choices) == (
+            knn.k_choices,
+            knn.temperature_choices,
+        )
         chosen.add(best)
     assert len(chosen) >= 2
 
@@ -473,7 +571,9 @@ def judged(untrained: dict[str, Any]) -> dict[str, float]:
     return evaluate(DIGITS, untrained, CPU)
 
 
-def test_an_untrained_encoder_is_judged(untrained: dict[str, Any], judged: dict[str, float]) -> None:
+def test_an_untrained_encoder_is_judged(
+    untrained: dict[str, Any], judged: dict[str, float]
+) -> None:
     assert judged.keys() == KEYS
     assert all(type(value) is float for value in judged.values())
     assert judged["linear_l2"] in DIGITS.eval.l2
@@ -483,18 +583,23 @@ def test_an_untrained_encoder_is_judged(untrained: dict[str, Any], judged: dict[
     assert evaluate(DIGITS, untrained, CPU) == judged
 
 
-def test_the_numbers_are_those_of_the_parts(untrained: dict[str, Any], judged: dict[str, float]) -> None:
+def test_the_numbers_are_those_of_the_parts(
+    untrained: dict[str, Any], judged: dict[str, float]
+) -> None:
     data = load(DIGITS.data)
     encoder = load_encoder(DIGITS, untrained, CPU)
     train, validation, test = (
-        extract(encoder, split, view_size=16, worker=CPU, bf16=False) for split in (data.train, data.validation, data.test)
+        extract(encoder, split, view_size=16, worker=CPU, bf16=False)
+        for split in (data.train, data.validation, data.test)
     )
     held_out = validation, data.validation.labels
     fitted = fit_lbfgs(train, data.train.labels, held_out, classes=10, l2=DIGITS.eval.l2)
     neighbours = knn_scores(train, data.train.labels, test, classes=10, knn=DIGITS.eval.knn)
     assert judged["linear_top1"] == top_k_accuracy(fitted.scores(test), data.test.labels, 1)
     assert judged["linear_top5"] == top_k_accuracy(fitted.scores(test), data.test.labels, 5)
-    assert judged["linear_validation_top1"] == top_k_accuracy(fitted.scores(validation), data.validation.labels, 1)
+    assert judged["linear_validation_top1"] == top_k_accuracy(
+        fitted.scores(validation), data.validation.labels, 1
+    )
     assert judged["linear_l2"] == fitted.l2
     assert judged["knn_top1"] == top_k_accuracy(neighbours, data.test.labels, 1)
 
@@ -508,7 +613,9 @@ def with_wrong_labels(split: Split) -> Split:
 def test_labels_of_test_images_choose_nothing(
     untrained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
-    """With wrong test labels the accuracies on them fall below chance, and everything else is as before."""
+    """With wrong test labels the accuracies on them fall below chance, and everything else is as
+    before.
+    """
     sgd_values = {"epochs": 10, "batch_size": 32, "base_learning_rate": 30, "min_area": 0.8}
     values = {f"eval.sgd.{name}": value for name, value in sgd_values.items()}
     spec = DIGITS.with_values(values | {"eval.protocol": protocol})
@@ -543,7 +650,9 @@ class NeverInInferenceMode(nn.Module):
         return h
 
 
-def test_an_evaluation_that_changes_the_encoder_is_refused(untrained: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_that_changes_the_encoder_is_refused(
+    untrained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     encoder = NeverInInferenceMode(load_encoder(DIGITS, untrained, CPU))
     monkeypatch.setattr(evaluation, "load_encoder", lambda *_: encoder)
     with pytest.raises(RuntimeError, match="changed the encoder"):
@@ -555,6 +664,10 @@ def test_every_weight_of_the_encoder_is_loaded(untrained: dict[str, Any]) -> Non
     encoder = load_encoder(other_seed, untrained, CPU)
     assert encoder_digest(encoder) == encoder_digest(load_encoder(DIGITS, untrained, CPU))
     assert not encoder.training
-    lacking = {name: value for name, value in untrained["model"].items() if name != "encoder.stages.0.weight"}
+    lacking = {
+        name: value
+        for name, value in untrained["model"].items()
+        if name != "encoder.stages.0.weight"
+    }
     with pytest.raises(RuntimeError, match=r"stages\.0\.weight"):
         load_encoder(DIGITS, {"model": lacking}, CPU)

@@ -1,7 +1,8 @@
-"""Several real processes over gloo: what they evaluate together is what one process evaluates, and none waits for long.
+"""Several real processes over gloo: what they evaluate together is what one process evaluates, and
+none waits for long.
 
-Batches and splits that the workers cannot share evenly, down to workers without an image. This file is also the script that
-starts the workers, a group of two and a group of three, once for all tests.
+Batches and splits that the workers cannot share evenly, down to workers without an image. This file
+is also the script that starts the workers, a group of two and a group of three, once for all tests.
 """
 
 import fcntl
@@ -46,10 +47,22 @@ PATIENCE = 5.0  # seconds that a group waits for a worker that it does not hear 
 CPU = Worker(torch.device("cpu"))
 IMAGES, SIDE, VIEW, WIDTH, CLASSES = 67, 12, 8, 6, 3
 SGD = {
-    "parts that differ by one": LinearSgdSpec(epochs=3, batch_size=13, base_learning_rate=200, weight_decay=0.01, min_area=0.3),
-    "a worker without an image": LinearSgdSpec(epochs=1, batch_size=2, base_learning_rate=200, min_area=0.3),
+    "parts that differ by one": LinearSgdSpec(
+        epochs=3, batch_size=13, base_learning_rate=200, weight_decay=0.01, min_area=0.3
+    ),
+    "a worker without an image": LinearSgdSpec(
+        epochs=1, batch_size=2, base_learning_rate=200, min_area=0.3
+    ),
 }
-RECIPE = Recipe(steps=12, batch_size=13, learning_rate=0.2, momentum=0.9, weight_decay=0.01, min_area=0.3, norm_momentum=0.2)
+RECIPE = Recipe(
+    steps=12,
+    batch_size=13,
+    learning_rate=0.2,
+    momentum=0.9,
+    weight_decay=0.01,
+    min_area=0.3,
+    norm_momentum=0.2,
+)
 RECIPES = {
     "parts that differ by one": RECIPE,
     "a worker without an image": replace(RECIPE, batch_size=2, learning_rate=0.01),
@@ -65,7 +78,12 @@ SPEC = RunSpec.read(
             "l2": [0.01],
             "sgd": {"epochs": 2, "batch_size": 31, "base_learning_rate": 30, "min_area": 0.8},
             "projection": True,
-            "finetune": {"labels": [0.2], "epochs": [4], "batch_size": 31, "base_learning_rate": 0.8},
+            "finetune": {
+                "labels": [0.2],
+                "epochs": [4],
+                "batch_size": 31,
+                "base_learning_rate": 0.8,
+            },
             "transfer": {
                 "protocols": ["linear", "finetune"],
                 "data": {"name": "digits", "image_size": 16, "train_images": 400},
@@ -84,7 +102,9 @@ Results = dict[str, Any]
 
 
 class Encoder(nn.Module):
-    """h of 6 numbers by way of the project's own batch normalisation; counts the batches that it is given."""
+    """h of 6 numbers by way of the project's own batch normalisation; counts the batches that it is
+    given.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +174,9 @@ def diverged(worker: Worker) -> int | None:
 
 
 def features(count: int, worker: Worker, batch: int) -> NDArray[np.float32]:
-    return extract(Encoder(), random_images(count), view_size=VIEW, worker=worker, bf16=False, batch=batch)
+    return extract(
+        Encoder(), random_images(count), view_size=VIEW, worker=worker, bf16=False, batch=batch
+    )
 
 
 COUNTS = (67, 60, 61, 5, 1)  # images of splits that are looked at ten at a time
@@ -197,7 +219,9 @@ def missing_on_the_second(worker: Worker) -> Results:
 
 def ask(encoder: Encoder, cache: Path, worker: Worker) -> NDArray[np.float32]:
     split = random_images(1203)  # three batches
-    return cached_features(encoder, split, content="c", view_size=VIEW, worker=worker, bf16=False, cache=cache)
+    return cached_features(
+        encoder, split, content="c", view_size=VIEW, worker=worker, bf16=False, cache=cache
+    )
 
 
 def asked(cache: Path, worker: Worker, times: int = 1) -> Results:
@@ -219,10 +243,14 @@ def asked_on_a_full_disk(cache: Path, worker: Worker) -> Results:
 
 
 def asked_while_another_process_computes(folder: Path, worker: Worker) -> Results:
-    """Longer than the group waits for a worker. The second worker stands for the process that has the lock."""
+    """Longer than the group waits for a worker. The second worker stands for the process that has
+    the lock.
+    """
     cache = folder / f"waited-{worker.rank}"
     if worker.rank == 1:
-        key = features_key(Encoder(), random_images(1203), content="c", view_size=VIEW, worker=worker, bf16=False)
+        key = features_key(
+            Encoder(), random_images(1203), content="c", view_size=VIEW, worker=worker, bf16=False
+        )
         lock = folder / "waited-0" / f"{key[:2]}.lock"
         lock.parent.mkdir()
         held = lock.open("a")
@@ -246,12 +274,16 @@ def cached(folder: Path, worker: Worker) -> Results:
 
 
 def after_the_others(fit: Callable[..., Any], folder: Path, workers: int) -> Callable[..., Any]:
-    """What the first worker fits alone, begun once the others have finished: a collective after it would never be."""
+    """What the first worker fits alone, begun once the others have finished: a collective after it
+    would never be.
+    """
 
     def fitted(*arguments: Any, **options: Any) -> Any:
         deadline = time.monotonic() + 30
         while not all((folder / f"judged-{place}").exists() for place in range(1, workers)):
-            assert time.monotonic() < deadline, "the others wait for what the first worker does alone"
+            assert time.monotonic() < deadline, (
+                "the others wait for what the first worker does alone"
+            )
             time.sleep(0.01)
         return fit(*arguments, **options)
 
@@ -285,7 +317,10 @@ def group(place: int, workers: int, folder: Path, seconds: float) -> Iterator[Wo
 def work(place: int, workers: int, folder: Path) -> None:
     torch.set_num_threads(1)
     with group(place, workers, folder, seconds=60) as worker:
-        results = measure(worker) | {"cache": cached(folder, worker), "judged": judged(folder, worker)}
+        results = measure(worker) | {
+            "cache": cached(folder, worker),
+            "judged": judged(folder, worker),
+        }
     if workers == 2:
         with group(place, workers, folder, seconds=PATIENCE) as worker:
             results["cache"]["waited"] = asked_while_another_process_computes(folder, worker)
@@ -293,7 +328,9 @@ def work(place: int, workers: int, folder: Path) -> None:
 
 
 def start_groups(folder: Path) -> None:
-    """All groups from one import of torch: it has started no threads yet, so that its process may be forked."""
+    """All groups from one import of torch: it has started no threads yet, so that its process may
+    be forked.
+    """
     for workers in GROUPS:
         group_folder = folder / str(workers)
         group_folder.mkdir()
@@ -301,7 +338,9 @@ def start_groups(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder_of_results(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]) -> Path:
+def folder_of_results(
+    tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+) -> Path:
     folder = tmp_path_factory.mktemp("groups")
     as_script(__file__, folder)
     return folder
@@ -311,7 +350,9 @@ def folder_of_results(tmp_path_factory: pytest.TempPathFactory, as_script: Calla
 def workers(request: pytest.FixtureRequest, folder_of_results: Path) -> list[Results]:
     """Results of each worker of a group, in order of rank."""
     folder = folder_of_results / str(request.param)
-    return [torch.load(folder / f"{place}.pt", weights_only=False) for place in range(request.param)]
+    return [
+        torch.load(folder / f"{place}.pt", weights_only=False) for place in range(request.param)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +362,9 @@ def alone() -> Results:
 
 
 @pytest.mark.parametrize("name", SGD)
-def test_the_classifier_by_sgd_is_that_of_one_process(workers: list[Results], alone: Results, name: str) -> None:
+def test_the_classifier_by_sgd_is_that_of_one_process(
+    workers: list[Results], alone: Results, name: str
+) -> None:
     expected = alone["sgd"][name]
     assert np.abs(expected["weight"]).max() > 0.1
     for worker in workers:
@@ -331,40 +374,59 @@ def test_the_classifier_by_sgd_is_that_of_one_process(workers: list[Results], al
 
 
 @pytest.mark.parametrize("name", [*RECIPES, "several labels"])
-def test_the_fine_tuned_network_is_that_of_one_process(workers: list[Results], alone: Results, name: str) -> None:
-    """Statistics of its batch normalisation included; and on all workers the same to the last bit."""
+def test_the_fine_tuned_network_is_that_of_one_process(
+    workers: list[Results], alone: Results, name: str
+) -> None:
+    """Statistics of its batch normalisation included; and on all workers the same to the last
+    bit.
+    """
     expected, first, *others = (
-        results["several labels"] if name == "several labels" else results["network"][name] for results in (alone, *workers)
+        results["several labels"] if name == "several labels" else results["network"][name]
+        for results in (alone, *workers)
     )
     before = Encoder().state_dict()
-    assert max(float((expected[f"encoder.{part}"] - before[part]).abs().max()) for part in before) > 0.05
+    assert (
+        max(float((expected[f"encoder.{part}"] - before[part]).abs().max()) for part in before)
+        > 0.05
+    )
     torch.testing.assert_close(first, expected, rtol=1e-3, atol=1e-4)
     for other in others:
         torch.testing.assert_close(other, first, rtol=0, atol=0)
 
 
-def test_fine_tuning_that_diverges_stops_all_workers_at_the_step_of_one(workers: list[Results], alone: Results) -> None:
+def test_fine_tuning_that_diverges_stops_all_workers_at_the_step_of_one(
+    workers: list[Results], alone: Results
+) -> None:
     assert alone["diverged"] is not None
     assert {worker["diverged"] for worker in workers} == {alone["diverged"]}
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_features_are_those_of_one_process_bit_for_bit(workers: list[Results], alone: Results, count: int) -> None:
+def test_features_are_those_of_one_process_bit_for_bit(
+    workers: list[Results], alone: Results, count: int
+) -> None:
     first, *others = (worker["features"][count] for worker in workers)
     assert first.shape == (count, WIDTH)
     assert np.array_equal(first, alone["features"][count])
     assert {other.shape for other in others} == {(0, WIDTH)}
 
 
-def test_every_worker_is_told_the_score_of_one_process(workers: list[Results], alone: Results) -> None:
+def test_every_worker_is_told_the_score_of_one_process(
+    workers: list[Results], alone: Results
+) -> None:
     assert 50 < alone["score"] < 100
     assert {worker["score"] for worker in workers} == {alone["score"]}
 
 
-def test_what_one_worker_cannot_find_is_refused_on_all(workers: list[Results], alone: Results) -> None:
+def test_what_one_worker_cannot_find_is_refused_on_all(
+    workers: list[Results], alone: Results
+) -> None:
     assert alone["missing"] == {"place": 0}
     for place, worker in enumerate(workers):
-        assert worker["missing"] == {"place": place, "problems": ["data.root=/nowhere: is not there"]}
+        assert worker["missing"] == {
+            "place": place,
+            "problems": ["data.root=/nowhere: is not there"],
+        }
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +443,9 @@ def test_the_first_worker_keeps_features_on_disk_and_all_compute_them_once(
     for other in others:
         assert [given.shape for given in other["features"]] == 2 * [(0, WIDTH)]
         assert other["left"] == []
-    assert [first["calls"], *(other["calls"] for other in others)] == len(workers) * [-(-3 // len(workers))]
+    assert [first["calls"], *(other["calls"] for other in others)] == len(workers) * [
+        -(-3 // len(workers))
+    ]
 
 
 @pytest.mark.parametrize("why", ["no folder", "full disk"])
@@ -404,7 +468,9 @@ def test_workers_outlast_another_process_that_computes_the_same(
 
 
 def test_the_first_worker_is_told_what_one_process_is(workers: list[Results]) -> None:
-    """To two of the 60 validation images, and what was chosen exactly; the others are done before it fits anything alone."""
+    """To two of the 60 validation images, and what was chosen exactly; the others are done before
+    it fits anything alone.
+    """
     expected = judge(SPEC, untrained(), CPU).results
     first, *others = (worker["judged"] for worker in workers)
     assert others == [{}] * len(others)

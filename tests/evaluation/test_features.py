@@ -1,4 +1,6 @@
-"""One process with an oracle, and a few of them over one folder: features on disk are those that `extract` gives."""
+"""One process with an oracle, and a few of them over one folder: features on disk are those that
+`extract` gives.
+"""
 
 import hashlib
 import json
@@ -37,7 +39,9 @@ ENTRY = IMAGES * WIDTH * 4 + 128  # bytes, with the header
 
 
 class Counting(nn.Module):
-    """A small network with normalised images and batch normalisation that counts the batches it is given."""
+    """A small network with normalised images and batch normalisation that counts the batches it is
+    given.
+    """
 
     def __init__(self, seed: int = 0, delay: float = 0.0) -> None:
         super().__init__()
@@ -61,8 +65,12 @@ def images(count: int = IMAGES, seed: int = 0) -> Split:
     return Split(stored, rows % 10, rows)
 
 
-def ask(encoder: nn.Module, split: Split, cache: Path, view_size: int = 8, content: str = "c") -> NDArray[np.float32]:
-    return cached_features(encoder, split, content=content, view_size=view_size, worker=CPU, bf16=False, cache=cache)
+def ask(
+    encoder: nn.Module, split: Split, cache: Path, view_size: int = 8, content: str = "c"
+) -> NDArray[np.float32]:
+    return cached_features(
+        encoder, split, content=content, view_size=view_size, worker=CPU, bf16=False, cache=cache
+    )
 
 
 def left_in(folder: Path) -> list[str]:
@@ -145,7 +153,9 @@ def test_whatever_changes_them_is_another_entry(
 ) -> None:
     ask(Counting(), images(40), tmp_path)
     encoder, split = change(Counting(), images(40))
-    assert np.array_equal(ask(encoder, split, tmp_path), extract(encoder, split, view_size=8, worker=CPU, bf16=False))
+    assert np.array_equal(
+        ask(encoder, split, tmp_path), extract(encoder, split, view_size=8, worker=CPU, bf16=False)
+    )
     assert left_in(tmp_path) == [".npy"] * 2
 
 
@@ -154,11 +164,14 @@ def test_size_content_and_precision_are_part_of_the_key(tmp_path: Path) -> None:
     ask(encoder, split, tmp_path)
     ask(encoder, split, tmp_path, view_size=6)
     ask(encoder, split, tmp_path, content="d")
-    rounded = cached_features(encoder, split, content="c", view_size=8, worker=CPU, bf16=True, cache=tmp_path)
+    rounded = cached_features(
+        encoder, split, content="c", view_size=8, worker=CPU, bf16=True, cache=tmp_path
+    )
     assert encoder.calls == 4
     assert not np.array_equal(rounded, ask(encoder, split, tmp_path))
     assert encoder.calls == 4
-    # The same images in another place: another copy of the data, or another subset of them that has these rows.
+    # The same images in another place: another copy of the data, or another subset of them that has
+    # these rows.
     elsewhere = replace(split, images=split.images.copy())
     ask(encoder, elsewhere, tmp_path)
     assert encoder.calls == 4
@@ -181,7 +194,9 @@ def test_memory_holds_one_batch_at_a_time(tmp_path: Path) -> None:
 # Bounded
 
 
-def test_the_entries_asked_for_longest_ago_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_entries_asked_for_longest_ago_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SIMCLR_ORCH_FEATURES_GB", str(3.5 * ENTRY / 2**30))  # room for three
     split, encoders = images(), [Counting(seed) for seed in range(4)]
     for encoder in encoders[:3]:
@@ -198,27 +213,35 @@ def test_the_entries_asked_for_longest_ago_go_first(tmp_path: Path, monkeypatch:
     assert encoders[1].calls == 3
 
 
-def test_the_entry_in_use_is_kept_and_a_deleted_one_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_entry_in_use_is_kept_and_a_deleted_one_stays_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SIMCLR_ORCH_FEATURES_GB", "0")
     split = images()
     first = ask(Counting(0), split, tmp_path)
     second = ask(Counting(1), split, tmp_path)
     assert left_in(tmp_path) == [".npy"]
     for features, seed in ((first, 0), (second, 1)):
-        assert np.array_equal(features, extract(Counting(seed), split, view_size=8, worker=CPU, bf16=False))
+        assert np.array_equal(
+            features, extract(Counting(seed), split, view_size=8, worker=CPU, bf16=False)
+        )
     encoder = Counting(1)
     ask(encoder, split, tmp_path)
     assert encoder.calls == 0
 
 
 @pytest.mark.parametrize("limit", ["much", "-1", "nan"])
-def test_a_limit_that_is_none_is_refused(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_is_none_is_refused(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SIMCLR_ORCH_FEATURES_GB", limit)
     with pytest.raises(SpecError, match=f"SIMCLR_ORCH_FEATURES_GB='{limit}'"):
         ask(Counting(), images(20), tmp_path)
 
 
-def test_the_folder_is_beside_the_decoded_images_unless_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_beside_the_decoded_images_unless_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SIMCLR_ORCH_FEATURES", raising=False)
     monkeypatch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path / "decoded"))
     assert default_features() == tmp_path / "features"
@@ -230,7 +253,9 @@ def test_the_folder_is_beside_the_decoded_images_unless_chosen(tmp_path: Path, m
 # When things go wrong
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_cache(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_costs_only_the_cache(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("")
     encoder, split = Counting().train(), images(20)
     with caplog.at_level(logging.WARNING):
@@ -254,7 +279,9 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert encoder.training
 
 
-def test_images_that_are_lost_are_not_mistaken_for_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_images_that_are_lost_are_not_mistaken_for_a_folder_that_cannot_be_written(
+    tmp_path: Path,
+) -> None:
     file = BytesIO()
     Image.new("RGB", (8, 8)).save(file, "png")
 
@@ -274,14 +301,18 @@ def test_images_that_are_lost_are_not_mistaken_for_a_folder_that_cannot_be_writt
 
 
 def say(encoder: Counting, folder: Path, said: Path) -> None:
-    """Ask for the features, and write down how many batches that took and the digest of what came."""
+    """Ask for the features, and write down how many batches that took and the digest of what
+    came.
+    """
     logging.basicConfig(filename=said.with_suffix(".log"), force=True)
     features = ask(encoder, images(), folder)
     said.write_text(f"{encoder.calls} {hashlib.sha256(features.tobytes()).hexdigest()}")
 
 
 def limited(folder: Path, said: Path) -> None:
-    """As on a full disk: the system does not let this process's files grow beyond the first batch."""
+    """As on a full disk: the system does not let this process's files grow beyond the first
+    batch.
+    """
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (ENTRY // 2, ENTRY // 2))
     say(Counting(), folder, said)
@@ -289,7 +320,9 @@ def limited(folder: Path, said: Path) -> None:
 
 def ask_at_once(folder: Path) -> None:
     said = [folder.with_name(f"{folder.name}-{place}") for place in range(2)]
-    processes = [FORK.Process(target=say, args=(Counting(delay=0.3), folder, path)) for path in said]
+    processes = [
+        FORK.Process(target=say, args=(Counting(delay=0.3), folder, path)) for path in said
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -325,9 +358,17 @@ def play(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "OMP_NUM_THREADS": "1",
+    }
     script = subprocess.run(
-        [sys.executable, __file__, str(folder)], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, __file__, str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert script.returncode == 0, script.stderr
     return folder
@@ -335,7 +376,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected() -> str:
-    return hashlib.sha256(extract(Counting(), images(), view_size=8, worker=CPU, bf16=False).tobytes()).hexdigest()
+    return hashlib.sha256(
+        extract(Counting(), images(), view_size=8, worker=CPU, bf16=False).tobytes()
+    ).hexdigest()
 
 
 def test_processes_that_ask_at_once_compute_once(played: Path, expected: str) -> None:
@@ -346,9 +389,15 @@ def test_processes_that_ask_at_once_compute_once(played: Path, expected: str) ->
 
 
 def test_what_a_killed_process_left_is_thrown_away(played: Path) -> None:
-    """Neither does it leave an entry, nor is the half-written file of a process that lives taken from it."""
+    """Neither does it leave an entry, nor is the half-written file of a process that lives taken
+    from it.
+    """
     left = json.loads((played / "left.json").read_text())
-    assert left == {"while it lives": [".npy", ".partial"], "killed": [".npy", ".partial"], "after another": [".npy", ".npy"]}
+    assert left == {
+        "while it lives": [".npy", ".partial"],
+        "killed": [".npy", ".partial"],
+        "after another": [".npy", ".npy"],
+    }
 
 
 def test_a_full_disk_leaves_the_features_in_memory(played: Path, expected: str) -> None:

@@ -1,4 +1,6 @@
-"""One process with an oracle: what is done to images against torch and torchvision, and probes whose answer is known."""
+"""One process with an oracle: what is done to images against torch and torchvision, and probes
+whose answer is known.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,7 +44,13 @@ SHAPES = RunSpec.read(
         "schedule": {"epochs": 1, "batch_size": 300, "warmup_epochs": 0},
         "eval": {
             "l2": [0.01, 1],
-            "probe": {"tasks": TASKS, "hidden_dim": 32, "epochs": 12, "batch_size": 64, "learning_rate": 0.01},
+            "probe": {
+                "tasks": TASKS,
+                "hidden_dim": 32,
+                "epochs": 12,
+                "batch_size": 64,
+                "learning_rate": 0.01,
+            },
         },
         "precision": "fp32",
     }
@@ -79,7 +87,9 @@ class Pixels(nn.Module):
 
 
 class MeanColor(nn.Module):
-    """The mean of each channel, which neither a rotation nor, nearly, noise without bias changes."""
+    """The mean of each channel, which neither a rotation nor, nearly, noise without bias
+    changes.
+    """
 
     def forward(self, images: Tensor) -> Tensor:
         return images.mean(dim=(2, 3))
@@ -90,10 +100,22 @@ class Constant(nn.Module):
         return features.new_full((len(features), 3), 0.7)
 
 
-def seen(task: ProbeTask, split: Split, spec: RunSpec = SHAPES, *, seed: int = 0, batch: int = 500) -> ProbedSplit:
+def seen(
+    task: ProbeTask, split: Split, spec: RunSpec = SHAPES, *, seed: int = 0, batch: int = 500
+) -> ProbedSplit:
     """Pixels as h and z."""
     generator = torch.Generator().manual_seed(seed)
-    return probed(task, Pixels(), nn.Identity(), split, spec, generator=generator, worker=CPU, bf16=False, batch=batch)
+    return probed(
+        task,
+        Pixels(),
+        nn.Identity(),
+        split,
+        spec,
+        generator=generator,
+        worker=CPU,
+        bf16=False,
+        batch=batch,
+    )
 
 
 # What is done to the images
@@ -135,16 +157,23 @@ def test_noise_has_the_stated_strength(data: DataSet) -> None:
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.3, "every image has noise of its own"
 
 
-@pytest.mark.parametrize(("task", "odds"), [("color", [0.9, 0.1]), ("rotation", [1 / 4] * 4), ("noise", [1 / 2] * 2)])
+@pytest.mark.parametrize(
+    ("task", "odds"), [("color", [0.9, 0.1]), ("rotation", [1 / 4] * 4), ("noise", [1 / 2] * 2)]
+)
 def test_labels_have_the_stated_odds(task: ProbeTask, odds: list[float], data: DataSet) -> None:
     spec = SHAPES.with_values({"augment.color.grayscale_probability": 0.1})
     labels = np.concatenate([seen(task, data.train, spec, seed=seed).labels for seed in range(3)])
-    assert np.bincount(labels) / len(labels) == pytest.approx(odds, abs=0.03)  # 2,700 draws: 3 deviations
+    # 2,700 draws: 3 deviations
+    assert np.bincount(labels) / len(labels) == pytest.approx(odds, abs=0.03)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_done_depends_on_the_generator_alone(task: ProbeTask, data: DataSet) -> None:
-    one, again, other = seen(task, data.test), seen(task, data.test, batch=77), seen(task, data.test, seed=1)
+    one, again, other = (
+        seen(task, data.test),
+        seen(task, data.test, batch=77),
+        seen(task, data.test, seed=1),
+    )
     assert (one.labels == again.labels).all()
     assert (one.h == again.h).all()
     assert (one.labels != other.labels).any()
@@ -176,21 +205,31 @@ def test_the_scale_of_features_does_not_matter() -> None:
     features, labels = exclusive_or(0)
     scale, shift = np.array([1e-2, 1e3], np.float32), np.array([3, -1e4], np.float32)
     scores = [
-        fit_probe(x, labels, MLP, classes=2, seed=0, device=CPU.device).scores(x) for x in (features, features * scale + shift)
+        fit_probe(x, labels, MLP, classes=2, seed=0, device=CPU.device).scores(x)
+        for x in (features, features * scale + shift)
     ]
     assert scores[0] == pytest.approx(scores[1], abs=0.3)
     assert (scores[0].argmax(1) == scores[1].argmax(1)).all()
 
 
 def test_a_probe_takes_steps_of_adam() -> None:
-    """The first step of Adam is as long as the rate in every weight that matters; the second adds at most as much."""
+    """The first step of Adam is as long as the rate in every weight that matters; the second adds
+    at most as much.
+    """
     features, labels = exclusive_or(0)
     weights = []
     for rate, epochs, batch in ((1e-9, 1, 400), (1e-3, 1, 400), (1e-3, 1, 200)):
         spec = ProbeSpec(hidden_dim=8, epochs=epochs, batch_size=batch, learning_rate=rate)
         network = fit_probe(features, labels, spec, classes=2, seed=0, device=CPU.device).network
-        assert [tuple(parameter.shape) for parameter in network.parameters()] == [(8, 2), (8,), (2, 8), (2,)]
-        weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
+        assert [tuple(parameter.shape) for parameter in network.parameters()] == [
+            (8, 2),
+            (8,),
+            (2, 8),
+            (2,),
+        ]
+        weights.append(
+            torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+        )
     one_step, two_steps = ((changed - weights[0]).abs() for changed in weights[1:])
     assert one_step.median() == pytest.approx(1e-3, rel=0.01)
     assert 1.5e-3 < two_steps.max() < 2.1e-3
@@ -203,7 +242,8 @@ def test_a_probe_is_a_function_of_its_seed() -> None:
     torch.manual_seed(0)
     spec = MLP.with_values({"epochs": 2})
     one, again, other = (
-        fit_probe(features, labels, spec, classes=2, seed=seed, device=CPU.device).scores(features) for seed in (0, 0, 1)
+        fit_probe(features, labels, spec, classes=2, seed=seed, device=CPU.device).scores(features)
+        for seed in (0, 0, 1)
     )
     assert torch.equal(torch.rand(3), expected), "the global generator was used"
     assert (one == again).all()
@@ -213,12 +253,16 @@ def test_a_probe_is_a_function_of_its_seed() -> None:
 # Accuracies of representations whose worth is known
 
 
-def accuracies(h: nn.Module, z: nn.Module, data: DataSet, spec: RunSpec = SHAPES) -> dict[str, float]:
+def accuracies(
+    h: nn.Module, z: nn.Module, data: DataSet, spec: RunSpec = SHAPES
+) -> dict[str, float]:
     return dict(probe_accuracies(h, z, data, spec, worker=CPU, bf16=False).results)
 
 
 def test_a_mean_colour_tells_colour_from_grey_and_nothing_of_rotation(data: DataSet) -> None:
-    """And a constant tells nothing: the share of the more frequent answer of the training images is left."""
+    """And a constant tells nothing: the share of the more frequent answer of the training images is
+    left.
+    """
     found = accuracies(MeanColor(), Constant(), data)
     assert found.keys() == ALL_KEYS
     assert found["probe_color_h"] > 95
@@ -248,14 +292,24 @@ def test_the_seed_decides_and_nothing_else_does(data: DataSet) -> None:
     spec = SHAPES.with_values({"eval.probe.tasks": ["rotation", "noise"], "eval.probe.epochs": 1})
     whole = accuracies(MeanColor(), nn.Identity(), data, spec)
     assert whole == accuracies(MeanColor(), nn.Identity(), data, spec)
-    assert whole["probe_noise_h"] == whole["probe_noise_z"], "both probes see the same images and start alike"
+    assert whole["probe_noise_h"] == whole["probe_noise_z"], (
+        "both probes see the same images and start alike"
+    )
     assert whole != accuracies(MeanColor(), nn.Identity(), data, spec.with_values({"seed": 1}))
-    alone = accuracies(MeanColor(), nn.Identity(), data, spec.with_values({"eval.probe.tasks": ["noise"]}))
-    assert alone == {name: whole[name] for name in ("probe_noise_h", "probe_noise_z")}, "tasks do not disturb one another"
+    alone = accuracies(
+        MeanColor(), nn.Identity(), data, spec.with_values({"eval.probe.tasks": ["noise"]})
+    )
+    assert alone == {name: whole[name] for name in ("probe_noise_h", "probe_noise_z")}, (
+        "tasks do not disturb one another"
+    )
 
 
-def test_probes_learn_from_training_images_alone(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What they are fitted to stays the same when every test image is another; class labels are not read at all."""
+def test_probes_learn_from_training_images_alone(
+    data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they are fitted to stays the same when every test image is another; class labels are not
+    read at all.
+    """
     spec = SHAPES.with_values({"eval.probe.tasks": ["color"]})
     fitted: list[tuple[Floats, Labels]] = []
 
@@ -267,7 +321,9 @@ def test_probes_learn_from_training_images_alone(data: DataSet, monkeypatch: pyt
     honest = accuracies(MeanColor(), Constant(), data, spec)
     no_labels = replace(data.test, labels=np.full_like(data.test.labels, -1))
     assert accuracies(MeanColor(), Constant(), replace(data, test=no_labels), spec) == honest
-    others = replace(data, test=replace(data.test, index=data.test.index[::-1]), validation=data.test)
+    others = replace(
+        data, test=replace(data.test, index=data.test.index[::-1]), validation=data.test
+    )
     accuracies(MeanColor(), Constant(), others, spec)
     for which in (0, 1):
         for features, labels in fitted[2 + which :: 2]:
@@ -277,7 +333,9 @@ def test_probes_learn_from_training_images_alone(data: DataSet, monkeypatch: pyt
 
 
 def test_the_numbers_are_those_of_the_parts(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fitted to the training images, which it can learn by heart, and scored by what was done to the test images."""
+    """Fitted to the training images, which it can learn by heart, and scored by what was done to
+    the test images.
+    """
     spec = SHAPES.with_values({"eval.probe.tasks": ["noise"]})
     splits: list[ProbedSplit] = []
 
@@ -290,8 +348,14 @@ def test_the_numbers_are_those_of_the_parts(data: DataSet, monkeypatch: pytest.M
     train, test = splits
     assert (len(train.labels), len(test.labels)) == (len(data.train), len(data.test))
     assert (train.labels[: len(test.labels)] != test.labels).any(), "drawn apart"
-    mean, scale, seed = train.h.mean(0), train.h.std(0) + 1e-6, seed_of(spec.seed, "probe noise fit")
-    network = fit_probe(train.h, train.labels, spec.eval.probe, classes=2, seed=seed, device=CPU.device).network
+    mean, scale, seed = (
+        train.h.mean(0),
+        train.h.std(0) + 1e-6,
+        seed_of(spec.seed, "probe noise fit"),
+    )
+    network = fit_probe(
+        train.h, train.labels, spec.eval.probe, classes=2, seed=seed, device=CPU.device
+    ).network
     right = []
     for split in splits:
         with torch.no_grad():
@@ -309,7 +373,9 @@ def judged(state: dict[str, Any]) -> dict[str, float]:
     return evaluate(SHAPES.with_values({"eval.projection": True}), state, CPU)
 
 
-def test_h_and_z_are_judged_beside_the_rest(state: dict[str, Any], judged: dict[str, float]) -> None:
+def test_h_and_z_are_judged_beside_the_rest(
+    state: dict[str, Any], judged: dict[str, float]
+) -> None:
     plain = evaluate(SHAPES.with_values({"eval.probe.tasks": []}), state, CPU)
     assert judged.keys() - plain.keys() == ALL_KEYS | {"linear_top1_z", "linear_validation_top1_z"}
     assert {name: judged[name] for name in plain} == plain
@@ -317,25 +383,45 @@ def test_h_and_z_are_judged_beside_the_rest(state: dict[str, Any], judged: dict[
     assert judged["probe_sobel_h"] > 90
 
 
-def test_z_is_judged_as_h_is(state: dict[str, Any], judged: dict[str, float], data: DataSet) -> None:
+def test_z_is_judged_as_h_is(
+    state: dict[str, Any], judged: dict[str, float], data: DataSet
+) -> None:
     """By logistic regression on g(h), whatever the protocol for h."""
     model = load_model(SHAPES, state, CPU)
     train, validation, test = (
-        extract(model, split, view_size=12, worker=CPU, bf16=False) for split in (data.train, data.validation, data.test)
+        extract(model, split, view_size=12, worker=CPU, bf16=False)
+        for split in (data.train, data.validation, data.test)
     )
-    fitted = fit_lbfgs(train, data.train.labels, (validation, data.validation.labels), classes=10, l2=SHAPES.eval.l2)
+    fitted = fit_lbfgs(
+        train,
+        data.train.labels,
+        (validation, data.validation.labels),
+        classes=10,
+        l2=SHAPES.eval.l2,
+    )
     scores, held_out = fitted.scores(test), fitted.scores(validation)
-    assert judged["linear_top1_z"] == pytest.approx(top_k_accuracy(scores, data.test.labels, 1), abs=0.21)
-    assert judged["linear_validation_top1_z"] == pytest.approx(top_k_accuracy(held_out, data.validation.labels, 1), abs=1.01)
+    assert judged["linear_top1_z"] == pytest.approx(
+        top_k_accuracy(scores, data.test.labels, 1), abs=0.21
+    )
+    assert judged["linear_validation_top1_z"] == pytest.approx(
+        top_k_accuracy(held_out, data.validation.labels, 1), abs=1.01
+    )
     assert judged["linear_top1_z"] != judged["linear_top1"]
-    values = {"eval.projection": True, "eval.probe.tasks": [], "eval.protocol": "sgd", "eval.sgd.epochs": 1}
+    values = {
+        "eval.projection": True,
+        "eval.probe.tasks": [],
+        "eval.protocol": "sgd",
+        "eval.sgd.epochs": 1,
+    }
     by_sgd = evaluate(SHAPES.with_values(values), state, CPU)
     for name in ("linear_top1_z", "linear_validation_top1_z"):
         assert by_sgd[name] == judged[name]
 
 
 def test_without_a_head_z_is_h() -> None:
-    spec = SHAPES.with_values({"head.num_linear_layers": 0, "eval.projection": True, "eval.probe.tasks": ["rotation"]})
+    spec = SHAPES.with_values(
+        {"head.num_linear_layers": 0, "eval.projection": True, "eval.probe.tasks": ["rotation"]}
+    )
     (result,) = pretrain(spec, CPU)
     found = evaluate(spec, result.state, CPU)
     assert found["linear_top1_z"] == found["linear_top1"]
@@ -346,7 +432,12 @@ def test_without_a_head_z_is_h() -> None:
 def test_a_judged_run_keeps_the_intervals_of_its_probes(state: dict[str, Any]) -> None:
     values = {"eval.protocol": "none", "eval.probe.tasks": ["sobel"], "eval.probe.epochs": 1}
     judged = judge(SHAPES.with_values(values), state, CPU)
-    assert judged.results.keys() == judged.intervals.keys() == judged.predictions.keys() == {"probe_sobel_h", "probe_sobel_z"}
+    assert (
+        judged.results.keys()
+        == judged.intervals.keys()
+        == judged.predictions.keys()
+        == {"probe_sobel_h", "probe_sobel_z"}
+    )
 
 
 def test_an_untrained_encoder_can_be_probed() -> None:
@@ -360,7 +451,12 @@ def test_nothing_is_changed(state: dict[str, Any]) -> None:
     model = load_model(SHAPES, state, CPU)
     assert isinstance(model, SimCLR)
     before = encoder_digest(model)
-    accuracies(model.encoder.train(), model.head.train(), load(SHAPES.data), SHAPES.with_values({"eval.probe.epochs": 1}))
+    accuracies(
+        model.encoder.train(),
+        model.head.train(),
+        load(SHAPES.data),
+        SHAPES.with_values({"eval.probe.epochs": 1}),
+    )
     assert encoder_digest(model) == before, "not even the statistics of batch normalisation"
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -381,7 +477,9 @@ class NeverInInferenceMode(nn.Module):
         return z
 
 
-@pytest.mark.parametrize("values", [{"eval.projection": True, "eval.probe.tasks": []}, {"eval.probe.tasks": ["color"]}])
+@pytest.mark.parametrize(
+    "values", [{"eval.projection": True, "eval.probe.tasks": []}, {"eval.probe.tasks": ["color"]}]
+)
 def test_an_evaluation_that_changes_the_head_is_refused(
     state: dict[str, Any], monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
 ) -> None:
@@ -409,5 +507,8 @@ def test_a_colour_probe_needs_both_answers() -> None:
         (problem,) = problems_with(SHAPES.with_values(values), 900, 1)
         assert problem.startswith(f"augment.color.grayscale_probability={probability}: ")
         assert "eval.probe.tasks" in problem
-        assert problems_with(SHAPES.with_values(values | {"eval.probe.tasks": ["noise"]}), 900, 1) == []
+        assert (
+            problems_with(SHAPES.with_values(values | {"eval.probe.tasks": ["noise"]}), 900, 1)
+            == []
+        )
     assert problems_with(SHAPES, 900, 1) == []

@@ -1,4 +1,6 @@
-"""One process with an oracle: measures against formulas and loops, and encoders that are known to be sound or collapsed."""
+"""One process with an oracle: measures against formulas and loops, and encoders that are known to
+be sound or collapsed.
+"""
 
 import sys
 from dataclasses import replace
@@ -73,7 +75,11 @@ class Line(nn.Module):
 
 
 def looked_at(
-    encoder: nn.Module, head: nn.Module | None, data: DataSet, options: InspectOptions = PLAIN, spec: RunSpec = DIGITS
+    encoder: nn.Module,
+    head: nn.Module | None,
+    data: DataSet,
+    options: InspectOptions = PLAIN,
+    spec: RunSpec = DIGITS,
 ) -> Representation:
     return inspect(encoder, head, data, spec, worker=CPU, bf16=False, options=options)
 
@@ -96,7 +102,9 @@ def test_the_effective_rank_of_equal_directions_is_their_number(rank: int) -> No
 
 
 def test_ranks_of_unequal_directions() -> None:
-    assert effective_rank(np.array([3.0, 1.0, 0.0])) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
+    assert effective_rank(np.array([3.0, 1.0, 0.0])) == pytest.approx(
+        np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
+    )
     assert participation_ratio(np.array([2.0, 1.0, 0.0])) == pytest.approx((4 + 1) ** 2 / (16 + 1))
 
 
@@ -116,7 +124,12 @@ def test_alignment_is_the_squared_distance_on_the_sphere() -> None:
     first, second = numbers(30, 5), numbers(30, 5, seed=1)
     assert alignment(first, 3 * first) == pytest.approx(0)
     assert alignment(first, -first) == pytest.approx(4)
-    by_hand = (normalize(torch.from_numpy(first)) - normalize(torch.from_numpy(second))).square().sum(1).mean()
+    by_hand = (
+        (normalize(torch.from_numpy(first)) - normalize(torch.from_numpy(second)))
+        .square()
+        .sum(1)
+        .mean()
+    )
     assert alignment(first, second) == pytest.approx(float(by_hand), rel=1e-5)
 
 
@@ -133,7 +146,12 @@ def test_nearest_are_those_of_the_largest_cosine() -> None:
     queries = np.array([4, 0, 24])
     for query, found in zip(queries, nearest(features, queries, 5), strict=True):
         cosines = {
-            row: float(features[query] @ features[row] / np.linalg.norm(features[query]) / np.linalg.norm(features[row]))
+            row: float(
+                features[query]
+                @ features[row]
+                / np.linalg.norm(features[query])
+                / np.linalg.norm(features[row])
+            )
             for row in range(25)
             if row != query
         }
@@ -178,7 +196,9 @@ def test_a_head_that_is_not_square_is_shown_by_singular_values() -> None:
         (None, "no projection head"),
     ],
 )
-def test_another_head_has_no_spectrum_and_the_notes_say_why(head: nn.Module | None, word: str) -> None:
+def test_another_head_has_no_spectrum_and_the_notes_say_why(
+    head: nn.Module | None, word: str
+) -> None:
     found, why = head_spectrum(head)
     assert found is None
     assert why is not None
@@ -196,18 +216,26 @@ def test_images_are_balanced_and_maps_are_of_some_classes(data: DataSet) -> None
     assert len(labels) == 3
     assert counts.min() > 10, "more of each class than are measured"
     assert found.queries.labels.tolist() == labels.tolist(), "one of each, in order"
-    others = [looked_at(Pixels(), None, data, options, DIGITS.with_values({"seed": seed})) for seed in range(1, 4)]
+    others = [
+        looked_at(Pixels(), None, data, options, DIGITS.with_values({"seed": seed}))
+        for seed in range(1, 4)
+    ]
     assert any(set(other.mapped_labels) != set(labels) for other in others)
 
 
 def test_measured_images_are_as_many_of_each_class(data: DataSet) -> None:
     """Seen through an encoder that tells the label of each image, which it knows by its pixels."""
-    known = {image.tobytes(): label for image, label in zip(data.test.take(slice(None)).numpy(), data.test.labels, strict=True)}
+    known = {
+        image.tobytes(): label
+        for image, label in zip(data.test.take(slice(None)).numpy(), data.test.labels, strict=True)
+    }
     asked: list[int] = []
 
     class Spy(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            asked.extend(int(known[(255 * image).round().byte().numpy().tobytes()]) for image in images)
+            asked.extend(
+                int(known[(255 * image).round().byte().numpy().tobytes()]) for image in images
+            )
             return images.flatten(1)
 
     fields = ("strength", "jitter_probability", "grayscale_probability")
@@ -250,7 +278,9 @@ def test_numbers_are_those_of_the_drawn_images_and_views(data: DataSet, model: S
 
 def test_views_do_not_depend_on_the_batch(data: DataSet, model: SimCLR) -> None:
     rows = np.arange(5, 60)
-    once, parts = (_two_views(model.encoder, data.test, rows, DIGITS, CPU, False, batch) for batch in (500, 16))
+    once, parts = (
+        _two_views(model.encoder, data.test, rows, DIGITS, CPU, False, batch) for batch in (500, 16)
+    )
     for whole, joined in zip(once, parts, strict=True):
         assert whole == pytest.approx(joined, abs=1e-5)
 
@@ -262,24 +292,34 @@ def test_neighbours_are_shown_as_they_are_in_the_test_split(data: DataSet) -> No
         near: Shown = found.spaces[name].neighbours
         assert near.images.shape == (10, 3, 3, 16, 16)
         assert np.array_equal(near.labels, data.test.labels[near.index])
-        assert np.array_equal(near.images, data.test.take(near.index.ravel()).numpy().reshape(near.images.shape))
+        assert np.array_equal(
+            near.images, data.test.take(near.index.ravel()).numpy().reshape(near.images.shape)
+        )
         assert not (near.index == found.queries.index[:, None]).any()
     pixels = data.test.take(slice(None)).flatten(1).float()
-    best = (normalize(pixels) @ normalize(pixels).T).fill_diagonal_(-1).argsort(dim=1, descending=True)
+    best = (
+        (normalize(pixels) @ normalize(pixels).T).fill_diagonal_(-1).argsort(dim=1, descending=True)
+    )
     assert np.array_equal(found.spaces["h"].neighbours.index, best[found.queries.index, :3].numpy())
 
 
-def test_a_second_look_is_the_same_and_leaves_the_model_as_it_was(data: DataSet, model: SimCLR) -> None:
+def test_a_second_look_is_the_same_and_leaves_the_model_as_it_was(
+    data: DataSet, model: SimCLR
+) -> None:
     before = encoder_digest(model)
     options = InspectOptions(images=60, maps=("tsne",))
     first = looked_at(model.train().encoder, model.head, data, options)
-    assert not any(module.training for part in (model.encoder, model.head) for module in part.modules())
+    assert not any(
+        module.training for part in (model.encoder, model.head) for module in part.modules()
+    )
     second = looked_at(model.encoder, model.head, data, options)
     assert encoder_digest(model) == before
     assert first.results == second.results
     assert np.array_equal(first.spaces["z"].maps["tsne"], second.spaces["z"].maps["tsne"])
     assert np.array_equal(first.spaces["z"].neighbours.index, second.spaces["z"].neighbours.index)
-    other = looked_at(model.encoder, model.head, data, replace(options, maps=()), DIGITS.with_values({"seed": 1}))
+    other = looked_at(
+        model.encoder, model.head, data, replace(options, maps=()), DIGITS.with_values({"seed": 1})
+    )
     assert other.results["alignment_h"] != first.results["alignment_h"]
 
 
@@ -301,7 +341,9 @@ def _trained_to_agree(data: DataSet) -> SimCLR:
     generator = torch.Generator().manual_seed(0)
     for _ in range(25):
         images = data.train.take(torch.randperm(len(data.train), generator=generator)[:64])
-        first, second = (normalize(model(view)) for view in two_views(images, DIGITS.augment, generator))
+        first, second = (
+            normalize(model(view)) for view in two_views(images, DIGITS.augment, generator)
+        )
         loss = (first - second).square().sum(1).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -329,7 +371,12 @@ def test_a_line_and_a_point_are_called_collapsed(data: DataSet) -> None:
     line = looked_at(Line(), None, data)
     assert line.results["effective_rank_h"] == pytest.approx(1, abs=1e-3)
     assert line.warnings == ("h has collapsed: its effective rank is 1.00, below 2",)
-    point = looked_at(nn.Sequential(Line(), nn.Linear(8, 8), nn.Threshold(1e9, 0.3)), nn.Identity(), data, InspectOptions())
+    point = looked_at(
+        nn.Sequential(Line(), nn.Linear(8, 8), nn.Threshold(1e9, 0.3)),
+        nn.Identity(),
+        data,
+        InspectOptions(),
+    )
     assert point.results["effective_rank_h"] == 0
     assert [warning[:15] for warning in point.warnings] == ["h has collapsed", "z has collapsed"]
     assert point.spaces["h"].maps == {}
@@ -364,7 +411,9 @@ def test_umap_keeps_digits_of_a_class_together_and_threads_as_they_were(data: Da
     assert {path: after[path] for path in before} == before
 
 
-def test_without_umap_a_note_names_the_extra(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_umap_a_note_names_the_extra(
+    data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
     found = looked_at(Pixels(), nn.Identity(), data, InspectOptions(images=20))
     assert set(found.spaces["h"].maps) == {"tsne"}

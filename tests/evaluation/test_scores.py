@@ -1,4 +1,6 @@
-"""Milliseconds to seconds: metrics against scikit-learn and brute force, intervals against naive loops and known truths."""
+"""Milliseconds to seconds: metrics against scikit-learn and brute force, intervals against naive
+loops and known truths.
+"""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -28,14 +30,18 @@ Labels = NDArray[np.int64]
 def one_label(count: int, seed: int, classes: int = 4) -> tuple[Scores, Labels]:
     """Rare and frequent classes, told apart with different success; the last class never occurs."""
     generator = np.random.default_rng(seed)
-    labels = generator.choice(classes - 1, size=count, p=np.arange(1, classes) / np.arange(1, classes).sum())
+    labels = generator.choice(
+        classes - 1, size=count, p=np.arange(1, classes) / np.arange(1, classes).sum()
+    )
     scores = generator.normal(size=(count, classes))
     scores[np.arange(count), labels] += 0.4 + 0.5 * labels
     return scores, labels
 
 
 def several_labels(count: int, seed: int, classes: int = 3) -> tuple[Scores, Labels]:
-    """Classes of which each example has any number, some of them difficult; many scores are equal."""
+    """Classes of which each example has any number, some of them difficult; many scores are
+    equal.
+    """
     generator = np.random.default_rng(seed)
     labels = (generator.random((count, classes)) < np.linspace(0.1, 0.5, classes)).astype(np.int64)
     scores = (generator.normal(size=labels.shape) + 1.2 * labels).round(1)
@@ -63,7 +69,10 @@ def eleven_points(scores: Scores, labels: Labels) -> float | None:
     for threshold in {s for s, _ in kept}:
         found = [y for s, y in kept if s >= threshold]
         points.append((Fraction(sum(found), positives), Fraction(sum(found), len(found))))
-    highest = [max(precision for recall, precision in points if recall >= Fraction(tenths, 10)) for tenths in range(11)]
+    highest = [
+        max(precision for recall, precision in points if recall >= Fraction(tenths, 10))
+        for tenths in range(11)
+    ]
     return float(100 * sum(highest) / 11)
 
 
@@ -73,16 +82,20 @@ def test_mean_average_precision_is_voc_2007s(seed: int, count: int) -> None:
     scores, labels = several_labels(count, seed)
     labels[:, 0] = np.minimum(labels[:, 0], 0)  # a class without examples
     labels[0, 1] = 1
-    expected = [value for c in range(3) if (value := eleven_points(scores[:, c], labels[:, c])) is not None]
+    expected = [
+        value for c in range(3) if (value := eleven_points(scores[:, c], labels[:, c])) is not None
+    ]
     assert 1 <= len(expected) <= 2
     assert mean_average_precision(scores, labels) == pytest.approx(np.mean(expected))
 
 
 def test_average_precision_of_a_ranking_that_one_can_check_by_hand() -> None:
-    # Ranked + - + -: precision 1 up to recall 1/2, that is at 0, 0.1, ..., 0.5, and 2/3 at the other five points.
+    # Ranked + - + -: precision 1 up to recall 1/2, that is at 0, 0.1, ..., 0.5, and 2/3 at the
+    # other five points.
     scores, labels = np.array([[4.0], [3], [2], [1]]), np.array([[1], [0], [1], [0]])
     assert mean_average_precision(scores, labels) == pytest.approx(100 * (6 * 1 + 5 * 2 / 3) / 11)
-    assert mean_average_precision(np.zeros((4, 1)), labels) == pytest.approx(50)  # nothing told apart: half are right
+    # nothing told apart: half are right
+    assert mean_average_precision(np.zeros((4, 1)), labels) == pytest.approx(50)
 
 
 def test_labels_without_any_example_of_a_class_have_no_average_precision() -> None:
@@ -99,7 +112,11 @@ def test_a_judgement_agrees_with_itself_where_scores_are_equal(metric: Metric) -
     scores = scores.round()  # ties in most rows, as neighbours' votes have them
     judged = scored("x", metric, scores, labels)
     said = np.eye(4)[judged.predictions["x"].predicted]
-    assert judged.results["x"] == metric_value(metric, scores, labels) == metric_value(metric, said, labels)
+    assert (
+        judged.results["x"]
+        == metric_value(metric, scores, labels)
+        == metric_value(metric, said, labels)
+    )
     assert (judged.predictions["x"].labels == labels).all()
 
 
@@ -118,13 +135,23 @@ def test_classified_names_both_accuracies_and_keeps_the_first_ones_predictions()
 
 
 def test_classified_adds_the_mean_per_class_where_classes_are_not_balanced() -> None:
-    scores, labels = one_label(300, seed=1, classes=8)  # the smallest of seven has a seventh of the largest
+    # the smallest of seven has a seventh of the largest
+    scores, labels = one_label(300, seed=1, classes=8)
     judged = classified("knn", scores, labels, suffix="_z")
-    assert judged.results.keys() == judged.intervals.keys() == {"knn_top1_z", "knn_top5_z", "knn_mean_per_class_z"}
+    assert (
+        judged.results.keys()
+        == judged.intervals.keys()
+        == {"knn_top1_z", "knn_top5_z", "knn_mean_per_class_z"}
+    )
     recalls = recall_score(labels, scores.argmax(1), labels=np.unique(labels), average="macro")
     assert judged.results["knn_mean_per_class_z"] == pytest.approx(100 * recalls)
-    assert judged.results["knn_mean_per_class_z"] != pytest.approx(judged.results["knn_top1_z"], abs=0.5)
-    assert judged.intervals["knn_mean_per_class_z"] == scored("x", "mean per class", scores, labels).intervals["x"]
+    assert judged.results["knn_mean_per_class_z"] != pytest.approx(
+        judged.results["knn_top1_z"], abs=0.5
+    )
+    assert (
+        judged.intervals["knn_mean_per_class_z"]
+        == scored("x", "mean per class", scores, labels).intervals["x"]
+    )
     assert judged.predictions.keys() == {"knn_top1_z"}, "the same would be compared twice"
 
 
@@ -141,7 +168,9 @@ def test_classified_adds_the_mean_per_class_where_classes_are_not_balanced() -> 
         ([0, 40, 40], False),  # a class without test images
     ],
 )
-def test_the_mean_per_class_is_left_out_where_it_would_repeat_top1(sizes: list[int], given: bool) -> None:
+def test_the_mean_per_class_is_left_out_where_it_would_repeat_top1(
+    sizes: list[int], given: bool
+) -> None:
     labels = np.repeat(np.arange(3), sizes)
     assert ("x_mean_per_class" in classified("x", np.eye(3)[labels], labels).results) is given
 
@@ -159,10 +188,14 @@ def test_multi_label_predictions_are_the_positive_logits() -> None:
 
 @pytest.mark.parametrize("metric", get_args(Metric))
 def test_the_bootstrap_draws_examples(metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said of counts of kinds is exactly the metric of examples repeated as often as they were drawn."""
+    """What is said of counts of kinds is exactly the metric of examples repeated as often as they
+    were drawn.
+    """
     asked: list[tuple[NDArray[np.int64], Callable[[Any], NDArray[np.float64]]]] = []
 
-    def listen(kinds: NDArray[np.int64], statistic: Callable[[Any], NDArray[np.float64]]) -> tuple[float, float]:
+    def listen(
+        kinds: NDArray[np.int64], statistic: Callable[[Any], NDArray[np.float64]]
+    ) -> tuple[float, float]:
         asked.append((kinds, statistic))
         return 0.0, 0.0
 
@@ -191,10 +224,16 @@ def test_the_bootstrap_draws_examples(metric: Metric, monkeypatch: pytest.Monkey
 def test_intervals_are_those_of_a_naive_bootstrap(metric: Metric) -> None:
     scores, labels = several_labels(150, seed=5) if metric == "mAP" else one_label(150, seed=5)
     generator = np.random.default_rng(1)
-    drawn = [metric_value(metric, scores[rows], labels[rows]) for rows in generator.integers(150, size=(1500, 150))]
+    drawn = [
+        metric_value(metric, scores[rows], labels[rows])
+        for rows in generator.integers(150, size=(1500, 150))
+    ]
     interval = scored("x", metric, scores, labels).intervals["x"]
-    # A quantile of 2.5 % from 1,000 normal draws has a standard error of 0.085 sigma, from 1,500 of 0.07: four of both.
-    assert interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.44 * float(np.std(drawn)))
+    # A quantile of 2.5 % from 1,000 normal draws has a standard error of 0.085 sigma, from 1,500 of
+    # 0.07: four of both.
+    assert interval == pytest.approx(
+        np.quantile(drawn, [0.025, 0.975]), abs=0.44 * float(np.std(drawn))
+    )
 
 
 @pytest.mark.parametrize(("right", "count"), [(1400, 2000), (10, 200), (49_000, 50_000)])
@@ -208,26 +247,36 @@ def test_the_interval_of_an_accuracy_is_binomial(right: int, count: int) -> None
 
 def test_the_same_examples_have_the_same_interval() -> None:
     scores, labels = one_label(100, seed=2)
-    assert scored("x", "top-1", scores, labels).intervals == scored("x", "top-1", scores, labels).intervals
+    assert (
+        scored("x", "top-1", scores, labels).intervals
+        == scored("x", "top-1", scores, labels).intervals
+    )
 
 
 def test_of_a_hundred_percent_every_draw_is_a_hundred_percent() -> None:
     assert scored("x", "top-1", np.eye(3), np.arange(3)).intervals["x"] == (100, 100)
 
 
-def covered(trials: int, truth: float, draw: Callable[[], tuple[Scores, Labels]], metric: Metric) -> float:
+def covered(
+    trials: int, truth: float, draw: Callable[[], tuple[Scores, Labels]], metric: Metric
+) -> float:
     intervals = [scored("x", metric, *draw()).intervals["x"] for _ in range(trials)]
     return float(np.mean([low <= truth <= high for low, high in intervals]))
 
 
 @pytest.mark.parametrize(("count", "truth"), [(200, 0.703), (1000, 0.947)])
-def test_the_interval_of_an_accuracy_covers_the_truth_in_95_percent(count: int, truth: float) -> None:
+def test_the_interval_of_an_accuracy_covers_the_truth_in_95_percent(
+    count: int, truth: float
+) -> None:
     generator = np.random.default_rng([count, round(1000 * truth)])
 
     def draw() -> tuple[Scores, Labels]:
-        return np.eye(2)[(generator.random(count) < truth).astype(np.int64)], np.ones(count, np.int64)
+        return np.eye(2)[(generator.random(count) < truth).astype(np.int64)], np.ones(
+            count, np.int64
+        )
 
-    # Four standard errors of 1,500 trials are 2.3 %; the steps of an accuracy cost or add half a percent.
+    # Four standard errors of 1,500 trials are 2.3 %; the steps of an accuracy cost or add half a
+    # percent.
     assert covered(1500, 100 * truth, draw, "top-1") == pytest.approx(0.95, abs=0.028)
 
 
@@ -240,8 +289,11 @@ def test_the_interval_of_a_mean_over_classes_covers_the_truth_in_95_percent() ->
         right = generator.random(count) < accuracy[labels]
         return np.eye(4)[np.where(right, labels, (labels + 1) % 4)], labels
 
-    # Four standard errors of 1,000 trials are 2.8 %; the rarest class has 10 of 200 examples, which costs 1 %.
-    assert covered(1000, 100 * float(accuracy.mean()), draw, "mean per class") == pytest.approx(0.95, abs=0.035)
+    # Four standard errors of 1,000 trials are 2.8 %; the rarest class has 10 of 200 examples, which
+    # costs 1 %.
+    assert covered(1000, 100 * float(accuracy.mean()), draw, "mean per class") == pytest.approx(
+        0.95, abs=0.035
+    )
 
 
 def test_the_interval_of_mean_average_precision_covers_its_mean_over_such_test_sets() -> None:

@@ -1,4 +1,6 @@
-"""One process with an oracle: transfer to other data, against scikit-learn and loops written out."""
+"""One process with an oracle: transfer to other data, against scikit-learn and loops written
+out.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -19,7 +21,13 @@ from workloads.datasets.sources.transfer_sets import VOC_CLASSES
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.extract import encoder_digest
 from workloads.evaluation.metrics.scores import mean_average_precision
-from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
+from workloads.evaluation.protocols.finetune import (
+    FinetuneDivergedError,
+    Network,
+    Recipe,
+    fit_network,
+    network_scores,
+)
 from workloads.evaluation.protocols.transfer import transfer_problems, transferred
 from workloads.evaluation_result import Judgement
 from workloads.seeds import seed_of
@@ -28,14 +36,21 @@ from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 
 CPU = Worker(torch.device("cpu"))
-VIEW, STORED = 16, 20  # pixels: of a view, and in fine-tuning of the image of which it is the centre
+# pixels: of a view, and in fine-tuning of the image of which it is the centre
+VIEW, STORED = 16, 20
 L2 = (1e-3, 1e-2, 0.1, 1.0, 10.0)
 Features = NDArray[np.float32]
 
 
 def spec_of(data: dict[str, Any], **transfer: Any) -> RunSpec:
     """Transfer from an untrained small network to `data`."""
-    given = {"protocols": ["linear"], "l2": L2, "data": data, "test_proportion": VIEW / STORED, **transfer}
+    given = {
+        "protocols": ["linear"],
+        "l2": L2,
+        "data": data,
+        "test_proportion": VIEW / STORED,
+        **transfer,
+    }
     return RunSpec.read(
         {
             "data": {"name": "digits", "image_size": VIEW},
@@ -74,7 +89,9 @@ def features_of(encoder: nn.Module, split: Split) -> Features:
 def fit(features: Features, labels: NDArray[np.int64], l2: float) -> Any:
     """scikit-learn's own fit on standardised features; C multiplies the sum of losses."""
     strength = (2 if labels.max() == 1 else 1) / (l2 * len(labels))
-    return LogisticRegression(C=strength, max_iter=1000, tol=1e-4).fit(standard(features, features), labels)
+    return LogisticRegression(C=strength, max_iter=1000, tol=1e-4).fit(
+        standard(features, features), labels
+    )
 
 
 def standard(features: Features, fitted: Features) -> Features:
@@ -84,9 +101,15 @@ def standard(features: Features, fitted: Features) -> Features:
 # Linear
 
 
-def expected_of_one_label(encoder: nn.Module, data: DataSet, metric: Any) -> tuple[float, float, float, NDArray[np.int64]]:
-    """Best validation value, its strength, the test value after the last fit, and what that predicts."""
-    train, validation, test = (features_of(encoder, each) for each in (data.train, data.validation, data.test))
+def expected_of_one_label(
+    encoder: nn.Module, data: DataSet, metric: Any
+) -> tuple[float, float, float, NDArray[np.int64]]:
+    """Best validation value, its strength, the test value after the last fit, and what that
+    predicts.
+    """
+    train, validation, test = (
+        features_of(encoder, each) for each in (data.train, data.validation, data.test)
+    )
     values = {}
     for l2 in L2:
         predicted = fit(train, data.train.labels, l2).predict(standard(validation, train))
@@ -124,13 +147,18 @@ def test_linear_on_digits_equals_a_loop_over_scikit_learn(encoder: nn.Module) ->
 
 
 def write_pets(root: Path, test_labels: list[int]) -> None:
-    """Three breeds that differ a little in colour; the classes of the test images are as unequal as asked for."""
+    """Three breeds that differ a little in colour; the classes of the test images are as unequal as
+    asked for.
+    """
     draws = np.random.default_rng(0)
     (root / "oxford-iiit-pet/annotations").mkdir(parents=True)
     (root / "oxford-iiit-pet/images").mkdir()
     of_training = [n % 3 for n in range(60)]
     shown = sorted(test_labels)
-    for part, seen, labels in (("trainval", of_training, of_training), ("test", shown, test_labels)):
+    for part, seen, labels in (
+        ("trainval", of_training, of_training),
+        ("test", shown, test_labels),
+    ):
         lines = []
         for number, (look, label) in enumerate(zip(seen, labels, strict=True)):
             name = f"{'abc'[label]}_{part}{number}"
@@ -164,13 +192,24 @@ def test_nothing_but_the_score_depends_on_test_labels(encoder: nn.Module, tmp_pa
     found = []
     for name, labels in (("as they are", UNEQUAL), ("permuted", UNEQUAL[::-1])):
         write_pets(tmp_path / name, labels)
-        grid = {"steps": 12, "batch_size": 16, "learning_rates": [0.01, 0.1], "weight_decays": [0.0]}
-        found.append(judged(spec_of(pets(tmp_path / name), protocols=["linear", "finetune"], **grid), encoder))
+        grid = {
+            "steps": 12,
+            "batch_size": 16,
+            "learning_rates": [0.01, 0.1],
+            "weight_decays": [0.0],
+        }
+        found.append(
+            judged(
+                spec_of(pets(tmp_path / name), protocols=["linear", "finetune"], **grid), encoder
+            )
+        )
     straight, permuted = found
     changed = {name for name, value in straight.results.items() if permuted.results[name] != value}
     assert changed == {"transfer_linear", "transfer_finetune"}
     for name in ("transfer_linear", "transfer_finetune"):
-        assert np.array_equal(straight.predictions[name].predicted, permuted.predictions[name].predicted)
+        assert np.array_equal(
+            straight.predictions[name].predicted, permuted.predictions[name].predicted
+        )
 
 
 # Several labels
@@ -188,7 +227,9 @@ def write_voc(root: Path) -> None:
         difficult = draws.random(has.shape) < 0.1
         for image, row in enumerate(has):
             pixels = 128 + patterns[row].sum(0) + draws.normal(0, 30, (VIEW, VIEW, 3))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(base / f"JPEGImages/{number}{image:05d}.jpg")
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+                base / f"JPEGImages/{number}{image:05d}.jpg"
+            )
         marks = np.where(difficult, 0, np.where(has, 1, -1))
         for c, name in enumerate(VOC_CLASSES):
             lines = [f"{number}{image:05d} {mark:2d}\n" for image, mark in enumerate(marks[:, c])]
@@ -199,27 +240,42 @@ def voc_scores(fitted: Features, labels: NDArray[np.int64], asked: Features, l2:
     columns = []
     for of_class in labels.T:
         known = of_class >= 0
-        columns.append(fit(fitted[known], of_class[known], l2).decision_function(standard(asked, fitted[known])))
+        columns.append(
+            fit(fitted[known], of_class[known], l2).decision_function(
+                standard(asked, fitted[known])
+            )
+        )
     return np.stack(columns, axis=1)
 
 
-def test_linear_on_several_labels_is_one_regression_a_class(encoder: nn.Module, tmp_path: Path) -> None:
+def test_linear_on_several_labels_is_one_regression_a_class(
+    encoder: nn.Module, tmp_path: Path
+) -> None:
     write_voc(tmp_path)
     strengths = (1e-2, 1.0)
     spec = spec_of({"name": "voc2007", "root": str(tmp_path)}, l2=strengths)
     found = judged(spec, encoder)
     data = data_of(spec)
-    train, validation, test = (features_of(encoder, each) for each in (data.train, data.validation, data.test))
+    train, validation, test = (
+        features_of(encoder, each) for each in (data.train, data.validation, data.test)
+    )
     values = {
-        l2: mean_average_precision(voc_scores(train, data.train.labels, validation, l2), data.validation.labels)
+        l2: mean_average_precision(
+            voc_scores(train, data.train.labels, validation, l2), data.validation.labels
+        )
         for l2 in strengths
     }
     l2 = max(values, key=lambda strength: values[strength])
-    both = np.concatenate([train, validation]), np.concatenate([data.train.labels, data.validation.labels])
+    both = (
+        np.concatenate([train, validation]),
+        np.concatenate([data.train.labels, data.validation.labels]),
+    )
     scores = voc_scores(*both, test, l2)
     assert found.results["transfer_linear_l2"] == l2
     assert found.results["transfer_linear_validation"] == pytest.approx(values[l2], abs=0.3)
-    assert found.results["transfer_linear"] == pytest.approx(mean_average_precision(scores, data.test.labels), abs=0.3)
+    assert found.results["transfer_linear"] == pytest.approx(
+        mean_average_precision(scores, data.test.labels), abs=0.3
+    )
     assert (found.predictions["transfer_linear"].predicted == (scores > 0)).mean() > 0.99
     assert abs(values[strengths[0]] - values[strengths[1]]) > 1
 
@@ -231,7 +287,9 @@ def grid_of(spec: RunSpec) -> Iterator[tuple[float, float]]:
     return itertools.product(spec.eval.transfer.learning_rates, spec.eval.transfer.weight_decays)
 
 
-def tuned(spec: RunSpec, encoder: nn.Module, images: Split, outputs: int, recipe: Recipe) -> Network:
+def tuned(
+    spec: RunSpec, encoder: nn.Module, images: Split, outputs: int, recipe: Recipe
+) -> Network:
     return fit_network(
         encoder,
         images,
@@ -251,7 +309,11 @@ def scores_of(network: Network, images: Split) -> Features:
 
 def both_of(data: DataSet) -> Split:
     """Training and validation images in the order in which they are stored."""
-    pairs = [pair for each in (data.train, data.validation) for pair in zip(each.index, each.labels, strict=True)]
+    pairs = [
+        pair
+        for each in (data.train, data.validation)
+        for pair in zip(each.index, each.labels, strict=True)
+    ]
     index, labels = zip(*sorted(pairs, key=lambda pair: int(pair[0])), strict=True)
     return Split(data.train.images, np.array(labels), np.array(index))
 
@@ -284,38 +346,61 @@ def test_finetuning_equals_a_loop_over_its_grid(encoder: nn.Module) -> None:
     assert encoder_digest(encoder) == before
 
 
-def test_norms_remember_longer_where_epochs_have_more_than_a_hundred_steps(encoder: nn.Module) -> None:
-    """1200 images by eight: 150 steps an epoch in the last fit, so that 10 / 150 of each batch is remembered."""
+def test_norms_remember_longer_where_epochs_have_more_than_a_hundred_steps(
+    encoder: nn.Module,
+) -> None:
+    """1200 images by eight: 150 steps an epoch in the last fit, so that 10 / 150 of each batch is
+    remembered.
+    """
     grid = {"learning_rates": [0.05], "weight_decays": [0.0]}
-    spec = spec_of(DIGITS | {"train_images": 1200}, protocols=["finetune"], steps=25, batch_size=8, **grid)
+    spec = spec_of(
+        DIGITS | {"train_images": 1200}, protocols=["finetune"], steps=25, batch_size=8, **grid
+    )
     found = judged(spec, encoder).predictions["transfer_finetune"].predicted
     data = data_of(spec, STORED)
     said = {}
     for momentum in (10 / 150, 0.1):
         recipe = Recipe(25, 8, 0.05, 0.9, 0.0, 0.08, norm_momentum=momentum)
-        said[momentum] = scores_of(tuned(spec, encoder, both_of(data), 10, recipe), data.test).argmax(1).tolist()
+        said[momentum] = (
+            scores_of(tuned(spec, encoder, both_of(data), 10, recipe), data.test).argmax(1).tolist()
+        )
     assert found.tolist() == said[10 / 150] != said[0.1]
 
 
 def test_finetuning_on_several_labels(encoder: nn.Module, tmp_path: Path) -> None:
     write_voc(tmp_path)
     grid = {"learning_rates": [0.05], "weight_decays": [0.0]}
-    spec = spec_of({"name": "voc2007", "root": str(tmp_path)}, protocols=["finetune"], steps=4, batch_size=500, **grid)
+    spec = spec_of(
+        {"name": "voc2007", "root": str(tmp_path)},
+        protocols=["finetune"],
+        steps=4,
+        batch_size=500,
+        **grid,
+    )
     found = judged(spec, encoder)
     data = data_of(spec, STORED)
     recipe = Recipe(4, 120, 0.05, 0.9, 0.0, 0.08, norm_momentum=0.1)
     scores = scores_of(tuned(spec, encoder, data.train_and_validation(), 20, recipe), data.test)
-    assert found.results["transfer_finetune"] == pytest.approx(mean_average_precision(scores, data.test.labels))
+    assert found.results["transfer_finetune"] == pytest.approx(
+        mean_average_precision(scores, data.test.labels)
+    )
     assert np.array_equal(found.predictions["transfer_finetune"].predicted, scores > 0)
 
 
 def test_a_candidate_that_diverges_is_out_and_all_of_them_is_an_error(encoder: nn.Module) -> None:
-    asked: dict[str, Any] = {"protocols": ["finetune"], "steps": 3, "batch_size": 32, "weight_decays": [0.0]}
+    asked: dict[str, Any] = {
+        "protocols": ["finetune"],
+        "steps": 3,
+        "batch_size": 32,
+        "weight_decays": [0.0],
+    }
     found = judged(spec_of(DIGITS, learning_rates=[0.01, 1e30], **asked), encoder)
     assert found.results["transfer_finetune_learning_rate"] == 0.01
     with pytest.raises(FinetuneDivergedError) as caught:
         judged(spec_of(DIGITS, learning_rates=[1e30], **asked), encoder)
-    assert caught.value.__notes__ == ["every candidate diverged; eval.transfer.learning_rates may be too high"]
+    assert caught.value.__notes__ == [
+        "every candidate diverged; eval.transfer.learning_rates may be too high"
+    ]
 
 
 # What is refused

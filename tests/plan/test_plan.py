@@ -8,7 +8,13 @@ import pytest
 from orchestrator.errors import PlanError
 from orchestrator.plan import build, build_single, by_claims
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
-from orchestrator.resources import ClusterShape, Resources, concurrent_cells, fitted_resources, resource_problems
+from orchestrator.resources import (
+    ClusterShape,
+    Resources,
+    concurrent_cells,
+    fitted_resources,
+    resource_problems,
+)
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset
@@ -43,14 +49,22 @@ def test_multiples_are_of_the_base_recipe() -> None:
 def test_cells_that_ask_for_the_same_run_are_one_job() -> None:
     plan = build(ABLATIONS["batch-size"], SHAPES)
     assert len(plan.cells) == 25
-    assert len(plan.jobs) == 22  # at the preset's own batch, linear and square-root scaling agree, for three lengths
+    # at the preset's own batch, linear and square-root scaling agree, for three lengths
+    assert len(plan.jobs) == 22
 
 
 def test_imagenet_gets_the_papers_own_grid() -> None:
     base = preset("imagenet-paper").with_values({"data.root": "/data/imagenet"})
     plan = build(ABLATIONS["batch-size"], base)
     assert plan.scale == "paper"
-    assert {cell.spec.schedule.batch_size for cell in plan.cells} == {256, 512, 1024, 2048, 4096, 8192}
+    assert {cell.spec.schedule.batch_size for cell in plan.cells} == {
+        256,
+        512,
+        1024,
+        2048,
+        4096,
+        8192,
+    }
 
 
 def test_a_sweep_keeps_its_identity_when_it_grows() -> None:
@@ -87,8 +101,12 @@ def test_everything_wrong_is_said_at_once() -> None:
         )
     problems = refused.value.problems
     assert "--gpus-per-worker 1: no node has more than 0 GPUs" in problems
-    assert "cell x 2 · x 1 · linear: schedule.batch_size=500: is larger than the 400 training images" in problems
-    assert "cell x 1 · x 1 · linear: schedule.batch_size=250: is not divisible by 4 workers" in problems
+    assert (
+        "cell x 2 · x 1 · linear: schedule.batch_size=500: is larger than the 400 training images"
+    ) in problems
+    assert (
+        "cell x 1 · x 1 · linear: schedule.batch_size=250: is not divisible by 4 workers"
+    ) in problems
 
 
 @pytest.mark.parametrize(
@@ -97,8 +115,14 @@ def test_everything_wrong_is_said_at_once() -> None:
         (Resources(workers=0), "--workers 0: must be at least 1"),
         (Resources(workers=3), "--workers 3: the cluster holds 2 workers of this size"),
         (Resources(cpus_per_worker=3), "--cpus-per-worker 3: no node has more than 2 CPUs"),
-        (Resources(gpus_per_worker=1.5), "--gpus-per-worker 1.5: must be a share of one GPU or a whole number"),
-        (Resources(gpus_per_worker=-1), "--gpus-per-worker -1: must be a share of one GPU or a whole number"),
+        (
+            Resources(gpus_per_worker=1.5),
+            "--gpus-per-worker 1.5: must be a share of one GPU or a whole number",
+        ),
+        (
+            Resources(gpus_per_worker=-1),
+            "--gpus-per-worker -1: must be a share of one GPU or a whole number",
+        ),
     ],
 )
 def test_resources_that_the_cluster_cannot_give(resources: Resources, problem: str) -> None:
@@ -127,7 +151,13 @@ def test_workers_that_fit_a_cluster(resources: Resources, fit: int) -> None:
 def record(spec: RunSpec, seconds: float, *, workers: int = 1, gpu: bool = False) -> dict[str, Any]:
     history = [{"images_per_second": 1000.0, "seconds": 2.0}] * spec.schedule.epochs
     machine = {"workers": workers, "gpu": gpu}
-    return {"status": "finished", "spec": spec.tree(), "history": history, "total_seconds": seconds, "machine": machine}
+    return {
+        "status": "finished",
+        "spec": spec.tree(),
+        "history": history,
+        "total_seconds": seconds,
+        "machine": machine,
+    }
 
 
 def test_expected_time_rests_on_finished_cells_of_the_same_kind() -> None:
@@ -152,7 +182,9 @@ def test_finished_cells_cost_nothing_and_gpu_hours_count_every_worker() -> None:
     resources = Resources(workers=2, gpus_per_worker=1)
     plan = build(ABLATIONS["temperature"], SHAPES, resources=resources)
     names = list(plan.jobs)
-    cost = estimate([plan], done=set(names[:-1]), train_images=2000, concurrent=4, speed=Speed(1e12, "test"))
+    cost = estimate(
+        [plan], done=set(names[:-1]), train_images=2000, concurrent=4, speed=Speed(1e12, "test")
+    )
     assert list(cost.cell_seconds) == names[-1:]
     assert cost.wall_seconds == cost.cell_seconds[names[-1]]
     assert cost.gpu_hours == pytest.approx(2 * cost.wall_seconds / 3600)
@@ -176,12 +208,25 @@ def test_cells_share_the_cpus_and_every_gpu_is_used(
 
 
 def test_the_last_cells_get_all_cpus() -> None:
-    assert fitted_resources(ClusterShape(((8.0, 0.0),)), Resources(), cells=2, limit=None).cpus_per_worker == 4
-    assert fitted_resources(ClusterShape(((8.0, 0.0),)), Resources(), cells=50, limit=2).cpus_per_worker == 4
+    assert (
+        fitted_resources(
+            ClusterShape(((8.0, 0.0),)), Resources(), cells=2, limit=None
+        ).cpus_per_worker
+        == 4
+    )
+    assert (
+        fitted_resources(
+            ClusterShape(((8.0, 0.0),)), Resources(), cells=50, limit=2
+        ).cpus_per_worker
+        == 4
+    )
 
 
 def test_a_share_of_a_gpu_is_for_one_worker() -> None:
-    with pytest.raises(PlanError, match=r"--gpus-per-worker 0\.5: a share of a GPU is for cells of one worker, not 2"):
+    with pytest.raises(
+        PlanError,
+        match=r"--gpus-per-worker 0\.5: a share of a GPU is for cells of one " r"worker, not 2",
+    ):
         build_single(SHAPES, SIMCLR, resources=Resources(workers=2, gpus_per_worker=0.5), shape=LAB)
 
 
@@ -208,15 +253,24 @@ def test_nodes_that_a_cluster_may_start_are_read_from_a_line() -> None:
         ("1x16x1:A100", "2x16x1", "1x16x1:A100,1x16x1"),  # whose type was not said before it was up
     ],
 )
-def test_a_living_node_is_one_of_those_that_may_be_started(living: str, startable: str, together: str) -> None:
-    found, expected = ClusterShape.read(living).with_startable(ClusterShape.read(startable)), ClusterShape.read(together)
+def test_a_living_node_is_one_of_those_that_may_be_started(
+    living: str, startable: str, together: str
+) -> None:
+    found, expected = (
+        ClusterShape.read(living).with_startable(ClusterShape.read(startable)),
+        ClusterShape.read(together),
+    )
     assert Counter(zip(found.nodes, found.gpu_types, strict=True)) == Counter(
         zip(expected.nodes, expected.gpu_types, strict=True)
     )
 
 
 def test_a_type_of_gpu_is_that_of_a_node() -> None:
-    ray = [{"CPU": 4.0}, {"CPU": 16.0, "GPU": 2.0, "accelerator_type:A100": 1.0}, {"CPU": 8.0, "GPU": 8.0}]
+    ray = [
+        {"CPU": 4.0},
+        {"CPU": 16.0, "GPU": 2.0, "accelerator_type:A100": 1.0},
+        {"CPU": 8.0, "GPU": 8.0},
+    ]
     shape = ClusterShape.of_ray(ray)
     assert shape.nodes == ((4.0, 0.0), (16.0, 2.0), (8.0, 8.0))
     on_a100 = Resources(gpus_per_worker=0.5, gpu_type="A100")
@@ -224,30 +278,50 @@ def test_a_type_of_gpu_is_that_of_a_node() -> None:
     assert fitted_resources(shape, on_a100, cells=50, limit=None).cpus_per_worker == 4
     assert on_a100.bundle == {"CPU": 1.0, "GPU": 0.5, "accelerator_type:A100": 0.001}
     assert resource_problems(on_a100, shape) == []
-    assert resource_problems(on_a100, ClusterShape(shape.nodes)) == []  # nobody knows the types, before Ray has started
+    # nobody knows the types, before Ray has started
+    assert resource_problems(on_a100, ClusterShape(shape.nodes)) == []
 
 
 @pytest.mark.parametrize(
     ("resources", "problem"),
     [
-        (Resources(gpus_per_worker=1, gpu_type="T4"), "--gpu-type T4: no node has it; there are A100, H100"),
-        (Resources(gpus_per_worker=3, gpu_type="A100"), "--gpus-per-worker 3: no node with A100 has more than 2 GPUs"),
+        (
+            Resources(gpus_per_worker=1, gpu_type="T4"),
+            "--gpu-type T4: no node has it; there are A100, H100",
+        ),
+        (
+            Resources(gpus_per_worker=3, gpu_type="A100"),
+            "--gpus-per-worker 3: no node with A100 has more than 2 GPUs",
+        ),
         (
             Resources(3, gpus_per_worker=1, gpu_type="A100"),
             "--workers 3: the cluster holds 2 workers of this size with A100",
         ),
-        (Resources(gpu_type="A100"), "--gpu-type A100: cells without GPUs have no type of them, --gpus-per-worker 0"),
-        (Resources(placement="spread"), "--placement spread: is for cells of several workers, --workers"),
+        (
+            Resources(gpu_type="A100"),
+            "--gpu-type A100: cells without GPUs have no type of them, --gpus-per-worker 0",
+        ),
+        (
+            Resources(placement="spread"),
+            "--placement spread: is for cells of several workers, --workers",
+        ),
     ],
 )
-def test_a_type_of_gpu_and_a_placement_that_the_cluster_cannot_give(resources: Resources, problem: str) -> None:
-    assert resource_problems(resources, ClusterShape.read("1x64,1x16x2:A100,2x16x8:H100")) == [problem]
+def test_a_type_of_gpu_and_a_placement_that_the_cluster_cannot_give(
+    resources: Resources, problem: str
+) -> None:
+    assert resource_problems(resources, ClusterShape.read("1x64,1x16x2:A100,2x16x8:H100")) == [
+        problem
+    ]
 
 
 def test_cells_that_decide_more_claims_come_first_within_a_seed() -> None:
     ablation = ABLATIONS["temperature"]
     claims = {
-        cell.at: sum(any(cell.at == term.at for asked in claim.small for term in asked.terms) for claim in ablation.claims)
+        cell.at: sum(
+            any(cell.at == term.at for asked in claim.small for term in asked.terms)
+            for claim in ablation.claims
+        )
         for cell in ablation.layout("small").cells
     }
     order = [cell.at for cell in by_claims(ablation, "small")]

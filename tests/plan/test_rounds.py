@@ -1,4 +1,6 @@
-"""Milliseconds: what a sweep wants next, from hand-made records: candidates of tuned cells, seeds for undecided claims."""
+"""Milliseconds: what a sweep wants next, from hand-made records: candidates of tuned cells, seeds
+for undecided claims.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +18,8 @@ PLACES = (("a",), ("b",), ("c",), ("d",))
 LAYOUT = Layout(
     axes=(Axis(name="cell", labels=("a", "b", "c", "d")),),
     cells=tuple(
-        Cell(at=at, values={"loss.temperature": 0.1 * (1 + number)}, paper=60.0 - number) for number, at in enumerate(PLACES)
+        Cell(at=at, values={"loss.temperature": 0.1 * (1 + number)}, paper=60.0 - number)
+        for number, at in enumerate(PLACES)
     ),
 )
 CLEAR = Claim.alike("a beats b", "Table 0", beats(("a",), ("b",)))
@@ -44,7 +47,8 @@ def ablation(layout: Layout, *claims: Claim) -> Ablation:
         paper=layout,
         small=layout,
         figure="table",
-        claims=claims or (Claim.alike("x", "Table 0", beats(layout.cells[0].at, layout.cells[1].at)),),
+        claims=claims
+        or (Claim.alike("x", "Table 0", beats(layout.cells[0].at, layout.cells[1].at)),),
     )
 
 
@@ -97,8 +101,17 @@ def candidates(plan: Plan, scores: list[float | None]) -> dict[str, Any]:
     for cell in plan.cells:
         if cell.role == "candidate" and cell.candidate is not None and cell.candidate < len(scores):
             score = scores[cell.candidate]
-            diverged = {"status": "failed", "diverged": True, "error": "LossNotFiniteError: nan", "history": []}
-            found[cell.fingerprint] = diverged if score is None else finished(linear_validation_top1=score, linear_top1=1.0)
+            diverged = {
+                "status": "failed",
+                "diverged": True,
+                "error": "LossNotFiniteError: nan",
+                "history": [],
+            }
+            found[cell.fingerprint] = (
+                diverged
+                if score is None
+                else finished(linear_validation_top1=score, linear_top1=1.0)
+            )
     return found
 
 
@@ -118,7 +131,10 @@ def test_a_tuned_cell_waits_for_all_candidates_and_then_takes_the_best_on_valida
     ask = next_ask(plan, candidates(plan, [None, 30.0, 31.0]), max_seeds=None)
     second = build(asked, SHAPES, ask=ask)
     tuned = [cell for cell in second.cells if cell.at == ("tuned",) and cell.role == "cell"]
-    assert [(cell.seed, cell.spec.flat()["optim.base_learning_rate"]) for cell in tuned] == [(0, 0.02), (1, 0.02)]
+    assert [(cell.seed, cell.spec.flat()["optim.base_learning_rate"]) for cell in tuned] == [
+        (0, 0.02),
+        (1, 0.02),
+    ]
     assert not second.waiting
     assert second.sweep_id == plan.sweep_id
 
@@ -132,10 +148,14 @@ def test_test_labels_do_not_choose() -> None:
 
 
 def test_values_are_by_seed_from_results_or_the_last_epoch_and_never_of_candidates() -> None:
-    accuracy = Claim.alike("x", "Table 0", beats(("tuned",), ("plain",), metric="contrastive_accuracy"))
+    accuracy = Claim.alike(
+        "x", "Table 0", beats(("tuned",), ("plain",), metric="contrastive_accuracy")
+    )
     asked = ablation(TUNED, accuracy, Claim.alike("y", "Table 0", beats(("tuned",), UNTRAINED)))
     plan = build(asked, SHAPES, ask=Ask(2, {}, {("tuned",): 0}))
-    found = records(plan, lambda cell: finished(linear_top1=50.0 + cell.seed, linear_validation_top1=1.0))
+    found = records(
+        plan, lambda cell: finished(linear_top1=50.0 + cell.seed, linear_validation_top1=1.0)
+    )
     values = values_of(asked, "small", kept_cells(plan), found)
     assert values[("tuned",), "contrastive_accuracy"] == {0: 70.0, 1: 70.0}
     assert values[("tuned",), None] == {0: 50.0, 1: 51.0}

@@ -15,7 +15,9 @@ SHAPES = preset("shapes")
 
 
 def test_choices_and_ranges_are_read() -> None:
-    space = read_space(["loss.temperature=0.1,0.5", "optim.base_learning_rate=1e-3..1", "head.hidden_dim=16..512"])
+    space = read_space(
+        ["loss.temperature=0.1,0.5", "optim.base_learning_rate=1e-3..1", "head.hidden_dim=16..512"]
+    )
     assert space == {
         "loss.temperature": Choices((0.1, 0.5)),
         "optim.base_learning_rate": Range(1e-3, 1),
@@ -73,7 +75,9 @@ def test_a_search_is_a_plan_of_samples_and_its_identity_is_the_settings() -> Non
     space = read_space(["loss.temperature=0.1,0.2,0.4"])
 
     def plan(samples: int) -> tuple[str, list[float]]:
-        found = build_search(space, samples, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None)
+        found = build_search(
+            space, samples, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None
+        )
         assert found.name == "tune"
         assert all(cell.role == "sample" for cell in found.cells)
         return found.sweep_id, [float(cell.spec.flat()["loss.temperature"]) for cell in found.cells]
@@ -88,7 +92,10 @@ def test_settings_that_cannot_run_are_refused_together() -> None:
     with pytest.raises(PlanError) as refused:
         build_search(space, 4, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None)
     text = str(refused.value)
-    assert "loss.temperature=-1, schedule.batch_size=64: loss.temperature=-1: Input should be greater than 0" in text
+    assert (
+        "loss.temperature=-1, schedule.batch_size=64: loss.temperature=-1: Input should be "
+        "greater than 0"
+    ) in text
     assert "schedule.batch_size=4096: is larger than the 1800 training images" in text
     with pytest.raises(PlanError, match="--samples 1: must lie between 2 and"):
         build_search(space, 1, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None)

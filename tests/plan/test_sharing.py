@@ -30,10 +30,20 @@ UNTRAINED_KNN = UNTRAINED.with_values({"eval.knn.k": 5})
 
 
 def record(spec: RunSpec, **more: Any) -> dict[str, Any]:
-    return {"fingerprint": spec.fingerprint(), "status": "finished", "workload": "simclr", "spec": spec.tree()} | more
+    return {
+        "fingerprint": spec.fingerprint(),
+        "status": "finished",
+        "workload": "simclr",
+        "spec": spec.tree(),
+    } | more
 
 
-def sharing(wanted: Mapping[str, RunSpec], *records: Mapping[str, Any], gone: bool = False, search: bool = False) -> Sharing:
+def sharing(
+    wanted: Mapping[str, RunSpec],
+    *records: Mapping[str, Any],
+    gone: bool = False,
+    search: bool = False,
+) -> Sharing:
     return shared(SIMCLR, wanted, records, has_state=lambda _: not gone, is_search=search)
 
 
@@ -52,9 +62,13 @@ def test_a_finished_run_lends_its_training_and_names_the_one_that_did_it() -> No
     name = BASE.fingerprint()
     found = sharing(wanted, record(BASE))
     assert found.lent == {"c": name, "d": name}
-    assert (found.first, found.waiting) == (tuple(wanted), {}), "nothing waits for what is trained already"
+    assert (found.first, found.waiting) == (tuple(wanted), {}), (
+        "nothing waits for what is trained already"
+    )
     assert sharing(wanted, record(KNN, trained_by="first")).lent == {"c": "first", "d": "first"}
-    assert sharing(wanted, record(BASE, status="failed")).lent == {"c": name, "d": name}, "its evaluation failed"
+    assert sharing(wanted, record(BASE, status="failed")).lent == {"c": name, "d": name}, (
+        "its evaluation failed"
+    )
     assert sharing(wanted, record(BASE, status="stopped")).lent == {}
     assert sharing(wanted, record(UNTRAINED)).lent == {}, "there is nothing to lend"
     lost = sharing(wanted, record(BASE), gone=True)
@@ -65,7 +79,9 @@ def test_a_search_shares_nothing() -> None:
     assert sharing({"c": KNN, "d": FEW}, record(BASE), search=True) == Sharing({}, ("c", "d"), {})
 
 
-def test_weights_from_elsewhere_and_records_of_other_versions_lend_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_from_elsewhere_and_records_of_other_versions_lend_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stranger = record(BASE)
     stranger["spec"] = {**stranger["spec"], "momentum_encoder": {}}
     assert sharing({"c": KNN}, record(BASE, weights={"from": "file.pth"}), stranger).lent == {}
@@ -86,19 +102,31 @@ def test_each_seed_of_few_labels_trains_once_and_the_estimate_knows() -> None:
     found = shared(SIMCLR, specs, (), has_state=lambda _: True)
     trained = [name for name in found.first if specs[name].training_fingerprint() is not None]
     assert len(trained) == 1, "tuned cells begin with their candidates, all with the same seed"
-    assert len(found.waiting) == 3 * 8 - 1, "SimCLR's candidates at three shares, without the one that trains"
+    assert len(found.waiting) == 3 * 8 - 1, (
+        "SimCLR's candidates at three shares, without the one that trains"
+    )
     speed = Speed(1e9, "for this test")
     alone = estimate([plan], done=(), train_images=1290, concurrent=1, speed=speed)
-    judged = estimate([plan], done=(), trained=found.only_judged, train_images=1290, concurrent=1, speed=speed)
+    judged = estimate(
+        [plan], done=(), trained=found.only_judged, train_images=1290, concurrent=1, speed=speed
+    )
     training = SIMCLR.operations(BASE, 1290) - SIMCLR.operations(BASE, 1290, trained=True)
-    assert alone.wall_seconds - judged.wall_seconds == pytest.approx(len(found.waiting) * training / 1e9)
+    assert alone.wall_seconds - judged.wall_seconds == pytest.approx(
+        len(found.waiting) * training / 1e9
+    )
 
 
-# What a cell does with a lent state -----------------------------------------------------------------------------------
+# What a cell does with a lent state ---------------------------------------------------------------
 
 CPU = Worker(torch.device("cpu"))
 TINY = BASE.with_values(
-    {"data.train_images": 200, "data.test_images": 60, "encoder.width": 0.125, "schedule.epochs": 1, "schedule.batch_size": 32}
+    {
+        "data.train_images": 200,
+        "data.test_images": 60,
+        "encoder.width": 0.125,
+        "schedule.epochs": 1,
+        "schedule.batch_size": 32,
+    }
 )
 
 
@@ -135,8 +163,14 @@ def test_a_lent_state_is_judged_and_not_trained(trained: Storage) -> None:
 
 
 def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(trained: Storage) -> None:
-    """A rerun must not take the other's state for its own, which training would refuse to continue from."""
-    diverging = {"eval.finetune.labels": [1.0], "eval.finetune.epochs": [3], "eval.finetune.base_learning_rate": 1e26}
+    """A rerun must not take the other's state for its own, which training would refuse to continue
+    from.
+    """
+    diverging = {
+        "eval.finetune.labels": [1.0],
+        "eval.finetune.epochs": [3],
+        "eval.finetune.base_learning_rate": 1e26,
+    }
     judged = TINY.with_values({"eval.protocol": "none", **diverging})
     asked = job(judged, trained, TINY.fingerprint())
     first = ran(asked)

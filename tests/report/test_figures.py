@@ -1,4 +1,6 @@
-"""One process: figures are drawn in memory and asked what they show. One test starts a Python process."""
+"""One process: figures are drawn in memory and asked what they show. One test starts a Python
+process.
+"""
 
 import itertools
 import math
@@ -30,23 +32,41 @@ OPERATIONS = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
 UNTRAINED = Summary(("untrained",), (20.0, 22.0), 0, 0, None)
 
 
-def summaries(layout: Layout, *, seeds: int = 2, gaps: Mapping[tuple[str, ...], str] | None = None) -> list[Summary]:
-    """A made-up value for every cell and seed, and for the metric that points are drawn against; none for cells in `gaps`."""
+def summaries(
+    layout: Layout, *, seeds: int = 2, gaps: Mapping[tuple[str, ...], str] | None = None
+) -> list[Summary]:
+    """A made-up value for every cell and seed, and for the metric that points are drawn against;
+    none for cells in `gaps`.
+    """
     numbers = random.Random(0)
     found: list[Summary] = []
     for place, cell in enumerate(layout.cells):
         gap = (gaps or {}).get(cell.at)
         base = 0.9 * (cell.paper or 60.0) + 10
         values = () if gap else tuple(base + numbers.gauss(0, 0.8) for _ in range(seeds))
-        failed, missing, uncounted = (seeds if gap == word else 0 for word in ("failed", "missing", "none counts"))
+        failed, missing, uncounted = (
+            seeds if gap == word else 0 for word in ("failed", "missing", "none counts")
+        )
         against = (0.1 * 1.3**place,) * len(values)
         found.append(Summary(cell.at, values, failed, missing, cell.paper, uncounted, against))
     return found
 
 
-def picture(name: str, cells: list[Summary], *, scale: Scale = "small", reference: Summary | None = UNTRAINED) -> Figure:
+def picture(
+    name: str,
+    cells: list[Summary],
+    *,
+    scale: Scale = "small",
+    reference: Summary | None = UNTRAINED,
+) -> Figure:
     ablation = ABLATIONS[name]
-    return draw(ablation, ablation.layout(scale), cells, reference=reference, subtitle="preset p, two CPU cores")
+    return draw(
+        ablation,
+        ablation.layout(scale),
+        cells,
+        reference=reference,
+        subtitle="preset p, two CPU cores",
+    )
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -60,7 +80,10 @@ def caption(figure: Figure) -> str:
 
 def cell_texts(axes: Axes) -> dict[tuple[int, int], str]:
     """What is written in each cell of a heat map, by row and column."""
-    return {(round(text.get_position()[1]), round(text.get_position()[0])): text.get_text() for text in axes.texts}
+    return {
+        (round(text.get_position()[1]), round(text.get_position()[0])): text.get_text()
+        for text in axes.texts
+    }
 
 
 def curves(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
@@ -69,13 +92,20 @@ def curves(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
     for bars in axes.containers:
         assert isinstance(bars, ErrorbarContainer)
         x, y = bars.lines[0].get_data()
-        found[str(bars.get_label())] = ([float(v) for v in np.asarray(x)], [float(v) for v in np.asarray(y)])
+        found[str(bars.get_label())] = (
+            [float(v) for v in np.asarray(x)],
+            [float(v) for v in np.asarray(y)],
+        )
     return found
 
 
 def marks(axes: Axes, gap: str) -> list[float]:
     """Where a panel marks cells that are `gap`."""
-    lines = [artist for artist in axes.get_children() if isinstance(artist, Line2D) and artist.get_gid() == gap]
+    lines = [
+        artist
+        for artist in axes.get_children()
+        if isinstance(artist, Line2D) and artist.get_gid() == gap
+    ]
     return sorted({float(np.asarray(line.get_xdata())[0]) for line in lines})
 
 
@@ -96,7 +126,7 @@ def drawn_texts(figure: Figure) -> list[Text]:
     return [text for text in texts if text.get_visible() and text.get_text().strip()]
 
 
-# Numbers of a cell ----------------------------------------------------------------------------------------------------
+# Numbers of a cell --------------------------------------------------------------------------------
 
 
 def test_a_summary_has_the_mean_and_the_sample_deviation_of_its_seeds() -> None:
@@ -113,7 +143,7 @@ def test_a_summary_refuses_numbers_that_cannot_be_drawn() -> None:
         Summary(("a",), (50.0, float("nan")), 0, 0, None)
 
 
-# Heat map -------------------------------------------------------------------------------------------------------------
+# Heat map -----------------------------------------------------------------------------------------
 
 
 def test_a_heat_map_writes_the_means_in_their_places_and_the_papers_beside_them() -> None:
@@ -135,13 +165,19 @@ def test_both_heat_maps_have_the_papers_order_and_the_same_limits() -> None:
     for axes in (run, paper):
         assert tick_labels(axes, "x") == [*OPERATIONS, "Average"]
         assert tick_labels(axes, "y") == OPERATIONS
-        assert (axes.get_xlabel(), axes.get_ylabel()) == ("2nd transformation", "1st transformation")
+        assert (axes.get_xlabel(), axes.get_ylabel()) == (
+            "2nd transformation",
+            "1st transformation",
+        )
     assert (run.get_xlim(), run.get_ylim()) == (paper.get_xlim(), paper.get_ylim())
     assert run.get_ylim() == (6.5, -0.5), "the first row is not at the top"
 
 
 def test_a_heat_map_says_which_cells_failed_or_are_missing_and_averages_no_broken_row() -> None:
-    cells = summaries(ABLATIONS["augmentations"].small, gaps={("crop", "noise"): "failed", ("color", "crop"): "missing"})
+    cells = summaries(
+        ABLATIONS["augmentations"].small,
+        gaps={("crop", "noise"): "failed", ("color", "crop"): "missing"},
+    )
     figure = picture("augmentations", cells)
     run, paper = panels(figure)
     written = cell_texts(run)
@@ -161,7 +197,7 @@ def test_the_colour_bar_marks_the_untrained_encoder() -> None:
     assert "Untrained encoder: 21.0 ± 1.4 % (n = 2; dashed on the colour bar)." in caption(figure)
 
 
-# Lines ----------------------------------------------------------------------------------------------------------------
+# Lines --------------------------------------------------------------------------------------------
 
 
 def test_lines_go_through_the_means_with_bars_of_one_deviation() -> None:
@@ -170,7 +206,9 @@ def test_lines_go_through_the_means_with_bars_of_one_deviation() -> None:
     assert list(curves(run)) == ["x 1/4", "x 1/2", "x 1", "x 2"]
     for bars in run.containers:
         assert isinstance(bars, ErrorbarContainer)
-        expected = [cells[str(bars.get_label()), length, "linear"] for length in ("x 1", "x 2", "x 4")]
+        expected = [
+            cells[str(bars.get_label()), length, "linear"] for length in ("x 1", "x 2", "x 4")
+        ]
         _, y = bars.lines[0].get_data()
         assert np.asarray(y) == pytest.approx([cell.mean for cell in expected])
         segments = [np.asarray(path.vertices) for path in bars.lines[2][0].get_paths()]
@@ -203,21 +241,35 @@ def test_a_place_without_a_cell_does_not_break_the_line() -> None:
 
 
 def test_a_cell_without_a_value_breaks_the_line_and_is_marked() -> None:
-    gaps: dict[tuple[str, ...], str] = {("x 1/4", "x 2", "linear"): "failed", ("x 2", "x 4", "linear"): "missing"}
+    gaps: dict[tuple[str, ...], str] = {
+        ("x 1/4", "x 2", "linear"): "failed",
+        ("x 2", "x 4", "linear"): "missing",
+    }
     figure = picture("batch-size", summaries(ABLATIONS["batch-size"].small, gaps=gaps))
     run, paper, run_sqrt, _ = panels(figure)
     assert [math.isnan(value) for value in curves(run)["x 1/4"][1]] == [False, True, False]
     assert [math.isnan(value) for value in curves(run)["x 2"][1]] == [False, False, True]
     assert (marks(run, "failed"), marks(run, "missing")) == ([1.0], [2.0])
-    assert [marks(axes, gap) for axes in (paper, run_sqrt) for gap in ("failed", "missing")] == [[]] * 4
+    assert [marks(axes, gap) for axes in (paper, run_sqrt) for gap in ("failed", "missing")] == [
+        []
+    ] * 4
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["x 1/4", "x 1/2", "x 1", "x 2", "failed (above panel)", "missing (above panel)"]
+    assert legend == [
+        "x 1/4",
+        "x 1/2",
+        "x 1",
+        "x 2",
+        "failed (above panel)",
+        "missing (above panel)",
+    ]
     assert "Failed: 1 of 24 cells, (x 1/4, x 2, linear)." in caption(figure)
 
 
 def test_no_head_is_a_single_marker_at_the_width_of_h_and_depth_3_has_no_paper_line() -> None:
     run, paper = panels(picture("head", summaries(ABLATIONS["head"].small, seeds=1)))
-    assert tick_labels(run, "x") == tick_labels(paper, "x") == ["32", "64", "128", "256", "width of h"]
+    assert (
+        tick_labels(run, "x") == tick_labels(paper, "x") == ["32", "64", "128", "256", "width of h"]
+    )
     assert list(curves(run)) == ["none", "linear", "non-linear", "depth 3"]
     assert curves(run)["none"][0] == [9.0]
     assert curves(run)["linear"][0] == [5.0, 6.0, 7.0, 8.0]
@@ -229,10 +281,12 @@ def test_no_two_lines_share_colour_marker_and_dash() -> None:
     run = panels(picture("batch-size", summaries(ABLATIONS["batch-size"].paper), scale="paper"))[0]
     lines = [bars.lines[0] for bars in run.containers if isinstance(bars, ErrorbarContainer)]
     assert len(lines) == 6
-    assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 6
+    assert (
+        len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 6
+    )
 
 
-# Rows -----------------------------------------------------------------------------------------------------------------
+# Rows ---------------------------------------------------------------------------------------------
 
 
 def test_rows_have_their_number_from_the_top_and_a_word_where_there_is_none() -> None:
@@ -244,13 +298,20 @@ def test_rows_have_their_number_from_the_top_and_a_word_where_there_is_none() ->
     assert run.get_ylim() == paper.get_ylim() == (5.5, -0.7), "the first row is not at the top"
     expected = ["failed" if cell.mean is None else f"{cell.mean:.1f}" for cell in cells]
     assert [text.get_text() for text in run.texts] == expected
-    assert [text.get_text() for text in paper.texts] == ["59.7", "64.4", "60.7", "58.0", "57.2", "57.0"]
+    assert [text.get_text() for text in paper.texts] == [
+        "59.7",
+        "64.4",
+        "60.7",
+        "58.0",
+        "57.2",
+        "57.0",
+    ]
     (dots,) = [line for line in paper.lines if list(np.asarray(line.get_xdata())) == [64.4]]
     assert list(np.asarray(dots.get_ydata())) == [1]
     assert np.diff(run.get_xlim()) == pytest.approx(np.diff(paper.get_xlim()))
 
 
-# A prediction drawn in ------------------------------------------------------------------------------------------------
+# A prediction drawn in ----------------------------------------------------------------------------
 
 SIMCLR, DIRECT = "SimCLR pre-training", "direct"
 
@@ -268,9 +329,13 @@ def prediction(axes: Axes, label: str) -> tuple[list[float], list[float]]:
     return x[seen].tolist(), y[seen].tolist()
 
 
-def with_uncounted(cells: list[Summary], at: tuple[str, ...], lost: int, *, left: int) -> list[Summary]:
+def with_uncounted(
+    cells: list[Summary], at: tuple[str, ...], lost: int, *, left: int
+) -> list[Summary]:
     return [
-        replace(cell, values=cell.values[:left], against=cell.against[:left], uncounted=lost) if cell.at == at else cell
+        replace(cell, values=cell.values[:left], against=cell.against[:left], uncounted=lost)
+        if cell.at == at
+        else cell
         for cell in cells
     ]
 
@@ -279,7 +344,10 @@ def test_maps_have_every_mean_in_its_place_and_one_scale_of_colour() -> None:
     cells = {cell.at: cell for cell in summaries(ABLATIONS["label-complexity"].small)}
     figure = picture("label-complexity", list(cells.values()), reference=None)
     found = panels(figure)
-    assert [axes.get_title() for axes in found] == ["training: SimCLR pre-training", "training: direct"]
+    assert [axes.get_title() for axes in found] == [
+        "training: SimCLR pre-training",
+        "training: direct",
+    ]
     rows, columns = ("0.1", "0.15", "0.2", "0.3", "0.4"), [str(2**power) for power in range(1, 11)]
     for axes, arm in zip(found, (SIMCLR, DIRECT), strict=True):
         written = cell_texts(axes)
@@ -292,14 +360,19 @@ def test_maps_have_every_mean_in_its_place_and_one_scale_of_colour() -> None:
 
 
 def test_the_predicted_threshold_runs_between_the_cells_that_it_separates() -> None:
-    """2 / SNR^3 labels are at column log2(2 / SNR^3) - 1, as column 0 has 2 labels; rows are spaced unevenly."""
-    figure = picture("label-complexity", summaries(ABLATIONS["label-complexity"].small), reference=None)
+    """2 / SNR^3 labels are at column log2(2 / SNR^3) - 1, as column 0 has 2 labels; rows are spaced
+    unevenly.
+    """
+    figure = picture(
+        "label-complexity", summaries(ABLATIONS["label-complexity"].small), reference=None
+    )
     pretrained, direct = panels(figure)
     x, y = prediction(direct, "2 / SNR^3")
     for row, ratio in enumerate((0.15, 0.2, 0.3, 0.4), start=1):
         nearest = int(np.argmin(np.abs(np.array(y) - row)))
         assert x[nearest] == pytest.approx(math.log2(2 / ratio**3) - 1, abs=0.02)
-    between = math.sqrt(0.2 * 0.3)  # the middle of rows 2 and 3, whose steps are wider than those of rows 1 and 2
+    # the middle of rows 2 and 3, whose steps are wider than those of rows 1 and 2
+    between = math.sqrt(0.2 * 0.3)
     assert np.interp(2.5, y, x) == pytest.approx(math.log2(2 / between**3) - 1, abs=0.02)
     assert direct.get_xlim() == (-0.5, 9.5)
     assert not [line for line in pretrained.lines if "SNR" in str(line.get_label())]
@@ -307,7 +380,9 @@ def test_the_predicted_threshold_runs_between_the_cells_that_it_separates() -> N
 
 
 @pytest.mark.parametrize("upwards", [("1", "4", "16"), ("16", "4", "1")])
-def test_a_prediction_meets_the_centres_of_rows_in_either_order_and_ends_at_the_border(upwards: tuple[str, ...]) -> None:
+def test_a_prediction_meets_the_centres_of_rows_in_either_order_and_ends_at_the_border(
+    upwards: tuple[str, ...],
+) -> None:
     shown = {"1": 0.0, "4": 1.0, "16": 2.0}
     x, y = _path(
         Overlay(label="x = y", points=((1e-3, 1e-3), (1e3, 1e3))),
@@ -329,33 +404,47 @@ def test_a_prediction_along_words_is_refused_and_one_along_zero_is_not_logarithm
 
 
 def test_maps_mark_cells_of_which_runs_do_not_count_and_the_caption_says_how_many() -> None:
-    cells = summaries(ABLATIONS["label-complexity"].small, seeds=3, gaps={("0.1", "8", SIMCLR): "failed"})
+    cells = summaries(
+        ABLATIONS["label-complexity"].small, seeds=3, gaps={("0.1", "8", SIMCLR): "failed"}
+    )
     cells = with_uncounted(cells, ("0.2", "4", DIRECT), 1, left=2)
     cells = with_uncounted(cells, ("0.4", "2", SIMCLR), 3, left=0)
     figure = picture("label-complexity", cells, reference=None)
     pretrained, direct = panels(figure)
-    dots = [line for axes in (pretrained, direct) for line in axes.lines if line.get_gid() == "partial"]
-    assert [(round(float(x)), round(float(y))) for (x,), (y,) in (dot.get_data() for dot in dots)] == [(1, 2)]
+    dots = [
+        line for axes in (pretrained, direct) for line in axes.lines if line.get_gid() == "partial"
+    ]
+    assert [
+        (round(float(x)), round(float(y))) for (x,), (y,) in (dot.get_data() for dot in dots)
+    ] == [(1, 2)]
     assert dots[0] in direct.lines
     written = cell_texts(pretrained)
     assert (written[0, 2], written[4, 0]) == ("failed", "none")
     assert [patch.get_hatch() for patch in pretrained.patches] == ["///"] * 2
     expected = (
-        "Left out, as converged is not 1: 4 of 297 runs, in 2 of 100 cells (dot; hatched: none is left): "
+        "Left out, as converged is not 1: 4 of 297 runs, in 2 of 100 cells (dot; hatched: "
+        "none is left): "
         "(0.2, 4, direct) 1 of 3, (0.4, 2, SimCLR pre-training) 3 of 3."
     )
     assert expected in caption(figure)
     assert "n = 2 to 3 seeds a cell (fewer than asked in 1 of 100 cells)" in caption(figure)
     assert "Failed: 1 of 100 cells, (0.1, 8, SimCLR pre-training)." in caption(figure)
-    assert "Left out" not in caption(picture("label-complexity", summaries(ABLATIONS["label-complexity"].small)))
+    assert "Left out" not in caption(
+        picture("label-complexity", summaries(ABLATIONS["label-complexity"].small))
+    )
 
 
 def test_points_stand_at_both_metrics_with_bars_of_one_deviation() -> None:
     at = ("0.1", "250")
-    cells = [Summary(at, (0.88, 0.92), 0, 0, None, 0, (2.0, 3.0)), Summary(("0.2", "250"), (0.97,), 0, 0, None, 2, (10.0,))]
+    cells = [
+        Summary(at, (0.88, 0.92), 0, 0, None, 0, (2.0, 3.0)),
+        Summary(("0.2", "250"), (0.97,), 0, 0, None, 2, (10.0,)),
+    ]
     figure = picture("signal-to-noise", cells, reference=None)
     (axes,) = panels(figure)
-    bars = {str(bar.get_label()): bar for bar in axes.containers if isinstance(bar, ErrorbarContainer)}
+    bars = {
+        str(bar.get_label()): bar for bar in axes.containers if isinstance(bar, ErrorbarContainer)
+    }
     dot, _, (across, upwards) = bars["0.1"].lines
     assert [float(np.asarray(value)[0]) for value in dot.get_data()] == pytest.approx([2.5, 0.9])
     ends = [np.asarray(line.get_paths()[0].vertices) for line in (across, upwards)]
@@ -365,7 +454,10 @@ def test_points_stand_at_both_metrics_with_bars_of_one_deviation() -> None:
     assert bars["0.2"].lines[0].get_markerfacecolor() == "white"
     assert dot.get_marker() != bars["0.2"].lines[0].get_marker()
     assert axes.get_xscale() == "log"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("n₀ SNR²", "alignment of filters with the signal (cosine)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (
+        "n₀ SNR²",
+        "alignment of filters with the signal (cosine)",
+    )
     assert "(hollow): (0.2, 250) 2 of 3." in caption(figure)
     assert "Missing: 26 of 28 cells" in caption(figure)
 
@@ -383,32 +475,48 @@ def test_the_predicted_curve_lies_over_the_points_in_their_own_numbers() -> None
 
 
 def test_where_the_paper_has_no_number_there_is_one_side() -> None:
-    figure = picture("augmentation-quality", summaries(ABLATIONS["augmentation-quality"].small), reference=None)
+    figure = picture(
+        "augmentation-quality", summaries(ABLATIONS["augmentation-quality"].small), reference=None
+    )
     (axes,) = panels(figure)
-    assert (axes.get_title(), axes.get_ylabel()) == ("", "alignment of filters with the signal (cosine)")
-    (crowded, *_) = panels(picture("total-budget", summaries(ABLATIONS["total-budget"].small), reference=None))
+    assert (axes.get_title(), axes.get_ylabel()) == (
+        "",
+        "alignment of filters with the signal (cosine)",
+    )
+    (crowded, *_) = panels(
+        picture("total-budget", summaries(ABLATIONS["total-budget"].small), reference=None)
+    )
     assert crowded.get_title() == "signal-to-noise ratio: 0.15"
-    assert np.diff(crowded.get_xticks()) == pytest.approx(1.0), "labels of 248 and 256 run into each other"
+    assert np.diff(crowded.get_xticks()) == pytest.approx(1.0), (
+        "labels of 248 and 256 run into each other"
+    )
 
 
 def test_lines_mark_cells_of_which_no_run_counts_above_and_of_which_some_do_not_hollow() -> None:
     cells = summaries(ABLATIONS["unlabeled-data"].small, gaps={("0.2", "50"): "none counts"})
-    figure = picture("unlabeled-data", with_uncounted(cells, ("0.1", "100"), 1, left=1), reference=None)
+    figure = picture(
+        "unlabeled-data", with_uncounted(cells, ("0.1", "100"), 1, left=1), reference=None
+    )
     (axes,) = panels(figure)
     assert marks(axes, "none counts") == [pytest.approx(math.log2(50))]
     assert [round(place, 1) for place in marks(axes, "partial")] == [round(math.log2(100), 1)]
     assert "none counts (above panel)" in legend_texts(figure)
 
 
-# What every figure says -----------------------------------------------------------------------------------------------
+# What every figure says ---------------------------------------------------------------------------
 
 
-def test_the_untrained_encoder_is_a_dashed_line_where_it_fits_and_in_words_where_it_does_not() -> None:
+def test_the_untrained_encoder_is_a_dashed_line_where_it_fits_and_in_words_elsewhere() -> None:
     cells = summaries(ABLATIONS["head"].small)
     near, far = Summary(("u",), (53.0,), 0, 0, None), Summary(("u",), (9.0,), 0, 0, None)
 
     def dashed(figure: Figure) -> list[float]:
-        lines = [line for axes in panels(figure) for line in axes.lines if line.get_label() == "untrained"]
+        lines = [
+            line
+            for axes in panels(figure)
+            for line in axes.lines
+            if line.get_label() == "untrained"
+        ]
         return [float(np.asarray(line.get_ydata())[0]) for line in lines]
 
     drawn, told = picture("head", cells, reference=near), picture("head", cells, reference=far)
@@ -421,16 +529,25 @@ def test_the_untrained_encoder_is_a_dashed_line_where_it_fits_and_in_words_where
 
 def test_the_caption_counts_seeds_and_says_what_the_bars_are() -> None:
     layout = ABLATIONS["temperature"].small
-    assert "n = 1 seed a cell, hence no spread." in caption(picture("temperature", summaries(layout, seeds=1)))
-    assert "n = 3 seeds a cell, bars: sample sd." in caption(picture("temperature", summaries(layout, seeds=3)))
+    assert ("n = 1 seed a cell, hence no spread.") in caption(
+        picture("temperature", summaries(layout, seeds=1))
+    )
+    assert ("n = 3 seeds a cell, bars: sample sd.") in caption(
+        picture("temperature", summaries(layout, seeds=3))
+    )
     cells = summaries(layout, seeds=2)
     cells[0] = Summary(cells[0].at, (60.0,), 1, 0, cells[0].paper)
-    expected = "n = 1 to 2 seeds a cell (fewer than asked in 1 of 6 cells), bars: sample sd, none where n = 1."
+    expected = (
+        "n = 1 to 2 seeds a cell (fewer than asked in 1 of 6 cells), bars: sample sd, none where "
+        "n = 1."
+    )
     assert expected in caption(picture("temperature", cells))
 
 
 def test_the_caption_of_a_heat_map_gives_the_median_and_the_largest_spread() -> None:
-    cells = [Summary(c.at, (40.0, 41.0), 0, 0, c.paper) for c in ABLATIONS["augmentations"].small.cells]
+    cells = [
+        Summary(c.at, (40.0, 41.0), 0, 0, c.paper) for c in ABLATIONS["augmentations"].small.cells
+    ]
     cells[5] = Summary(cells[5].at, (40.0, 44.0), 0, 0, cells[5].paper)
     expected = "n = 2 seeds a cell, sample sd: median 0.7, largest 2.8 points (crop, blur)."
     assert expected in caption(picture("augmentations", cells))
@@ -460,15 +577,23 @@ def test_a_summary_of_no_cell_is_refused() -> None:
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_no_text_is_too_small_or_runs_into_another_or_off_the_page(name: str, scale: Scale) -> None:
     cells = ABLATIONS[name].layout(scale).cells
-    words = ["failed", "missing"] if ABLATIONS[name].counts_if is None else ["failed", "missing", "none counts"]
+    words = (
+        ["failed", "missing"]
+        if ABLATIONS[name].counts_if is None
+        else ["failed", "missing", "none counts"]
+    )
     gaps = {cell.at: word for cell, word in zip(cells[3::5], itertools.cycle(words), strict=False)}
-    figure = picture(name, summaries(ABLATIONS[name].layout(scale), seeds=3, gaps=gaps), scale=scale)
+    figure = picture(
+        name, summaries(ABLATIONS[name].layout(scale), seeds=3, gaps=gaps), scale=scale
+    )
     figure.draw_without_rendering()
     texts = drawn_texts(figure)
     assert min(float(text.get_fontsize()) for text in texts) >= 8
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     titles = [box for text, box in boxes if text.startswith("This run")]
-    marked = [mark for mark in figure.findobj(Line2D) if isinstance(mark, Line2D) and mark.get_gid()]
+    marked = [
+        mark for mark in figure.findobj(Line2D) if isinstance(mark, Line2D) and mark.get_gid()
+    ]
     assert not any(mark.get_window_extent().overlaps(title) for mark in marked for title in titles)
     width, height = figure.bbox.size
     for text, box in boxes:
@@ -481,15 +606,22 @@ def test_no_text_is_too_small_or_runs_into_another_or_off_the_page(name: str, sc
         assert apart, f"{one!r} runs into {other!r}"
 
 
-# Training curves ------------------------------------------------------------------------------------------------------
+# Training curves ----------------------------------------------------------------------------------
 
 
-def history(phase: int, steps: list[int], losses: list[float], start: int = 0) -> list[dict[str, float]]:
+def history(
+    phase: int, steps: list[int], losses: list[float], start: int = 0
+) -> list[dict[str, float]]:
     points = zip(steps, losses, strict=True)
-    return [{"epoch": start + step, "phase": phase, "loss": loss, "alignment": 0.5} for step, loss in points]
+    return [
+        {"epoch": start + step, "phase": phase, "loss": loss, "alignment": 0.5}
+        for step, loss in points
+    ]
 
 
-def curves_of(name: str, histories: Mapping[tuple[str, ...], list[list[dict[str, float]]]]) -> Figure | None:
+def curves_of(
+    name: str, histories: Mapping[tuple[str, ...], list[list[dict[str, float]]]]
+) -> Figure | None:
     return draw_curves(ABLATIONS[name], ABLATIONS[name].small, histories, subtitle="preset p")
 
 
@@ -506,7 +638,9 @@ def test_curves_are_medians_in_a_range_and_a_run_that_has_stopped_keeps_its_last
     assert [axes.get_title() for axes in (before, after)] == ["Pre-training", "Fine-tuning"]
     assert np.asarray(before.lines[0].get_xydata()).tolist() == [[0, 5.0], [20, 4.4]]
     # At 20: 0.6, the last value 0.1, and 0.5 on the way from 0.7 to 0.4.
-    assert dict(np.asarray(after.lines[0].get_xydata()).tolist()) == pytest.approx({0: 0.7, 10: 0.6, 20: 0.5, 30: 0.4})
+    assert dict(np.asarray(after.lines[0].get_xydata()).tolist()) == pytest.approx(
+        {0: 0.7, 10: 0.6, 20: 0.5, 30: 0.4}
+    )
     band = np.asarray(after.collections[0].get_paths()[0].vertices)
     assert band[band[:, 0] == 20][:, 1].tolist() == pytest.approx([0.1, 0.6])
     assert [axes.get_ylabel() for axes in panels(figure)][::2] == [
@@ -517,9 +651,12 @@ def test_curves_are_medians_in_a_range_and_a_run_that_has_stopped_keeps_its_last
     assert "1 of 10 cells shown." in caption(figure)
 
 
-def test_a_phase_without_a_course_has_no_panel_and_a_loss_that_falls_far_is_drawn_by_its_logarithm() -> None:
+def test_a_phase_without_a_course_has_no_panel_and_a_loss_that_falls_far_is_logarithmic() -> None:
     at = ("0.1", "0")
-    figure = curves_of("augmentation-quality", {at: [history(0, [0, 20], [5.0, 0.01]) + history(1, [0], [0.7], start=21)]})
+    figure = curves_of(
+        "augmentation-quality",
+        {at: [history(0, [0, 20], [5.0, 0.01]) + history(1, [0], [0.7], start=21)]},
+    )
     assert figure is not None
     assert [axes.get_title() for axes in panels(figure)] == ["Pre-training", ""]
     assert panels(figure)[0].get_yscale() == "log"
@@ -527,19 +664,26 @@ def test_a_phase_without_a_course_has_no_panel_and_a_loss_that_falls_far_is_draw
     assert curves_of("augmentation-quality", {}) is None
 
 
-def test_a_large_study_has_curves_of_six_cells_of_its_middle_row_and_a_large_sweep_of_simclr_has_none() -> None:
+def test_a_large_study_has_curves_of_six_cells_and_a_large_sweep_of_simclr_has_none() -> None:
     expected = {("0.2", count, arm) for count in ("2", "32", "1024") for arm in (SIMCLR, DIRECT)}
     assert set(chosen_cells(ABLATIONS["label-complexity"].small)) == expected
     epochs = [{"epoch": 1.0, "loss": 5.0}, {"epoch": 2.0, "loss": 4.0}]
-    assert curves_of("augmentations", {cell.at: [epochs] for cell in ABLATIONS["augmentations"].small.cells}) is None
-    figure = curves_of("temperature", {cell.at: [epochs] for cell in ABLATIONS["temperature"].small.cells})
+    assert (
+        curves_of(
+            "augmentations", {cell.at: [epochs] for cell in ABLATIONS["augmentations"].small.cells}
+        )
+        is None
+    )
+    figure = curves_of(
+        "temperature", {cell.at: [epochs] for cell in ABLATIONS["temperature"].small.cells}
+    )
     assert figure is not None
     (axes,) = panels(figure)
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 5], [2, 4]]] * 6
     assert legend_texts(figure) == [cell.at[0] for cell in ABLATIONS["temperature"].small.cells]
 
 
-# Files ----------------------------------------------------------------------------------------------------------------
+# Files --------------------------------------------------------------------------------------------
 
 
 def test_png_and_svg_are_written_and_equal_figures_give_equal_files(tmp_path: Path) -> None:
@@ -556,7 +700,12 @@ def test_png_and_svg_are_written_and_equal_figures_give_equal_files(tmp_path: Pa
 
 
 def test_drawing_needs_no_window_system() -> None:
-    script = "import sys, orchestrator.report.figures.ablation; print('matplotlib.pyplot' in sys.modules)"
+    script = (
+        "import sys, orchestrator.report.figures.ablation; print('matplotlib.pyplot' in "
+        "sys.modules)"
+    )
     root = Path(orchestrator.report.figures.ablation.__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"

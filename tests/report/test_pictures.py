@@ -1,4 +1,6 @@
-"""One process: pictures of made-up representations are asked what they show, by the texts and groups of their SVG."""
+"""One process: pictures of made-up representations are asked what they show, by the texts and
+groups of their SVG.
+"""
 
 import io
 import re
@@ -10,9 +12,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from orchestrator.report.figures.representation import _point, draw_representation
-from workloads.representation import HeadSpectrum, InspectOptions, MapName, Representation, Shown, Space
+from workloads.representation import (
+    HeadSpectrum,
+    InspectOptions,
+    MapName,
+    Representation,
+    Shown,
+    Space,
+)
 
-CLASSES = ("aardvark", "bee", "cat", "dodo", "emu", "fox", "gnu", "hen", "ibis", "jackdaw of the northern islands")
+CLASSES = (
+    "aardvark",
+    "bee",
+    "cat",
+    "dodo",
+    "emu",
+    "fox",
+    "gnu",
+    "hen",
+    "ibis",
+    "jackdaw of the northern islands",
+)
 NUMBERS = np.random.default_rng(0)
 
 
@@ -53,7 +73,9 @@ def files() -> dict[str, bytes]:
 
 def texts(svg: bytes) -> list[str]:
     """What is written, line by line."""
-    return [" ".join(found.split()) for found in re.findall(r"<!-- (.*?) -->", svg.decode(), re.DOTALL)]
+    return [
+        " ".join(found.split()) for found in re.findall(r"<!-- (.*?) -->", svg.decode(), re.DOTALL)
+    ]
 
 
 def panels(svg: bytes) -> int:
@@ -82,17 +104,24 @@ def test_spectra_name_their_ranks_and_what_has_collapsed(files: dict[str, bytes]
 def test_the_head_is_drawn_on_a_uniform_and_on_a_logarithmic_axis(files: dict[str, bytes]) -> None:
     said = texts(files["head-spectrum.svg"])
     assert panels(files["head-spectrum.svg"]) == 2
-    assert {"squared eigenvalue (modulus), linear scale", "squared eigenvalue (modulus), log scale"} <= {*said}
+    assert {
+        "squared eigenvalue (modulus), linear scale",
+        "squared eigenvalue (modulus), log scale",
+    } <= {*said}
 
 
 @pytest.mark.parametrize("name", ["tsne", "umap"])
-def test_maps_have_a_panel_for_each_space_and_a_key_for_each_class(name: str, files: dict[str, bytes]) -> None:
+def test_maps_have_a_panel_for_each_space_and_a_key_for_each_class(
+    name: str, files: dict[str, bytes]
+) -> None:
     svg = files[f"{name}.svg"]
     assert panels(svg) == 2
     groups = set(re.findall(r'<g id="([hz]-class-\d+)">', svg.decode()))
     assert groups == {f"{space}-class-{label}" for space in ("h", "z") for label in range(10)}
     said = texts(svg)
-    assert [text for text in said if text in CLASSES] == list(CLASSES[:9]), "each once, in the legend"
+    assert [text for text in said if text in CLASSES] == list(CLASSES[:9]), (
+        "each once, in the legend"
+    )
     assert "jackdaw of the northe\u2026" in said
     assert any("n = 40 test images of 10 of 10 classes" in text for text in said)
 
@@ -104,7 +133,9 @@ def test_classes_differ_in_colour_and_in_marker() -> None:
     assert len({(look["color"], look["marker"]) for look in looks}) == 100
 
 
-def test_each_neighbour_is_marked_right_or_wrong_by_a_word_of_its_class(files: dict[str, bytes]) -> None:
+def test_each_neighbour_is_marked_right_or_wrong_by_a_word_of_its_class(
+    files: dict[str, bytes],
+) -> None:
     said, expected = texts(files["neighbours.svg"]), []
     for found in (WHOLE.spaces["h"].neighbours, WHOLE.spaces["z"].neighbours):
         for (row, _), label in np.ndenumerate(found.labels):
@@ -120,17 +151,28 @@ def test_images_stand_in_rows_after_their_query_and_h_before_z() -> None:
     colors = np.arange(2 + 2 * 6)[:, None] * np.array([17, 5, 11]) + np.array([20, 150, 90])
     plain = np.broadcast_to(colors[:, :, None, None], (14, 3, 8, 8)).astype(np.uint8)
     spaces = {
-        name: replace(WHOLE.spaces[name], maps={}, neighbours=replace(WHOLE.spaces[name].neighbours, images=images))
-        for name, images in (("h", plain[2:8].reshape(2, 3, 3, 8, 8)), ("z", plain[8:].reshape(2, 3, 3, 8, 8)))
+        name: replace(
+            WHOLE.spaces[name],
+            maps={},
+            neighbours=replace(WHOLE.spaces[name].neighbours, images=images),
+        )
+        for name, images in (
+            ("h", plain[2:8].reshape(2, 3, 3, 8, 8)),
+            ("z", plain[8:].reshape(2, 3, 3, 8, 8)),
+        )
     }
-    drawn = replace(WHOLE, spaces=spaces, head=None, queries=replace(WHOLE.queries, images=plain[:2]))
+    drawn = replace(
+        WHOLE, spaces=spaces, head=None, queries=replace(WHOLE.queries, images=plain[:2])
+    )
     with Image.open(io.BytesIO(draw_representation(drawn, "colours")["neighbours.png"])) as image:
         pixels = np.asarray(image.convert("RGB"))
     places = [np.argwhere((pixels == color).all(axis=2)).mean(axis=0) for color in colors]
     order = [[0, 2, 3, 4, 8, 9, 10], [1, 5, 6, 7, 11, 12, 13]]  # in each row from left to right
     for row in order:
         assert np.ptp([places[tile][0] for tile in row]) < 2
-        assert np.diff([places[tile][1] for tile in row]).min() > 80, "they do not lie over each other"
+        assert np.diff([places[tile][1] for tile in row]).min() > 80, (
+            "they do not lie over each other"
+        )
     assert places[1][0] - places[0][0] > 100
 
 
@@ -150,4 +192,6 @@ def test_of_a_run_without_a_head_h_alone_is_drawn(of_h: Representation) -> None:
 def test_a_collapsed_representation_can_be_drawn() -> None:
     flat = replace(WHOLE.spaces["h"], singular_values=np.zeros(32), maps={})
     point = replace(WHOLE, spaces={"h": flat}, head=None, results={"effective_rank_h": 0.0})
-    assert "h, the representation: effective rank 0 of 32" in texts(draw_representation(point, "a point")["spectrum.svg"])
+    assert ("h, the representation: effective rank 0 of 32") in texts(
+        draw_representation(point, "a point")["spectrum.svg"]
+    )

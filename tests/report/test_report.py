@@ -17,11 +17,20 @@ from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog import preset_named
 
-MACHINE = {"device": "a CPU", "gpu": False, "threads": 1, "workers": 1, "precision": "bf16", "torch": "2.14"}
+MACHINE = {
+    "device": "a CPU",
+    "gpu": False,
+    "threads": 1,
+    "workers": 1,
+    "precision": "bf16",
+    "torch": "2.14",
+}
 
 
 def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, Any] | None]]:
-    """A kept plan and a finished record for each cell that counts: value 50 + the cell's number + seed."""
+    """A kept plan and a finished record for each cell that counts: value 50 + the cell's number +
+    seed.
+    """
     ablation = ABLATIONS[name]
     preset = {"simclr": "shapes", "two-layer-cnn": "gaussian-patches"}[ablation.workload]
     plan = build(ablation, preset_named(preset), seeds=seeds)
@@ -43,13 +52,16 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
     other |= {} if ablation.against is None else {ablation.against: 2.5}
     # Numbered by the layout, whatever the order in which they run.
     places = [UNTRAINED, *(cell.at for cell in ablation.small.cells)]
-    numbered = sorted(plan.cells, key=lambda cell: (cell.seed, places.index(cell.at), cell.candidate or 0))
+    numbered = sorted(
+        plan.cells, key=lambda cell: (cell.seed, places.index(cell.at), cell.candidate or 0)
+    )
     for number, cell in enumerate(numbered):
         last = {"epoch": 1.0, "contrastive_entropy": 4.0 + cell.seed, "contrastive_accuracy": 80.0}
         records[cell.fingerprint] = {
             "name": cell.name,
             "status": "finished",
-            "results": dict.fromkeys(judged_by | {"linear_top1"}, 50.0 + number % each + cell.seed) | other,
+            "results": dict.fromkeys(judged_by | {"linear_top1"}, 50.0 + number % each + cell.seed)
+            | other,
             "spec": cell.spec.tree(),
             "history": [] if cell.role == "reference" else [last],
             "machine": MACHINE,
@@ -108,7 +120,11 @@ def test_every_ablation_prints_on_a_narrow_terminal(name: str) -> None:
     printed = buffer.getvalue()
     assert ABLATIONS[name].question in printed.replace("\n", " ")
     asked = ABLATIONS[name]
-    if asked.workload == "simclr" and asked.untrained and not any(cell.candidates for cell in asked.small.cells):
+    if (
+        asked.workload == "simclr"
+        and asked.untrained
+        and not any(cell.candidates for cell in asked.small.cells)
+    ):
         assert "Untrained: the same encoder without pre-training: 50.5 ± 0.7 % top-1" in printed
 
 
@@ -120,12 +136,14 @@ def test_the_document_holds_no_path_of_the_machine() -> None:
     assert "/home/somebody" not in markdown(report, "report.png")
 
 
-# A workload without the paper's numbers -------------------------------------------------------------------------------
+# A workload without the paper's numbers -----------------------------------------------------------
 
 SIMCLR, DIRECT = "SimCLR pre-training", "direct"
 
 
-def not_converged(plan: dict[str, Any], records: dict[str, Any], at: tuple[str, ...], seeds: set[int]) -> None:
+def not_converged(
+    plan: dict[str, Any], records: dict[str, Any], at: tuple[str, ...], seeds: set[int]
+) -> None:
     for cell in plan["cells"]:
         if tuple(cell["at"]) == at and cell["seed"] in seeds:
             records[cell["fingerprint"]]["results"]["converged"] = 0.0
@@ -138,15 +156,25 @@ def test_runs_that_do_not_count_are_left_out_and_counted() -> None:
     not_converged(plan, records, all_of_it, {0, 1, 2})
     report = collect(ABLATIONS["label-complexity"], plan, records)
     cells = {cell.at: cell for cell in report.cells}
-    assert (cells[some].values, cells[some].n, cells[some].uncounted, cells[some].missing) == ((50.0, 51.0), 2, 1, 0)
-    assert (cells[all_of_it].mean, cells[all_of_it].uncounted, cells[all_of_it].gap) == (None, 3, "none counts")
+    assert (cells[some].values, cells[some].n, cells[some].uncounted, cells[some].missing) == (
+        (50.0, 51.0),
+        2,
+        1,
+        0,
+    )
+    assert (cells[all_of_it].mean, cells[all_of_it].uncounted, cells[all_of_it].gap) == (
+        None,
+        3,
+        "none counts",
+    )
     assert report.finished == 300
     text = markdown(report, "report.png")
     first = [line for line in text.splitlines() if line.startswith("| 0.1 |")]
     assert first[0].split(" | ")[1] == "50.5 ± 0.7, 1 uncounted"
     assert first[1].split(" | ")[3] == "uncounted"
     fact = (
-        "**Uncounted:** 4 of 300 finished runs, in 2 of 100 cells (0.1 · 2 · SimCLR pre-training: 1 of 3, "
+        "**Uncounted:** 4 of 300 finished runs, in 2 of 100 cells (0.1 · 2 · SimCLR "
+        "pre-training: 1 of 3, "
         "0.1 · 8 · direct: 3 of 3): converged is not 1"
     )
     assert fact in text
@@ -155,7 +183,9 @@ def test_runs_that_do_not_count_are_left_out_and_counted() -> None:
     assert "Uncounted: 4 of 300 finished runs, in 2 of 100 cells" in buffer.getvalue()
     document = as_json(report)
     assert document["counts_if"] == "converged"
-    assert {tuple(cell["at"]): cell["uncounted"] for cell in document["cells"] if cell["uncounted"]} == {some: 1, all_of_it: 3}
+    assert {
+        tuple(cell["at"]): cell["uncounted"] for cell in document["cells"] if cell["uncounted"]
+    } == {some: 1, all_of_it: 3}
 
 
 def test_where_the_paper_has_no_numbers_the_report_has_no_place_for_them() -> None:
@@ -163,12 +193,22 @@ def test_where_the_paper_has_no_numbers_the_report_has_no_place_for_them() -> No
     text = markdown(collect(ABLATIONS["label-complexity"], plan, records), "report.png")
     assert "- **Source:** Zhang & Cao (arXiv 2409.18685), Theorems 4.2 and 4.3" in text
     assert "## This run, test error (%) · direct" in text
-    for absent in ("he paper, ", "Untrained", "Rank correlation", "Differs from", "Uncounted", " 0 validation", "top-1"):
+    for absent in (
+        "he paper, ",
+        "Untrained",
+        "Rank correlation",
+        "Differs from",
+        "Uncounted",
+        " 0 validation",
+        "top-1",
+    ):
         assert absent not in text, absent
     plan, records = swept("temperature", 2)
     text = markdown(collect(ABLATIONS["temperature"], plan, records), "report.png")
     assert "- **Source:** SimCLR paper, Table 5" in text
-    assert "| l2 norm, temperature | this run, % | paper | n | contrastive entropy | paper |" in text
+    assert (
+        "| l2 norm, temperature | this run, % | paper | n | contrastive entropy | paper |"
+    ) in text
     assert "Differs from the paper's setting in" in text
 
 
@@ -184,29 +224,43 @@ def test_points_are_listed_with_both_metrics_in_their_own_digits() -> None:
     assert "| signal-to-noise ratio · unlabeled inputs | n₀ SNR² | this run, cosine | n |" in text
     assert "| 0.05 · 50 | 2.5 | 0.905 ± 0.007 | 2 |" in text
     assert "![Training curves](curves.png)" in text
-    assert any(line.startswith("| 0.1 · 250 > 0.9 |") and "| +0.905 |" in line for line in text.splitlines())
+    assert any(
+        line.startswith("| 0.1 · 250 > 0.9 |") and "| +0.905 |" in line
+        for line in text.splitlines()
+    )
     assert as_json(report)["cells"][0]["against"] == [2.5, 2.5]
 
 
-@pytest.mark.parametrize(("name", "drawn"), [("augmentation-quality", True), ("temperature", False)])
-def test_a_report_has_pictures_of_curves_where_runs_have_left_some(name: str, drawn: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "drawn"), [("augmentation-quality", True), ("temperature", False)]
+)
+def test_a_report_has_pictures_of_curves_where_runs_have_left_some(
+    name: str, drawn: bool, tmp_path: Path
+) -> None:
     plan, records = swept(name, 1)
     storage = Storage(str(tmp_path / "storage"))
     storage.write_json(f"sweeps/{name}/{plan['sweep']}/plan.json", plan | {"started": "2026-01-01"})
     for fingerprint, record in records.items():
         assert record is not None
-        course = [{"epoch": float(step), "phase": 0.0, "loss": 5.0 - step, "alignment": 0.1 * step} for step in range(3)]
+        course = [
+            {"epoch": float(step), "phase": 0.0, "loss": 5.0 - step, "alignment": 0.1 * step}
+            for step in range(3)
+        ]
         history = course if drawn else record["history"]
         storage.write_json(f"runs/{fingerprint}/run.json", record | {"history": history})
     report_on(name, storage, Console(file=io.StringIO()), sweep=None, output=tmp_path / "report")
     files = {path.name for path in (tmp_path / "report").iterdir()}
-    assert files == (set(REPORT_FILES) if drawn else {"report.md", "report.json", "report.png", "report.svg"})
+    assert files == (
+        set(REPORT_FILES) if drawn else {"report.md", "report.json", "report.png", "report.svg"}
+    )
     assert ("](curves.png)" in (tmp_path / "report" / "report.md").read_text()) == drawn
 
 
 def test_a_schedule_of_looks_is_said_and_so_is_that_it_changed() -> None:
     plan, records = swept("temperature", 3)
-    assert "Looked at after" not in markdown(collect(ABLATIONS["temperature"], plan, records), "report.png")
+    assert "Looked at after" not in markdown(
+        collect(ABLATIONS["temperature"], plan, records), "report.png"
+    )
     for changed in (False, True):
         looked = plan | {"looks": [2, 3], "looks_changed": changed}
         text = markdown(collect(ABLATIONS["temperature"], looked, records), "report.png")

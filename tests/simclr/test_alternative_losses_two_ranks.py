@@ -1,7 +1,8 @@
-"""Two real processes over gloo: NT-Logistic and margin triplet are those of one process on the whole batch.
+"""Two real processes over gloo: NT-Logistic and margin triplet are those of one process on the
+whole batch.
 
-Every worker sees other images, so that schemes that are right only for equal workers fail. This file is also the script
-that starts the workers, once for all tests.
+Every worker sees other images, so that schemes that are right only for equal workers fail. This
+file is also the script that starts the workers, once for all tests.
 """
 
 import sys
@@ -38,17 +39,24 @@ Results = dict[str, list[Tensor]]
 
 
 def own_slice_only(tensor: Tensor) -> Tensor:
-    """Wrong: a worker's keys get the gradient of its own loss alone (the usual gather with the own slot put back)."""
+    """Wrong: a worker's keys get the gradient of its own loss alone (the usual gather with the own
+    slot put back).
+    """
     rows = list(all_gather(tensor).chunk(world_size()))
     rows[rank()] = tensor
     return torch.cat(rows)
 
 
-WRONG_GATHERS: dict[str, Callable[[Tensor], Tensor]] = {"own slice": own_slice_only, "detached keys": all_gather}
+WRONG_GATHERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "own slice": own_slice_only,
+    "detached keys": all_gather,
+}
 
 
 def samples() -> Tensor:
-    """Two views [2, WORKERS * IMAGES, 6]: the second worker's lie elsewhere, spread more and agree better."""
+    """Two views [2, WORKERS * IMAGES, 6]: the second worker's lie elsewhere, spread more and agree
+    better.
+    """
     generator = torch.Generator().manual_seed(2)
     x, noise = torch.randn(2, WORKERS * IMAGES, 6, generator=generator, dtype=torch.float64)
     scale = 1 + torch.arange(WORKERS).repeat_interleave(IMAGES).unsqueeze(1)
@@ -56,7 +64,9 @@ def samples() -> Tensor:
 
 
 def loss_and_gradients(views: Tensor, loss: LossSpec) -> list[Tensor]:
-    """The loss on top of an MLP and the gradient of each parameter, averaged over workers as DDP does."""
+    """The loss on top of an MLP and the gradient of each parameter, averaged over workers as DDP
+    does.
+    """
     torch.manual_seed(1)
     network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)).double()
     value = contrastive_loss(network(views[0]), network(views[1]), loss)
@@ -86,7 +96,9 @@ def work(place: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]) -> list[dict[str, Results]]:
+def workers(
+    tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+) -> list[dict[str, Results]]:
     """What each worker measured, in order of rank, by the gather that it used."""
     folder = tmp_path_factory.mktemp("group")
     as_script(__file__, folder)
@@ -104,15 +116,21 @@ def relative_error(values: list[Tensor], expected: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_loss_and_gradients_are_those_of_one_process(workers: list[dict[str, Any]], alone: Results, name: str) -> None:
+def test_loss_and_gradients_are_those_of_one_process(
+    workers: list[dict[str, Any]], alone: Results, name: str
+) -> None:
     for worker in workers:
         torch.testing.assert_close(worker["right"][name], alone[name], rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("gather", WRONG_GATHERS)
 @pytest.mark.parametrize("name", LOSSES)
-def test_inputs_tell_wrong_gathers_apart(workers: list[dict[str, Any]], alone: Results, name: str, gather: str) -> None:
-    """Their loss is right and their gradient is not, so only the comparison of gradients above can reveal them."""
+def test_inputs_tell_wrong_gathers_apart(
+    workers: list[dict[str, Any]], alone: Results, name: str, gather: str
+) -> None:
+    """Their loss is right and their gradient is not, so only the comparison of gradients above can
+    reveal them.
+    """
     loss, *gradients = workers[0][gather][name]
     expected_loss, *expected_gradients = alone[name]
     torch.testing.assert_close(loss, expected_loss, rtol=1e-10, atol=1e-13)

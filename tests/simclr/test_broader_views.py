@@ -1,4 +1,6 @@
-"""Seconds: solarize, equalize, motion blur and AutoAugment against PIL, scipy and torchvision, and acting by chance."""
+"""Seconds: solarize, equalize, motion blur and AutoAugment against PIL, scipy and torchvision, and
+acting by chance.
+"""
 
 from math import pi, sqrt
 from typing import Any, get_args
@@ -12,14 +14,26 @@ from torch import Generator, Tensor
 from torchvision.transforms.v2 import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms.v2 import functional as reference
 
-from workloads.simclr.spec import AugmentSpec, AutoAugmentSpec, MotionBlurSpec, Operation, SolarizeSpec
+from workloads.simclr.spec import (
+    AugmentSpec,
+    AutoAugmentSpec,
+    MotionBlurSpec,
+    Operation,
+    SolarizeSpec,
+)
 from workloads.simclr.views import apply_two_views, apply_view, draw_two_views, draw_view, two_views
 from workloads.simclr.views.filters import MotionBlurParameters, apply_motion_blur, motion_kernels
-from workloads.simclr.views.levels import AutoAugmentParameters, apply_auto_augment, apply_equalize, apply_solarize
+from workloads.simclr.views.levels import (
+    AutoAugmentParameters,
+    apply_auto_augment,
+    apply_equalize,
+    apply_solarize,
+)
 
 NEW = ["solarize", "equalize", "motion_blur", "auto_augment"]
 BY_CHANCE = ["noise", "sobel", "solarize", "equalize", "motion_blur"]
-# Those with steps first, on the stored levels: later, a pixel may be rounded to the other side of a step.
+# Those with steps first, on the stored levels: later, a pixel may be rounded to the other side of a
+# step.
 STEPS_FIRST = [
     "auto_augment",
     "equalize",
@@ -41,7 +55,9 @@ def generator(seed: int = 0) -> Generator:
 
 
 def random_bytes(count: int, height: int = 32, width: int = 32, channels: int = 3) -> Tensor:
-    return torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8, generator=generator())
+    return torch.randint(
+        0, 256, (count, channels, height, width), dtype=torch.uint8, generator=generator()
+    )
 
 
 def policy(operations: list[str], **fields: Any) -> AugmentSpec:
@@ -61,7 +77,9 @@ def test_solarize_is_torchvisions(threshold: float) -> None:
 
 
 def images_to_equalize(channels: int) -> Tensor:
-    """Noise, low contrast, noise mostly black, one level, two levels, and one pixel of another level."""
+    """Noise, low contrast, noise mostly black, one level, two levels, and one pixel of another
+    level.
+    """
     noise = random_bytes(6, 24, 37, channels)
     noise[1] = 100 + noise[1] // 9
     noise[2] *= noise[2] > 200
@@ -92,32 +110,61 @@ def test_equalize_takes_values_between_the_levels_for_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(("side", "length"), [(16, 3), (32, 3), (96, 9), (224, 23)])
-def test_horizontal_and_vertical_motion_are_box_blurs_of_a_tenth_and_at_least_three_pixels(side: int, length: int) -> None:
+def test_horizontal_and_vertical_motion_are_box_blurs_of_a_tenth_and_at_least_three_pixels(
+    side: int, length: int
+) -> None:
     images = random_bytes(2, side, side) / 255
-    across, down = apply_motion_blur(images, MotionBlurParameters(torch.tensor([0, pi / 2])), MotionBlurSpec())
-    assert_close(across, torch.from_numpy(ndimage.uniform_filter1d(images[0].numpy(), length, axis=2, mode="mirror")))
-    assert_close(down, torch.from_numpy(ndimage.uniform_filter1d(images[1].numpy(), length, axis=1, mode="mirror")))
+    across, down = apply_motion_blur(
+        images, MotionBlurParameters(torch.tensor([0, pi / 2])), MotionBlurSpec()
+    )
+    assert_close(
+        across,
+        torch.from_numpy(
+            ndimage.uniform_filter1d(images[0].numpy(), length, axis=2, mode="mirror")
+        ),
+    )
+    assert_close(
+        down,
+        torch.from_numpy(
+            ndimage.uniform_filter1d(images[1].numpy(), length, axis=1, mode="mirror")
+        ),
+    )
 
 
 def test_motion_blur_is_the_mean_of_points_along_the_line() -> None:
-    angles, side, length = torch.tensor([0.1, 0.7, pi / 4, 1.5, 2.2, 3.1], dtype=torch.float64), 21, 7
+    angles, side, length = (
+        torch.tensor([0.1, 0.7, pi / 4, 1.5, 2.2, 3.1], dtype=torch.float64),
+        21,
+        7,
+    )
     images = random_bytes(6, side, side) / 255
-    views = apply_motion_blur(images, MotionBlurParameters(angles), MotionBlurSpec(kernel_fraction=length / side))
+    views = apply_motion_blur(
+        images, MotionBlurParameters(angles), MotionBlurSpec(kernel_fraction=length / side)
+    )
     row, column = np.mgrid[:side, :side].astype(float)
     for image, view, angle in zip(images, views, angles.tolist(), strict=True):
         for plane, seen in zip(image.numpy(), view, strict=True):
             points = [(row + t * np.sin(angle), column + t * np.cos(angle)) for t in range(-3, 4)]
-            read = [ndimage.map_coordinates(plane, point, order=1, mode="mirror") for point in points]
+            read = [
+                ndimage.map_coordinates(plane, point, order=1, mode="mirror") for point in points
+            ]
             assert_close(seen, torch.from_numpy(np.mean(read, axis=0)).float())
 
 
 def test_motion_blur_is_the_correlation_with_its_kernel() -> None:
     angles = torch.tensor([0.3, 2.0], dtype=torch.float64)
     images = random_bytes(2, 17, 17) / 255
-    views = apply_motion_blur(images, MotionBlurParameters(angles), MotionBlurSpec(kernel_fraction=0.3))
+    views = apply_motion_blur(
+        images, MotionBlurParameters(angles), MotionBlurSpec(kernel_fraction=0.3)
+    )
     for image, view, kernel in zip(images, views, motion_kernels(angles, 5).numpy(), strict=True):
         for plane, seen in zip(image.numpy(), view, strict=True):
-            assert_close(seen, torch.from_numpy(ndimage.correlate(plane, kernel.astype(np.float32), mode="mirror")))
+            assert_close(
+                seen,
+                torch.from_numpy(
+                    ndimage.correlate(plane, kernel.astype(np.float32), mode="mirror")
+                ),
+            )
 
 
 def test_motion_kernels_sum_to_one_and_have_no_sense_of_direction() -> None:
@@ -127,7 +174,11 @@ def test_motion_kernels_sum_to_one_and_have_no_sense_of_direction() -> None:
     assert bool((kernels >= 0).all())
     flat = torch.full((4, 3, 32, 32), 0.3)
     angles = torch.tensor([0.0, 0.4, 1.6, 3.0], dtype=torch.float64)
-    assert_close(apply_motion_blur(flat, MotionBlurParameters(angles), MotionBlurSpec(kernel_fraction=0.5)), flat, 1e-6)
+    assert_close(
+        apply_motion_blur(flat, MotionBlurParameters(angles), MotionBlurSpec(kernel_fraction=0.5)),
+        flat,
+        1e-6,
+    )
 
 
 SEEDS = torch.tensor([0, 1, 2**31, 2**63 - 2, *range(100, 160)])
@@ -138,7 +189,9 @@ def test_auto_augment_is_torchvisions_under_the_seed_of_each_image(name: str) ->
     levels = random_bytes(len(SEEDS))
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    views = apply_auto_augment(levels / 255, AutoAugmentParameters(SEEDS), AutoAugmentSpec.read({"policy": name}))
+    views = apply_auto_augment(
+        levels / 255, AutoAugmentParameters(SEEDS), AutoAugmentSpec.read({"policy": name})
+    )
     assert torch.equal(torch.get_rng_state(), before)
     transform = AutoAugment(AutoAugmentPolicy(name))
     with torch.random.fork_rng(devices=[]):
@@ -154,16 +207,25 @@ def test_auto_augment_depends_on_image_and_seed_alone() -> None:
     turned = apply_auto_augment(images.flip(0), AutoAugmentParameters(SEEDS.flip(0)), spec)
     assert torch.equal(turned.flip(0), views)
     torch.rand(1)  # whatever state the global generator is in
-    alone = [apply_auto_augment(images[n : n + 1], AutoAugmentParameters(SEEDS[n : n + 1]), spec) for n in range(len(SEEDS))]
+    alone = [
+        apply_auto_augment(images[n : n + 1], AutoAugmentParameters(SEEDS[n : n + 1]), spec)
+        for n in range(len(SEEDS))
+    ]
     assert torch.equal(torch.cat(alone), views)
 
 
 @pytest.mark.parametrize("operation", BY_CHANCE)
-def test_an_operation_acts_on_its_share_of_the_images_and_leaves_the_others_alone(operation: str) -> None:
+def test_an_operation_acts_on_its_share_of_the_images_and_leaves_the_others_alone(
+    operation: str,
+) -> None:
     images = random_bytes(1000, 20, 20)
-    some, all_of_them = (policy([operation], **{operation: {"probability": chance}}) for chance in (0.3, 1.0))
+    some, all_of_them = (
+        policy([operation], **{operation: {"probability": chance}}) for chance in (0.3, 1.0)
+    )
     # What an operation draws for itself comes before its coin, so that both policies draw it alike.
-    drawn, certain = (draw_view(augment, 1000, 20, 20, generator(1)) for augment in (some, all_of_them))
+    drawn, certain = (
+        draw_view(augment, 1000, 20, 20, generator(1)) for augment in (some, all_of_them)
+    )
     view, acted_on = apply_view(images, drawn, some), apply_view(images, certain, all_of_them)
     changed = (view != images / 255).flatten(1).any(dim=1)
     assert abs(float(changed.double().mean()) - 0.3) < 4 * sqrt(0.3 * 0.7 / 1000)
@@ -175,13 +237,19 @@ def test_an_operation_acts_on_its_share_of_the_images_and_leaves_the_others_alon
 @pytest.mark.parametrize("operation", BY_CHANCE)
 def test_without_a_chance_an_operation_leaves_every_image_alone(operation: str) -> None:
     images = random_bytes(5)
-    for view in two_views(images, policy([operation], **{operation: {"probability": 0.0}}), generator()):
+    for view in two_views(
+        images, policy([operation], **{operation: {"probability": 0.0}}), generator()
+    ):
         assert torch.equal(view, images / 255)
 
 
 @pytest.mark.parametrize("branches", ["both", "one"])
-@pytest.mark.parametrize(("operations", "jumping"), [(STEPS_FIRST, 0.0), (list(get_args(Operation)), 0.02)])
-def test_slices_of_a_batch_give_the_views_of_the_whole_batch(operations: list[str], jumping: float, branches: str) -> None:
+@pytest.mark.parametrize(
+    ("operations", "jumping"), [(STEPS_FIRST, 0.0), (list(get_args(Operation)), 0.02)]
+)
+def test_slices_of_a_batch_give_the_views_of_the_whole_batch(
+    operations: list[str], jumping: float, branches: str
+) -> None:
     assert set(operations) == set(get_args(Operation))
     if branches == "one":  # the shared crop comes before the steps
         jumping = 0.02
@@ -199,7 +267,9 @@ def test_slices_of_a_batch_give_the_views_of_the_whole_batch(operations: list[st
 def test_equal_states_give_identical_views_and_the_input_stays(operations: list[str]) -> None:
     images, augment = random_bytes(16), policy(operations, **HALF)
     before = images.clone()
-    first, second, other = (torch.cat(two_views(images, augment, generator(seed))) for seed in (3, 3, 4))
+    first, second, other = (
+        torch.cat(two_views(images, augment, generator(seed))) for seed in (3, 3, 4)
+    )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert torch.equal(images, before)
@@ -207,8 +277,12 @@ def test_equal_states_give_identical_views_and_the_input_stays(operations: list[
 
 @pytest.mark.parametrize("operations", [*([operation] for operation in NEW), STEPS_FIRST])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_views_of_extreme_images_are_in_range_and_of_the_shape_asked_for(operations: list[str], channels: int) -> None:
-    black, white, dot = (torch.full((12, channels, 20, 26), value, dtype=torch.uint8) for value in (0, 255, 0))
+def test_views_of_extreme_images_are_in_range_and_of_the_shape_asked_for(
+    operations: list[str], channels: int
+) -> None:
+    black, white, dot = (
+        torch.full((12, channels, 20, 26), value, dtype=torch.uint8) for value in (0, 255, 0)
+    )
     dot[:, 0, 10, 10] = 255
     for output_size, side in ((None, 20), (16, 16)):
         augment = policy(operations, output_size=output_size, **HALF)
@@ -226,14 +300,22 @@ def test_operations_are_applied_in_the_order_of_the_policy() -> None:
     equalized_first = policy(["equalize", "solarize"], **certain)
     drawn = draw_view(solarized_first, 3, 32, 32, generator())
     values, spec = images / 255, SolarizeSpec()
-    assert torch.equal(apply_view(images, drawn, solarized_first), apply_equalize(apply_solarize(values, spec)))
-    assert torch.equal(apply_view(images, drawn, equalized_first), apply_solarize(apply_equalize(values), spec))
-    assert not torch.equal(apply_view(images, drawn, solarized_first), apply_view(images, drawn, equalized_first))
+    assert torch.equal(
+        apply_view(images, drawn, solarized_first), apply_equalize(apply_solarize(values, spec))
+    )
+    assert torch.equal(
+        apply_view(images, drawn, equalized_first), apply_solarize(apply_equalize(values), spec)
+    )
+    assert not torch.equal(
+        apply_view(images, drawn, solarized_first), apply_view(images, drawn, equalized_first)
+    )
 
 
 def test_parameters_of_another_policy_are_refused() -> None:
     drawn = draw_view(policy(["crop"]), 3, 32, 32, generator())
-    with pytest.raises(ValueError, match="without those of motion_blur: they were drawn for another policy"):
+    with pytest.raises(
+        ValueError, match="without those of motion_blur: they were drawn for another policy"
+    ):
         apply_view(random_bytes(3), drawn, policy(["motion_blur"]))
 
 

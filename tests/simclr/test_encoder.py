@@ -1,4 +1,6 @@
-"""Encoders and batch norm, one process: torchvision and the paper's parameter counts as oracles; seconds."""
+"""Encoders and batch norm, one process: torchvision and the paper's parameter counts as oracles;
+seconds.
+"""
 
 import pytest
 import torch
@@ -11,7 +13,9 @@ from workloads.simclr.encoder import build, multiply_adds
 from workloads.simclr.spec import EncoderSpec, RunSpec
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
+@pytest.mark.parametrize(
+    "architecture", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+)
 def test_state_dict_is_torchvisions_without_fc(architecture: str) -> None:
     with torch.device("meta"):
         ours = build(EncoderSpec(architecture=architecture)).state_dict()
@@ -89,29 +93,50 @@ def test_representations_have_the_announced_width(spec: EncoderSpec, feature_dim
     assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, feature_dim)
 
 
-@pytest.mark.parametrize(("architecture", "a_stage"), [("convnet", 1), ("convnet8", 2), ("convnet12", 3)])
+@pytest.mark.parametrize(
+    ("architecture", "a_stage"), [("convnet", 1), ("convnet8", 2), ("convnet12", 3)]
+)
 def test_convnets_are_four_stages_of_convolutions(architecture: str, a_stage: int) -> None:
-    """The first of a stage halves the image, but in the first stage; every one is followed by BN and ReLU."""
+    """The first of a stage halves the image, but in the first stage; every one is followed by BN
+    and ReLU.
+    """
     with torch.device("meta"):
         encoder = build(EncoderSpec.read({"architecture": architecture}))
     convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
     widths = [width for width in (32, 64, 128, 256) for _ in range(a_stage)]
     assert [layer.out_channels for layer in convolutions] == widths
     assert [layer.in_channels for layer in convolutions] == [3, *widths[:-1]]
-    assert [layer.stride[0] for layer in convolutions] == [1, *[1] * (a_stage - 1), *[2, *[1] * (a_stage - 1)] * 3]
-    assert [type(layer) for layer in encoder.stages] == [nn.Conv2d, GlobalBatchNorm, nn.ReLU] * 4 * a_stage
+    assert [layer.stride[0] for layer in convolutions] == [
+        1,
+        *[1] * (a_stage - 1),
+        *[2, *[1] * (a_stage - 1)] * 3,
+    ]
+    assert [type(layer) for layer in encoder.stages] == [
+        nn.Conv2d,
+        GlobalBatchNorm,
+        nn.ReLU,
+    ] * 4 * a_stage
     assert all(layer.kernel_size == (3, 3) and layer.bias is None for layer in convolutions)
 
 
 def test_finished_checkpoints_of_the_convnet_still_fit() -> None:
-    """Its keys and, for a seed, its initial weights: those of an equal stack of torch's layers drawn in the same order."""
+    """Its keys and, for a seed, its initial weights: those of an equal stack of torch's layers
+    drawn in the same order.
+    """
     torch.manual_seed(3)
     encoder = build(EncoderSpec(architecture="convnet", width=0.25))
     norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    keys = [name for at in (0, 3, 6, 9) for name in (f"{at}.weight", *(f"{at + 1}.{part}" for part in norm))]
+    keys = [
+        name
+        for at in (0, 3, 6, 9)
+        for name in (f"{at}.weight", *(f"{at + 1}.{part}" for part in norm))
+    ]
     assert list(encoder.state_dict()) == [f"stages.{name}" for name in keys]
     torch.manual_seed(3)
-    stack = [nn.Conv2d(inputs, outputs, 3, bias=False) for inputs, outputs in ((3, 8), (8, 16), (16, 32), (32, 64))]
+    stack = [
+        nn.Conv2d(inputs, outputs, 3, bias=False)
+        for inputs, outputs in ((3, 8), (8, 16), (16, 32), (32, 64))
+    ]
     for layer, ours in zip(stack, encoder.stages[::3], strict=True):
         std = layer.weight[0].numel() ** -0.5 / 0.87962566103423978
         nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
@@ -122,13 +147,18 @@ def test_finished_checkpoints_of_the_convnet_still_fit() -> None:
 def test_input_normalization_is_torchvisions_and_no_part_of_the_state(architecture: str) -> None:
     torch.manual_seed(0)
     spec = EncoderSpec.read({"architecture": architecture, "width": 0.25})
-    plain, images = build(spec).eval(), torch.rand(2, 3, 33, 33).to(memory_format=torch.channels_last)
+    plain, images = (
+        build(spec).eval(),
+        torch.rand(2, 3, 33, 33).to(memory_format=torch.channels_last),
+    )
     normalizing = build(spec.with_values({"input_normalization": "imagenet"})).eval()
     assert normalizing.state_dict().keys() == plain.state_dict().keys()
     normalizing.load_state_dict(plain.state_dict())
     normalize = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.no_grad():
-        torch.testing.assert_close(normalizing(images), plain(normalize(images)), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            normalizing(images), plain(normalize(images)), rtol=1e-5, atol=1e-5
+        )
         assert normalizing.normalize(images).is_contiguous(memory_format=torch.channels_last)
         assert plain.normalize(images) is images
 
@@ -148,9 +178,13 @@ def test_stems() -> None:
     images = torch.rand(1, 3, 32, 32)
     sides = {}
     for stem in ("imagenet", "cifar"):
-        encoder = build(EncoderSpec.read({"architecture": "resnet18", "width": 0.1, "stem": stem})).eval()
+        encoder = build(
+            EncoderSpec.read({"architecture": "resnet18", "width": 0.1, "stem": stem})
+        ).eval()
         shapes: list[int] = []
-        encoder.layer1.register_forward_pre_hook(lambda _, inputs, shapes=shapes: shapes.append(inputs[0].shape[-1]))
+        encoder.layer1.register_forward_pre_hook(
+            lambda _, inputs, shapes=shapes: shapes.append(inputs[0].shape[-1])
+        )
         encoder(images)
         sides[stem] = shapes[0]
     assert sides == {"imagenet": 8, "cifar": 32}
@@ -180,9 +214,15 @@ def test_initial_convolutions_have_variance_one_over_fan_in() -> None:
 
 
 def test_multiply_adds() -> None:
-    """torchvision states 4.089 G for ResNet-50 and 1.814 G for ResNet-18 at 224 pixels, `fc` included."""
-    assert multiply_adds(EncoderSpec(architecture="resnet50"), 224) + 2048 * 1000 == pytest.approx(4.089e9, rel=1e-3)
-    assert multiply_adds(EncoderSpec(architecture="resnet18"), 224) + 512 * 1000 == pytest.approx(1.814e9, rel=1e-3)
+    """torchvision states 4.089 G for ResNet-50 and 1.814 G for ResNet-18 at 224 pixels, `fc`
+    included.
+    """
+    assert multiply_adds(EncoderSpec(architecture="resnet50"), 224) + 2048 * 1000 == pytest.approx(
+        4.089e9, rel=1e-3
+    )
+    assert multiply_adds(EncoderSpec(architecture="resnet18"), 224) + 512 * 1000 == pytest.approx(
+        1.814e9, rel=1e-3
+    )
     convnet = (27 * 32 * 32 * 32) + 9 * (32 * 64 * 16 * 16 + 64 * 128 * 8 * 8 + 128 * 256 * 4 * 4)
     assert multiply_adds(EncoderSpec(architecture="convnet"), 32) == convnet
     # A further convolution of a stage keeps channels and sides: 9.4 M each, whatever the stage.
@@ -218,11 +258,18 @@ def test_batch_norm_without_offset() -> None:
     norm = GlobalBatchNorm(6, offset=False)
     x = torch.randn(32, 6) + 5
     torch.testing.assert_close(norm(x), nn.BatchNorm1d(6)(x))
-    assert set(norm.state_dict()) == {"weight", "running_mean", "running_var", "num_batches_tracked"}
+    assert set(norm.state_dict()) == {
+        "weight",
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    }
 
 
 def test_channels_last_bf16_keeps_its_layout() -> None:
-    encoder = build(EncoderSpec(architecture="convnet", width=0.25)).to(memory_format=torch.channels_last)
+    encoder = build(EncoderSpec(architecture="convnet", width=0.25)).to(
+        memory_format=torch.channels_last
+    )
     images = torch.rand(4, 3, 16, 16).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         x = encoder.stages(images)

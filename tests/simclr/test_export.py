@@ -1,4 +1,6 @@
-"""Exported encoders, one process: each is loaded by the program it is for, as its own card says, and gives our features."""
+"""Exported encoders, one process: each is loaded by the program it is for, as its own card says,
+and gives our features.
+"""
 
 import importlib.metadata
 import json
@@ -23,12 +25,21 @@ from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, digest
 
 State = dict[str, Any]
-NARROW = {"encoder.width": 0.125, "encoder.stem": "cifar", "encoder.input_normalization": "imagenet"}
+NARROW = {
+    "encoder.width": 0.125,
+    "encoder.stem": "cifar",
+    "encoder.input_normalization": "imagenet",
+}
 
 
 def spec_of(values: dict[str, Any] | None = None) -> RunSpec:
     return RunSpec().with_values(
-        {"encoder.architecture": "resnet18", "head.num_linear_layers": 0, "data.name": "cifar10", "data.root": "/private/data"}
+        {
+            "encoder.architecture": "resnet18",
+            "head.num_linear_layers": 0,
+            "data.name": "cifar10",
+            "data.root": "/private/data",
+        }
         | (values or {})
     )
 
@@ -73,9 +84,12 @@ def test_the_card_tells_how_to_load_the_same_features(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    for package in {"torchvision": [], "timm": ["timm"], "safetensors": ["safetensors"], "onnx": ["onnxscript", "onnxruntime"]}[
-        format
-    ]:
+    for package in {
+        "torchvision": [],
+        "timm": ["timm"],
+        "safetensors": ["safetensors"],
+        "onnx": ["onnxscript", "onnxruntime"],
+    }[format]:
         pytest.importorskip(package)
     spec = spec_of(values)
     encoder, state = trained(spec)
@@ -90,7 +104,9 @@ def test_the_card_tells_how_to_load_the_same_features(
     assert told["images"].shape == (1, 3, spec.view_size, spec.view_size)
     with torch.no_grad():
         ours = encoder(told["images"])
-    torch.testing.assert_close(torch.as_tensor(told["features"]), ours, rtol=0, atol=1e-5 * float(ours.abs().max()))
+    torch.testing.assert_close(
+        torch.as_tensor(told["features"]), ours, rtol=0, atol=1e-5 * float(ours.abs().max())
+    )
     if format != "onnx":
         assert not told["encoder"].training
         return
@@ -98,7 +114,9 @@ def test_the_card_tells_how_to_load_the_same_features(
     with torch.no_grad():
         ours = encoder(images)
     theirs = told["session"].run(None, {"images": images.numpy()})[0]
-    torch.testing.assert_close(torch.from_numpy(theirs), ours, rtol=0, atol=1e-5 * float(ours.abs().max()))
+    torch.testing.assert_close(
+        torch.from_numpy(theirs), ours, rtol=0, atol=1e-5 * float(ours.abs().max())
+    )
 
 
 def test_safetensors_bring_the_specification(tmp_path: Path) -> None:
@@ -122,7 +140,11 @@ def test_a_file_without_specification_is_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.ones(2)}, path)
     with pytest.raises(SpecError, match="does not say by which specification"):
         load_exported(path)
-    save_file({"conv1.weight": torch.ones(2)}, path, metadata={"simclr": json.dumps(spec_of(NARROW).tree())})
+    save_file(
+        {"conv1.weight": torch.ones(2)},
+        path,
+        metadata={"simclr": json.dumps(spec_of(NARROW).tree())},
+    )
     with pytest.raises(SpecError, match="not those of its specification"):
         load_exported(path)
 
@@ -133,19 +155,31 @@ def test_what_a_format_cannot_hold_is_refused(format: ExportFormat) -> None:
         exported({}, spec_of(NARROW), format)
     assert caught.value.problems == [
         f"encoder.width=0.125: resnet18 of {format} has only 1; safetensors and onnx can hold it",
-        f"encoder.stem=cifar: resnet18 of {format} has only imagenet; safetensors and onnx can hold it",
-        f"encoder.input_normalization=imagenet: resnet18 of {format} has only none; safetensors and onnx can hold it",
+        f"encoder.stem=cifar: resnet18 of {format} has only imagenet; safetensors and onnx "
+        "can hold it",
+        f"encoder.input_normalization=imagenet: resnet18 of {format} has only none; "
+        "safetensors and onnx can hold it",
     ]
-    with pytest.raises(SpecError, match=f"encoder.architecture=convnet: {format} has no such network; safetensors and onnx"):
+    with pytest.raises(
+        SpecError,
+        match=f"encoder.architecture=convnet: {format} has no such network; safetensors and onnx",
+    ):
         exported({}, spec_of({"encoder.architecture": "convnet"}), format)
 
 
-def test_the_extra_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_extra_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for package in ("safetensors", "onnxscript"):
         monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(SpecError, match=r"--format safetensors: needs safetensors: pip install 'simclr-orch\[export\]'"):
+    with pytest.raises(
+        SpecError,
+        match=r"--format safetensors: needs safetensors: pip install " r"'simclr-orch\[export\]'",
+    ):
         exported({}, spec_of(), "safetensors")
-    with pytest.raises(SpecError, match=r"--format onnx: needs onnxscript: pip install 'simclr-orch\[export\]'"):
+    with pytest.raises(
+        SpecError, match=r"--format onnx: needs onnxscript: pip install " r"'simclr-orch\[export\]'"
+    ):
         exported({}, spec_of(), "onnx")
     with pytest.raises(SpecError, match=r"encoder\.safetensors: needs safetensors"):
         load_exported(tmp_path / "encoder.safetensors")
@@ -153,9 +187,13 @@ def test_the_extra_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_card_says_what_it_is() -> None:
     pytest.importorskip("safetensors")
-    spec = spec_of({**NARROW, "data.content": "0123abc", "schedule.epochs": 3, "schedule.warmup_epochs": 0})
+    spec = spec_of(
+        {**NARROW, "data.content": "0123abc", "schedule.epochs": 3, "schedule.warmup_epochs": 0}
+    )
     _, state = trained(spec)
-    card = exported(state, spec, "safetensors", [CardResult("linear_top1", 12.345, (10, 14.5), "linear")])[CARD].decode()
+    card = exported(
+        state, spec, "safetensors", [CardResult("linear_top1", 12.345, (10, 14.5), "linear")]
+    )[CARD].decode()
     assert card.startswith("# resnet18, pre-trained by SimCLR (nt-xent) on cifar10 for 3 epochs\n")
     for said in (
         f"from run `{spec.fingerprint()}`",
@@ -171,7 +209,9 @@ def test_the_card_says_what_it_is() -> None:
     assert written is not None
     assert RunSpec.read(yaml.safe_load(written[1])).fingerprint() == spec.fingerprint()
     assert "/private/data" not in card
-    elsewhere = exported(state, spec, "safetensors", run="f00", published="torchvision:resnet18")[CARD].decode()
+    elsewhere = exported(state, spec, "safetensors", run="f00", published="torchvision:resnet18")[
+        CARD
+    ].decode()
     assert elsewhere.startswith("# resnet18, published weights, torchvision:resnet18\n")
     assert "from run `f00`" in elsewhere
     assert "trained\nelsewhere" in elsewhere
@@ -180,7 +220,9 @@ def test_the_card_says_what_it_is() -> None:
 
 def keep(storage: Storage, fingerprint: str, spec: RunSpec, state: State, **record: Any) -> None:
     """A run as a finished cell leaves one."""
-    storage.write_bytes(f"runs/{fingerprint}/checkpoint.pt", encode({"state": state, "history": [], "elapsed": 1.0}))
+    storage.write_bytes(
+        f"runs/{fingerprint}/checkpoint.pt", encode({"state": state, "history": [], "elapsed": 1.0})
+    )
     finished = {
         "name": "a run",
         "fingerprint": fingerprint,
@@ -198,7 +240,15 @@ def storage(tmp_path: Path) -> Storage:
     storage, spec = Storage(str(tmp_path / "storage")), spec_of(NARROW)
     _, state = trained(spec)
     keep(storage, "aa11", spec, state)
-    keep(storage, "aa22", spec, state, weights={"from": "backbone.pth", "notes": []}, results={}, intervals={})
+    keep(
+        storage,
+        "aa22",
+        spec,
+        state,
+        weights={"from": "backbone.pth", "notes": []},
+        results={},
+        intervals={},
+    )
     keep(storage, "bb11", spec, state, status="failed")
     keep(storage, "bb22", spec, state, workload="two-layer-cnn")
     keep(storage, "dd11", spec, state)
@@ -211,9 +261,16 @@ def test_a_run_is_exported_and_its_own_files_are_replaced(storage: Storage, tmp_
     finished = export_run("aa1", "safetensors", output, storage, console)
     assert finished.exit_code == 0
     sizes = {path.name: path.stat().st_size for path in output.iterdir()}
-    assert finished.document == {"run": "aa11", "format": "safetensors", "folder": str(output), "bytes": sizes}
+    assert finished.document == {
+        "run": "aa11",
+        "format": "safetensors",
+        "folder": str(output),
+        "bytes": sizes,
+    }
     assert sorted(sizes) == [CARD, "encoder.safetensors"]
-    assert "| knn_top1 | 50 | 45.5 to 54.5 | at the end of training |" in (output / CARD).read_text()
+    assert ("| knn_top1 | 50 | 45.5 to 54.5 | at the end of training |") in (
+        output / CARD
+    ).read_text()
     assert str(output / "encoder.safetensors") in console.export_text()
     (output / "encoder.safetensors").write_bytes(b"cut off")
     export_run("aa11", "safetensors", output, storage, console)
@@ -222,14 +279,26 @@ def test_a_run_is_exported_and_its_own_files_are_replaced(storage: Storage, tmp_
     assert "published weights, backbone.pth" in (tmp_path / "published" / CARD).read_text()
 
 
-def judge(storage: Storage, run: str, protocol: str, results: dict[str, float], ended: str | None, **values: Any) -> str:
+def judge(
+    storage: Storage,
+    run: str,
+    protocol: str,
+    results: dict[str, float],
+    ended: str | None,
+    **values: Any,
+) -> str:
     """A later evaluation as `evaluate` leaves one; its name."""
     evaluation = spec_of(values).eval.tree()
     name = f"{protocol}-{digest(evaluation)[:8]}"
     document = {"run": run, "protocol": protocol, "eval": evaluation, "results": results}
-    document["intervals"] = {one: [value - 1, value + 1.5] for one, value in results.items() if "top1" in one}
+    document["intervals"] = {
+        one: [value - 1, value + 1.5] for one, value in results.items() if "top1" in one
+    }
     if ended is not None:  # evaluations of before have neither
-        document |= {"ended": ended, "data": {"name": values.get("eval.transfer.data.name", "cifar10"), "content": "abc"}}
+        document |= {
+            "ended": ended,
+            "data": {"name": values.get("eval.transfer.data.name", "cifar10"), "content": "abc"},
+        }
     storage.write_json(f"runs/{run}/evaluations/{name}.json", document)
     storage.write_bytes(f"runs/{run}/evaluations/{name}.npz", b"predictions")
     storage.write_bytes(f"runs/{run}/evaluations/{name}/tsne.png", b"a picture")
@@ -248,8 +317,22 @@ def test_the_card_has_what_later_evaluations_found(storage: Storage, tmp_path: P
     assert rows("aa11") == [head, own]
     named = {"eval.transfer.data.name": "flowers", "eval.transfer.protocols": ["linear"]}
     judge(storage, "aa11", "transfer", {"transfer_linear": 81.25}, hours[3], **named)
-    judge(storage, "aa11", "transfer", {"transfer_linear": 70}, None, **{**named, "eval.transfer.data.name": "pets"})
-    weak = judge(storage, "aa11", "linear", {"linear_top1": 60, "linear_l2": 0.1}, hours[1], **{"eval.l2": [0.1]})
+    judge(
+        storage,
+        "aa11",
+        "transfer",
+        {"transfer_linear": 70},
+        None,
+        **{**named, "eval.transfer.data.name": "pets"},
+    )
+    weak = judge(
+        storage,
+        "aa11",
+        "linear",
+        {"linear_top1": 60, "linear_l2": 0.1},
+        hours[1],
+        **{"eval.l2": [0.1]},
+    )
     weaker = judge(storage, "aa11", "linear", {"linear_top1": 61}, hours[2], **{"eval.l2": [0.01]})
     assert rows("aa11") == [
         head,
@@ -268,7 +351,9 @@ def test_folders_of_something_else_are_left_alone(storage: Storage, tmp_path: Pa
     console, output = Console(quiet=True), tmp_path / "out"
     output.mkdir()
     (output / "thesis.tex").write_text("years of work")
-    with pytest.raises(PlanError, match=r"out: holds something else \(thesis.tex\); name a new folder"):
+    with pytest.raises(
+        PlanError, match=r"out: holds something else \(thesis.tex\); name a new " r"folder"
+    ):
         export_run("aa11", "safetensors", output, storage, console)
     assert [path.name for path in output.iterdir()] == ["thesis.tex"]
     (output / "thesis.tex").rename(output / CARD)
@@ -282,7 +367,11 @@ def test_folders_of_something_else_are_left_alone(storage: Storage, tmp_path: Pa
 @pytest.mark.parametrize(
     ("run", "format", "message"),
     [
-        ("aa11", "tensorflow", "--format tensorflow: no such format; known are torchvision, safetensors, onnx, timm"),
+        (
+            "aa11",
+            "tensorflow",
+            "--format tensorflow: no such format; known are torchvision, safetensors, onnx, timm",
+        ),
         ("cc", "onnx", "cc: no such run"),
         ("aa", "onnx", "aa: fits 2 runs"),
         ("bb11", "onnx", "bb11: has not finished"),
@@ -290,7 +379,9 @@ def test_folders_of_something_else_are_left_alone(storage: Storage, tmp_path: Pa
         ("bb22", "onnx", "bb22: is of two-layer-cnn, whose runs keep no encoder"),
     ],
 )
-def test_runs_that_cannot_be_exported(run: str, format: str, message: str, storage: Storage, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_exported(
+    run: str, format: str, message: str, storage: Storage, tmp_path: Path
+) -> None:
     with pytest.raises(PlanError, match=message):
         export_run(run, format, tmp_path / "out", storage, Console(quiet=True))
     assert not (tmp_path / "out").exists()

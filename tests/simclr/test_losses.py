@@ -1,4 +1,6 @@
-"""Contrastive loss and metrics, one process: brute force over equation 1, closed-form and numerical gradients; seconds."""
+"""Contrastive loss and metrics, one process: brute force over equation 1, closed-form and numerical
+gradients; seconds.
+"""
 
 import math
 from typing import Any, Literal
@@ -16,7 +18,9 @@ from workloads.simclr.spec import LossSpec
 Negatives = Literal["both", "cross"]
 
 
-def views(n: int, dim: int = 5, *, noise: float = 0.7, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+def views(
+    n: int, dim: int = 5, *, noise: float = 0.7, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
     """Two views that agree in part, so that positives are neither certain nor at chance."""
     generator = torch.Generator().manual_seed(0)
     z0 = torch.randn(n, dim, generator=generator, dtype=torch.float64)
@@ -32,7 +36,9 @@ def dot(a: Tensor, b: Tensor) -> float:
     return float(a @ b)
 
 
-def brute_force(z0: Tensor, z1: Tensor, temperature: float, normalize: bool, negatives: Negatives) -> float:
+def brute_force(
+    z0: Tensor, z1: Tensor, temperature: float, normalize: bool, negatives: Negatives
+) -> float:
     """Equation 1, one anchor and one candidate at a time."""
     n = len(z0)
     z = [*z0, *z1]
@@ -53,12 +59,16 @@ def brute_force(z0: Tensor, z1: Tensor, temperature: float, normalize: bool, neg
 @pytest.mark.parametrize("negatives", ["both", "cross"])
 @pytest.mark.parametrize(("normalize", "temperature"), [(True, 0.1), (True, 0.5), (False, 10.0)])
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_equals_equation_1(n: int, normalize: bool, temperature: float, negatives: Negatives) -> None:
+def test_equals_equation_1(
+    n: int, normalize: bool, temperature: float, negatives: Negatives
+) -> None:
     z0, z1 = views(n)
     loss = nt_xent(z0, z1, temperature=temperature, normalize=normalize, negatives=negatives)
     assert loss.shape == ()
     assert loss.dtype == torch.float64
-    assert float(loss) == pytest.approx(brute_force(z0, z1, temperature, normalize, negatives), rel=1e-12, abs=1e-14)
+    assert float(loss) == pytest.approx(
+        brute_force(z0, z1, temperature, normalize, negatives), rel=1e-12, abs=1e-14
+    )
 
 
 @pytest.mark.parametrize("negatives", ["both", "cross"])
@@ -70,12 +80,16 @@ def test_gradient_equals_finite_differences(
     monkeypatch.setattr(losses, "BLOCK_ELEMENTS", block)
     z0, z1 = (z.requires_grad_() for z in views(4, 3))
     assert torch.autograd.gradcheck(
-        lambda a, b: 3 * nt_xent(a, b, temperature=0.3, normalize=normalize, negatives=negatives), (z0, z1), atol=1e-8
+        lambda a, b: 3 * nt_xent(a, b, temperature=0.3, normalize=normalize, negatives=negatives),
+        (z0, z1),
+        atol=1e-8,
     )
 
 
 def test_gradient_is_that_of_table_2() -> None:
-    """(1 - p+) / t * v+ - sum p- / t * v-, for the anchors alone: the keys are held fixed by taking one anchor's part."""
+    """(1 - p+) / t * v+ - sum p- / t * v-, for the anchors alone: the keys are held fixed by taking
+    one anchor's part.
+    """
     temperature = 0.2
     z0, z1 = views(6)
     z = F.normalize(torch.cat([z0, z1]), dim=1)
@@ -92,7 +106,9 @@ def test_gradient_is_that_of_table_2() -> None:
 
 
 @pytest.mark.parametrize("negatives", ["both", "cross"])
-def test_blocks_do_not_change_loss_or_gradient(negatives: Negatives, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_change_loss_or_gradient(
+    negatives: Negatives, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcomes = []
     for block in (2**21, 300, 1):
         monkeypatch.setattr(losses, "BLOCK_ELEMENTS", block)
@@ -116,7 +132,9 @@ class LargestTensor(TorchDispatchMode):
         return out
 
 
-def test_the_matrix_of_similarities_never_exists_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_matrix_of_similarities_never_exists_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(losses, "BLOCK_ELEMENTS", 2**16)
     z0, z1 = (z.requires_grad_() for z in views(512, 4, dtype=torch.float32))
     with LargestTensor() as largest:
@@ -146,7 +164,9 @@ def test_low_temperature_in_low_precision(dtype: torch.dtype, autocast: bool) ->
 
 @pytest.mark.parametrize("negatives", ["both", "cross"])
 def test_opposed_positives_at_low_temperature_stay_finite(negatives: Negatives) -> None:
-    """exp(1 / 0.005) is beyond fp32: only the log-sum-exp form gets 400 out of exp(-200) / exp(200)."""
+    """exp(1 / 0.005) is beyond fp32: only the log-sum-exp form gets 400 out of exp(-200) /
+    exp(200).
+    """
     z0 = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], requires_grad=True)
     z1 = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], requires_grad=True)
     loss = nt_xent(z0, z1, temperature=0.005, negatives=negatives)
@@ -183,7 +203,9 @@ def test_embeddings_of_zeros_give_no_nan(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(("negatives", "candidates"), [("both", 15), ("cross", 8)])
 def test_identical_embeddings_are_at_chance(negatives: Negatives, candidates: int) -> None:
     z = torch.ones(8, 3, dtype=torch.float64)
-    assert float(nt_xent(z, z.clone(), temperature=0.1, negatives=negatives)) == pytest.approx(math.log(candidates))
+    assert float(nt_xent(z, z.clone(), temperature=0.1, negatives=negatives)) == pytest.approx(
+        math.log(candidates)
+    )
 
 
 def test_positives_are_the_same_row_of_the_other_view() -> None:
@@ -212,7 +234,9 @@ def test_loss_of_a_specification() -> None:
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("block", [2**21, 7])
-def test_metrics_equal_brute_force(normalize: bool, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_equal_brute_force(
+    normalize: bool, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(losses, "BLOCK_ELEMENTS", block)
     z0, z1 = views(24, 3)
     similarity = cosine if normalize else dot

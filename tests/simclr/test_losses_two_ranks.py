@@ -1,8 +1,9 @@
-"""Several real processes over gloo, against one process on the whole batch: loss, gradients, batch norm, a whole step.
+"""Several real processes over gloo, against one process on the whole batch: loss, gradients, batch
+norm, a whole step.
 
-Every worker sees other images, so that schemes that are right only for equal workers fail. The same measurements run in
-each worker on its share and in the test on the whole batch; this file is also the script that starts the workers, a group
-of two and a group of three, once for all tests.
+Every worker sees other images, so that schemes that are right only for equal workers fail. The same
+measurements run in each worker on its share and in the test on the whole batch; this file is also
+the script that starts the workers, a group of two and a group of three, once for all tests.
 """
 
 import sys
@@ -19,7 +20,13 @@ import torch.multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from workloads.distributed.collectives import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
+from workloads.distributed.collectives import (
+    all_gather,
+    all_gather_with_gradient,
+    all_reduce_sum,
+    rank,
+    world_size,
+)
 from workloads.simclr import losses, optim
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.encoder import build
@@ -43,13 +50,18 @@ Results = dict[str, Any]
 
 
 def own_slice_only(tensor: Tensor) -> Tensor:
-    """Wrong: a worker's keys get the gradient of its own loss alone (the usual gather with the own slot put back)."""
+    """Wrong: a worker's keys get the gradient of its own loss alone (the usual gather with the own
+    slot put back).
+    """
     rows = list(all_gather(tensor).chunk(world_size()))
     rows[rank()] = tensor
     return torch.cat(rows)
 
 
-WRONG_GATHERS: dict[str, Callable[[Tensor], Tensor]] = {"own slice": own_slice_only, "detached keys": all_gather}
+WRONG_GATHERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "own slice": own_slice_only,
+    "detached keys": all_gather,
+}
 
 
 def own_share(whole: Tensor, dim: int = 0) -> Tensor:
@@ -61,7 +73,9 @@ def mean_over_workers(values: list[Tensor]) -> list[Tensor]:
 
 
 def samples(workers: int) -> Tensor:
-    """Two views [2, workers * IMAGES, 6]: each worker's lie elsewhere, spread more and agree better than the last one's."""
+    """Two views [2, workers * IMAGES, 6]: each worker's lie elsewhere, spread more and agree better
+    than the last one's.
+    """
     generator = torch.Generator().manual_seed(2)
     x, noise = torch.randn(2, workers * IMAGES, 6, generator=generator, dtype=torch.float64)
     scale = 1 + torch.arange(workers).repeat_interleave(IMAGES).unsqueeze(1)
@@ -69,7 +83,9 @@ def samples(workers: int) -> Tensor:
 
 
 def loss_and_gradients(workers: int, arguments: dict[str, Any]) -> list[Tensor]:
-    """NT-Xent on top of an MLP: the loss and the gradient of each parameter, averaged over workers as DDP does."""
+    """NT-Xent on top of an MLP: the loss and the gradient of each parameter, averaged over workers
+    as DDP does.
+    """
     torch.manual_seed(1)
     network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)).double()
     view0, view1 = own_share(samples(workers), dim=1)
@@ -83,11 +99,18 @@ def metrics(workers: int) -> list[Tensor]:
 
 
 def batch_norm(workers: int, shape: tuple[int, ...], dtype: torch.dtype) -> Results:
-    """One layer on 2 samples for the first worker, 3 for the second and so on; the loss is summed over workers."""
+    """One layer on 2 samples for the first worker, 3 for the second and so on; the loss is summed
+    over workers.
+    """
     generator = torch.Generator().manual_seed(3)
     sizes = [2 + worker for worker in range(workers)]
-    offsets = torch.arange(workers).repeat_interleave(torch.tensor(sizes)).view(-1, *[1] * len(shape))
-    x = torch.randn(sum(sizes), *shape, generator=generator, dtype=torch.float64) * (1 + offsets) + 10 * offsets
+    offsets = (
+        torch.arange(workers).repeat_interleave(torch.tensor(sizes)).view(-1, *[1] * len(shape))
+    )
+    x = (
+        torch.randn(sum(sizes), *shape, generator=generator, dtype=torch.float64) * (1 + offsets)
+        + 10 * offsets
+    )
     coefficients = torch.randn(x.shape, generator=generator, dtype=torch.float64)
     if world_size() > 1:
         x, coefficients = x.split(sizes)[rank()], coefficients.split(sizes)[rank()]
@@ -117,12 +140,16 @@ def steps_of_training(workers: int) -> Results:
     """Two LARS steps of encoder, head and loss under DDP, both views in one forward pass."""
     torch.manual_seed(4)
     encoder = build(EncoderSpec(architecture="resnet18", width=0.0625, stem="cifar"))
-    network = nn.Sequential(encoder, projection_head(HeadSpec(output_dim=6), encoder.feature_dim)).double()
+    network = nn.Sequential(
+        encoder, projection_head(HeadSpec(output_dim=6), encoder.feature_dim)
+    ).double()
     for module in network.modules():
         if isinstance(module, GlobalBatchNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
     model = DistributedDataParallel(network) if world_size() > 1 else network
-    optimizer = optim.build(model, OptimSpec(name="lars", weight_decay=0.01, trust_coefficient=0.01), lr=1.0)
+    optimizer = optim.build(
+        model, OptimSpec(name="lars", weight_decay=0.01, trust_coefficient=0.01), lr=1.0
+    )
     brightness = torch.arange(workers).repeat_interleave(IMAGES).view(1, -1, 1, 1, 1)
     views = torch.rand(2, workers * IMAGES, 3, 8, 8, dtype=torch.float64) + brightness
     values: list[Tensor] = []
@@ -140,7 +167,9 @@ def steps_of_training(workers: int) -> Results:
 
 def measure(workers: int) -> Results:
     return {
-        "loss": {name: loss_and_gradients(workers, arguments) for name, arguments in LOSSES.items()},
+        "loss": {
+            name: loss_and_gradients(workers, arguments) for name, arguments in LOSSES.items()
+        },
         "metrics": metrics(workers),
         "batch norm": {name: batch_norm(workers, *case) for name, case in BATCH_NORMS.items()},
         "training": steps_of_training(workers),
@@ -156,7 +185,9 @@ def measure_wrong_gathers(workers: int) -> Results:
 
 
 def gradient_through_the_gather() -> Tensor:
-    """Worker r asks (r + 1) * (row number + 1) of each gathered row; the answer is the sum over workers."""
+    """Worker r asks (r + 1) * (row number + 1) of each gathered row; the answer is the sum over
+    workers.
+    """
     x = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
     gathered = all_gather_with_gradient(x)
     asked = (rank() + 1) * torch.arange(1, len(gathered) + 1, dtype=torch.float64).unsqueeze(1)
@@ -181,15 +212,21 @@ def work(place: int, workers: int, folder: Path) -> None:
 
 
 def start_groups(folder: Path) -> None:
-    """All groups from one import of torch: it has started no threads yet, so that its process may be forked."""
+    """All groups from one import of torch: it has started no threads yet, so that its process may
+    be forked.
+    """
     for workers in GROUPS:
         group_folder = folder / str(workers)
         group_folder.mkdir()
-        torch.multiprocessing.start_processes(work, (workers, group_folder), nprocs=workers, start_method="fork")
+        torch.multiprocessing.start_processes(
+            work, (workers, group_folder), nprocs=workers, start_method="fork"
+        )
 
 
 @pytest.fixture(scope="module")
-def folder_of_results(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]) -> Path:
+def folder_of_results(
+    tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+) -> Path:
     folder = tmp_path_factory.mktemp("groups")
     as_script(__file__, folder)
     return folder
@@ -197,9 +234,13 @@ def folder_of_results(tmp_path_factory: pytest.TempPathFactory, as_script: Calla
 
 @pytest.fixture(params=GROUPS)
 def group(request: pytest.FixtureRequest, folder_of_results: Path) -> tuple[list[Results], Results]:
-    """Results of each worker of a group, in order of rank, and of one process on the whole batch."""
+    """Results of each worker of a group, in order of rank, and of one process on the whole
+    batch.
+    """
     folder = folder_of_results / str(request.param)
-    return [torch.load(folder / f"{place}.pt") for place in range(request.param)], measure(request.param)
+    return [torch.load(folder / f"{place}.pt") for place in range(request.param)], measure(
+        request.param
+    )
 
 
 def relative_error(values: list[Tensor], expected: list[Tensor]) -> float:
@@ -208,15 +249,21 @@ def relative_error(values: list[Tensor], expected: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_loss_and_gradients_are_those_of_one_process(group: tuple[list[Results], Results], name: str) -> None:
+def test_loss_and_gradients_are_those_of_one_process(
+    group: tuple[list[Results], Results], name: str
+) -> None:
     workers, alone = group
     for worker in workers:
-        torch.testing.assert_close(worker["loss"][name], alone["loss"][name], rtol=1e-10, atol=1e-13)
+        torch.testing.assert_close(
+            worker["loss"][name], alone["loss"][name], rtol=1e-10, atol=1e-13
+        )
 
 
 @pytest.mark.parametrize("name", WRONG_GATHERS)
 def test_inputs_tell_wrong_gathers_apart(group: tuple[list[Results], Results], name: str) -> None:
-    """Their loss is right and their gradient is not, so only the comparison of gradients above can reveal them."""
+    """Their loss is right and their gradient is not, so only the comparison of gradients above can
+    reveal them.
+    """
     workers, alone = group
     loss, *gradients = workers[0]["wrong"][name]
     expected_loss, *expected_gradients = alone["loss"]["both"]
@@ -238,11 +285,16 @@ def test_batch_norm_is_that_of_one_process(group: tuple[list[Results], Results],
     exact = BATCH_NORMS[name][1] == torch.float64
     tolerance = {"rtol": 1e-10, "atol": 1e-12} if exact else {"rtol": 2e-2, "atol": 2e-2}
     parts = [worker["batch norm"][name] for worker in workers]
-    together = {what: torch.cat([part["of samples"][what] for part in parts]) for what in expected["of samples"]}
+    together = {
+        what: torch.cat([part["of samples"][what] for part in parts])
+        for what in expected["of samples"]
+    }
     torch.testing.assert_close(together, expected["of samples"], **tolerance)
     for part in parts:
         # bf16 rounds the samples, not the statistics.
-        torch.testing.assert_close(part["statistics"], expected["statistics"], rtol=1e-10 if exact else 1e-5, atol=1e-10)
+        torch.testing.assert_close(
+            part["statistics"], expected["statistics"], rtol=1e-10 if exact else 1e-5, atol=1e-10
+        )
         torch.testing.assert_close(part["of all"], expected["of all"], **tolerance)
         torch.testing.assert_close(part["in eval mode"], expected["in eval mode"], **tolerance)
 
@@ -253,7 +305,9 @@ def test_training_is_that_of_one_process(group: tuple[list[Results], Results]) -
         torch.testing.assert_close(worker["training"], alone["training"], rtol=1e-9, atol=1e-11)
 
 
-def test_gather_is_in_order_of_rank_and_sums_gradients(group: tuple[list[Results], Results]) -> None:
+def test_gather_is_in_order_of_rank_and_sums_gradients(
+    group: tuple[list[Results], Results],
+) -> None:
     workers, _ = group
     asked_in_all = sum(place + 1 for place in range(len(workers)))
     for place, worker in enumerate(workers):

@@ -1,4 +1,5 @@
-"""One process with an oracle, and two over gloo: a classifier trained beside the encoder, which does not notice it.
+"""One process with an oracle, and two over gloo: a classifier trained beside the encoder, which
+does not notice it.
 
 This file is also the script that starts the two workers.
 """
@@ -62,7 +63,10 @@ Results = list[dict[str, Any]]
 
 
 def trained(spec: RunSpec, worker: Worker = CPU, resume: dict[str, Any] | None = None) -> Results:
-    return [{"metrics": result.metrics, "state": result.state} for result in pretrain(spec, worker, resume)]
+    return [
+        {"metrics": result.metrics, "state": result.state}
+        for result in pretrain(spec, worker, resume)
+    ]
 
 
 def work(place: int, folder: Path) -> None:
@@ -76,7 +80,10 @@ def work(place: int, folder: Path) -> None:
     )
     worker = Worker.here("cpu")
     first = decode((folder / "first.pt").read_bytes())
-    torch.save({"whole": trained(SPEC, worker), "resumed": trained(SPEC, worker, first)}, folder / f"rank{place}.pt")
+    torch.save(
+        {"whole": trained(SPEC, worker), "resumed": trained(SPEC, worker, first)},
+        folder / f"rank{place}.pt",
+    )
     dist.destroy_process_group()
 
 
@@ -103,7 +110,10 @@ def digits() -> Results:
 # The encoder does not notice
 
 
-@pytest.mark.parametrize("values", [{}, {"optim.name": "lars", "optim.base_learning_rate": 0.2}, {"head.num_linear_layers": 0}])
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"optim.name": "lars", "optim.base_learning_rate": 0.2}, {"head.num_linear_layers": 0}],
+)
 def test_the_encoder_is_the_same_with_and_without(values: dict[str, Any]) -> None:
     """Bit for bit: weights, optimizer, and every metric that there is without it."""
     torch.manual_seed(7)
@@ -137,9 +147,13 @@ def test_a_step_is_nesterov_on_both_views() -> None:
         assert h.grad is None
         twice = torch.cat([labels, labels])
         logits = h.detach() @ weight.T + bias
-        assert float(accuracy) == pytest.approx(100 * float((logits.argmax(1) == twice).float().mean()))
+        assert float(accuracy) == pytest.approx(
+            100 * float((logits.argmax(1) == twice).float().mean())
+        )
         residual = (logits.softmax(1) - F.one_hot(twice, 3)) / 10
-        for place, (parameter, gradient) in enumerate(((weight, residual.T @ h.detach()), (bias, residual.sum(0)))):
+        for place, (parameter, gradient) in enumerate(
+            ((weight, residual.T @ h.detach()), (bias, residual.sum(0)))
+        ):
             momenta[place] = 0.9 * momenta[place] + gradient
             parameter -= rate * (gradient + 0.9 * momenta[place])
     torch.testing.assert_close(probe.classifier.weight.data, weight)
@@ -150,7 +164,10 @@ def test_its_rate_is_that_of_linear_evaluation_in_the_shape_of_pre_training(alon
     """5 steps of warm-up, of 10 in all: the last step of each epoch tells."""
     rates = [result["state"]["online"]["optimizer"]["param_groups"][0]["lr"] for result in alone]
     peak = 0.1 * 32 / 256
-    assert rates == [pytest.approx(peak * 4 / 5), pytest.approx(peak * (1 + math.cos(math.pi * 4 / 5)) / 2)]
+    assert rates == [
+        pytest.approx(peak * 4 / 5),
+        pytest.approx(peak * (1 + math.cos(math.pi * 4 / 5)) / 2),
+    ]
 
 
 def test_it_tells_digits_apart(digits: Results) -> None:
@@ -160,10 +177,17 @@ def test_it_tells_digits_apart(digits: Results) -> None:
     accuracies = [result["metrics"]["online_accuracy"] for result in digits]
     assert accuracies[0] < accuracies[-1]
     assert 40 < accuracies[-1] <= 100
-    validation, test = (extract(encoder, split, view_size=12, worker=CPU, bf16=False) for split in (data.validation, data.test))
+    validation, test = (
+        extract(encoder, split, view_size=12, worker=CPU, bf16=False)
+        for split in (data.validation, data.test)
+    )
     judged = online_judgement(spec, state, data, validation, test)
     classifier = state["online"]["classifier"]
-    best = (torch.from_numpy(test) @ classifier["weight"].T + classifier["bias"]).topk(5).indices.numpy()
+    best = (
+        (torch.from_numpy(test) @ classifier["weight"].T + classifier["bias"])
+        .topk(5)
+        .indices.numpy()
+    )
     right = best == data.test.labels[:, None]
     assert judged.results["online_top1"] == pytest.approx(100 * right[:, 0].mean())
     assert judged.results["online_top5"] == pytest.approx(100 * right.any(1).mean())
@@ -181,7 +205,9 @@ def test_it_continues_bit_for_bit(alone: Results) -> None:
     for resume in (state, decode(encode(state))):
         (again,) = trained(SPEC, resume=resume)
         for name in ("online", "model", "optimizer"):
-            torch.testing.assert_close(again["state"][name], alone[1]["state"][name], rtol=0, atol=0)
+            torch.testing.assert_close(
+                again["state"][name], alone[1]["state"][name], rtol=0, atol=0
+            )
         assert again["metrics"]["online_accuracy"] == alone[1]["metrics"]["online_accuracy"]
 
 
@@ -191,14 +217,18 @@ def test_states_are_those_of_their_own_epoch(alone: Results) -> None:
     assert (last - first).abs().max() > 1e-4
 
 
-def test_two_workers_give_the_classifier_of_one(workers: list[dict[str, Results]], alone: Results) -> None:
+def test_two_workers_give_the_classifier_of_one(
+    workers: list[dict[str, Results]], alone: Results
+) -> None:
     """To 1e-5, where the last epoch moved it by more than 1e-3; both hold the same bits."""
     first, last = (result["state"]["online"]["classifier"]["weight"] for result in alone)
     assert (last - first).abs().max() > 1e-3
     for worker in workers:
         for results, expected in ((worker["whole"], alone), (worker["resumed"], alone[1:])):
             for result, reference in zip(results, expected, strict=True):
-                torch.testing.assert_close(result["state"]["online"], reference["state"]["online"], rtol=1e-3, atol=1e-5)
+                torch.testing.assert_close(
+                    result["state"]["online"], reference["state"]["online"], rtol=1e-3, atol=1e-5
+                )
                 assert result["metrics"]["online_accuracy"] == pytest.approx(
                     reference["metrics"]["online_accuracy"], abs=100 / 320
                 )
@@ -225,5 +255,6 @@ def test_an_untrained_state_has_none() -> None:
 
 
 if __name__ == "__main__":
-    # One import of torch for both: it has started no threads yet, so that its process may be forked.
+    # One import of torch for both: it has started no threads yet, so that its process may be
+    # forked.
     start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")  # type: ignore[no-untyped-call]

@@ -1,4 +1,6 @@
-"""LARS, parameter groups and the schedule, one process: a hand-written loop of the authors' update; milliseconds."""
+"""LARS, parameter groups and the schedule, one process: a hand-written loop of the authors' update;
+milliseconds.
+"""
 
 import copy
 import math
@@ -15,7 +17,9 @@ from workloads.simclr.spec import OptimSpec
 
 def small_network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 5), GlobalBatchNorm(5), nn.ReLU(), nn.Linear(5, 4, bias=False)).double()
+    return nn.Sequential(
+        nn.Linear(6, 5), GlobalBatchNorm(5), nn.ReLU(), nn.Linear(5, 4, bias=False)
+    ).double()
 
 
 def gradients(network: nn.Module, step: int) -> list[Tensor]:
@@ -24,7 +28,14 @@ def gradients(network: nn.Module, step: int) -> list[Tensor]:
 
 
 def reference_step(
-    w: Tensor, grad: Tensor, v: Tensor, lr: float, momentum: float, decay: float, trust_coefficient: float, adapt: bool
+    w: Tensor,
+    grad: Tensor,
+    v: Tensor,
+    lr: float,
+    momentum: float,
+    decay: float,
+    trust_coefficient: float,
+    adapt: bool,
 ) -> tuple[Tensor, Tensor]:
     """One weight by the authors' code, one number at a time."""
     trust = 1.0
@@ -41,7 +52,13 @@ def reference_step(
 @pytest.mark.parametrize("exclude", [True, False])
 def test_lars_is_the_authors_while_the_learning_rate_changes(decay: float, exclude: bool) -> None:
     network = small_network()
-    optimizer = LARS(parameter_groups(network, exclude), lr=1.0, momentum=0.9, weight_decay=decay, trust_coefficient=0.02)
+    optimizer = LARS(
+        parameter_groups(network, exclude),
+        lr=1.0,
+        momentum=0.9,
+        weight_decay=decay,
+        trust_coefficient=0.02,
+    )
     weights = [w.detach().clone() for w in network.parameters()]
     momenta = [torch.zeros_like(w) for w in weights]
     for step, lr in enumerate([0.0, 0.5, 2.0, 1.0, 0.1]):
@@ -54,7 +71,9 @@ def test_lars_is_the_authors_while_the_learning_rate_changes(decay: float, exclu
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.step()
-        torch.testing.assert_close([w.detach() for w in network.parameters()], weights, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(
+            [w.detach() for w in network.parameters()], weights, rtol=1e-12, atol=1e-14
+        )
 
 
 def test_a_weight_decay_of_zero_does_not_disable_adaptation() -> None:
@@ -65,7 +84,9 @@ def test_a_weight_decay_of_zero_does_not_disable_adaptation() -> None:
         w.grad = scale * torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
         before = w.detach().clone()
         optimizer.step()
-        assert float((w.detach() - before).norm()) == pytest.approx(0.5 * 0.01 * float(before.norm()), rel=1e-5)
+        assert float((w.detach() - before).norm()) == pytest.approx(
+            0.5 * 0.01 * float(before.norm()), rel=1e-5
+        )
 
 
 def test_weight_decay_is_inside_the_trust_ratio() -> None:
@@ -95,7 +116,9 @@ def test_parameters_without_gradient_and_the_gradients_themselves_stay() -> None
 
 
 def test_a_step_reads_no_number_from_the_device() -> None:
-    """On a GPU each read would wait for the device; tensors on the meta device have no numbers to read and raise."""
+    """On a GPU each read would wait for the device; tensors on the meta device have no numbers to
+    read and raise.
+    """
     with torch.device("meta"):
         network = nn.Sequential(nn.Linear(6, 5), GlobalBatchNorm(5))
     optimizer = build(network, OptimSpec(name="lars"), 1.0)
@@ -122,7 +145,8 @@ def test_a_resumed_optimizer_continues() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("lr", -1.0), ("momentum", 1.0), ("weight_decay", -0.1), ("trust_coefficient", -1.0)]
+    ("name", "value"),
+    [("lr", -1.0), ("momentum", 1.0), ("weight_decay", -0.1), ("trust_coefficient", -1.0)],
 )
 def test_lars_refuses_what_makes_no_sense(name: str, value: float) -> None:
     arguments = {"lr": 0.1, name: value}
@@ -165,7 +189,9 @@ def test_sgd_and_adamw_are_torchs() -> None:
     sgd = build(small_network(), OptimSpec(name="sgd", momentum=0.8, weight_decay=0.1), 0.3)
     assert isinstance(sgd, SGD)
     assert [group["weight_decay"] for group in sgd.param_groups] == [0.1, 0]
-    assert all((g["lr"], g["momentum"], g["nesterov"]) == (0.3, 0.8, False) for g in sgd.param_groups)
+    assert all(
+        (g["lr"], g["momentum"], g["nesterov"]) == (0.3, 0.8, False) for g in sgd.param_groups
+    )
     adamw = build(small_network(), OptimSpec(name="adamw", momentum=0.8, weight_decay=0.1), 0.3)
     assert isinstance(adamw, AdamW)
     assert all(g["betas"] == (0.8, 0.999) for g in adamw.param_groups)

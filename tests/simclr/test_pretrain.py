@@ -1,4 +1,6 @@
-"""One process with an oracle: a loop written by hand, brute-force formulas, and runs compared bit for bit."""
+"""One process with an oracle: a loop written by hand, brute-force formulas, and runs compared bit
+for bit.
+"""
 
 import pickle
 from collections.abc import Iterator
@@ -18,7 +20,13 @@ from torchvision.transforms.functional import gaussian_blur
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
-from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, initial_model, pretrain
+from workloads.simclr.pretrain import (
+    EpochResult,
+    LossNotFiniteError,
+    SimCLR,
+    initial_model,
+    pretrain,
+)
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 
@@ -46,7 +54,12 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {},
 }
 # Weights grow ten thousandfold a step until they overflow.
-DIVERGING = {"optim.name": "sgd", "optim.base_learning_rate": 1, "optim.weight_decay": 10000, "schedule.warmup_epochs": 0}
+DIVERGING = {
+    "optim.name": "sgd",
+    "optim.base_learning_rate": 1,
+    "optim.weight_decay": 10000,
+    "schedule.warmup_epochs": 0,
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -59,7 +72,9 @@ def one_thread_and_one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     torch.set_num_threads(threads)
 
 
-def run(values: dict[str, Any], resume: dict[str, Any] | None = None, worker: Worker = CPU) -> list[EpochResult]:
+def run(
+    values: dict[str, Any], resume: dict[str, Any] | None = None, worker: Worker = CPU
+) -> list[EpochResult]:
     return list(pretrain(TINY.with_values(values), worker, resume))
 
 
@@ -144,7 +159,10 @@ def test_the_seed_decides_everything_and_nothing_else_does() -> None:
 
 def test_bf16_is_used_where_asked_for_and_there() -> None:
     def losses(precision: str, worker: Worker) -> list[float]:
-        return [result.metrics["loss"] for result in run({"precision": precision, "schedule.epochs": 1}, worker=worker)]
+        return [
+            result.metrics["loss"]
+            for result in run({"precision": precision, "schedule.epochs": 1}, worker=worker)
+        ]
 
     reference = losses("fp32", CPU)
     assert losses("fp32", CPU_BF16) == reference
@@ -178,15 +196,25 @@ def test_two_epochs_give_the_losses_they_always_gave() -> None:
         "schedule.epochs": 2,
     }
     losses = [result.metrics["loss"] for result in run(values)]
-    assert losses == pytest.approx([4.129065, 4.132443], abs=1e-4)  # other kernels and threads move them by 1e-6
+    # other kernels and threads move them by 1e-6
+    assert losses == pytest.approx([4.129065, 4.132443], abs=1e-4)
 
 
 def test_the_incomplete_batch_is_dropped_and_epochs_follow_one_another() -> None:
     results = run({})
     counted = [int(result.state["model"][f"{FIRST_BN}.num_batches_tracked"]) for result in results]
     assert counted == [STEPS, 2 * STEPS, 3 * STEPS]
-    assert learned(results[0]).keys() == {"loss", "contrastive_accuracy", "contrastive_entropy", "learning_rate"}
-    assert all(type(value) is float and isfinite(value) for result in results for value in result.metrics.values())
+    assert learned(results[0]).keys() == {
+        "loss",
+        "contrastive_accuracy",
+        "contrastive_entropy",
+        "learning_rate",
+    }
+    assert all(
+        type(value) is float and isfinite(value)
+        for result in results
+        for value in result.metrics.values()
+    )
 
 
 def test_an_untrained_model_is_yielded_once() -> None:
@@ -195,7 +223,8 @@ def test_an_untrained_model_is_yielded_once() -> None:
     expected = initial_model(TINY).state_dict()
     assert identical(result.state["model"], dict(expected))
     other_head = {"schedule.epochs": 0, "head.num_linear_layers": 0, "optim.name": "sgd"}
-    (again,) = run(other_head, result.state)  # an equal fingerprint, so its state may come from elsewhere
+    # an equal fingerprint, so its state may come from elsewhere
+    (again,) = run(other_head, result.state)
     assert again.state["fingerprint"] == result.state["fingerprint"]
     assert again.epoch == 0
 
@@ -204,10 +233,14 @@ def test_an_untrained_model_is_yielded_once() -> None:
 
 
 def test_the_learning_rate_follows_the_step() -> None:
-    """Linear to the end of the first epoch, then cosine; the value in use at the last step of each epoch."""
+    """Linear to the end of the first epoch, then cosine; the value in use at the last step of each
+    epoch.
+    """
     results = run({})
     expected = [0.02 * (STEPS - 1) / STEPS]
-    expected += [0.02 * (1 + cos(pi * (steps * STEPS - 1 - STEPS) / (2 * STEPS))) / 2 for steps in (2, 3)]
+    expected += [
+        0.02 * (1 + cos(pi * (steps * STEPS - 1 - STEPS) / (2 * STEPS))) / 2 for steps in (2, 3)
+    ]
     assert [result.metrics["learning_rate"] for result in results] == pytest.approx(expected)
     for result in results:
         for group in result.state["optimizer"]["param_groups"]:
@@ -215,15 +248,26 @@ def test_the_learning_rate_follows_the_step() -> None:
 
 
 def test_the_first_step_of_a_warm_up_changes_nothing() -> None:
-    """Of two steps the first has rate 0 and the second half the peak, so the change is proportional to the peak."""
-    values = {"optim.name": "sgd", "optim.momentum": 0, "schedule.epochs": 1, "schedule.batch_size": 90}
+    """Of two steps the first has rate 0 and the second half the peak, so the change is proportional
+    to the peak.
+    """
+    values = {
+        "optim.name": "sgd",
+        "optim.momentum": 0,
+        "schedule.epochs": 1,
+        "schedule.batch_size": 90,
+    }
     before = dict(initial_model(TINY).named_parameters())
     changes = []
     for peak in (0.1, 0.4):
         (result,) = run(values | {"optim.base_learning_rate": peak})
         assert result.metrics["learning_rate"] == pytest.approx(peak / 2)
         after = result.state["model"]
-        changes.append(torch.cat([(after[name] - weight.detach()).flatten() for name, weight in before.items()]))
+        changes.append(
+            torch.cat(
+                [(after[name] - weight.detach()).flatten() for name, weight in before.items()]
+            )
+        )
     assert changes[0].norm() > 0.01
     torch.testing.assert_close(4 * changes[0], changes[1], rtol=1e-3, atol=1e-5)
 
@@ -261,10 +305,15 @@ def plain_views() -> Tensor:
 
 
 def brute_force(z: Tensor) -> tuple[Tensor, float, float]:
-    """Equation 1 in one piece; Table 5's accuracy in % and entropy, first views against second ones."""
+    """Equation 1 in one piece; Table 5's accuracy in % and entropy, first views against second
+    ones.
+    """
     n = len(z) // 2
     similarity = F.normalize(z) @ F.normalize(z).T / TEMPERATURE
-    loss = F.cross_entropy(similarity.masked_fill(torch.eye(2 * n, dtype=torch.bool), -torch.inf), torch.arange(2 * n).roll(n))
+    loss = F.cross_entropy(
+        similarity.masked_fill(torch.eye(2 * n, dtype=torch.bool), -torch.inf),
+        torch.arange(2 * n).roll(n),
+    )
     cross = similarity[:n, n:].detach().softmax(1)
     accuracy = (cross.argmax(1) == torch.arange(n)).float().mean()
     return loss, 100 * float(accuracy), float(-(cross * cross.log()).sum(1).mean())
@@ -294,15 +343,20 @@ def test_pre_training_is_the_loop_written_by_hand() -> None:
     model, history = trained_by_hand()
     for result, (loss, accuracy, entropy, rate) in zip(results, history, strict=True):
         assert result.metrics["loss"] == pytest.approx(loss, abs=1e-4)
-        assert result.metrics["contrastive_accuracy"] == pytest.approx(accuracy, abs=100 / 180)  # one image may be a tie
+        # one image may be a tie
+        assert result.metrics["contrastive_accuracy"] == pytest.approx(accuracy, abs=100 / 180)
         assert result.metrics["contrastive_entropy"] == pytest.approx(entropy, abs=1e-4)
         assert result.metrics["learning_rate"] == pytest.approx(rate)
     assert history[-1][0] < history[0][0] - 0.3
-    torch.testing.assert_close(results[-1].state["model"], dict(model.state_dict()), rtol=1e-3, atol=5e-4)
+    torch.testing.assert_close(
+        results[-1].state["model"], dict(model.state_dict()), rtol=1e-3, atol=5e-4
+    )
 
 
 def test_both_views_pass_the_encoder_together() -> None:
-    """Statistics of batch normalisation over both views at once: else the network could tell them apart by them."""
+    """Statistics of batch normalisation over both views at once: else the network could tell them
+    apart by them.
+    """
     (result,) = pretrain(PLAIN.with_values({"schedule.epochs": 1}), CPU)
     convolution = initial_model(PLAIN).get_submodule("encoder.stages.0")
     expected = 0.1 * convolution(plain_views()).mean(dim=(0, 2, 3)).detach()
@@ -312,7 +366,9 @@ def test_both_views_pass_the_encoder_together() -> None:
 
 
 def test_every_epoch_has_its_own_order_and_views() -> None:
-    """Weights that stand still meet other batches of the same views, and other views of the same batch."""
+    """Weights that stand still meet other batches of the same views, and other views of the same
+    batch.
+    """
     still = {"optim.name": "sgd", "optim.base_learning_rate": 1e-30, "optim.weight_decay": 0}
     ordered = list(pretrain(PLAIN.with_values(still | {"schedule.batch_size": 32}), CPU))
     viewed = run(still | {"schedule.batch_size": 180})
@@ -327,11 +383,14 @@ def test_every_epoch_has_its_own_order_and_views() -> None:
 def test_a_diverging_run_stops_and_names_its_last_good_epoch() -> None:
     yielded: list[EpochResult] = []
     with pytest.raises(LossNotFiniteError) as caught:
-        yielded.extend(pretrain(TINY.with_values(DIVERGING), CPU))  # extend keeps what came before the error
+        # extend keeps what came before the error
+        yielded.extend(pretrain(TINY.with_values(DIVERGING), CPU))
     error = caught.value
     assert [result.epoch for result in yielded] == [1]
     assert error.last_good_epoch == 1
-    assert STEPS <= error.step < 2 * STEPS - 1, "found when it happened, before the end of the epoch"
+    assert STEPS <= error.step < 2 * STEPS - 1, (
+        "found when it happened, before the end of the epoch"
+    )
     assert not isfinite(error.loss)
     assert error.learning_rate == pytest.approx((1 + cos(pi * error.step / (3 * STEPS))) / 2)
     for text in (f"step {error.step} ", f"{error.learning_rate:.6g}", "the state after epoch 1"):
@@ -340,7 +399,11 @@ def test_a_diverging_run_stops_and_names_its_last_good_epoch() -> None:
 
 def test_a_state_whose_weights_overflowed_is_not_yielded() -> None:
     """Its loss was finite: the update after the only step of the epoch is what overflows."""
-    values = DIVERGING | {"schedule.batch_size": 180, "optim.base_learning_rate": 1e30, "optim.weight_decay": 1e30}
+    values = DIVERGING | {
+        "schedule.batch_size": 180,
+        "optim.base_learning_rate": 1e30,
+        "optim.weight_decay": 1e30,
+    }
     with pytest.raises(LossNotFiniteError, match="none, it was the first epoch"):
         run(values)
 
@@ -350,7 +413,12 @@ def test_the_error_travels_between_processes() -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is LossNotFiniteError
     assert str(copy) == str(error)
-    assert (copy.loss, copy.step, copy.learning_rate, copy.last_good_epoch) == (float("inf"), 17, 0.25, 3)
+    assert (copy.loss, copy.step, copy.learning_rate, copy.last_good_epoch) == (
+        float("inf"),
+        17,
+        0.25,
+        3,
+    )
 
 
 def test_a_batch_must_fit_the_images_and_the_workers() -> None:
@@ -378,11 +446,17 @@ def write_images(root: Path, other: set[str]) -> None:
 
 
 def test_only_training_images_are_read(tmp_path: Path) -> None:
-    """Other pixels in every validation and test image change nothing; in one training image they change the weights."""
+    """Other pixels in every validation and test image change nothing; in one training image they
+    change the weights.
+    """
 
     def weights(folder: str, other: set[str]) -> dict[str, Tensor]:
         write_images(tmp_path / folder, other)
-        values = {"data.root": str(tmp_path / folder), "schedule.batch_size": 36, "schedule.epochs": 2}
+        values = {
+            "data.root": str(tmp_path / folder),
+            "schedule.batch_size": 36,
+            "schedule.epochs": 2,
+        }
         results = list(pretrain(folders.with_values(values), CPU))
         model: dict[str, Tensor] = results[-1].state["model"]
         return model

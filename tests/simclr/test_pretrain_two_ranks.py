@@ -1,4 +1,5 @@
-"""Two real processes over gloo: a whole pre-training run on them is the run of one process, and both stop together.
+"""Two real processes over gloo: a whole pre-training run on them is the run of one process, and
+both stop together.
 
 This file is also the script that starts the workers, once for all tests.
 """
@@ -56,7 +57,10 @@ Results = dict[str, Any]
 
 
 def trained(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None) -> list[Results]:
-    return [{"metrics": result.metrics, "state": result.state} for result in pretrain(spec, worker, resume)]
+    return [
+        {"metrics": result.metrics, "state": result.state}
+        for result in pretrain(spec, worker, resume)
+    ]
 
 
 def diverged(worker: Worker) -> Results:
@@ -91,7 +95,10 @@ def work(place: int, folder: Path) -> None:
     results: Results = {
         "place": (worker.rank, worker.world_size),
         "runs": {name: trained(spec, worker) for name, spec in SPECS.items()},
-        "resumed": {name: trained(spec, worker, decode((folder / f"{name}.pt").read_bytes())) for name, spec in SPECS.items()},
+        "resumed": {
+            name: trained(spec, worker, decode((folder / f"{name}.pt").read_bytes()))
+            for name, spec in SPECS.items()
+        },
         "refused": refused(worker),
         "diverged": diverged(worker),
     }
@@ -112,9 +119,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[R
 
 @pytest.fixture(scope="module")
 def workers(
-    alone: dict[str, list[Results]], tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+    alone: dict[str, list[Results]],
+    tmp_path_factory: pytest.TempPathFactory,
+    as_script: Callable[[str, Path], None],
 ) -> list[Results]:
-    """Results of each worker, in order of rank; they continue this process's runs from their first epoch, too."""
+    """Results of each worker, in order of rank; they continue this process's runs from their first
+    epoch, too.
+    """
     folder = tmp_path_factory.mktemp("group")
     for name, results in alone.items():
         (folder / f"{name}.pt").write_bytes(encode(results[0]["state"]))
@@ -126,19 +137,25 @@ def assert_same_run(results: list[Results], expected: list[Results]) -> None:
     """Losses to 1e-5 and weights to 1e-4: workers add in another order."""
     for result, reference in zip(results, expected, strict=True):
         assert result["metrics"]["loss"] == pytest.approx(reference["metrics"]["loss"], abs=1e-5)
-        assert result["metrics"]["contrastive_entropy"] == pytest.approx(reference["metrics"]["contrastive_entropy"], abs=1e-5)
+        assert result["metrics"]["contrastive_entropy"] == pytest.approx(
+            reference["metrics"]["contrastive_entropy"], abs=1e-5
+        )
         assert result["metrics"]["contrastive_accuracy"] == pytest.approx(
             reference["metrics"]["contrastive_accuracy"], abs=100 / 160
         )
         assert result["metrics"]["learning_rate"] == reference["metrics"]["learning_rate"]
-        torch.testing.assert_close(result["state"]["model"], reference["state"]["model"], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            result["state"]["model"], reference["state"]["model"], rtol=1e-3, atol=1e-4
+        )
         assert result["state"]["fingerprint"] == reference["state"]["fingerprint"]
 
 
 def change(results: list[Results]) -> float:
     """How far the last epoch moved the weights: what the tolerance has to be small against."""
     first, last = (result["state"]["model"] for result in (results[0], results[-1]))
-    return max(float((last[name] - first[name]).abs().max()) for name in first if name.endswith("weight"))
+    return max(
+        float((last[name] - first[name]).abs().max()) for name in first if name.endswith("weight")
+    )
 
 
 def test_the_group_knows_its_workers(workers: list[Results]) -> None:
@@ -146,7 +163,9 @@ def test_the_group_knows_its_workers(workers: list[Results]) -> None:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_two_workers_give_the_run_of_one(workers: list[Results], alone: dict[str, list[Results]], name: str) -> None:
+def test_two_workers_give_the_run_of_one(
+    workers: list[Results], alone: dict[str, list[Results]], name: str
+) -> None:
     assert change(alone[name]) > 0.005
     for worker in workers:
         assert_same_run(worker["runs"][name], alone[name])
@@ -156,25 +175,36 @@ def test_two_workers_give_the_run_of_one(workers: list[Results], alone: dict[str
 def test_both_workers_hold_the_same_state(workers: list[Results], name: str) -> None:
     """Bit for bit, so that any of them may write the checkpoint."""
     for first, second in zip(*(worker["runs"][name] for worker in workers), strict=True):
-        assert {**first["metrics"], "images_per_second": 0} == {**second["metrics"], "images_per_second": 0}
+        assert {**first["metrics"], "images_per_second": 0} == {
+            **second["metrics"],
+            "images_per_second": 0,
+        }
         states = (first["state"], second["state"])
-        tensors = ({"model": state["model"], "optimizer": state["optimizer"]["state"]} for state in states)
+        tensors = (
+            {"model": state["model"], "optimizer": state["optimizer"]["state"]} for state in states
+        )
         torch.testing.assert_close(*tensors, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_two_workers_continue_the_run_of_one(workers: list[Results], alone: dict[str, list[Results]], name: str) -> None:
+def test_two_workers_continue_the_run_of_one(
+    workers: list[Results], alone: dict[str, list[Results]], name: str
+) -> None:
     for worker in workers:
         assert_same_run(worker["resumed"][name], alone[name][1:])
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_one_worker_continues_the_run_of_two(workers: list[Results], alone: dict[str, list[Results]], name: str) -> None:
+def test_one_worker_continues_the_run_of_two(
+    workers: list[Results], alone: dict[str, list[Results]], name: str
+) -> None:
     state = workers[1]["runs"][name][0]["state"]
     assert_same_run(trained(SPECS[name], Worker(torch.device("cpu")), state), alone[name][1:])
 
 
-def test_state_keys_do_not_tell_how_many_workers_there_were(workers: list[Results], alone: dict[str, list[Results]]) -> None:
+def test_state_keys_do_not_tell_how_many_workers_there_were(
+    workers: list[Results], alone: dict[str, list[Results]]
+) -> None:
     for name, results in alone.items():
         model: dict[str, Tensor] = workers[0]["runs"][name][0]["state"]["model"]
         assert model.keys() == results[0]["state"]["model"].keys()
@@ -197,5 +227,6 @@ def test_a_batch_that_two_workers_cannot_share_is_refused_on_both(workers: list[
 
 
 if __name__ == "__main__":
-    # One import of torch for both: it has started no threads yet, so that its process may be forked.
+    # One import of torch for both: it has started no threads yet, so that its process may be
+    # forked.
     start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")  # type: ignore[no-untyped-call]

@@ -1,4 +1,6 @@
-"""Published weights, one process: torchvision's ResNet-18 under everybody's keys, with its own features as the oracle."""
+"""Published weights, one process: torchvision's ResNet-18 under everybody's keys, with its own
+features as the oracle.
+"""
 
 import argparse
 import os
@@ -61,7 +63,9 @@ def images() -> Tensor:
 def features(network: nn.Module, images: Tensor) -> Tensor:
     """By torchvision's own forward pass, before `fc`."""
     caught: list[Tensor] = []
-    hook = network.get_submodule("avgpool").register_forward_hook(lambda _, __, output: caught.append(output.flatten(1)))
+    hook = network.get_submodule("avgpool").register_forward_hook(
+        lambda _, __, output: caught.append(output.flatten(1))
+    )
     with torch.no_grad():
         network(images)
     hook.remove()
@@ -69,7 +73,9 @@ def features(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def below(prefix: str, **head: Tensor) -> Callable[[State], State]:
-    return lambda state: {f"{prefix}{name}": value for name, value in without_fc(state).items()} | head
+    return lambda state: (
+        {f"{prefix}{name}": value for name, value in without_fc(state).items()} | head
+    )
 
 
 def without_fc(state: State) -> State:
@@ -77,17 +83,31 @@ def without_fc(state: State) -> State:
 
 
 def numbered(prefix: str, *, max_pool: bool) -> Callable[[State], State]:
-    names = ["conv1", "bn1", "relu", *(["maxpool"] if max_pool else []), "layer1", "layer2", "layer3", "layer4"]
+    names = [
+        "conv1",
+        "bn1",
+        "relu",
+        *(["maxpool"] if max_pool else []),
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+    ]
 
     def rekeyed(state: State) -> State:
         parts = {name: name.split(".", 1) for name in without_fc(state)}
-        return {f"{prefix}{names.index(first)}.{rest}": state[name] for name, (first, rest) in parts.items()}
+        return {
+            f"{prefix}{names.index(first)}.{rest}": state[name]
+            for name, (first, rest) in parts.items()
+        }
 
     return rekeyed
 
 
 def supcontrast(state: State) -> State:
-    renamed = {name.replace("downsample", "shortcut"): value for name, value in without_fc(state).items()}
+    renamed = {
+        name.replace("downsample", "shortcut"): value for name, value in without_fc(state).items()
+    }
     return below("encoder.module.")(renamed) | {"head.0.weight": torch.ones(2, 2)}
 
 
@@ -98,7 +118,10 @@ def vissl(state: State) -> dict[str, Any]:
 
 
 def profiled(state: State) -> State:
-    return numbered("f.", max_pool=False)(state) | {"f.3.0.total_ops": torch.zeros(1), "g.0.weight": torch.ones(2, 2)}
+    return numbered("f.", max_pool=False)(state) | {
+        "f.3.0.total_ops": torch.zeros(1),
+        "g.0.weight": torch.ones(2, 2),
+    }
 
 
 BIAS = torch.ones(2)
@@ -106,19 +129,74 @@ BIAS = torch.ones(2)
 # File name, what is saved, how many keys are ignored, whether the stem is CIFAR's.
 LAYOUTS: dict[str, tuple[str, Callable[[State], Any], int, bool]] = {
     "torchvision": ("a.pth", lambda state: state, 2, False),
-    "timm": ("a.pth", lambda state: {"state_dict": without_fc(state), "epoch": 3, "arch": "resnet18"}, 0, False),
-    "ours": ("checkpoint.pt", lambda state: {"state": {"model": below("encoder.")(state), "epoch": 1}}, 0, True),
-    "spijkervet": ("a.tar", below("encoder.", **{"projector.0.weight": torch.ones(2, 2)}), 1, False),
-    "data parallel": ("a.pth", below("module.encoder.", **{"module.projector.0.weight": torch.ones(2, 2)}), 1, False),
-    "bolts": ("a.ckpt", lambda state: {"state_dict": below("encoder.", **{"encoder.fc.bias": BIAS})(state)}, 1, True),
-    "solo-learn": ("a.ckpt", lambda state: {"state_dict": below("backbone.", **{"classifier.bias": BIAS})(state)}, 1, True),
-    "sthalles": ("a.pth.tar", below("backbone.", **{"backbone.fc.0.weight": torch.ones(2, 2)}), 1, False),
-    "compiled": ("a.pt", lambda state: {"model_state_dict": below("_orig_mod.backbone.")(state)}, 0, False),
+    "timm": (
+        "a.pth",
+        lambda state: {"state_dict": without_fc(state), "epoch": 3, "arch": "resnet18"},
+        0,
+        False,
+    ),
+    "ours": (
+        "checkpoint.pt",
+        lambda state: {"state": {"model": below("encoder.")(state), "epoch": 1}},
+        0,
+        True,
+    ),
+    "spijkervet": (
+        "a.tar",
+        below("encoder.", **{"projector.0.weight": torch.ones(2, 2)}),
+        1,
+        False,
+    ),
+    "data parallel": (
+        "a.pth",
+        below("module.encoder.", **{"module.projector.0.weight": torch.ones(2, 2)}),
+        1,
+        False,
+    ),
+    "bolts": (
+        "a.ckpt",
+        lambda state: {"state_dict": below("encoder.", **{"encoder.fc.bias": BIAS})(state)},
+        1,
+        True,
+    ),
+    "solo-learn": (
+        "a.ckpt",
+        lambda state: {"state_dict": below("backbone.", **{"classifier.bias": BIAS})(state)},
+        1,
+        True,
+    ),
+    "sthalles": (
+        "a.pth.tar",
+        below("backbone.", **{"backbone.fc.0.weight": torch.ones(2, 2)}),
+        1,
+        False,
+    ),
+    "compiled": (
+        "a.pt",
+        lambda state: {"model_state_dict": below("_orig_mod.backbone.")(state)},
+        0,
+        False,
+    ),
     "uvadlc": ("a.ckpt", below("convnet.", **{"convnet.fc.2.bias": BIAS}), 1, False),
-    "p3i0t": ("a.pt", below("module.enc.", **{"module.projector.0.weight": torch.ones(2, 2)}), 1, True),
-    "supcontrast": ("a.pth", lambda state: {"opt": argparse.Namespace(lr=1), "model": supcontrast(state)}, 1, True),
+    "p3i0t": (
+        "a.pt",
+        below("module.enc.", **{"module.projector.0.weight": torch.ones(2, 2)}),
+        1,
+        True,
+    ),
+    "supcontrast": (
+        "a.pth",
+        lambda state: {"opt": argparse.Namespace(lr=1), "model": supcontrast(state)},
+        1,
+        True,
+    ),
     "vissl": ("a.torch", vissl, 0, False),
-    "lightly": ("a.ckpt", lambda state: {"state_dict": numbered("backbone.", max_pool=True)(state)}, 0, False),
+    "lightly": (
+        "a.ckpt",
+        lambda state: {"state_dict": numbered("backbone.", max_pool=True)(state)},
+        0,
+        False,
+    ),
     "earlier sthalles": ("a.pth", numbered("features.", max_pool=True), 0, False),
     "plain sequential": ("a.pth", numbered("", max_pool=True), 0, False),
     "leftthomas": ("a.pth", profiled, 2, True),
@@ -152,17 +230,23 @@ def test_every_layout_gives_torchvisions_features(
     with torch.device("meta"):
         encoder = build(spec.encoder).eval()
     encoder.to_empty(device="cpu")
-    encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in state["model"].items()})
+    encoder.load_state_dict(
+        {name.removeprefix("encoder."): value for name, value in state["model"].items()}
+    )
     with torch.no_grad():
         torch.testing.assert_close(encoder(images), features(network, images), rtol=1e-5, atol=1e-5)
     assert state["epoch"] == spec.schedule.epochs
     assert notes[0].startswith("the file has ")
-    assert any(f"left out keys of heads and the like ({ignored})" in note for note in notes) == bool(ignored)
+    assert any(
+        f"left out keys of heads and the like ({ignored})" in note for note in notes
+    ) == bool(ignored)
     assert any("solo-learn" in note for note in notes) == small
 
 
 def test_ignored_keys_are_named_as_in_the_file(resnet: nn.Module) -> None:
-    state = below("module.backbone.", **{"module.projector.0.bias": torch.ones(2)})(resnet.state_dict())
+    state = below("module.backbone.", **{"module.projector.0.bias": torch.ones(2)})(
+        resnet.state_dict()
+    )
     weights = encoder_state(state | {"module.backbone.fc.bias": torch.ones(2)}, spec_of().encoder)
     assert weights.ignored == ("module.backbone.fc.bias", "module.projector.0.bias")
     assert weights.layout == "the usual keys below backbone."
@@ -170,11 +254,19 @@ def test_ignored_keys_are_named_as_in_the_file(resnet: nn.Module) -> None:
 
 
 def test_only_counters_of_batches_are_filled_in(resnet: nn.Module, tmp_path: Path) -> None:
-    state = {name: value.half() for name, value in resnet.state_dict().items() if not name.endswith("num_batches_tracked")}
+    state = {
+        name: value.half()
+        for name, value in resnet.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
     weights = encoder_state(state, spec_of().encoder)
     assert len(weights.filled) == 20
     assert all(int(weights.tensors[name]) == 0 for name in weights.filled)
-    assert all(value.dtype == torch.float32 for name, value in weights.tensors.items() if name not in weights.filled)
+    assert all(
+        value.dtype == torch.float32
+        for name, value in weights.tensors.items()
+        if name not in weights.filled
+    )
     _, notes = state_of_weights(str(save(state, tmp_path / "a.pth")), spec_of())
     assert any("num_batches_tracked" in note for note in notes)
     del state["bn1.running_mean"]
@@ -217,26 +309,38 @@ def test_the_specification_that_would_fit_is_named(cifar: nn.Module, tmp_path: P
     state = {name: torch.zeros(value.shape) for name, value in wide.state_dict().items()}
     with pytest.raises(SpecError) as caught:
         encoder_state(state, narrow)
-    assert caught.value.problems[-1] == "it would fit with encoder.width=1.0 and encoder.stem=imagenet"
+    assert caught.value.problems[-1] == (
+        "it would fit with encoder.width=1.0 and encoder.stem=imagenet"
+    )
     with pytest.raises(SpecError) as caught:
         encoder_state(state, EncoderSpec(architecture="convnet"))
     assert caught.value.problems[-1] == "it would fit with encoder.architecture=resnet50"
 
 
 def test_a_layout_of_another_function_is_refused(resnet: nn.Module) -> None:
-    """lightly's ResNetGenerator in a Sequential: every tensor would fit, and the features would be others."""
+    """lightly's ResNetGenerator in a Sequential: every tensor would fit, and the features would be
+    others.
+    """
     places = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
     parts = {name: name.split(".", 1) for name in without_fc(resnet.state_dict())}
-    state = {f"backbone.{places.index(first)}.{rest}": resnet.state_dict()[name] for name, (first, rest) in parts.items()}
+    state = {
+        f"backbone.{places.index(first)}.{rest}": resnet.state_dict()[name]
+        for name, (first, rest) in parts.items()
+    }
     with pytest.raises(SpecError, match="has no ReLU after the first convolution"):
         encoder_state(state, spec_of().encoder)
 
 
 def test_unknown_keys_are_shown(tmp_path: Path) -> None:
     path = save({"teacher": {"conv1.weight": torch.ones(2)}, "step": 3}, tmp_path / "a.pth")
-    with pytest.raises(SpecError, match=r"looked at the top, state_dict, model, .*; its keys are teacher, step"):
+    with pytest.raises(
+        SpecError, match=r"looked at the top, state_dict, model, .*; its keys are teacher, " r"step"
+    ):
         read_tensors(path)
-    with pytest.raises(SpecError, match=r"holds no encoder that is known here .*; its keys are blocks\.0\.attn\.weight"):
+    with pytest.raises(
+        SpecError,
+        match=r"holds no encoder that is known here .*; its keys are " r"blocks\.0\.attn\.weight",
+    ):
         encoder_state({"blocks.0.attn.weight": torch.ones(2)}, spec_of().encoder)
 
 
@@ -258,7 +362,10 @@ def test_code_in_a_file_is_refused_and_does_not_run(kind: str, tmp_path: Path) -
         path.write_bytes(pickle.dumps(Malicious(trace), protocol=2))
     else:
         torch.save(tree, path, _use_new_zipfile_serialization=kind == "zip")
-    with pytest.raises(SpecError, match=r"more than tensors in it \(posix.mkdir\).*write its state dict with safetensors"):
+    with pytest.raises(
+        SpecError,
+        match=r"more than tensors in it \(posix.mkdir\).*write its state dict " r"with safetensors",
+    ):
         read_tensors(path)
     assert not trace.exists()
     pickle.loads(pickle.dumps(Malicious(trace)))
@@ -281,7 +388,9 @@ def test_other_files_are_refused(name: str, content: bytes, message: str, tmp_pa
         read_tensors(tmp_path / name)
 
 
-def test_the_extra_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_extra_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(SpecError, match=r"pip install 'simclr-orch\[export\]'"):
         read_tensors(tmp_path / "a.safetensors")
@@ -296,22 +405,30 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
 def test_torchvisions_weights_by_name(
     resnet: nn.Module, images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From torch.hub's cache, where a file of the published name stands in for the published file."""
+    """From torch.hub's cache, where a file of the published name stands in for the published
+    file.
+    """
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     save(resnet.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
     spec = spec_of(input_normalization="imagenet")
     state, notes = state_of_weights("torchvision:resnet18", spec)
     encoder = load_encoder(spec, state, Worker(torch.device("cpu")))
-    normalized = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.transforms(crop_size=32, resize_size=32)(images)
+    normalized = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.transforms(
+        crop_size=32, resize_size=32
+    )(images)
     with torch.no_grad():
-        torch.testing.assert_close(encoder(images), features(resnet, normalized), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            encoder(images), features(resnet, normalized), rtol=1e-5, atol=1e-5
+        )
     assert not any("input_normalization" in note for note in notes)
     _, notes = state_of_weights("torchvision:resnet18:IMAGENET1K_V1", spec_of())
     assert any("encoder.input_normalization=imagenet" in note for note in notes)
 
 
-def test_names_that_torchvision_does_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_torchvision_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for variable in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing answers there
@@ -319,5 +436,8 @@ def test_names_that_torchvision_does_not_have(tmp_path: Path, monkeypatch: pytes
         state_of_weights("torchvision:alexnet", spec_of())
     with pytest.raises(SpecError, match="torchvision has IMAGENET1K_V1"):
         state_of_weights("torchvision:resnet18:IMAGENET1K_V9", spec_of())
-    with pytest.raises(SpecError, match=r"resnet18-f37072fd.pth could not be had .*; put it at .*checkpoints/resnet18-"):
+    with pytest.raises(
+        SpecError,
+        match=r"resnet18-f37072fd.pth could not be had .*; put it at " r".*checkpoints/resnet18-",
+    ):
         state_of_weights("torchvision:resnet18", spec_of())

@@ -1,4 +1,6 @@
-"""Milliseconds (one test starts a process): what a specification refuses, and what its fingerprint depends on."""
+"""Milliseconds (one test starts a process): what a specification refuses, and what its fingerprint
+depends on.
+"""
 
 import json
 import os
@@ -20,7 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # Every field of this one can change the result, but for those in UNREAD.
 RICH = RunSpec.read(
     {
-        "data": {"name": "image-folder", "root": "images", "image_size": 32, "train_images": 500, "test_images": 100},
+        "data": {
+            "name": "image-folder",
+            "root": "images",
+            "image_size": 32,
+            "train_images": 500,
+            "test_images": 100,
+        },
         "augment": {
             "operations": ["rotate", "crop", "cutout", "color", "sobel", "noise", "blur"],
             "output_size": 24,
@@ -29,10 +37,17 @@ RICH = RunSpec.read(
         "schedule": {"epochs": 20, "batch_size": 256},
     }
 )
-# The same with everything that came later. Finished runs of before are still found: RICH's fingerprint is pinned below.
+# The same with everything that came later. Finished runs of before are still found: RICH's
+# fingerprint is pinned below.
 FULL = RICH.with_values(
     {
-        "augment.operations": [*RICH.augment.operations, "solarize", "equalize", "motion_blur", "auto_augment"],
+        "augment.operations": [
+            *RICH.augment.operations,
+            "solarize",
+            "equalize",
+            "motion_blur",
+            "auto_augment",
+        ],
         "eval.probe.tasks": ["color", "noise"],
         "eval.finetune.labels": [0.1, 1.0],
         "eval.finetune.epochs": [5],
@@ -45,10 +60,19 @@ FULL = RICH.with_values(
     }
 )
 UNREAD = {
-    *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),  # of other rules and losses
+    # of other rules and losses
+    *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),
     "eval.transfer.data.image_size",  # follows from the views
 }
-READ_WITHOUT_TRAINING = ("data.", "encoder.", "eval.", "seed", "precision", "augment.output_size", "schedule.epochs")
+READ_WITHOUT_TRAINING = (
+    "data.",
+    "encoder.",
+    "eval.",
+    "seed",
+    "precision",
+    "augment.output_size",
+    "schedule.epochs",
+)
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
@@ -140,7 +164,8 @@ def test_a_wrong_value_is_named_with_what_is_valid(field: str, value: Any, expec
         ("loss.temprature", "did you mean loss.temperature?"),
         (
             "loss.tau",
-            "(fields of loss: name, temperature, normalize, negatives, reduction, margin, semi_hard,",
+            "(fields of loss: name, temperature, normalize, negatives, reduction, margin, "
+            "semi_hard,",
         ),
         ("model", "(fields of the specification: data, augment, encoder,"),
         ("loss", "set one of loss.name, loss.temperature, loss.normalize"),
@@ -157,21 +182,46 @@ def test_an_unknown_field_is_named_with_the_known_ones(field: str, expected: str
 
 def test_every_problem_is_listed_at_once() -> None:
     found = problems(
-        {"loss.temprature": 0.1, "seed": -1, "encoder.architecture": "vit", "schedule.warmup_epochs": 200, "augment": {}}
+        {
+            "loss.temprature": 0.1,
+            "seed": -1,
+            "encoder.architecture": "vit",
+            "schedule.warmup_epochs": 200,
+            "augment": {},
+        }
     )
     assert len(found) == 5
-    for field in ("loss.temprature", "seed=-1", "encoder.architecture='vit'", "schedule.warmup_epochs=200", "augment: "):
+    for field in (
+        "loss.temprature",
+        "seed=-1",
+        "encoder.architecture='vit'",
+        "schedule.warmup_epochs=200",
+        "augment: ",
+    ):
         assert sum(problem.startswith(field) for problem in found) == 1
 
 
 def test_a_tree_lists_every_problem_at_once() -> None:
-    tree = {"loss": {"tau": 1, "temperature": -1}, "optim": [1], "augmentation": {}, "head.output_dim": 3}
+    tree = {
+        "loss": {"tau": 1, "temperature": -1},
+        "optim": [1],
+        "augmentation": {},
+        "head.output_dim": 3,
+    }
     with pytest.raises(SpecError) as caught:
         RunSpec.read(tree)
     assert len(caught.value.problems) == 5
-    for start in ("loss.tau: no such field", "loss.temperature=-1", "optim=[1]", "augmentation: no such field"):
+    for start in (
+        "loss.tau: no such field",
+        "loss.temperature=-1",
+        "optim=[1]",
+        "augmentation: no such field",
+    ):
         assert sum(problem.startswith(start) for problem in caught.value.problems) == 1
-    assert any(line.startswith("head.output_dim: ") and "without dots" in line for line in caught.value.problems)
+    assert any(
+        line.startswith("head.output_dim: ") and "without dots" in line
+        for line in caught.value.problems
+    )
     assert str(caught.value).splitlines() == caught.value.problems
 
 
@@ -185,8 +235,14 @@ def test_spec_errors_travel_between_processes() -> None:
 
 def test_with_values_validates_a_copy() -> None:
     spec = RunSpec()
-    changed = spec.with_values({"loss.temperature": "0.5", "augment.operations": ["crop"], "seed": 3})
-    assert (changed.loss.temperature, changed.augment.operations, changed.seed) == (0.5, ("crop",), 3)
+    changed = spec.with_values(
+        {"loss.temperature": "0.5", "augment.operations": ["crop"], "seed": 3}
+    )
+    assert (changed.loss.temperature, changed.augment.operations, changed.seed) == (
+        0.5,
+        ("crop",),
+        3,
+    )
     assert spec == RunSpec()
     untouched = set(spec.flat()) - {"loss.temperature", "augment.operations", "seed"}
     assert all(changed.flat()[field] == spec.flat()[field] for field in untouched)
@@ -194,7 +250,10 @@ def test_with_values_validates_a_copy() -> None:
 
 def test_with_values_takes_changes_that_are_valid_only_together() -> None:
     spec = RunSpec().with_values({"schedule.epochs": 5, "schedule.warmup_epochs": 1})
-    assert spec.with_values({"schedule.warmup_epochs": 50, "schedule.epochs": 60}).schedule.epochs == 60
+    assert (
+        spec.with_values({"schedule.warmup_epochs": 50, "schedule.epochs": 60}).schedule.epochs
+        == 60
+    )
 
 
 def test_specifications_are_frozen() -> None:
@@ -207,7 +266,11 @@ def test_specifications_are_frozen() -> None:
 
 @pytest.mark.parametrize("spec", [RunSpec(), RICH], ids=["default", "rich"])
 def test_a_specification_survives_yaml_and_json(spec: RunSpec) -> None:
-    for tree in (spec.tree(), yaml.safe_load(yaml.safe_dump(spec.tree())), json.loads(json.dumps(spec.tree()))):
+    for tree in (
+        spec.tree(),
+        yaml.safe_load(yaml.safe_dump(spec.tree())),
+        json.loads(json.dumps(spec.tree())),
+    ):
         again = RunSpec.read(tree)
         assert again == spec
         assert again.fingerprint() == spec.fingerprint()
@@ -224,21 +287,38 @@ def test_flat_names_every_leaf_as_with_values_takes_it() -> None:
 
 
 def test_assignments_are_yaml() -> None:
-    read = read_assignments(["a.b=0.1", "c=1e-3", "d=[crop, color]", "e=null", "f=x=y", " g = true", "h="])
-    assert read == {"a.b": 0.1, "c": "1e-3", "d": ["crop", "color"], "e": None, "f": "x=y", "g": True, "h": None}
+    read = read_assignments(
+        ["a.b=0.1", "c=1e-3", "d=[crop, color]", "e=null", "f=x=y", " g = true", "h="]
+    )
+    assert read == {
+        "a.b": 0.1,
+        "c": "1e-3",
+        "d": ["crop", "color"],
+        "e": None,
+        "f": "x=y",
+        "g": True,
+        "h": None,
+    }
     assert RunSpec().with_values({"optim.weight_decay": "1e-3"}).optim.weight_decay == 1e-3
 
 
 def test_assignments_list_every_problem() -> None:
     with pytest.raises(SpecError) as caught:
         read_assignments(["seed", "=3", "loss.temperature=[", "seed=1", "seed=2"])
-    texts = ["--set seed: is not of the form", "--set =3: is not of the form", "not YAML", "seed is set twice"]
+    texts = [
+        "--set seed: is not of the form",
+        "--set =3: is not of the form",
+        "not YAML",
+        "seed is set twice",
+    ]
     for text in texts:
         assert any(text in problem for problem in caught.value.problems)
 
 
 def test_yaml_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    broken, listing, binary = (tmp_path / name for name in ("broken.yaml", "list.yaml", "binary.yaml"))
+    broken, listing, binary = (
+        tmp_path / name for name in ("broken.yaml", "list.yaml", "binary.yaml")
+    )
     broken.write_text("loss: {")
     listing.write_text("- 1")
     binary.write_bytes(b"\xff\xfe\x00")
@@ -264,13 +344,16 @@ def test_digest_is_pinned() -> None:
 
 
 def test_fingerprint_is_pinned() -> None:
-    """Another value means that finished runs are not recognised: wanted only when results change."""
+    """Another value means that finished runs are not recognised: wanted only when results
+    change.
+    """
     assert RICH.fingerprint() == "95832d2752269cc8bd3c"
 
 
 def test_fingerprint_is_the_same_in_every_process() -> None:
     code = (
-        "import json, sys; from workloads.simclr.spec import RunSpec; print(RunSpec.read(json.load(sys.stdin)).fingerprint())"
+        "import json, sys; from workloads.simclr.spec import RunSpec; "
+        "print(RunSpec.read(json.load(sys.stdin)).fingerprint())"
     )
     tree = dict(reversed(RICH.tree().items()))
     for hash_seed in ("1", "2"):
@@ -292,7 +375,9 @@ def test_fingerprint_changes_with_every_field_that_matters(field: str) -> None:
 
 
 def test_what_is_judged_otherwise_is_trained_alike() -> None:
-    judged = FULL.with_values({"eval.protocol": "sgd", "eval.finetune.labels": [0.01], "eval.probe.tasks": []})
+    judged = FULL.with_values(
+        {"eval.protocol": "sgd", "eval.finetune.labels": [0.01], "eval.probe.tasks": []}
+    )
     assert judged.fingerprint() != FULL.fingerprint()
     assert (
         judged.training_fingerprint()
@@ -304,11 +389,15 @@ def test_what_is_judged_otherwise_is_trained_alike() -> None:
     assert RICH.training_fingerprint() != FULL.training_fingerprint(), "other views"
     assert RICH.with_values({"seed": 1}).training_fingerprint() != RICH.training_fingerprint()
     online = RICH.with_values({"eval.online": True})
-    assert online.training_fingerprint() != RICH.training_fingerprint(), "its state has the online classifier, too"
+    assert online.training_fingerprint() != RICH.training_fingerprint(), (
+        "its state has the online classifier, too"
+    )
     assert RICH.with_values({"schedule.epochs": 0}).training_fingerprint() is None
 
 
-@pytest.mark.parametrize("field", [field for field in RICH.flat() if not field.startswith(READ_WITHOUT_TRAINING)])
+@pytest.mark.parametrize(
+    "field", [field for field in RICH.flat() if not field.startswith(READ_WITHOUT_TRAINING)]
+)
 def test_fingerprint_of_an_untrained_encoder_leaves_out_all_training(field: str) -> None:
     untrained = RICH.with_values({"schedule.epochs": 0, "schedule.batch_size": 300})
     assert with_another_value(untrained, field).fingerprint() == untrained.fingerprint()
@@ -319,7 +408,8 @@ def test_fingerprint_of_an_untrained_encoder_leaves_out_all_training(field: str)
     [
         field
         for field in FULL.flat()
-        if field.startswith((*READ_WITHOUT_TRAINING, "head.output_dim")) and field not in {"eval.online", *UNREAD}
+        if field.startswith((*READ_WITHOUT_TRAINING, "head.output_dim"))
+        and field not in {"eval.online", *UNREAD}
     ],
 )
 def test_fingerprint_of_an_untrained_encoder_keeps_the_rest(field: str) -> None:
@@ -359,7 +449,9 @@ UNREAD_FIELDS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("configuration", "field"), UNREAD_FIELDS)
-def test_fingerprint_leaves_out_what_the_run_never_reads(configuration: dict[str, Any], field: str) -> None:
+def test_fingerprint_leaves_out_what_the_run_never_reads(
+    configuration: dict[str, Any], field: str
+) -> None:
     spec = RunSpec().with_values(configuration)
     assert with_another_value(spec, field).fingerprint() == spec.fingerprint()
 
@@ -373,12 +465,19 @@ READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"optim.scaling": "sqrt"}, "optim.anchor_batch_size"),
     ({"schedule.batch_size": 256}, "optim.scaling"),
     ({"optim.name": "sgd"}, "optim.momentum"),
-    *(({"loss.name": name}, f"loss.{field}") for name in ("nt-logistic", "margin-triplet") for field in BY_ALTERNATIVES),
+    *(
+        ({"loss.name": name}, f"loss.{field}")
+        for name in ("nt-logistic", "margin-triplet")
+        for field in BY_ALTERNATIVES
+    ),
     ({"loss.name": "margin-triplet"}, "loss.margin"),
     ({"loss.name": "cross-entropy"}, "augment.color.strength"),
     ({"augment.operations": ["noise"]}, "augment.noise.probability"),
     ({"augment.operations": ["sobel"]}, "augment.sobel.probability"),
-    ({"augment.operations": ["crop"], "eval.probe.tasks": ["color"]}, "augment.color.grayscale_probability"),
+    (
+        {"augment.operations": ["crop"], "eval.probe.tasks": ["color"]},
+        "augment.color.grayscale_probability",
+    ),
     ({"eval.probe.tasks": ["color"], **UNTRAINED}, "augment.color.grayscale_probability"),
     ({}, "loss.name"),
     ({}, "eval.projection"),
@@ -386,7 +485,9 @@ READ_FIELDS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("configuration", "field"), READ_FIELDS)
-def test_fingerprint_keeps_what_the_run_does_read(configuration: dict[str, Any], field: str) -> None:
+def test_fingerprint_keeps_what_the_run_does_read(
+    configuration: dict[str, Any], field: str
+) -> None:
     spec = RunSpec().with_values(configuration)
     assert with_another_value(spec, field).fingerprint() != spec.fingerprint()
 
@@ -408,13 +509,21 @@ def test_fingerprint_takes_the_content_of_lists_for_their_place() -> None:
     """And of finished runs whose lists were not pinned, it is what it was."""
     assert FULL.fingerprint() == "87998b8590cb42a79b91"
     pinned = FULL.with_values({"eval.finetune.subset_content": "0a1b"})
-    assert pinned.with_values({"eval.finetune.subset_files": "/elsewhere"}).fingerprint() == pinned.fingerprint()
-    assert pinned.with_values({"eval.finetune.subset_content": "0a1c"}).fingerprint() != pinned.fingerprint()
+    assert (
+        pinned.with_values({"eval.finetune.subset_files": "/elsewhere"}).fingerprint()
+        == pinned.fingerprint()
+    )
+    assert (
+        pinned.with_values({"eval.finetune.subset_content": "0a1c"}).fingerprint()
+        != pinned.fingerprint()
+    )
     assert FULL.fingerprint() != pinned.fingerprint()
 
 
 def test_fingerprint_takes_the_size_of_the_views_however_it_is_given() -> None:
-    assert RunSpec().with_values({"augment.output_size": 32}).fingerprint() == RunSpec().fingerprint()
+    assert (
+        RunSpec().with_values({"augment.output_size": 32}).fingerprint() == RunSpec().fingerprint()
+    )
 
 
 # Learning rates
@@ -435,8 +544,12 @@ def test_learning_rates_are_those_of_the_paper(batch: int, linear: float, sqrt: 
     """Appendix B.1: 0.3 B / 256, or 0.075 sqrt(B)."""
     spec = RunSpec().with_values({"schedule.batch_size": batch})
     assert spec.learning_rate == pytest.approx(linear)
-    assert spec.with_values({"optim.scaling": "sqrt"}).learning_rate == pytest.approx(sqrt, abs=5e-4)
-    assert spec.with_values({"optim.scaling": "sqrt"}).learning_rate == pytest.approx(0.075 * batch**0.5)
+    assert spec.with_values({"optim.scaling": "sqrt"}).learning_rate == pytest.approx(
+        sqrt, abs=5e-4
+    )
+    assert spec.with_values({"optim.scaling": "sqrt"}).learning_rate == pytest.approx(
+        0.075 * batch**0.5
+    )
     assert spec.with_values({"optim.scaling": "none"}).learning_rate == 0.3
 
 

@@ -1,4 +1,6 @@
-"""Real processes without Ray: `python -m workloads.simclr` runs, is killed, continues, refuses, and works under torchrun."""
+"""Real processes without Ray: `python -m workloads.simclr` runs, is killed, continues, refuses, and
+works under torchrun.
+"""
 
 import json
 import os
@@ -51,12 +53,22 @@ COMMAND = ["--preset", "shapes", "--device", "cpu", *SETS]
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     cache = str(tmp_path_factory.mktemp("cache"))
-    return {**os.environ, "OMP_NUM_THREADS": "1", "SIMCLR_ORCH_CACHE": cache, "PYTHONWARNINGS": "error"}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "SIMCLR_ORCH_CACHE": cache,
+        "PYTHONWARNINGS": "error",
+    }
 
 
 def start(words: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -74,17 +86,23 @@ def folder_of(output: Path) -> Path:
 
 
 def without_speed(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name not in ("images_per_second", "folder")}
+    return {
+        name: value for name, value in line.items() if name not in ("images_per_second", "folder")
+    }
 
 
 @pytest.fixture(scope="module")
-def whole(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+def whole(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, Any]]]:
     """Output folder and lines of a run that nothing interrupted."""
     output = tmp_path_factory.mktemp("whole")
     return output, finish([*MODULE, *COMMAND, "--output", str(output)], environment)
 
 
-def test_a_run_prints_a_line_for_each_epoch_and_one_for_the_evaluation(whole: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_a_run_prints_a_line_for_each_epoch_and_one_for_the_evaluation(
+    whole: tuple[Path, list[dict[str, Any]]],
+) -> None:
     output, lines = whole
     folder = folder_of(output)
     assert [line.get("epoch") for line in lines] == [1, 2, 3, 4, None]
@@ -95,7 +113,11 @@ def test_a_run_prints_a_line_for_each_epoch_and_one_for_the_evaluation(whole: tu
     spec = RunSpec.read(yaml.safe_load((folder / "spec.yaml").read_text()))
     assert spec == preset("shapes").with_values(VALUES)
     assert folder.name == spec.fingerprint()
-    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.pt", "results.json", "spec.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.pt",
+        "results.json",
+        "spec.yaml",
+    ]
 
 
 def test_a_killed_run_continues_to_the_same_results(
@@ -112,11 +134,14 @@ def test_a_killed_run_continues_to_the_same_results(
     folder = folder_of(tmp_path / "runs")
     assert not (folder / "results.json").exists()
     rest = finish([*ALONE, *words], environment)
-    assert len(rest) in (EPOCHS - 1, EPOCHS)  # the second epoch's checkpoint may not have been written when the kill came
+    # the second epoch's checkpoint may not have been written when the kill came
+    assert len(rest) in (EPOCHS - 1, EPOCHS)
     expected = [without_speed(line) for line in lines]
     assert [without_speed(line) for line in seen] == expected[:2]
     assert [without_speed(line) for line in rest] == expected[-len(rest) :]
-    assert (folder / "results.json").read_bytes() == (folder_of(output) / "results.json").read_bytes()
+    assert (folder / "results.json").read_bytes() == (
+        folder_of(output) / "results.json"
+    ).read_bytes()
 
 
 def test_torchrun_starts_several_workers_of_one_run(
@@ -137,7 +162,9 @@ def test_torchrun_starts_several_workers_of_one_run(
 
 
 @pytest.fixture(autouse=True)
-def one_thread_and_one_cache(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def one_thread_and_one_cache(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setenv("SIMCLR_ORCH_CACHE", environment["SIMCLR_ORCH_CACHE"])
@@ -155,14 +182,26 @@ def test_the_same_command_again_only_evaluates(
     assert (folder_of(output) / "checkpoint.pt").stat().st_mtime_ns == before
 
 
-def test_every_problem_is_listed_and_the_exit_code_is_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    settings = ["loss.temprature=0.1", "seed=-1", "optim.name=rmsprop", "schedule.warmup_epochs=1000"]
+def test_every_problem_is_listed_and_the_exit_code_is_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = [
+        "loss.temprature=0.1",
+        "seed=-1",
+        "optim.name=rmsprop",
+        "schedule.warmup_epochs=1000",
+    ]
     words = [word for setting in settings for word in ("--set", setting)]
     assert main([*words, "--output", str(tmp_path / "runs")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 4
-    for text in ("did you mean loss.temperature?", "seed=-1", "'lars', 'sgd' or 'adamw'", "schedule.warmup_epochs=1000"):
+    for text in (
+        "did you mean loss.temperature?",
+        "seed=-1",
+        "'lars', 'sgd' or 'adamw'",
+        "schedule.warmup_epochs=1000",
+    ):
         assert text in err
     assert not (tmp_path / "runs").exists()
 
@@ -177,7 +216,9 @@ def test_every_problem_is_listed_and_the_exit_code_is_2(capsys: pytest.CaptureFi
         (["--set", "schedule.batch_size=4096"], "schedule.batch_size=4096: is larger than"),
     ],
 )
-def test_what_cannot_be_run_is_refused(words: list[str], text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_what_cannot_be_run_is_refused(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main([*words, "--device", "cpu", "--output", str(tmp_path)]) == 2
     assert text in capsys.readouterr().err
 
@@ -200,12 +241,26 @@ def test_a_diverging_run_ends_with_code_1_and_keeps_its_last_good_epoch(
     assert [path.name for path in folder_of(tmp_path / "runs").iterdir()] == ["checkpoint.pt"]
 
 
-def test_a_specification_may_come_from_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_specification_may_come_from_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     spec = preset("shapes").with_values(VALUES)
     path = tmp_path / "spec.yaml"
     path.write_text(yaml.safe_dump(spec.tree()))
     assert (
-        main(["--config", str(path), "--device", "cpu", "--set", "schedule.epochs=0", "--output", str(tmp_path / "runs")]) == 0
+        main(
+            [
+                "--config",
+                str(path),
+                "--device",
+                "cpu",
+                "--set",
+                "schedule.epochs=0",
+                "--output",
+                str(tmp_path / "runs"),
+            ]
+        )
+        == 0
     )
     first, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first == {"epoch": 0}

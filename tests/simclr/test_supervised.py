@@ -1,4 +1,6 @@
-"""One process with an oracle: supervised training against a loop written by hand, and against SimCLR's own guarantees."""
+"""One process with an oracle: supervised training against a loop written by hand, and against
+SimCLR's own guarantees.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -106,7 +108,9 @@ def trained_by_hand() -> tuple[SupervisedModel, list[list[float]]]:
     labels = torch.from_numpy(train.labels)
     model = initial_model(PLAIN, 10).train()
     weights = [weight for weight in model.encoder.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.encoder.parameters() if weight.ndim == 1] + [*model.classifier.parameters()]
+    others = [weight for weight in model.encoder.parameters() if weight.ndim == 1] + [
+        *model.classifier.parameters()
+    ]
     groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": DECAY}, {"params": others}]
     optimizer = torch.optim.SGD(groups, momentum=MOMENTUM)
     history = []
@@ -119,7 +123,9 @@ def trained_by_hand() -> tuple[SupervisedModel, list[list[float]]]:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        history.append([loss.item(), 100 * float((logits.argmax(1) == labels).float().mean()), rate])
+        history.append(
+            [loss.item(), 100 * float((logits.argmax(1) == labels).float().mean()), rate]
+        )
     return model, history
 
 
@@ -129,14 +135,19 @@ def test_supervised_training_is_the_loop_written_by_hand() -> None:
     model, history = trained_by_hand()
     for result, (loss, accuracy, rate) in zip(results, history, strict=True):
         assert result.metrics["loss"] == pytest.approx(loss, abs=1e-4)
-        assert result.metrics["training_accuracy"] == pytest.approx(accuracy, abs=100 / 180)  # one image may be a tie
+        # one image may be a tie
+        assert result.metrics["training_accuracy"] == pytest.approx(accuracy, abs=100 / 180)
         assert result.metrics["learning_rate"] == pytest.approx(rate)
     assert history[-1][0] < history[0][0] - 0.04
-    torch.testing.assert_close(results[-1].state["model"], dict(model.state_dict()), rtol=1e-3, atol=5e-4)
+    torch.testing.assert_close(
+        results[-1].state["model"], dict(model.state_dict()), rtol=1e-3, atol=5e-4
+    )
 
 
 def test_the_first_loss_is_that_of_guessing() -> None:
-    """Logits start near zero, whatever the encoder says: the classifier is drawn as the authors draw theirs."""
+    """Logits start near zero, whatever the encoder says: the classifier is drawn as the authors
+    draw theirs.
+    """
     (result,) = pretrain(PLAIN.with_values({"schedule.epochs": 1}), CPU)
     assert result.metrics["loss"] == pytest.approx(log(10), abs=0.02)
     model = initial_model(TINY, 1000)
@@ -150,9 +161,15 @@ def test_the_first_loss_is_that_of_guessing() -> None:
 @pytest.mark.parametrize("exclude", [True, False])
 def test_lars_leaves_the_classifier_alone_where_it_leaves_biases(exclude: bool) -> None:
     groups = parameter_groups(initial_model(TINY, 10), exclude)
-    adapted = sum(parameter.numel() for group in groups if group["adapt"] for parameter in group["params"])
+    adapted = sum(
+        parameter.numel() for group in groups if group["adapt"] for parameter in group["params"]
+    )
     every = sum(parameter.numel() for group in groups for parameter in group["params"])
-    kernels = sum(parameter.numel() for parameter in initial_model(TINY, 10).encoder.parameters() if parameter.ndim > 1)
+    kernels = sum(
+        parameter.numel()
+        for parameter in initial_model(TINY, 10).encoder.parameters()
+        if parameter.ndim > 1
+    )
     assert adapted == (kernels if exclude else every)
 
 
@@ -167,13 +184,17 @@ def test_what_is_reported_and_kept() -> None:
     assert all(type(value) is float for value in result.metrics.values())
     assert {name.partition(".")[0] for name in result.state["model"]} == {"encoder", "classifier"}
     assert result.state["model"]["classifier.weight"].shape == (10, 32)
-    assert int(result.state["model"]["encoder.stages.1.num_batches_tracked"]) == 5, "one pass of the encoder a step"
+    assert int(result.state["model"]["encoder.stages.1.num_batches_tracked"]) == 5, (
+        "one pass of the encoder a step"
+    )
 
 
 # What SimCLR's runs hold, too
 
 
-@pytest.mark.parametrize("values", [{}, {"precision": "bf16", "optim.name": "lars"}], ids=["adamw", "lars bf16"])
+@pytest.mark.parametrize(
+    "values", [{}, {"precision": "bf16", "optim.name": "lars"}], ids=["adamw", "lars bf16"]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one(values: dict[str, Any]) -> None:
     spec = TINY.with_values(values)
     whole = list(pretrain(spec, CPU_BF16))
@@ -193,18 +214,27 @@ def test_a_state_of_simclr_is_refused() -> None:
 
 def test_bf16_rounds_the_encoder_and_not_the_loss() -> None:
     losses = [
-        [result.metrics["loss"] for result in pretrain(TINY.with_values({"precision": "bf16"}), worker)]
+        [
+            result.metrics["loss"]
+            for result in pretrain(TINY.with_values({"precision": "bf16"}), worker)
+        ]
         for worker in (CPU, CPU_BF16)
     ]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
     (first,) = pretrain(PLAIN.with_values({"precision": "bf16", "schedule.epochs": 1}), CPU_BF16)
     assert first.metrics["loss"] == pytest.approx(log(10), abs=0.02)
-    assert (64 * first.metrics["loss"]) % 1 != 0  # what bf16 could say next to 2.3 is a multiple of 1/64
+    # what bf16 could say next to 2.3 is a multiple of 1/64
+    assert (64 * first.metrics["loss"]) % 1 != 0
 
 
 def test_a_diverging_run_stops_and_names_its_last_good_epoch() -> None:
-    values = {"optim.name": "sgd", "optim.base_learning_rate": 1, "optim.weight_decay": 10000, "schedule.warmup_epochs": 0}
+    values = {
+        "optim.name": "sgd",
+        "optim.base_learning_rate": 1,
+        "optim.weight_decay": 10000,
+        "schedule.warmup_epochs": 0,
+    }
     yielded: list[int] = []
     with pytest.raises(LossNotFiniteError) as caught:
         yielded.extend(result.epoch for result in pretrain(TINY.with_values(values), CPU))
@@ -218,7 +248,9 @@ def relabelled(split: Split) -> Split:
     return replace(split, labels=(split.labels + 1) % 10)
 
 
-def last_weights(spec: RunSpec, data: DataSet, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+def last_weights(
+    spec: RunSpec, data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Tensor]:
     monkeypatch.setattr(training, "load", lambda _: data)
     *_, last = pretrain(spec.with_values({"schedule.epochs": 2}), CPU)
     model: dict[str, Tensor] = last.state["model"]
@@ -260,7 +292,9 @@ def test_digits_are_learned(trained: EpochResult, judged: dict[str, float]) -> N
     assert judged["knn_top1"] > 90
 
 
-def test_the_classifier_is_judged_on_clean_views(trained: EpochResult, judged: dict[str, float]) -> None:
+def test_the_classifier_is_judged_on_clean_views(
+    trained: EpochResult, judged: dict[str, float]
+) -> None:
     model = load_model(DIGITS, trained.state, CPU)
     data = load(DIGITS.data)
     expected = {}
@@ -272,7 +306,9 @@ def test_the_classifier_is_judged_on_clean_views(trained: EpochResult, judged: d
             expected[f"classifier_{name}top1"] = 100 * float(hits[:, 0].float().mean())
             if not name:
                 expected["classifier_top5"] = 100 * float(hits.any(1).float().mean())
-    assert {name: value for name, value in judged.items() if name.startswith("classifier")} == pytest.approx(expected)
+    assert {
+        name: value for name, value in judged.items() if name.startswith("classifier")
+    } == pytest.approx(expected)
     assert judged["classifier_top1"] < judged["classifier_top5"]
     assert judged.keys() - expected.keys() == {
         *("linear_top1", "linear_top5", "linear_validation_top1", "linear_l2", "linear_converged"),
@@ -287,8 +323,12 @@ def test_the_whole_model_is_loaded_again(trained: EpochResult) -> None:
     assert not model.encoder.training
     torch.testing.assert_close(dict(model.state_dict()), trained.state["model"], rtol=0, atol=0)
     encoder = load_encoder(DIGITS, trained.state, CPU)
-    torch.testing.assert_close(dict(encoder.state_dict()), dict(model.encoder.state_dict()), rtol=0, atol=0)
-    lacking = {name: value for name, value in trained.state["model"].items() if name != "classifier.weight"}
+    torch.testing.assert_close(
+        dict(encoder.state_dict()), dict(model.encoder.state_dict()), rtol=0, atol=0
+    )
+    lacking = {
+        name: value for name, value in trained.state["model"].items() if name != "classifier.weight"
+    }
     with pytest.raises(RuntimeError, match=r"classifier\.weight"):
         load_model(DIGITS, {"model": lacking}, CPU)
 
@@ -297,7 +337,9 @@ def test_an_untrained_run_is_that_of_simclr() -> None:
     """Equal fingerprints share their results, so that there is no classifier to speak of."""
     results = []
     for spec in (TINY, CONTRASTIVE):
-        untrained = spec.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0, "eval.l2": [1.0]})
+        untrained = spec.with_values(
+            {"schedule.epochs": 0, "schedule.warmup_epochs": 0, "eval.l2": [1.0]}
+        )
         (result,) = pretrain(untrained, CPU)
         assert (result.epoch, result.metrics) == (0, {})
         results.append((untrained.fingerprint(), evaluate(untrained, result.state, CPU)))

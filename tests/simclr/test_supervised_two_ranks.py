@@ -1,4 +1,6 @@
-"""Two real processes over gloo: supervised training on them is that of one process. Also the script that starts them."""
+"""Two real processes over gloo: supervised training on them is that of one process. Also the script
+that starts them.
+"""
 
 import sys
 from collections.abc import Callable
@@ -32,7 +34,10 @@ Results = list[dict[str, Any]]
 
 
 def trained(worker: Worker, resume: dict[str, Any] | None = None) -> Results:
-    return [{"metrics": result.metrics, "state": result.state} for result in pretrain(SPEC, worker, resume)]
+    return [
+        {"metrics": result.metrics, "state": result.state}
+        for result in pretrain(SPEC, worker, resume)
+    ]
 
 
 def work(place: int, folder: Path) -> None:
@@ -45,7 +50,10 @@ def work(place: int, folder: Path) -> None:
         timeout=timedelta(seconds=60),
     )
     worker = Worker.here("cpu")
-    results = {"whole": trained(worker), "resumed": trained(worker, decode((folder / "first.pt").read_bytes()))}
+    results = {
+        "whole": trained(worker),
+        "resumed": trained(worker, decode((folder / "first.pt").read_bytes())),
+    }
     torch.save(results, folder / f"rank{place}.pt")
     dist.destroy_process_group()
 
@@ -59,7 +67,9 @@ def alone() -> Results:
 def workers(
     alone: Results, tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
 ) -> list[dict[str, Results]]:
-    """Of each worker, in order of rank: the whole run, and the second epoch after this process's first one."""
+    """Of each worker, in order of rank: the whole run, and the second epoch after this process's
+    first one.
+    """
     folder = tmp_path_factory.mktemp("group")
     (folder / "first.pt").write_bytes(encode(alone[0]["state"]))
     as_script(__file__, folder)
@@ -71,16 +81,23 @@ def assert_same_run(results: Results, expected: Results) -> None:
     for result, reference in zip(results, expected, strict=True):
         metrics, theirs = result["metrics"], reference["metrics"]
         assert metrics["loss"] == pytest.approx(theirs["loss"], abs=1e-5)
-        assert metrics["training_accuracy"] == pytest.approx(theirs["training_accuracy"], abs=100 / 160)  # one image
+        # one image
+        assert metrics["training_accuracy"] == pytest.approx(
+            theirs["training_accuracy"], abs=100 / 160
+        )
         assert metrics["learning_rate"] == theirs["learning_rate"]
-        torch.testing.assert_close(result["state"]["model"], reference["state"]["model"], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            result["state"]["model"], reference["state"]["model"], rtol=1e-3, atol=1e-4
+        )
         assert result["state"]["fingerprint"] == reference["state"]["fingerprint"]
 
 
 def test_two_workers_give_the_run_of_one(workers: list[dict[str, Results]], alone: Results) -> None:
     first, last = (result["state"]["model"] for result in alone)
     for name in ("encoder.stages.0.weight", "classifier.weight"):
-        assert float((last[name] - first[name]).abs().max()) > 0.005, "what the tolerance has to be small against"
+        assert float((last[name] - first[name]).abs().max()) > 0.005, (
+            "what the tolerance has to be small against"
+        )
     for worker in workers:
         assert_same_run(worker["whole"], alone)
         assert_same_run(worker["resumed"], alone[1:])
@@ -89,16 +106,26 @@ def test_two_workers_give_the_run_of_one(workers: list[dict[str, Results]], alon
 def test_both_workers_hold_the_same_state(workers: list[dict[str, Results]]) -> None:
     """Bit for bit, so that any of them may write the checkpoint."""
     for first, second in zip(*(worker["whole"] for worker in workers), strict=True):
-        assert {**first["metrics"], "images_per_second": 0} == {**second["metrics"], "images_per_second": 0}
-        torch.testing.assert_close(first["state"]["model"], second["state"]["model"], rtol=0, atol=0)
+        assert {**first["metrics"], "images_per_second": 0} == {
+            **second["metrics"],
+            "images_per_second": 0,
+        }
+        torch.testing.assert_close(
+            first["state"]["model"], second["state"]["model"], rtol=0, atol=0
+        )
         momenta = (result["state"]["optimizer"]["state"] for result in (first, second))
         torch.testing.assert_close(*momenta, rtol=0, atol=0)
 
 
-def test_one_worker_continues_the_run_of_two(workers: list[dict[str, Results]], alone: Results) -> None:
-    assert_same_run(trained(Worker(torch.device("cpu")), workers[1]["whole"][0]["state"]), alone[1:])
+def test_one_worker_continues_the_run_of_two(
+    workers: list[dict[str, Results]], alone: Results
+) -> None:
+    assert_same_run(
+        trained(Worker(torch.device("cpu")), workers[1]["whole"][0]["state"]), alone[1:]
+    )
 
 
 if __name__ == "__main__":
-    # One import of torch for both: it has started no threads yet, so that its process may be forked.
+    # One import of torch for both: it has started no threads yet, so that its process may be
+    # forked.
     start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")  # type: ignore[no-untyped-call]

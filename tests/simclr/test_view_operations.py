@@ -1,4 +1,6 @@
-"""Seconds: each operation of the views against torchvision or scipy, one sample at a time at equal parameters."""
+"""Seconds: each operation of the views against torchvision or scipy, one sample at a time at equal
+parameters.
+"""
 
 from itertools import permutations
 from math import sqrt
@@ -12,7 +14,15 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
 from workloads.simclr.spec import BlurSpec, CropSpec, CutoutSpec, NoiseSpec
-from workloads.simclr.views.color import BRIGHTNESS, CONTRAST, HUE, SATURATION, ColorParameters, apply_color, turn_hue
+from workloads.simclr.views.color import (
+    BRIGHTNESS,
+    CONTRAST,
+    HUE,
+    SATURATION,
+    ColorParameters,
+    apply_color,
+    turn_hue,
+)
 from workloads.simclr.views.corruptions import (
     CutoutParameters,
     NoiseParameters,
@@ -27,7 +37,9 @@ from workloads.simclr.views.filters import BlurParameters, apply_blur, apply_sob
 
 
 def random_images(count: int, height: int = 32, width: int = 32, channels: int = 3) -> Tensor:
-    levels = torch.randint(0, 256, (count, channels, height, width), generator=Generator().manual_seed(0))
+    levels = torch.randint(
+        0, 256, (count, channels, height, width), generator=Generator().manual_seed(0)
+    )
     return levels / 255
 
 
@@ -47,20 +59,26 @@ def random_boxes(count: int, height: int, width: int) -> CropParameters:
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize(("height", "width", "side"), [(32, 32, 32), (41, 28, 24), (96, 130, 16)])
-def test_crop_is_torchvisions_resized_crop(height: int, width: int, side: int, interpolation: str, antialias: bool) -> None:
+def test_crop_is_torchvisions_resized_crop(
+    height: int, width: int, side: int, interpolation: str, antialias: bool
+) -> None:
     crop = CropSpec.read({"interpolation": interpolation, "antialias": antialias})
     images, boxes = random_images(48, height, width), random_boxes(48, height, width)
     mode = InterpolationMode(interpolation)
     for sample, view in enumerate(apply_crop(images, boxes, crop, side)):
         box = [int(values[sample]) for values in (boxes.top, boxes.left, boxes.height, boxes.width)]
-        expected = reference.resized_crop(images[sample], *box, [side, side], interpolation=mode, antialias=antialias)
+        expected = reference.resized_crop(
+            images[sample], *box, [side, side], interpolation=mode, antialias=antialias
+        )
         expected = reference.horizontal_flip(expected) if boxes.flip[sample] else expected
         assert_close(view, expected.clamp(0, 1))
 
 
 def test_crop_of_the_whole_image_at_its_size_is_the_image() -> None:
     images, zero, side = random_images(2), torch.zeros(2, dtype=torch.long), torch.full((2,), 32)
-    view = apply_crop(images, CropParameters(zero, zero, side, side, torch.tensor([False, True])), CropSpec(), 32)
+    view = apply_crop(
+        images, CropParameters(zero, zero, side, side, torch.tensor([False, True])), CropSpec(), 32
+    )
     assert torch.equal(view[0], images[0])
     assert torch.equal(view[1], images[1].flip(-1))
 
@@ -112,35 +130,56 @@ def test_hue_is_torchvisions_on_every_corner_and_edge_of_the_color_cube() -> Non
 
 def test_only_the_chosen_images_are_jittered_and_grayed() -> None:
     parameters = color_parameters([(0, 1, 2, 3)] * 4, shift=False)
-    jittered, grayscale = torch.tensor([True, False, True, False]), torch.tensor([True, True, False, False])
+    jittered, grayscale = (
+        torch.tensor([True, False, True, False]),
+        torch.tensor([True, True, False, False]),
+    )
     images = random_images(4)
-    views = apply_color(images, ColorParameters(**{**vars(parameters), "jittered": jittered, "grayscale": grayscale}))
+    views = apply_color(
+        images,
+        ColorParameters(**{**vars(parameters), "jittered": jittered, "grayscale": grayscale}),
+    )
     for sample, view in enumerate(views):
-        expected = jittered_by_torchvision(images[sample], parameters, sample) if jittered[sample] else images[sample]
-        assert_close(view, reference.rgb_to_grayscale(expected, 3) if grayscale[sample] else expected)
+        expected = (
+            jittered_by_torchvision(images[sample], parameters, sample)
+            if jittered[sample]
+            else images[sample]
+        )
+        assert_close(
+            view, reference.rgb_to_grayscale(expected, 3) if grayscale[sample] else expected
+        )
     assert torch.equal(views[3], images[3])
 
 
 @pytest.mark.parametrize(("side", "taps"), [(32, 3), (96, 9), (224, 23)])
 def test_blur_is_torchvisions_with_a_tenth_of_the_side(side: int, taps: int) -> None:
     assert blur_kernel_size(side, 0.1) == taps
-    images, sigma = random_images(5, side, side), torch.tensor([0.1, 0.4, 1.0, 2.0, 1.5], dtype=torch.float64)
+    images, sigma = (
+        random_images(5, side, side),
+        torch.tensor([0.1, 0.4, 1.0, 2.0, 1.5], dtype=torch.float64),
+    )
     blurred = torch.tensor([True, True, False, True, True])
     views = apply_blur(images, BlurParameters(sigma, blurred), BlurSpec())
     for sample in (0, 1, 3, 4):
         width = float(sigma[sample])
-        assert_close(views[sample], reference.gaussian_blur(images[sample], [taps, taps], [width, width]))
+        assert_close(
+            views[sample], reference.gaussian_blur(images[sample], [taps, taps], [width, width])
+        )
     assert torch.equal(views[2], images[2])
 
 
 def test_blur_of_a_tenth_of_few_pixels_has_one_tap_and_is_the_identity() -> None:
     images, always = random_images(2, 16, 16), torch.tensor([True, True])
     assert blur_kernel_size(16, 0.1) == 1
-    assert torch.equal(apply_blur(images, BlurParameters(torch.tensor([2.0, 0.1]), always), BlurSpec()), images)
+    assert torch.equal(
+        apply_blur(images, BlurParameters(torch.tensor([2.0, 0.1]), always), BlurSpec()), images
+    )
 
 
 @pytest.mark.parametrize(("fraction", "hole"), [(0.5, 16), (0.25, 8), (0.1, 3), (1.0, 32)])
-def test_cutout_is_torchvisions_erase_of_the_part_inside_the_image(fraction: float, hole: int) -> None:
+def test_cutout_is_torchvisions_erase_of_the_part_inside_the_image(
+    fraction: float, hole: int
+) -> None:
     centers = [(0, 0), (31, 31), (16, 9), (3, 30)]
     rows, columns = torch.tensor(centers).T
     images = random_images(4)
@@ -150,7 +189,9 @@ def test_cutout_is_torchvisions_erase_of_the_part_inside_the_image(fraction: flo
     ):
         top, left = max(row - hole // 2, 0), max(column - hole // 2, 0)
         bottom, right = min(row - hole // 2 + hole, 32), min(column - hole // 2 + hole, 32)
-        expected = reference.erase(image, top, left, bottom - top, right - left, torch.full((3, 1, 1), 0.25))
+        expected = reference.erase(
+            image, top, left, bottom - top, right - left, torch.full((3, 1, 1), 0.25)
+        )
         assert torch.equal(view, expected)
 
 
@@ -158,13 +199,16 @@ def test_sobel_is_the_gradient_magnitude_of_the_gray_image() -> None:
     images = random_images(3, 11, 17)
     for image, view in zip(images, apply_sobel(images), strict=True):
         gray = reference.rgb_to_grayscale(image)[0].double().numpy()
-        magnitude = np.hypot(ndimage.sobel(gray, 0, mode="nearest"), ndimage.sobel(gray, 1, mode="nearest"))
+        magnitude = np.hypot(
+            ndimage.sobel(gray, 0, mode="nearest"), ndimage.sobel(gray, 1, mode="nearest")
+        )
         assert_close(view, torch.from_numpy(magnitude / sqrt(20)).float().expand(3, -1, -1))
 
 
 def test_sobel_reaches_one_and_no_more() -> None:
     patterns = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 9).view(512, 1, 3, 3)
-    center = apply_sobel(patterns)[:, 0, 1, 1]  # a linear form squared is largest at a corner of the cube
+    # a linear form squared is largest at a corner of the cube
+    center = apply_sobel(patterns)[:, 0, 1, 1]
     assert center.max() == pytest.approx(1, abs=1e-6)
 
 
@@ -184,7 +228,8 @@ def splitmix64(seed: int, position: int) -> int:
 
 
 def test_noise_is_box_muller_of_splitmix64() -> None:
-    assert splitmix64(1234567, 1) == 6457827717110365317  # the reference implementation's first output for this seed
+    # the reference implementation's first output for this seed
+    assert splitmix64(1234567, 1) == 6457827717110365317
     seeds = [0, 1234567, 2**63 - 2]
     drawn = counter_normal(torch.tensor(seeds), 7)
     for row, seed in zip(drawn, seeds, strict=True):
@@ -202,7 +247,9 @@ def test_noise_is_standard_normal_and_independent_between_pixels_and_images() ->
     assert torch.corrcoef(drawn).fill_diagonal_(0).abs().max() < limit
     for row in drawn:
         for lag in (1, 32, 1024, 1536):
-            assert torch.corrcoef(torch.stack([row[:-lag], row[lag:]]))[0, 1].abs() < 5 / sqrt(len(row) - lag)
+            assert torch.corrcoef(torch.stack([row[:-lag], row[lag:]]))[0, 1].abs() < 5 / sqrt(
+                len(row) - lag
+            )
 
 
 def test_noise_has_the_deviation_of_the_specification_and_is_clipped() -> None:

@@ -37,7 +37,9 @@ def assert_uniform(values: Tensor, low: float, high: float) -> None:
 
 def assert_rate(chosen: Tensor, probability: float) -> None:
     assert chosen.dtype == torch.bool
-    assert abs(chosen.double().mean().item() - probability) <= 5 * sqrt(probability * (1 - probability) / len(chosen))
+    assert abs(chosen.double().mean().item() - probability) <= 5 * sqrt(
+        probability * (1 - probability) / len(chosen)
+    )
 
 
 def assert_equally_likely(values: Tensor, support: int) -> None:
@@ -60,14 +62,20 @@ def test_crop_areas_are_uniform_above_the_covered_share() -> None:
 def test_crop_areas_near_the_whole_image_are_thinned_by_the_boxes_that_do_not_fit() -> None:
     limit = log(4 / 3)
     grid = np.linspace(0.1, 1, 20_001)
-    fits = np.minimum(1, -np.log(grid) / limit)  # share of the log-uniform aspects that fit at this area
+    # share of the log-uniform aspects that fit at this area
+    fits = np.minimum(1, -np.log(grid) / limit)
     cumulative = np.concatenate([[0], np.cumsum((fits[1:] + fits[:-1]) / 2)])
     drawn = areas(draw_crop(CropSpec(), COUNT, SIDE, SIDE, generator(1))).numpy()
-    assert stats.kstest(drawn, lambda area: np.interp(area, grid, cumulative / cumulative[-1])).pvalue > 1e-3
+    assert (
+        stats.kstest(drawn, lambda area: np.interp(area, grid, cumulative / cumulative[-1])).pvalue
+        > 1e-3
+    )
 
 
 def test_crop_aspects_are_log_uniform() -> None:
-    boxes = draw_crop(CropSpec(max_area=0.4, min_aspect=0.5, max_aspect=2), COUNT, SIDE, SIDE, generator())
+    boxes = draw_crop(
+        CropSpec(max_area=0.4, min_aspect=0.5, max_aspect=2), COUNT, SIDE, SIDE, generator()
+    )
     aspect = (boxes.width.double() / boxes.height.double()).log()
     assert_uniform(aspect, -log(2) - 0.005, log(2) + 0.005)
 
@@ -78,7 +86,10 @@ def test_crops_lie_uniformly_inside_an_image_that_is_not_square() -> None:
     assert bool(((boxes.top >= 0) & (boxes.top + boxes.height <= height)).all())
     assert bool(((boxes.left >= 0) & (boxes.left + boxes.width <= width)).all())
     small = (boxes.height < 450) & (boxes.width < 750)  # free range enough to look continuous
-    for start, length, whole in ((boxes.top, boxes.height, height), (boxes.left, boxes.width, width)):
+    for start, length, whole in (
+        (boxes.top, boxes.height, height),
+        (boxes.left, boxes.width, width),
+    ):
         assert_uniform((start[small] + 0.5) / (whole - length[small] + 1), 0, 1)
 
 
@@ -96,7 +107,9 @@ def test_a_crop_that_rarely_fits_is_tried_a_hundred_times() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 21), (21, 100), (50, 60)])
-def test_a_crop_that_never_fits_falls_back_to_torchvisions_central_box(height: int, width: int) -> None:
+def test_a_crop_that_never_fits_falls_back_to_torchvisions_central_box(
+    height: int, width: int
+) -> None:
     crop = CropSpec(min_area=1, min_covered=1)
     boxes = draw_crop(crop, 3, height, width, generator())
     ratio = (crop.min_aspect, crop.max_aspect)
@@ -112,7 +125,9 @@ def test_crops_are_flipped_at_their_rate(probability: float) -> None:
 
 @pytest.mark.parametrize("strength", [0.125, 0.5, 1.0, 2.5])
 def test_color_factors_have_the_ranges_of_their_strength(strength: float) -> None:
-    drawn = draw_color(ColorSpec(strength=strength, brightness="multiplicative"), COUNT, generator())
+    drawn = draw_color(
+        ColorSpec(strength=strength, brightness="multiplicative"), COUNT, generator()
+    )
     low, high = max(0.0, 1 - 0.8 * strength), 1 + 0.8 * strength
     for factor in (drawn.brightness, drawn.contrast, drawn.saturation):
         assert_uniform(factor, low, high)
@@ -133,7 +148,9 @@ def test_the_four_parts_of_jitter_come_in_all_24_orders_equally_often() -> None:
 
 
 def test_jitter_and_grayscale_have_their_rates_and_are_independent() -> None:
-    drawn = draw_color(ColorSpec(jitter_probability=0.8, grayscale_probability=0.2), COUNT, generator())
+    drawn = draw_color(
+        ColorSpec(jitter_probability=0.8, grayscale_probability=0.2), COUNT, generator()
+    )
     assert_rate(drawn.jittered, 0.8)
     assert_rate(drawn.grayscale, 0.2)
     assert_rate(drawn.jittered & drawn.grayscale, 0.16)
@@ -161,12 +178,16 @@ def test_cutout_centers_are_uniform_over_the_pixels() -> None:
 def test_angles_are_uniform_over_those_of_the_specification() -> None:
     turns = draw_rotate(RotateSpec(angles=(90, 180, 270)), COUNT, generator()).quarter_turns
     assert_equally_likely(turns - 1, 3)
-    assert_equally_likely(draw_rotate(RotateSpec(angles=(0, 90, 180, 270)), COUNT, generator()).quarter_turns, 4)
+    assert_equally_likely(
+        draw_rotate(RotateSpec(angles=(0, 90, 180, 270)), COUNT, generator()).quarter_turns, 4
+    )
     assert draw_rotate(RotateSpec(angles=(270,)), 5, generator()).quarter_turns.tolist() == [3] * 5
 
 
 @pytest.mark.parametrize("draw", [draw_noise, draw_auto_augment])
-def test_seeds_are_all_different(draw: Callable[[int, Generator], NoiseParameters | AutoAugmentParameters]) -> None:
+def test_seeds_are_all_different(
+    draw: Callable[[int, Generator], NoiseParameters | AutoAugmentParameters],
+) -> None:
     seeds = draw(COUNT, generator()).seed
     assert len(set(seeds.tolist())) == COUNT
     assert_uniform(seeds.double() / 2**63, 0, 1)
@@ -177,7 +198,9 @@ def test_motion_has_every_direction_equally_often() -> None:
 
 
 @pytest.mark.parametrize("operation", ["noise", "sobel", "solarize", "equalize", "motion_blur"])
-def test_images_are_chosen_at_the_rate_of_the_specification_apart_in_each_view(operation: str) -> None:
+def test_images_are_chosen_at_the_rate_of_the_specification_apart_in_each_view(
+    operation: str,
+) -> None:
     augment = AugmentSpec.read({"operations": [operation], operation: {"probability": 0.3}})
     drawn = draw_two_views(augment, COUNT, 32, 32, generator())
     (first,), (second,) = drawn.first.chosen.values(), drawn.second.chosen.values()
@@ -186,8 +209,16 @@ def test_images_are_chosen_at_the_rate_of_the_specification_apart_in_each_view(o
 
 
 def test_operations_that_are_certain_take_no_random_numbers_for_it() -> None:
-    certain = {name: {"probability": 1.0} for name in ("noise", "sobel", "solarize", "equalize", "motion_blur")}
-    augment = AugmentSpec.read({"operations": ["sobel", "noise", "solarize", "motion_blur", "equalize", "cutout"], **certain})
+    certain = {
+        name: {"probability": 1.0}
+        for name in ("noise", "sobel", "solarize", "equalize", "motion_blur")
+    }
+    augment = AugmentSpec.read(
+        {
+            "operations": ["sobel", "noise", "solarize", "motion_blur", "equalize", "cutout"],
+            **certain,
+        }
+    )
     drawn, stream = draw_view(augment, 50, 32, 32, generator(3)), generator(3)
     assert drawn.chosen == {}
     for part, expected in (
@@ -208,7 +239,14 @@ def test_parameters_of_samples_of_views_and_of_operations_are_uncorrelated() -> 
         assert view.blur is not None
         color, blur = view.color, view.blur
         columns += [areas(view.crop), view.crop.width / view.crop.height, view.crop.flip]
-        columns += [color.jittered, color.grayscale, color.brightness, color.contrast, color.saturation, color.hue]
+        columns += [
+            color.jittered,
+            color.grayscale,
+            color.brightness,
+            color.contrast,
+            color.saturation,
+            color.hue,
+        ]
         columns += [color.order[:, 0], blur.sigma, blur.blurred]
     table = torch.stack([column.double() for column in columns])
     table = torch.cat([table[:, :-1], table[:, 1:]])  # each parameter, and that of the next sample
@@ -232,7 +270,16 @@ def test_a_slice_of_the_parameters_is_that_of_every_tensor() -> None:
     assert list(drawn.chosen) == ["solarize", "equalize", "motion_blur"]
     for operation, images in drawn.chosen.items():
         assert torch.equal(images[3:7], part.chosen[operation])
-    for name in ("crop", "color", "blur", "cutout", "noise", "rotate", "motion_blur", "auto_augment"):
+    for name in (
+        "crop",
+        "color",
+        "blur",
+        "cutout",
+        "noise",
+        "rotate",
+        "motion_blur",
+        "auto_augment",
+    ):
         whole, some = vars(getattr(drawn, name)), vars(getattr(part, name))
         for field, values in whole.items():
             assert values.device.type == "cpu"

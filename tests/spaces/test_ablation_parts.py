@@ -13,7 +13,9 @@ from search_spaces.claims import UNTRAINED, Claim, beats
     ("factor", "base", "expected"),
     [(1 / 4, 256, 64), (2, 100, 200), (0.3, 5, 2), (1 / 4, 0.2, 0.05), (2, 3.0, 6.0), (4, 0, 0)],
 )
-def test_times_keeps_the_type_of_what_it_multiplies(factor: float, base: float, expected: float) -> None:
+def test_times_keeps_the_type_of_what_it_multiplies(
+    factor: float, base: float, expected: float
+) -> None:
     found = Times(factor).resolve(base)
     assert found == pytest.approx(expected)
     assert type(found) is type(base)
@@ -38,13 +40,19 @@ LISTS = (("small", "large"), ("thin", "thick", "thicker"))
     ("places", "base", "expected"),
     [(0, "small", "small"), (1, "small", "large"), (2, "thin", "thicker"), (-1, "thick", "thin")],
 )
-def test_step_goes_along_the_list_that_has_the_presets_name(places: int, base: str, expected: str) -> None:
+def test_step_goes_along_the_list_that_has_the_presets_name(
+    places: int, base: str, expected: str
+) -> None:
     assert Step(places, LISTS).resolve(base) == expected
 
 
 @pytest.mark.parametrize(
     ("places", "base", "shown"),
-    [(2, "small", r"\+2 from 'small': there is none in small, large"), (-1, "thin", "-1 from 'thin'"), (0, "wide", "'wide'")],
+    [
+        (2, "small", r"\+2 from 'small': there is none in small, " r"large"),
+        (-1, "thin", "-1 from 'thin'"),
+        (0, "wide", "'wide'"),
+    ],
 )
 def test_step_refuses_to_leave_its_lists(places: int, base: str, shown: str) -> None:
     with pytest.raises(ValueError, match=shown):
@@ -52,7 +60,9 @@ def test_step_refuses_to_leave_its_lists(places: int, base: str, shown: str) -> 
 
 
 @pytest.mark.parametrize("lists", [(), ((),), (("a", "b"), ("b",))])
-def test_step_refuses_lists_that_do_not_tell_where_a_name_stands(lists: tuple[tuple[str, ...], ...]) -> None:
+def test_step_refuses_lists_that_do_not_tell_where_a_name_stands(
+    lists: tuple[tuple[str, ...], ...],
+) -> None:
     with pytest.raises(ValueError, match=r"Step\(1\)"):
         Step(1, lists)
 
@@ -77,8 +87,18 @@ def test_an_axis_refuses_labels_that_cannot_be_laid_out(labels: tuple[str, ...],
 
 def test_positions_are_even_or_logarithmic_with_words_last() -> None:
     assert Axis(name="x", labels=("a", "b", "c")).positions() == (0, 1, 2)
-    assert Axis(name="x", labels=("32", "64", "256", "width of h"), log=True).positions() == (5, 6, 8, 9)
-    assert Axis(name="x", labels=("x 1/4", "x 1/2", "x 1", "x 2"), log=True).positions() == (-2, -1, 0, 1)
+    assert Axis(name="x", labels=("32", "64", "256", "width of h"), log=True).positions() == (
+        5,
+        6,
+        8,
+        9,
+    )
+    assert Axis(name="x", labels=("x 1/4", "x 1/2", "x 1", "x 2"), log=True).positions() == (
+        -2,
+        -1,
+        0,
+        1,
+    )
 
 
 ROW = Axis(name="row", labels=("a", "b"))
@@ -107,17 +127,35 @@ def ablation(**changes: object) -> Ablation:
     [
         (lambda: Cell(at=("a",), values={}), "'a'"),
         (lambda: Cell(at=("a",), values={"loss..temperature": 1.0}), r"loss\.\.temperature"),
-        (lambda: Cell(at=("a",), values={"loss.temperature": float("nan")}), "loss.temperature=nan"),
+        (
+            lambda: Cell(at=("a",), values={"loss.temperature": float("nan")}),
+            "loss.temperature=nan",
+        ),
         (lambda: Cell(at=("a",), values={"loss.temperature": {1.0}}), r"loss.temperature=\{1.0\}"),  # type: ignore[dict-item]
         (lambda: Cell(at=("a",), values={"loss.temperature": 1.0}, paper=564.0), "564.0"),
-        (lambda: Cell(at=("a",), values=A.values, candidates=({"head.output_dim": 1},)), "several different ones"),
-        (lambda: Cell(at=("a",), values=A.values, candidates=({"head.output_dim": 1},) * 2), "several different ones"),
-        (lambda: Cell(at=("a",), values=A.values, candidates=(A.values, B.values)), r"\['loss.temperature'\], and so do its"),
+        (
+            lambda: Cell(at=("a",), values=A.values, candidates=({"head.output_dim": 1},)),
+            "several different ones",
+        ),
+        (
+            lambda: Cell(at=("a",), values=A.values, candidates=({"head.output_dim": 1},) * 2),
+            "several different ones",
+        ),
+        (
+            lambda: Cell(at=("a",), values=A.values, candidates=(A.values, B.values)),
+            r"\['loss.temperature'\], and so do " r"its",
+        ),
         (lambda: Layout(axes=(ROW,), cells=()), "0 cells"),
-        (lambda: Layout(axes=(ROW,), cells=(Cell(at=("c",), values=A.values),)), "'c' is not on axis 'row'"),
+        (
+            lambda: Layout(axes=(ROW,), cells=(Cell(at=("c",), values=A.values),)),
+            "'c' is not on axis 'row'",
+        ),
         (lambda: Layout(axes=(ROW, ROW), cells=(A,)), "one label for each"),
         (lambda: Layout(axes=(ROW,), cells=(A, Cell(at=("a",), values=B.values))), "taken"),
-        (lambda: Layout(axes=(ROW,), cells=(A, Cell(at=("b",), values=A.values))), "same values as"),
+        (
+            lambda: Layout(axes=(ROW,), cells=(A, Cell(at=("b",), values=A.values))),
+            "same values as",
+        ),
         (lambda: ablation(name="Two words"), "Two words"),
         (lambda: ablation(question=""), "question"),
         (lambda: ablation(claims=()), "claims nothing"),
@@ -129,7 +167,10 @@ def ablation(**changes: object) -> Ablation:
         (lambda: ablation(tuned_by=""), "tuned_by"),
         (lambda: ablation(figure="pie"), "pie"),
         (lambda: ablation(figure="heatmap"), "heatmap cannot have 1"),
-        (lambda: ablation(fixed={"loss.temperature": 0.5}), r"\['loss.temperature'\], which is fixed"),
+        (
+            lambda: ablation(fixed={"loss.temperature": 0.5}),
+            r"\['loss.temperature'\], which is " r"fixed",
+        ),
         (lambda: ablation(fixed={"Loss temperature": 0.5}), "Loss temperature"),
         (lambda: ablation().layout("huge"), "huge"),  # type: ignore[arg-type]
     ],
@@ -154,12 +195,18 @@ def test_grid_is_every_combination_with_the_last_choice_fastest() -> None:
 
 
 def test_claims_may_name_the_untrained_encoder_and_extensions_may_claim_nothing() -> None:
-    assert ablation(claims=(Claim.alike("a is learned", "Table 0", beats(("a",), UNTRAINED)),)).claims
+    assert ablation(
+        claims=(Claim.alike("a is learned", "Table 0", beats(("a",), UNTRAINED)),)
+    ).claims
     assert ablation(claims=(), extension=True).claims == ()
 
 
-def test_tuned_cells_have_a_point_for_each_candidate_and_cells_of_one_run_differ_in_their_metric() -> None:
-    tuned = Cell(at=("a",), values={"loss.name": "x"}, candidates=({"loss.temperature": 1.0}, {"loss.temperature": 2.0}))
+def test_tuned_cells_have_a_point_a_candidate_and_cells_of_one_run_differ_in_metric() -> None:
+    tuned = Cell(
+        at=("a",),
+        values={"loss.name": "x"},
+        candidates=({"loss.temperature": 1.0}, {"loss.temperature": 2.0}),
+    )
     other = Cell(at=("b",), values={"loss.name": "x"}, metric="knn_top1")
     found = ablation(paper=Layout(axes=(ROW,), cells=(tuned, other)), fixed={"head.output_dim": 3})
     assert found.points() == [

@@ -1,4 +1,6 @@
-"""Milliseconds: claims as comparisons, and whether the paper's own numbers bear out what it claims."""
+"""Milliseconds: claims as comparisons, and whether the paper's own numbers bear out what it
+claims.
+"""
 
 from collections.abc import Callable
 from typing import get_args
@@ -10,9 +12,15 @@ from search_spaces.ablation import Scale
 from search_spaces.claims import Group, above, beats, contrast, similar, wider_gap
 
 SCALES = get_args(Scale)
-EVERY_LAYOUT = [pytest.param(a, scale, id=f"{name}-{scale}") for name, a in ABLATIONS.items() if a.claims for scale in SCALES]
+EVERY_LAYOUT = [
+    pytest.param(a, scale, id=f"{name}-{scale}")
+    for name, a in ABLATIONS.items()
+    if a.claims
+    for scale in SCALES
+]
 
-# Claims that can be asked, comparisons, and those of them that the paper has numbers for: paper, small.
+# Claims that can be asked, comparisons, and those of them that the paper has numbers for: paper,
+# small.
 COUNTS = {
     "augmentations": ((5, 108, 97), (5, 108, 97)),  # contrastive accuracies are not reported
     "color-strength": ((5, 11, 11), (5, 11, 11)),
@@ -36,7 +44,8 @@ COUNTS = {
     "pretraining-controls": ((3, 14, 0), (3, 14, 0)),
 }
 
-PLACES = ("section ", "appendix ", "Table ", "Figure ", "Theorem", "Lemma ", "Condition ")  # of a paper
+# of a paper
+PLACES = ("section ", "appendix ", "Table ", "Figure ", "Theorem", "Lemma ", "Condition ")
 
 # Comparisons that the paper's own numbers contradict: (ablation, scale, label).
 EXCEPTIONS: set[tuple[str, Scale, str]] = set()
@@ -57,22 +66,36 @@ def estimate(ablation: Ablation, scale: Scale, comparison: Comparison) -> float 
 
 
 def holds(comparison: Comparison, value: float) -> bool:
-    return value > comparison.bound if comparison.relation == "above" else abs(value) <= comparison.bound
+    return (
+        value > comparison.bound
+        if comparison.relation == "above"
+        else abs(value) <= comparison.bound
+    )
 
 
 def asked(ablation: Ablation, scale: Scale) -> list[Comparison]:
     return [comparison for claim in ablation.claims for comparison in claim.comparisons(scale)]
 
 
-# The paper's claims on its own numbers --------------------------------------------------------------------------------
+# The paper's claims on its own numbers ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("ablation", "scale"), EVERY_LAYOUT)
 def test_the_papers_numbers_bear_out_its_claims(ablation: Ablation, scale: Scale) -> None:
     comparisons = asked(ablation, scale)
-    found = [(comparison, value) for comparison in comparisons if (value := estimate(ablation, scale, comparison)) is not None]
-    wrong = {(ablation.name, scale, comparison.label) for comparison, value in found if not holds(comparison, value)}
-    assert wrong == {exception for exception in EXCEPTIONS if exception[:2] == (ablation.name, scale)}
+    found = [
+        (comparison, value)
+        for comparison in comparisons
+        if (value := estimate(ablation, scale, comparison)) is not None
+    ]
+    wrong = {
+        (ablation.name, scale, comparison.label)
+        for comparison, value in found
+        if not holds(comparison, value)
+    }
+    assert wrong == {
+        exception for exception in EXCEPTIONS if exception[:2] == (ablation.name, scale)
+    }
     claims = [claim for claim in ablation.claims if claim.comparisons(scale)]
     assert (len(claims), len(comparisons), len(found)) == COUNTS[ablation.name][SCALES.index(scale)]
 
@@ -83,7 +106,15 @@ def test_every_ablation_of_the_paper_claims_something_and_says_where() -> None:
         for claim in ablation.claims:
             assert any(
                 word in claim.source
-                for word in ("section ", "appendix ", "Table ", "Figure ", "Theorem", "Lemma ", "Condition ")
+                for word in (
+                    "section ",
+                    "appendix ",
+                    "Table ",
+                    "Figure ",
+                    "Theorem",
+                    "Lemma ",
+                    "Condition ",
+                )
             ), claim.source
             assert claim.statement.endswith("."), claim.statement
 
@@ -92,7 +123,11 @@ def test_every_ablation_of_the_paper_claims_something_and_says_where() -> None:
     ("name", "label", "points"),
     [
         ("augmentations", "crop · color > crop · sobel", 56.3 - 46.0),
-        ("color-strength", "(SimCLR · 1 - SimCLR · 1/8) > (supervised · 1 - supervised · 1/8)", 3.6 + 1.3),
+        (
+            "color-strength",
+            "(SimCLR · 1 - SimCLR · 1/8) > (supervised · 1 - supervised · 1/8)",
+            3.6 + 1.3,
+        ),
         (
             "encoder",
             "(ResNet-50 · 1 · supervised 90-epoch - ResNet-50 · 1 · SimCLR 1000-epoch) > "
@@ -110,26 +145,37 @@ def test_every_ablation_of_the_paper_claims_something_and_says_where() -> None:
         ("temperature", "no, 100 > yes, 0.1 in contrastive_accuracy", 92.1 - 87.8),
         (
             "batch-size",
-            "(8192 · 100 · linear - 256 · 100 · linear) > (8192 · 1000 · linear - 256 · 1000 · linear)",
+            "(8192 · 100 · linear - 256 · 100 · linear) > (8192 · 1000 · linear - 256 · 1000 "
+            "· linear)",
             7.3 - 1.9,
         ),
         ("flip-and-blur", "flip and blur > no flip", 1.1),
         ("broader-augmentation", "broader · 1 > default · 1", 0.7),
         (
             "supervised",
-            "mean of {crop, +color, +color+blur} · 90 · ResNet-50 > mean of {crop, +color, +color+blur} · 500 · ResNet-50 - 1",
+            "mean of {crop, +color, +color+blur} · 90 · ResNet-50 > mean of {crop, +color, "
+            "+color+blur} · 500 · ResNet-50 - 1",
             75.8 - 229.4 / 3,
         ),
     ],
 )
-def test_the_size_of_a_difference_in_the_papers_numbers(name: str, label: str, points: float) -> None:
-    (comparison,) = [comparison for comparison in asked(ABLATIONS[name], "paper") if comparison.label == label]
+def test_the_size_of_a_difference_in_the_papers_numbers(
+    name: str, label: str, points: float
+) -> None:
+    (comparison,) = [
+        comparison for comparison in asked(ABLATIONS[name], "paper") if comparison.label == label
+    ]
     assert estimate(ABLATIONS[name], "paper", comparison) == pytest.approx(points)
 
 
 def test_crop_and_color_in_either_order_are_held_against_each_of_the_other_40_pairs() -> None:
-    (claim,) = [claim for claim in ABLATIONS["augmentations"].claims if "stands out" in claim.statement]
-    pairs = {tuple(sorted((term.at, term.weight) for term in comparison.terms)) for comparison in claim.small}
+    (claim,) = [
+        claim for claim in ABLATIONS["augmentations"].claims if "stands out" in claim.statement
+    ]
+    pairs = {
+        tuple(sorted((term.at, term.weight) for term in comparison.terms))
+        for comparison in claim.small
+    }
     labels = ABLATIONS["augmentations"].small.axes[0].labels
     others = {(first, second) for first in labels for second in labels if first != second} - {
         ("crop", "color"),
@@ -137,7 +183,9 @@ def test_crop_and_color_in_either_order_are_held_against_each_of_the_other_40_pa
     }
     assert len(others) == 40
     assert pairs == {
-        tuple(sorted([(best, 1.0), (other, -1.0)])) for best in (("crop", "color"), ("color", "crop")) for other in others
+        tuple(sorted([(best, 1.0), (other, -1.0)]))
+        for best in (("crop", "color"), ("color", "crop"))
+        for other in others
     }
 
 
@@ -149,7 +197,10 @@ def test_sizes_in_points_of_imagenet_are_asked_at_the_papers_scale_only() -> Non
         if "points of ImageNet" in claim.silent
         for comparison in claim.paper
     ]
-    wide, linear = "{32, 64, 128, 256, 512, 1024, 2048}", "mean of linear · {32, 64, 128, 256, 512, 1024, 2048}"
+    wide, linear = (
+        "{32, 64, 128, 256, 512, 1024, 2048}",
+        ("mean of linear · {32, 64, 128, 256, 512, 1024, 2048}"),
+    )
     assert sized == [
         ("head", f"mean of non-linear · {wide} > {linear} + 3"),
         ("head", f"{linear} > none · 2048 + 10"),
@@ -159,7 +210,7 @@ def test_sizes_in_points_of_imagenet_are_asked_at_the_papers_scale_only() -> Non
     ]
 
 
-# Comparisons as sums --------------------------------------------------------------------------------------------------
+# Comparisons as sums ------------------------------------------------------------------------------
 
 A, B, C, D = ("a",), ("b",), ("c",), ("d",)
 
@@ -176,7 +227,13 @@ def weights(comparison: Comparison) -> dict[tuple[str, ...], float]:
         (beats(A, B, by=-0.5), "a > b - 0.5", {A: 1, B: -1}, -0.5, "above"),
         (beats((A, B), (C,)), "mean of {a, b} > c", {A: 0.5, B: 0.5, C: -1}, 0, "above"),
         (beats(UNTRAINED, A), "untrained > a", {UNTRAINED: 1, A: -1}, 0, "above"),
-        (similar(A, (B, C), within=2), "a = mean of {b, c} ± 2", {A: 1, B: -0.5, C: -0.5}, 2, "within"),
+        (
+            similar(A, (B, C), within=2),
+            "a = mean of {b, c} ± 2",
+            {A: 1, B: -0.5, C: -0.5},
+            2,
+            "within",
+        ),
         (above(A, 25), "a > 25", {A: 1}, 25, "above"),
         (contrast("x", {A: 2, B: -3}, bound=1), "x", {A: 2, B: -3}, 1, "above"),
         (wider_gap((A, B), (C, D)), "(a - b) > (c - d)", {A: 1, B: -1, C: -1, D: 1}, 0, "above"),
@@ -184,7 +241,11 @@ def weights(comparison: Comparison) -> dict[tuple[str, ...], float]:
     ],
 )
 def test_comparisons_are_weighted_sums(
-    comparison: Comparison, label: str, terms: dict[tuple[str, ...], float], bound: float, relation: str
+    comparison: Comparison,
+    label: str,
+    terms: dict[tuple[str, ...], float],
+    bound: float,
+    relation: str,
 ) -> None:
     found = (comparison.label, weights(comparison), comparison.bound, comparison.relation)
     assert found == (label, terms, bound, relation)
@@ -215,7 +276,7 @@ def test_groups_are_named_by_what_their_cells_share(group: Group, named: str) ->
     assert beats(group, ("z", "z")).label == f"{named} > z · z"
 
 
-# What claims refuse ---------------------------------------------------------------------------------------------------
+# What claims refuse -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -229,14 +290,22 @@ def test_groups_are_named_by_what_their_cells_share(group: Group, named: str) ->
         (lambda: similar(A, B, within=0), "bound 0 is none for 'within'"),
         (lambda: beats((), A), "a cell on each side"),
         (lambda: beats(A, A), "needs a label and terms"),
-        (lambda: Comparison(label="x", terms=(Term(at=A, weight=1), Term(at=A, weight=2))), "names a cell twice"),
+        (
+            lambda: Comparison(label="x", terms=(Term(at=A, weight=1), Term(at=A, weight=2))),
+            "names a cell twice",
+        ),
         (lambda: Claim.alike(" ", "Table 0", beats(A, B)), "needs both"),
         (lambda: Claim.alike("a beats b", "", beats(A, B)), "needs both"),
         (lambda: Claim.alike("a beats b", "Table 0"), "has no comparison"),
         (lambda: Claim.alike("a beats b", "Table 0", beats(A, B), beats(A, B)), "duplicates"),
-        (lambda: Claim.paper_only("a beats b", "Table 0", beats(A, B), silent=" "), "why it is silent"),
         (
-            lambda: Claim(statement="a", source="b", paper=(beats(A, B),), small=(beats(A, B),), silent="why"),
+            lambda: Claim.paper_only("a beats b", "Table 0", beats(A, B), silent=" "),
+            "why it is silent",
+        ),
+        (
+            lambda: Claim(
+                statement="a", source="b", paper=(beats(A, B),), small=(beats(A, B),), silent="why"
+            ),
             "if and only if",
         ),
     ],
@@ -247,7 +316,16 @@ def test_nonsense_is_refused_and_shown(build: Callable[[], object], shown: str) 
 
 
 def test_a_claim_has_the_comparisons_of_each_scale() -> None:
-    claim = Claim(statement="a beats b", source="Table 0", paper=(beats(A, B, by=1),), small=(beats(A, B),))
-    assert [comparison.bound for scale in SCALES for comparison in claim.comparisons(scale)] == [1, 0]
+    claim = Claim(
+        statement="a beats b", source="Table 0", paper=(beats(A, B, by=1),), small=(beats(A, B),)
+    )
+    assert [comparison.bound for scale in SCALES for comparison in claim.comparisons(scale)] == [
+        1,
+        0,
+    ]
     only = Claim.paper_only("a beats b", "Table 0", beats(A, B), silent="no c")
-    assert (len(only.comparisons("paper")), only.comparisons("small"), only.silent) == (1, (), "no c")
+    assert (len(only.comparisons("paper")), only.comparisons("small"), only.silent) == (
+        1,
+        (),
+        "no c",
+    )

@@ -1,4 +1,5 @@
-"""Milliseconds: what the ablations ask, checked against the specification and the presets that they run on.
+"""Milliseconds: what the ablations ask, checked against the specification and the presets that they
+run on.
 
 One test starts a Python process.
 """
@@ -42,7 +43,8 @@ COUNTS = {
     "probes": (10, 10, (10, 10), (4, 4)),  # h and g(h) of one run, and classes and color
     "losses": (5, 5, (100, 60), (100, 60)),
     "temperature": (6, 6, (6, 6), (6, 6)),
-    "batch-size": (84, 24, (84, 24), (80, 21)),  # the rules agree at the batch size that anchors them
+    # the rules agree at the batch size that anchors them
+    "batch-size": (84, 24, (84, 24), (80, 21)),
     "few-labels": (12, 6, (27, 48), (27, 48)),
     "transfer": (120, 10, (120, 10), (120, 10)),
     "flip-and-blur": (4, 4, (4, 4), (4, 4)),
@@ -92,7 +94,10 @@ EVERY_PRESET = [
 
 def resolved(point: Mapping[str, Value], base: Spec) -> dict[str, object]:
     flat = base.flat()
-    return {path: value.resolve(flat[path]) if isinstance(value, Times | Step) else value for path, value in point.items()}
+    return {
+        path: value.resolve(flat[path]) if isinstance(value, Times | Step) else value
+        for path, value in point.items()
+    }
 
 
 def specs(ablation: Ablation, scale: Scale, base: Spec) -> list[Spec]:
@@ -103,17 +108,23 @@ def by_place(name: str, scale: Scale, of: str) -> dict[tuple[str, ...], RunSpec]
     """The specification of every cell that is not tuned."""
     cells = ABLATIONS[name].layout(scale).cells
     assert not any(cell.candidates for cell in cells)
-    return {cell.at: spec for cell, spec in zip(cells, specs(ABLATIONS[name], scale, preset(of)), strict=True)}
+    return {
+        cell.at: spec
+        for cell, spec in zip(cells, specs(ABLATIONS[name], scale, preset(of)), strict=True)
+    }
 
 
-# What every ablation has in common ------------------------------------------------------------------------------------
+# What every ablation has in common ----------------------------------------------------------------
 
 
 def test_the_ablations_in_the_order_of_the_paper_and_what_they_run() -> None:
     assert list(ABLATIONS) == list(COUNTS)
     for name, ablation in ABLATIONS.items():
         points = tuple(len(ablation.points(scale)) for scale in SCALES)
-        assert (name, len(ablation.paper.cells), len(ablation.small.cells), points) == (ablation.name, *COUNTS[name][:3])
+        assert (name, len(ablation.paper.cells), len(ablation.small.cells), points) == (
+            ablation.name,
+            *COUNTS[name][:3],
+        )
 
 
 @pytest.mark.parametrize("workload", EXTENSIONS)
@@ -126,18 +137,28 @@ def test_extensions_come_last_and_claim_nothing_for_the_paper(workload: str) -> 
 
 
 @pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
-def test_every_point_is_a_run_that_the_preset_can_do(ablation: Ablation, scale: Scale, name: str) -> None:
+def test_every_point_is_a_run_that_the_preset_can_do(
+    ablation: Ablation, scale: Scale, name: str
+) -> None:
     base = base_of(ablation, name)
     found = specs(ablation, scale, base)
     runs = [spec for spec in found if isinstance(spec, RunSpec)]
-    assert [problem for spec in runs for problem in problems_with(spec, TRAIN_IMAGES[name], 1)] == []
-    assert len({spec.fingerprint() for spec in found}) == COUNTS[ablation.name][3][SCALES.index(scale)]
+    assert [
+        problem for spec in runs for problem in problems_with(spec, TRAIN_IMAGES[name], 1)
+    ] == []
+    assert (
+        len({spec.fingerprint() for spec in found}) == COUNTS[ablation.name][3][SCALES.index(scale)]
+    )
     for point, spec in zip(ablation.points(scale), found, strict=True):
-        assert spec.flat() == {**base.flat(), **resolved(point, base)}, "a point changes the fields that it names, no other"
+        assert spec.flat() == {**base.flat(), **resolved(point, base)}, (
+            "a point changes the fields that it names, no other"
+        )
 
 
 @pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
-def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: Scale, name: str) -> None:
+def test_cells_are_judged_by_a_result_of_their_runs(
+    ablation: Ablation, scale: Scale, name: str
+) -> None:
     base = base_of(ablation, name)
     for cell in ablation.layout(scale).cells:
         spec = base.with_values(resolved({**ablation.fixed, **cell.values}, base))
@@ -155,7 +176,10 @@ def test_cells_are_judged_by_a_result_of_their_runs(ablation: Ablation, scale: S
         elif spec.loss.name == "cross-entropy":
             metrics = {"classifier_top1"}
         elif spec.eval.projection:
-            metrics |= {"linear_top1_z", *(f"probe_{task}_{of}" for task in spec.eval.probe.tasks for of in "hz")}
+            metrics |= {
+                "linear_top1_z",
+                *(f"probe_{task}_{of}" for task in spec.eval.probe.tasks for of in "hz"),
+            }
         assert ablation.metric_of(cell) in metrics
         assert ablation.tuning_metric_of(cell) == tuned_by
 
@@ -190,16 +214,22 @@ def test_cost_by_the_papers_hour_and_a_half_on_128_cores() -> None:
     assert ABLATIONS["losses"].relative_cost("small") == 5 * 3 * 4
     assert ABLATIONS["probes"].relative_cost("small") == 4, "cells that share a run count once"
     assert ABLATIONS["encoder"].relative_cost("small") == 9 + 3 * 3 + 3
-    assert ABLATIONS["few-labels"].relative_cost("small") == 1, "what is only judged otherwise shares its training"
+    assert ABLATIONS["few-labels"].relative_cost("small") == 1, (
+        "what is only judged otherwise shares its training"
+    )
     assert ABLATIONS["transfer"].relative_cost("small") == 2, "SimCLR and the supervised encoder"
 
 
-# What single ablations ask --------------------------------------------------------------------------------------------
+# What single ablations ask ------------------------------------------------------------------------
 
 
 def test_points_are_what_is_fixed_and_then_the_cell_in_the_order_of_the_cells() -> None:
     ablation = ABLATIONS["augmentations"]
-    fixed = {"augment.branches": "one", "augment.blur.probability": 1.0, "augment.rotate.angles": [90, 180, 270]}
+    fixed = {
+        "augment.branches": "one",
+        "augment.blur.probability": 1.0,
+        "augment.rotate.angles": [90, 180, 270],
+    }
     points = ablation.points()
     assert points[0] == {**fixed, "augment.operations": ["crop"]}
     assert points[2] == {**fixed, "augment.operations": ["crop", "color"]}
@@ -208,7 +238,9 @@ def test_points_are_what_is_fixed_and_then_the_cell_in_the_order_of_the_cells() 
     assert ablation.points("small") == points
 
 
-def test_small_batch_sizes_are_multiples_of_the_preset_and_their_rules_agree_at_its_own_batch() -> None:
+def test_small_batch_sizes_are_multiples_of_the_preset_and_their_rules_agree_at_its_own_batch() -> (
+    None
+):
     found = {
         at: (spec.schedule.batch_size, spec.schedule.epochs, spec.learning_rate)
         for at, spec in by_place("batch-size", "small", "cifar10-small").items()
@@ -216,11 +248,18 @@ def test_small_batch_sizes_are_multiples_of_the_preset_and_their_rules_agree_at_
     assert found["x 1/4", "x 1", "linear"] == pytest.approx((64, 10, 0.006 / 4))
     assert found["x 1/4", "x 1", "sqrt"] == pytest.approx((64, 10, 0.006 / 2))
     assert found["x 2", "x 4", "linear"] == pytest.approx((512, 40, 0.012))
-    assert found["x 1", "x 2", "linear"] == found["x 1", "x 2", "sqrt"] == pytest.approx((256, 20, 0.006))
+    assert (
+        found["x 1", "x 2", "linear"]
+        == found["x 1", "x 2", "sqrt"]
+        == pytest.approx((256, 20, 0.006))
+    )
 
 
 def test_the_papers_learning_rates_at_its_extreme_batch_sizes() -> None:
-    rates = {at: spec.learning_rate for at, spec in by_place("batch-size", "paper", "imagenet-paper").items()}
+    rates = {
+        at: spec.learning_rate
+        for at, spec in by_place("batch-size", "paper", "imagenet-paper").items()
+    }
     assert rates["256", "100", "linear"] == pytest.approx(0.3)
     assert rates["256", "100", "sqrt"] == pytest.approx(1.2)
     assert rates["8192", "800", "sqrt"] == pytest.approx(6.788, abs=1e-3)
@@ -238,7 +277,12 @@ def test_a_head_of_none_is_one_cell_at_the_width_of_the_encoder() -> None:
 
 def test_the_policies_of_table_1() -> None:
     found = {
-        at: (spec.augment.operations, spec.augment.color.strength, spec.loss.name, spec.schedule.epochs)
+        at: (
+            spec.augment.operations,
+            spec.augment.color.strength,
+            spec.loss.name,
+            spec.schedule.epochs,
+        )
         for at, spec in by_place("color-strength", "paper", "imagenet-paper").items()
     }
     assert found["SimCLR", "1/8"] == (("crop", "color"), 0.125, "nt-xent", 100)
@@ -251,20 +295,33 @@ def test_small_encoders_step_through_the_family_of_the_preset() -> None:
     names = {}
     for of in ("shapes", "cifar10", "cifar10-paper"):
         found = by_place("encoder", "small", of)
-        diagonal = zip(("the preset's", "one deeper", "two deeper"), ("x 1/2", "x 1", "x 2"), strict=True)
+        diagonal = zip(
+            ("the preset's", "one deeper", "two deeper"), ("x 1/2", "x 1", "x 2"), strict=True
+        )
         encoders = [found[depth, width, "SimCLR x 1"].encoder for depth, width in diagonal]
         names[of] = [(encoder.architecture, encoder.width) for encoder in encoders]
     assert names["shapes"] == [("convnet", 0.1875), ("convnet8", 0.375), ("convnet12", 0.75)]
     assert names["cifar10"] == [("resnet18", 0.5), ("resnet34", 1.0), ("resnet50", 2.0)]
     assert names["cifar10-paper"] == [("resnet50", 0.5), ("resnet101", 1.0), ("resnet152", 2.0)]
     with pytest.raises(ValueError, match=r"\+2 from 'resnet101': there is none"):
-        specs(ABLATIONS["encoder"], "small", preset("cifar10").with_values({"encoder.architecture": "resnet101"}))
+        specs(
+            ABLATIONS["encoder"],
+            "small",
+            preset("cifar10").with_values({"encoder.architecture": "resnet101"}),
+        )
 
 
 def test_the_figure_7_that_was_trained() -> None:
     found = by_place("encoder", "paper", "imagenet-paper")
-    sizes = {(spec.encoder.architecture, spec.encoder.width, spec.schedule.epochs, spec.loss.name) for spec in found.values()}
-    once = {(f"resnet{depth}", width, 100, "nt-xent") for depth in (18, 34, 50, 101, 152) for width in (1.0, 2.0)}
+    sizes = {
+        (spec.encoder.architecture, spec.encoder.width, spec.schedule.epochs, spec.loss.name)
+        for spec in found.values()
+    }
+    once = {
+        (f"resnet{depth}", width, 100, "nt-xent")
+        for depth in (18, 34, 50, 101, 152)
+        for width in (1.0, 2.0)
+    }
     fourfold = {(f"resnet{depth}", 4.0, 100, "nt-xent") for depth in (18, 34, 50)}
     stars = {("resnet50", width, 1000, "nt-xent") for width in (1.0, 2.0, 4.0)}
     crosses = {("resnet50", width, 90, "cross-entropy") for width in (1.0, 2.0, 4.0)}
@@ -273,11 +330,21 @@ def test_the_figure_7_that_was_trained() -> None:
 
 def test_probes_add_their_operation_to_pre_training_at_even_odds_and_see_as_wide_a_z_as_h() -> None:
     found = {at[0]: spec for at, spec in by_place("probes", "paper", "imagenet-paper").items()}
-    assert found["color"].augment.operations == found["classes"].augment.operations == ("crop", "color", "blur")
+    assert (
+        found["color"].augment.operations
+        == found["classes"].augment.operations
+        == ("crop", "color", "blur")
+    )
     assert found["rotation"].augment.operations == ("crop", "color", "blur", "rotate")
     assert found["rotation"].augment.rotate.angles == (0, 90, 180, 270)
-    assert (found["noise"].augment.operations[-1], found["noise"].augment.noise.probability) == ("noise", 0.5)
-    assert (found["sobel"].augment.operations[-1], found["sobel"].augment.sobel.probability) == ("sobel", 0.5)
+    assert (found["noise"].augment.operations[-1], found["noise"].augment.noise.probability) == (
+        "noise",
+        0.5,
+    )
+    assert (found["sobel"].augment.operations[-1], found["sobel"].augment.sobel.probability) == (
+        "sobel",
+        0.5,
+    )
     assert {spec.head.output_dim for spec in found.values()} == {None}
 
 
@@ -289,8 +356,12 @@ def test_losses_are_tuned_over_equally_many_candidates_as_in_b10() -> None:
         found = specs(ABLATIONS["losses"], scale, preset(of))  # type: ignore[arg-type]
         grids: dict[tuple[str, bool], set[tuple[float, float]]] = {}
         for spec in found:
-            option = spec.loss.margin if spec.loss.name == "margin-triplet" else spec.loss.temperature
-            grids.setdefault((spec.loss.name, spec.loss.semi_hard), set()).add((spec.optim.base_learning_rate, option))
+            option = (
+                spec.loss.margin if spec.loss.name == "margin-triplet" else spec.loss.temperature
+            )
+            grids.setdefault((spec.loss.name, spec.loss.semi_hard), set()).add(
+                (spec.optim.base_learning_rate, option)
+            )
         assert {(spec.loss.negatives, spec.loss.normalize) for spec in found} == {("cross", True)}
         assert len(grids) == 5
         for (loss, _), pairs in grids.items():
@@ -304,7 +375,10 @@ def test_steps_are_equally_many_with_equal_warm_up() -> None:
         assert spec.schedule.warmup_epochs == spec.schedule.epochs / 10
     for of in SMALL_PRESETS:
         steps = [
-            (spec.schedule.epochs * (TRAIN_IMAGES[of] // spec.schedule.batch_size), spec.schedule.warmup_epochs)
+            (
+                spec.schedule.epochs * (TRAIN_IMAGES[of] // spec.schedule.batch_size),
+                spec.schedule.warmup_epochs,
+            )
             for spec in by_place("steps", "small", of).values()
         ]
         counts = [count for count, _ in steps]
@@ -321,5 +395,7 @@ def test_the_package_imports_the_standard_library_only() -> None:
         "print(sorted(new - set(sys.stdlib_module_names) - {'search_spaces'}))\n"
     )
     root = Path(search_spaces.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

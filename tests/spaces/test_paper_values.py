@@ -1,4 +1,6 @@
-"""Milliseconds: the numbers that the paper reports, copied here by hand, against those of the ablations."""
+"""Milliseconds: the numbers that the paper reports, copied here by hand, against those of the
+ablations.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,11 @@ COLUMNS_B1 = ("100", "200", "400", "800")
 
 def values(name: str, scale: Scale = "paper") -> dict[tuple[str, ...], float]:
     """The paper's value of every cell that has one."""
-    return {cell.at: cell.paper for cell in ABLATIONS[name].layout(scale).cells if cell.paper is not None}
+    return {
+        cell.at: cell.paper
+        for cell in ABLATIONS[name].layout(scale).cells
+        if cell.paper is not None
+    }
 
 
 # Figure 5, a row for each first operation.
@@ -32,7 +38,9 @@ FIGURE_5 = {
 @pytest.mark.parametrize("scale", ["paper", "small"])
 def test_figure_5(scale: Scale) -> None:
     assert values("augmentations", scale) == {
-        (first, second): top1 for first, row in FIGURE_5.items() for second, top1 in zip(OPERATIONS, row, strict=True)
+        (first, second): top1
+        for first, row in FIGURE_5.items()
+        for second, top1 in zip(OPERATIONS, row, strict=True)
     }
 
 
@@ -40,8 +48,14 @@ def test_the_row_averages_printed_in_figure_5() -> None:
     found = values("augmentations")
     rows = {first: sum(found[first, second] for second in OPERATIONS) / 7 for first in OPERATIONS}
     printed = {
-        "crop": 39.2, "cutout": 29.4, "color": 25.7, "sobel": 18.8, "noise": 15.5, "blur": 14.5, "rotate": 13.8
-    }  # fmt: skip
+        "crop": 39.2,
+        "cutout": 29.4,
+        "color": 25.7,
+        "sobel": 18.8,
+        "noise": 15.5,
+        "blur": 14.5,
+        "rotate": 13.8,
+    }
     assert rows == pytest.approx(printed, abs=0.1)  # cells and averages are each rounded to 0.1
 
 
@@ -93,7 +107,11 @@ def test_figure_8() -> None:
     }
     narrow = {at: top1 for at, top1 in found.items() if at[1] in widths[:4]}
     assert values("head", "small") == {("none", "width of h"): 50.0, **narrow}
-    assert values("head-depth") == values("head-depth", "small") == {("0",): 50.0, ("1",): 60.9, ("2",): 64.2}
+    assert (
+        values("head-depth")
+        == values("head-depth", "small")
+        == {("0",): 50.0, ("1",): 60.9, ("2",): 64.2}
+    )
     assert values("head-norm") == {("linear", "with BN"): 60.9, ("non-linear", "with BN"): 64.2}
 
 
@@ -126,7 +144,11 @@ def test_table_4(scale: Scale) -> None:
 @pytest.mark.parametrize("scale", ["paper", "small"])
 def test_table_5(scale: Scale) -> None:
     rows = {
-        cell.at[0]: (cell.paper_more["contrastive_entropy"], cell.paper_more["contrastive_accuracy"], cell.paper)
+        cell.at[0]: (
+            cell.paper_more["contrastive_entropy"],
+            cell.paper_more["contrastive_accuracy"],
+            cell.paper,
+        )
         for cell in ABLATIONS["temperature"].layout(scale).cells
     }
     assert rows == {
@@ -160,7 +182,9 @@ TABLE_B1 = {  # linear, square root
 def test_figure_9_and_table_b1() -> None:
     found = values("batch-size")
     linear = {
-        (batch, epochs, "linear"): top1 for batch, row in FIGURE_9.items() for epochs, top1 in zip(EPOCHS, row, strict=True)
+        (batch, epochs, "linear"): top1
+        for batch, row in FIGURE_9.items()
+        for epochs, top1 in zip(EPOCHS, row, strict=True)
     }
     table = {
         (batch, epochs, rule): top1
@@ -190,7 +214,11 @@ def test_extensions_show_what_table_b1_has() -> None:
 
 @pytest.mark.parametrize("scale", ["paper", "small"])
 def test_flip_and_blur_of_appendix_a(scale: Scale) -> None:
-    assert values("flip-and-blur", scale) == {("flip and blur",): 64.5, ("no flip",): 63.4, ("no blur",): 63.2}
+    assert values("flip-and-blur", scale) == {
+        ("flip and blur",): 64.5,
+        ("no flip",): 63.4,
+        ("no blur",): 63.2,
+    }
 
 
 def test_linear_evaluation_of_tables_6_and_b2() -> None:
@@ -222,12 +250,17 @@ def test_table_b3() -> None:
     }
     lengths = dict(zip(("x 1", "x 3", "x 6"), standard.values(), strict=True))
     assert values("supervised", "small") == {
-        (policy, length): top1 for length, row in lengths.items() for policy, top1 in zip(columns, row, strict=True)
+        (policy, length): top1
+        for length, row in lengths.items()
+        for policy, top1 in zip(columns, row, strict=True)
     }
 
 
 def test_cifar_10_of_appendix_b9() -> None:
-    assert values("batch-temperature") == {("0.5", "1024", "1000"): 94.0, ("supervised", "1024", "1000"): 95.1}
+    assert values("batch-temperature") == {
+        ("0.5", "1024", "1000"): 94.0,
+        ("supervised", "1024", "1000"): 95.1,
+    }
     assert values("batch-temperature", "small") == {}
 
 
@@ -257,9 +290,9 @@ def test_tables_7_and_b4(scale: Scale) -> None:
     there = {at for at in top1 if scale == "paper" or at[0] in ("supervised", "SimCLR")}
     assert values("few-labels", scale) == {at: top1[at] for at in there}
     cells = ABLATIONS["few-labels"].layout(scale).cells
-    assert {cell.at: {f"finetune_{cell.at[1]}_top5": top5[cell.at]} for cell in cells if cell.at in top5} == {
-        cell.at: dict(cell.paper_more) for cell in cells if cell.paper_more
-    }
+    assert {
+        cell.at: {f"finetune_{cell.at[1]}_top5": top5[cell.at]} for cell in cells if cell.at in top5
+    } == {cell.at: dict(cell.paper_more) for cell in cells if cell.paper_more}
 
 
 def test_tables_8_and_b5() -> None:
@@ -270,7 +303,9 @@ def test_tables_8_and_b5() -> None:
     assert found["Food", "linear S", "ResNet-50"] == 72.3
     assert found["Caltech-101", "tuned S", "ResNet-50"] == 93.3
     sums = {
-        (method, encoder): round(sum(value for (_, *rest), value in found.items() if rest == [method, encoder]), 1)
+        (method, encoder): round(
+            sum(value for (_, *rest), value in found.items() if rest == [method, encoder]), 1
+        )
         for encoder in ("ResNet-50 (4x)", "ResNet-50")
         for method in ("linear", "tuned", "tuned S")
     }
@@ -285,9 +320,13 @@ def test_tables_8_and_b5() -> None:
 
 
 def test_the_grids_of_transfer() -> None:
-    """Appendix B.8: 45 strengths for regression; 7 rates and 8 decays for fine-tuning, others from random weights."""
+    """Appendix B.8: 45 strengths for regression; 7 rates and 8 decays for fine-tuning, others from
+    random weights.
+    """
     tuned, scratch = (
-        RunSpec().with_values({f"eval.transfer.{name}": value for name, value in given.items()}).eval.transfer
+        RunSpec()
+        .with_values({f"eval.transfer.{name}": value for name, value in given.items()})
+        .eval.transfer
         for given in (
             {},
             {

@@ -1,4 +1,6 @@
-"""Real local Ray and the real command, with everything that a sweep keeps in a bucket of a local S3 server."""
+"""Real local Ray and the real command, with everything that a sweep keeps in a bucket of a local S3
+server.
+"""
 
 import json
 import subprocess
@@ -32,23 +34,42 @@ FIELDS = tuple(f"{name}={value}" for name, value in TINY.items())
 
 def run(*words: str) -> tuple[dict[str, Any], str]:
     """The document that the command prints, which has to succeed, and what it says beside it."""
-    ended = subprocess.run([*COMMAND, *words, "--json"], capture_output=True, text=True, check=False, timeout=300)
+    ended = subprocess.run(
+        [*COMMAND, *words, "--json"], capture_output=True, text=True, check=False, timeout=300
+    )
     assert ended.returncode == 0, ended.stderr
     document: dict[str, Any] = json.loads(ended.stdout)
     return document, ended.stderr
 
 
 @pytest.mark.slow
-def test_a_sweep_keeps_everything_in_a_bucket_and_is_not_run_again(bucket: str, tmp_path: Path, object_store: Any) -> None:
+def test_a_sweep_keeps_everything_in_a_bucket_and_is_not_run_again(
+    bucket: str, tmp_path: Path, object_store: Any
+) -> None:
     place, tracking = f"{bucket}/of/a/lab", f"sqlite:///{tmp_path}/mlflow.db"
-    sweep = ["ablate", "steps", "--preset", "shapes", "--storage", place, "--tracking-uri", tracking]
+    sweep = [
+        "ablate",
+        "steps",
+        "--preset",
+        "shapes",
+        "--storage",
+        place,
+        "--tracking-uri",
+        tracking,
+    ]
     sweep += [part for field in FIELDS for part in ("--set", field)]
     first, _ = run(*sweep)
     storage = Storage(place)
-    ended = {name: storage.read_json(f"runs/{name}/run.json")["ended"] for name in storage.list("runs")}
+    ended = {
+        name: storage.read_json(f"runs/{name}/run.json")["ended"] for name in storage.list("runs")
+    }
     assert len(ended) == 4
-    assert {"checkpoint.pt", "log.txt", "predictions.npz", "spec.yaml"} <= set(storage.list(f"runs/{min(ended)}"))
-    assert not object_store.list_multipart_uploads(Bucket=bucket.removeprefix("s3://")).get("Uploads")
+    assert {"checkpoint.pt", "log.txt", "predictions.npz", "spec.yaml"} <= set(
+        storage.list(f"runs/{min(ended)}")
+    )
+    assert not object_store.list_multipart_uploads(Bucket=bucket.removeprefix("s3://")).get(
+        "Uploads"
+    )
 
     # What the bucket lost is taken from MLflow, and nothing runs.
     lost = max(ended)
@@ -64,29 +85,56 @@ def test_a_sweep_keeps_everything_in_a_bucket_and_is_not_run_again(bucket: str, 
     assert {"plan.json", "report.md", "report.png"} <= set(storage.list(f"sweeps/steps/{sweep_id}"))
 
 
-def test_a_bucket_cannot_hold_mlflows_database(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_cannot_hold_mlflows_database(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PlanError) as refused:
-        check(Request(("temperature",), preset="shapes", assignments=FIELDS, flags={"storage": f"{bucket}/lab"}))
-    assert refused.value.problems == [f"--tracking-uri: is needed, for MLflow cannot keep its database in {bucket}/lab"]
+        check(
+            Request(
+                ("temperature",),
+                preset="shapes",
+                assignments=FIELDS,
+                flags={"storage": f"{bucket}/lab"},
+            )
+        )
+    assert refused.value.problems == [
+        f"--tracking-uri: is needed, for MLflow cannot keep its database in {bucket}/lab"
+    ]
 
 
-def test_a_bucket_that_is_not_there_is_named(object_store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_a_bucket_that_is_not_there_is_named(
+    object_store: Any,  # noqa: ARG001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
-    flags = {"storage": "s3://no-such-bucket/lab", "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}
-    with pytest.raises(PlanError, match=r"--storage s3://no-such-bucket/lab: cannot be written: .*NO_SUCH_BUCKET"):
+    flags = {
+        "storage": "s3://no-such-bucket/lab",
+        "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
+    }
+    with pytest.raises(
+        PlanError,
+        match=r"--storage s3://no-such-bucket/lab: cannot be written: " r".*NO_SUCH_BUCKET",
+    ):
         check(Request(("temperature",), preset="shapes", assignments=FIELDS, flags=flags))
 
 
-def test_artifacts_lie_beside_the_runs_whatever_options_the_address_has(bucket: str, tmp_path: Path) -> None:
+def test_artifacts_lie_beside_the_runs_whatever_options_the_address_has(
+    bucket: str, tmp_path: Path
+) -> None:
     storage = Storage(f"{bucket}/lab?region=us-east-1")
     tracker = Tracker.open(f"sqlite:///{tmp_path}/mlflow.db", storage)
     parent = tracker.sweep("temperature", "abc", name="temperature", tags={}, plan={})
     tracker.finish_sweep(parent, status="FINISHED", artifacts={"report.md": "| a |"})
-    assert storage.read_bytes(f"artifacts/temperature/{parent.run_id}/artifacts/report.md") == b"| a |"
+    assert (
+        storage.read_bytes(f"artifacts/temperature/{parent.run_id}/artifacts/report.md") == b"| a |"
+    )
 
 
-def test_without_boto3_mlflow_writes_no_artifacts_to_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_boto3_mlflow_writes_no_artifacts_to_s3(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(TrackingError, match=r"pip install 'simclr-orch\[s3\]'"):
         Tracker.open(f"sqlite:///{tmp_path}/mlflow.db", Storage("s3://bucket/lab"))

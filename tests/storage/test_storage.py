@@ -1,4 +1,6 @@
-"""Storage: milliseconds, a local S3 server, and real processes for what a reader sees of a writer that is killed."""
+"""Storage: milliseconds, a local S3 server, and real processes for what a reader sees of a writer
+that is killed.
+"""
 
 import json
 import os
@@ -97,7 +99,10 @@ def test_local_addresses_become_absolute(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_addresses_in_an_object_store_keep_their_options() -> None:
     storage = Storage("s3://bucket/prefix/?region=eu-west-1&scheme=http")
-    assert storage.path("runs", "a.json") == "s3://bucket/prefix/runs/a.json?region=eu-west-1&scheme=http"
+    assert (
+        storage.path("runs", "a.json")
+        == "s3://bucket/prefix/runs/a.json?region=eu-west-1&scheme=http"
+    )
     assert not storage.is_local
     with pytest.raises(StorageError, match="s3://bucket"):
         storage.local_path("runs")
@@ -132,13 +137,16 @@ import sys
 from orchestrator.storage import Storage
 storage = Storage(sys.argv[1])
 for round in range(1_000_000):
-    storage.write_json("runs/a/run.json", {"round": round, "filling": [round] * 50_000, "end": round})
+    long = {"round": round, "filling": [round] * 50_000, "end": round}
+    storage.write_json("runs/a/run.json", long)
     print(round, flush=True)
 """
 
 
 def kill_while_writing(writer: subprocess.Popen[bytes], folder: Path) -> None:
-    """Stop the process again and again until it is caught with more than the finished file in the folder."""
+    """Stop the process again and again until it is caught with more than the finished file in the
+    folder.
+    """
     while True:
         writer.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, writer.pid, os.WSTOPPED)
@@ -152,7 +160,9 @@ def test_a_reader_never_sees_half_a_file_even_of_a_killed_writer(tmp_path: Path)
     storage = Storage(str(tmp_path))
     rounds = []
     for _ in range(3):
-        with subprocess.Popen([sys.executable, "-c", WRITER, storage.uri], stdout=subprocess.PIPE) as writer:
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, storage.uri], stdout=subprocess.PIPE
+        ) as writer:
             assert writer.stdout
             assert writer.stdout.readline() == b"0\n"
             for _ in range(60):
@@ -168,8 +178,16 @@ def test_a_reader_never_sees_half_a_file_even_of_a_killed_writer(tmp_path: Path)
 
 
 def test_importing_it_brings_no_heavy_package() -> None:
-    code = "import sys, orchestrator.storage; print(sorted({'mlflow', 'pyarrow', 'ray', 'torch'} & {*sys.modules}))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    code = (
+        "import sys, orchestrator.storage; print(sorted({'mlflow', 'pyarrow', 'ray', 'torch'} & "
+        "{*sys.modules}))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 @pytest.mark.parametrize("name", errors.__all__)

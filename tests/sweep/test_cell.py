@@ -1,4 +1,6 @@
-"""One process: what a cell leaves in the storage, how it continues, and what it says when it fails."""
+"""One process: what a cell leaves in the storage, how it continues, and what it says when it
+fails.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -31,11 +33,15 @@ class Killed(BaseException):
 
 
 def job(storage: Path, **fields: Any) -> CellJob:
-    spec: RunSpec = preset("shapes").with_values(TINY | {name.replace("__", "."): value for name, value in fields.items()})
+    spec: RunSpec = preset("shapes").with_values(
+        TINY | {name.replace("__", "."): value for name, value in fields.items()}
+    )
     return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
 
 
-def run(one: CellJob, kept: dict[str, Any] | None = None, *, die_after: int | None = None) -> dict[str, Any]:
+def run(
+    one: CellJob, kept: dict[str, Any] | None = None, *, die_after: int | None = None
+) -> dict[str, Any]:
     seen: list[dict[str, float]] = []
 
     def report(metrics: dict[str, float]) -> None:
@@ -65,7 +71,10 @@ def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
     assert kept["state"]["epoch"] == 2
     continued = run(broken, kept)
     assert continued["results"] == whole["results"]
-    curves = [[(epoch["epoch"], epoch["loss"]) for epoch in each["history"]] for each in (whole, continued)]
+    curves = [
+        [(epoch["epoch"], epoch["loss"]) for epoch in each["history"]]
+        for each in (whole, continued)
+    ]
     assert curves[0] == curves[1]
     assert [epoch for epoch, _ in curves[0]] == [1, 2, 3]
     assert continued["total_seconds"] >= continued["seconds"]  # over both attempts
@@ -73,8 +82,11 @@ def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
     assert "continues after epoch 2" in log
 
 
-def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 1e9)  # none would be due yet
+def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # none would be due yet
+    monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
     good = job(tmp_path)
     # A sound first epoch, continued with weights that overflow in the second.
     first = next(iter(pretrain(RunSpec.read(good.spec), Worker.here("cpu"))))
@@ -82,7 +94,11 @@ def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(tmp_path: Path, 
     for name, tensor in state["model"].items():
         if name.endswith("weight") and tensor.ndim > 1:
             tensor.mul_(1e30)
-    kept = {"state": state, "history": [first.metrics | {"epoch": 1.0, "seconds": 1.0}], "elapsed": 1.0}
+    kept = {
+        "state": state,
+        "history": [first.metrics | {"epoch": 1.0, "seconds": 1.0}],
+        "elapsed": 1.0,
+    }
     record = run(good, kept)
     assert record["status"] == "failed"
     path = Storage(good.storage).path(good.folder, "checkpoint.pt")

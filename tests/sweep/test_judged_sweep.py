@@ -1,4 +1,6 @@
-"""Real local Ray and the real command: cells that differ in how they are judged, and what is judged again afterwards."""
+"""Real local Ray and the real command: cells that differ in how they are judged, and what is judged
+again afterwards.
+"""
 
 import json
 import subprocess
@@ -34,7 +36,9 @@ TINY = {
 
 
 def simclr_orch(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=500)
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=500
+    )
 
 
 def records(storage: Storage) -> dict[str, dict[str, Any]]:
@@ -43,7 +47,9 @@ def records(storage: Storage) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_and_exported(tmp_path: Path) -> None:
+def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_and_exported(
+    tmp_path: Path,
+) -> None:
     place = str(tmp_path / "storage")
     assigned = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
     ablate = ["ablate", "few-labels", "--preset", "shapes", "--storage", place, *assigned]
@@ -52,31 +58,54 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
     storage = Storage(place)
     runs = records(storage)
 
-    # Of 24 + 24 candidates and 6 cells, two are trained: SimCLR's candidates share a seed, and so do its cells.
-    pretrained = {name: record for name, record in runs.items() if record["spec"]["schedule"]["epochs"]}
+    # Of 24 + 24 candidates and 6 cells, two are trained: SimCLR's candidates share a seed, and so
+    # do its cells.
+    pretrained = {
+        name: record for name, record in runs.items() if record["spec"]["schedule"]["epochs"]
+    }
     assert len(runs) == 48 + 6
     assert len(pretrained) == 24 + 3
     trained = {name for name, record in pretrained.items() if "trained_by" not in record}
     assert sorted(pretrained[name]["spec"]["seed"] for name in trained) == [0, 1000]
-    assert {record["trained_by"] for name, record in pretrained.items() if name not in trained} == trained
+    assert {
+        record["trained_by"] for name, record in pretrained.items() if name not in trained
+    } == trained
     for name in runs.keys() - trained - {name for name in runs if name not in pretrained}:
         assert storage.read_bytes(f"runs/{name}/checkpoint.pt") is None, "the state is kept once"
 
     # What a run judged from another's state equals the judgement of that state in this process.
-    name, record = next((name, record) for name, record in pretrained.items() if "finetune_10_top1" in record["results"])
+    name, record = next(
+        (name, record)
+        for name, record in pretrained.items()
+        if "finetune_10_top1" in record["results"]
+    )
     kept = checkpoint_of(storage, name)
     assert kept is not None
     spec, worker = RunSpec.read(record["spec"]), Worker(torch.device("cpu"))
-    judged = finetuned(spec, load_encoder(spec, kept["state"], worker), load(spec.data), worker=worker, bf16=worker.bf16)
-    assert record["results"]["finetune_10_top1"] == pytest.approx(judged.results["finetune_10_top1"], abs=1.4)
+    judged = finetuned(
+        spec,
+        load_encoder(spec, kept["state"], worker),
+        load(spec.data),
+        worker=worker,
+        bf16=worker.bf16,
+    )
+    assert record["results"]["finetune_10_top1"] == pytest.approx(
+        judged.results["finetune_10_top1"], abs=1.4
+    )
     low, high = record["intervals"]["finetune_10_top1"]
     assert low <= record["results"]["finetune_10_top1"] <= high
-    said = read_predictions(storage.read_bytes(f"runs/{name}/predictions.npz") or b"")["finetune_10_top1"]
-    assert 100 * np.mean(said.predicted == said.labels) == pytest.approx(record["results"]["finetune_10_top1"])
+    said = read_predictions(storage.read_bytes(f"runs/{name}/predictions.npz") or b"")[
+        "finetune_10_top1"
+    ]
+    assert 100 * np.mean(said.predicted == said.labels) == pytest.approx(
+        record["results"]["finetune_10_top1"]
+    )
 
     report = json.loads(ended.stdout)
     cells = {tuple(cell["at"]): cell for cell in report["cells"]}
-    assert cells.keys() >= {(method, share) for method in ("supervised", "SimCLR") for share in ("1", "10", "100")}
+    assert cells.keys() >= {
+        (method, share) for method in ("supervised", "SimCLR") for share in ("1", "10", "100")
+    }
     assert all("untrained" not in at for at in cells)
 
     again = simclr_orch(*ablate)
@@ -95,7 +124,9 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
         linear = simclr_orch("evaluate", run, "--protocol", "linear", "--storage", place, "--json")
         assert linear.returncode == 0, linear.stderr
         results = json.loads(linear.stdout)["results"]
-    compared = simclr_orch("compare", one, other, "--result", "linear_top1", "--storage", place, "--json")
+    compared = simclr_orch(
+        "compare", one, other, "--result", "linear_top1", "--storage", place, "--json"
+    )
     assert compared.returncode == 0, compared.stderr
     assert "linear_top1" in compared.stdout
 
@@ -113,7 +144,9 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
     assert written.returncode == 0, written.stderr
     # Weights from elsewhere become a run that the other commands know.
     weights = str(tmp_path / "out" / "encoder.safetensors")
-    judged_there = simclr_orch("evaluate", weights, "--preset", "shapes", *assigned, "--storage", place, "--json")
+    judged_there = simclr_orch(
+        "evaluate", weights, "--preset", "shapes", *assigned, "--storage", place, "--json"
+    )
     assert judged_there.returncode == 0, judged_there.stderr
     document = json.loads(judged_there.stdout)
     own = simclr_orch("evaluate", one, "--protocol", "linear", "--storage", place, "--json")

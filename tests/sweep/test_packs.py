@@ -1,4 +1,6 @@
-"""Milliseconds, then one process: which cells share a process, what each of them leaves there, and how a pack continues."""
+"""Milliseconds, then one process: which cells share a process, what each of them leaves there, and
+how a pack continues.
+"""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +24,9 @@ from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.two_layer_cnn.together import CURVE_POINTS, train_together
 
 BASE = preset("gaussian-patches")
-TINY = BASE.with_values({"data.dimension": 60, "data.unlabeled": 20, "data.test": 100, "data.labels": 8})
+TINY = BASE.with_values(
+    {"data.dimension": 60, "data.unlabeled": 20, "data.test": 100, "data.labels": 8}
+)
 GRID = [
     {"pretrain.method": method, "data.signal_to_noise": ratio, "data.labels": labels, "seed": seed}
     for seed in range(5)
@@ -48,7 +52,9 @@ def test_packs_occupy_every_place_with_equal_work(places: int) -> None:
     costs = [TWO_LAYER_CNN.cost([RUNS[name] for name in pack]) for pack in packs]
     assert max(costs) < 1.15 * sum(costs) / places
     order = {name: place for place, name in enumerate(RUNS)}
-    assert all([order[name] for name in pack] == sorted(order[name] for name in pack) for pack in packs)
+    assert all(
+        [order[name] for name in pack] == sorted(order[name] for name in pack) for pack in packs
+    )
 
 
 def test_cells_that_share_pretraining_share_a_pack() -> None:
@@ -63,7 +69,9 @@ def test_cells_that_share_pretraining_share_a_pack() -> None:
 
 
 def test_there_are_no_more_packs_than_pieces() -> None:
-    """Four numbers of labels after one pre-training are one piece; without pre-training there is nothing to share."""
+    """Four numbers of labels after one pre-training are one piece; without pre-training there is
+    nothing to share.
+    """
     simclr, none = (
         {
             spec.fingerprint(): spec
@@ -79,14 +87,24 @@ def test_there_are_no_more_packs_than_pieces() -> None:
 
 def test_other_images_are_other_packs() -> None:
     digits = preset("digit-patches")
-    specs = [digits, digits.with_values({"seed": 1}), digits.with_values({"data.classes": [3, 8]}), BASE]
+    specs = [
+        digits,
+        digits.with_values({"seed": 1}),
+        digits.with_values({"data.classes": [3, 8]}),
+        BASE,
+    ]
     packs = packed(TWO_LAYER_CNN, {spec.fingerprint(): spec for spec in specs}, 1)
-    assert [[specs.index(spec) for spec in specs if spec.fingerprint() in pack] for pack in packs] == [[0, 1], [2], [3]]
+    assert [
+        [specs.index(spec) for spec in specs if spec.fingerprint() in pack] for pack in packs
+    ] == [[0, 1], [2], [3]]
 
 
 def test_simclr_runs_stay_alone() -> None:
     shapes = simclr_preset("shapes")
-    specs = {spec.fingerprint(): spec for spec in (shapes.with_values({"seed": seed}) for seed in range(3))}
+    specs = {
+        spec.fingerprint(): spec
+        for spec in (shapes.with_values({"seed": seed}) for seed in range(3))
+    }
     assert packed(SIMCLR, specs, 1) == [(name,) for name in specs]
 
 
@@ -108,7 +126,9 @@ def records_of(pack: Pack) -> list[dict[str, Any] | None]:
 class Reports:
     """What a pack has reported; the process dies when `dies` says so."""
 
-    def __init__(self, dies: Callable[[Sequence[str], Mapping[str, float]], bool] | None = None) -> None:
+    def __init__(
+        self, dies: Callable[[Sequence[str], Mapping[str, float]], bool] | None = None
+    ) -> None:
         self.ended: list[str] = []
         self.metrics: list[Mapping[str, float]] = []
         self._dies = dies
@@ -142,7 +162,11 @@ def test_each_cell_of_a_pack_leaves_what_it_would_leave_alone(tmp_path: Path) ->
         assert record["status"] == "finished"
         assert record["results"] == pytest.approx(expected, rel=1e-9, abs=1e-9)
         assert next(iter(record["results"])) == "test_error"
-        assert (record["name"], record["fingerprint"], record["workload"]) == (job.name, job.fingerprint, "two-layer-cnn")
+        assert (record["name"], record["fingerprint"], record["workload"]) == (
+            job.name,
+            job.fingerprint,
+            "two-layer-cnn",
+        )
         assert record["spec"] == spec.tree()
         assert (record["machine"]["workers"], record["machine"]["precision"]) == (1, "float64")
         assert record["total_seconds"] > 0
@@ -150,27 +174,41 @@ def test_each_cell_of_a_pack_leaves_what_it_would_leave_alone(tmp_path: Path) ->
         assert last["loss"] == pytest.approx(expected["training_loss"], rel=1e-9)
         epochs = [point["epoch"] for point in record["history"]]
         assert epochs == sorted(set(epochs))
-        assert last["epoch"] == expected["finetune_steps"] + (expected.get("pretrain_steps", -1) + 1)
-        assert {point["phase"] for point in record["history"]} == ({0, 1} if spec.pretrain.method == "simclr" else {1})
+        assert last["epoch"] == expected["finetune_steps"] + (
+            expected.get("pretrain_steps", -1) + 1
+        )
+        assert {point["phase"] for point in record["history"]} == (
+            {0, 1} if spec.pretrain.method == "simclr" else {1}
+        )
         log = (Storage(job.storage).read_bytes(f"{job.folder}/log.txt") or b"").decode()
         assert "test_error" in log
         assert Storage(job.storage).exists(f"{job.folder}/spec.yaml")
 
 
 def test_cells_share_the_time_of_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that gives each step of progress a second: four cells bear a quarter of their pre-training each."""
+    """By a clock that gives each step of progress a second: four cells bear a quarter of their
+    pre-training each.
+    """
     specs = [TINY.with_values({"data.labels": count}) for count in (2, 4, 8, 16)]
     phases = [result.phase for result in train(specs)]
     ticks = itertools.count()
-    monkeypatch.setattr("workloads.two_layer_cnn.together.time.perf_counter", lambda: float(next(ticks)))
-    ended = {place: end for progress in train_together(specs, None) for place, end in progress.ended.items()}
+    monkeypatch.setattr(
+        "workloads.two_layer_cnn.together.time.perf_counter", lambda: float(next(ticks))
+    )
+    ended = {
+        place: end
+        for progress in train_together(specs, None)
+        for place, end in progress.ended.items()
+    }
     assert sum(end.seconds for end in ended.values()) == pytest.approx(len(phases))
     own = len([None for result in train(specs[:1]) if result.phase == "finetune"])
     assert ended[0].seconds == pytest.approx(phases.count("pretrain") / 4 + own)
 
 
 def test_long_curves_are_thinned() -> None:
-    spec = TINY.with_values({"pretrain.method": "none", "finetune.loss_target": 1e-9, "finetune.max_steps": 4000})
+    spec = TINY.with_values(
+        {"pretrain.method": "none", "finetune.loss_target": 1e-9, "finetune.max_steps": 4000}
+    )
     (end,) = (end for progress in train_together([spec], None) for end in progress.ended.values())
     assert len(end.history) == CURVE_POINTS
     assert (end.history[0]["epoch"], end.history[-1]["epoch"]) == (0, 4000)
@@ -185,11 +223,14 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(tmp_path: Path) ->
         run_pack(broken, Reports(lambda ended, _: bool(ended)))
     storage = Storage(str(tmp_path / "broken"))
     before = {job.fingerprint: read_record(storage, job.fingerprint) for job in broken.jobs}
-    assert [record is not None for record in before.values()] == [True] * 4 + [False] * 8  # 4 labels are the first batch
+    # 4 labels are the first batch
+    assert [record is not None for record in before.values()] == [True] * 4 + [False] * 8
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("broken/runs/*/run.json")}
     reports = Reports()
     run_pack(broken, reports)
-    assert sorted(reports.ended) == sorted(name for name, record in before.items() if record is None)
+    assert sorted(reports.ended) == sorted(
+        name for name, record in before.items() if record is None
+    )
     assert {path: path.stat().st_mtime_ns for path in written} == written
     for ours, theirs in zip(records_of(broken), records_of(whole), strict=True):
         assert ours is not None
@@ -197,7 +238,9 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(tmp_path: Path) ->
         assert ours["results"] == pytest.approx(theirs["results"], rel=1e-9, abs=1e-9)
 
 
-def test_a_long_pack_continues_from_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_pack_continues_from_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.cell.pack.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr("orchestrator.cell.pack.SECONDS_BETWEEN_REPORTS", 0.0)
     specs = some(4, finetune__loss_target=1e-9, finetune__max_steps=400)
@@ -209,7 +252,8 @@ def test_a_long_pack_continues_from_its_state(tmp_path: Path, monkeypatch: pytes
     assert records_of(pack) == [None] * 4
     reports = Reports()
     run_pack(pack, reports)
-    assert (reports.metrics[0]["phase"], reports.metrics[0]["step"]) == (1, 200)  # kept was the state of step 180
+    # kept was the state of step 180
+    assert (reports.metrics[0]["phase"], reports.metrics[0]["step"]) == (1, 200)
     assert not storage.exists(pack.checkpoint)
     for spec, record in zip(specs, records_of(pack), strict=True):
         assert record is not None

@@ -1,4 +1,6 @@
-"""Real local Ray and the real command: a sweep's results, its continuation, and what happens when processes die."""
+"""Real local Ray and the real command: a sweep's results, its continuation, and what happens when
+processes die.
+"""
 
 import json
 import os
@@ -35,7 +37,17 @@ Start = Callable[[list[str]], "subprocess.Popen[str]"]
 def arguments(storage: Path, *more: str, **fields: Any) -> list[str]:
     values = TINY | {name.replace("__", "."): value for name, value in fields.items()}
     assignments = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    return [*COMMAND, "ablate", "temperature", "--preset", "shapes", "--storage", str(storage), *assignments, *more]
+    return [
+        *COMMAND,
+        "ablate",
+        "temperature",
+        "--preset",
+        "shapes",
+        "--storage",
+        str(storage),
+        *assignments,
+        *more,
+    ]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -75,7 +87,10 @@ def test_a_sweep_reports_records_and_is_not_run_again(storage_folder: Path) -> N
 
     kept = records(storage_folder)
     assert len(kept) == 7
-    assert all(record["status"] == "finished" and record["machine"]["threads"] == 1 for record in kept.values())
+    assert all(
+        record["status"] == "finished" and record["machine"]["threads"] == 1
+        for record in kept.values()
+    )
     by_seed = {tuple(cell["at"]): cell["values"] for cell in document["cells"]}
     for record in kept.values():
         if record["spec"]["schedule"]["epochs"]:
@@ -96,7 +111,9 @@ def test_a_sweep_reports_records_and_is_not_run_again(storage_folder: Path) -> N
         assert child.data.metrics["linear_top1"] == record["results"]["linear_top1"]
         assert child.data.params["loss.temperature"] == str(record["spec"]["loss"]["temperature"])
         assert child.data.tags["simclr_orch.source"] == "Table 5"
-        assert {"run.json", "spec.yaml", "log.txt"} <= {entry.path for entry in client.list_artifacts(child.info.run_id)}
+        assert {"run.json", "spec.yaml", "log.txt"} <= {
+            entry.path for entry in client.list_artifacts(child.info.run_id)
+        }
         losses = client.get_metric_history(child.info.run_id, "loss")
         assert [(entry.step, entry.value) for entry in losses] == [
             (epoch["epoch"], epoch["loss"]) for epoch in record["history"]
@@ -106,7 +123,9 @@ def test_a_sweep_reports_records_and_is_not_run_again(storage_folder: Path) -> N
     written = {path: path.stat().st_mtime_ns for path in storage_folder.glob("runs/*/run.json")}
     second = run(arguments(storage_folder, "--seeds", "2", "--json"))
     assert second.returncode == 0, second.stderr
-    assert all(cell["n"] == 2 and cell["spread"] is not None for cell in json.loads(second.stdout)["cells"])
+    assert all(
+        cell["n"] == 2 and cell["spread"] is not None for cell in json.loads(second.stdout)["cells"]
+    )
     assert {path: path.stat().st_mtime_ns for path in written} == written
     parents, children = mlflow_runs(storage_folder)
     assert (len(parents), len(children), len(records(storage_folder))) == (1, 14, 14)
@@ -115,19 +134,27 @@ def test_a_sweep_reports_records_and_is_not_run_again(storage_folder: Path) -> N
     report = [*COMMAND, "report", "temperature", "--storage", str(storage_folder), "--json"]
     later = json.loads(run(report).stdout)
     assert later["cells"] == json.loads(second.stdout)["cells"]
-    listed = json.loads(run([*COMMAND, "runs", "--storage", str(storage_folder), "--json"]).stdout)["runs"]
+    listed = json.loads(run([*COMMAND, "runs", "--storage", str(storage_folder), "--json"]).stdout)[
+        "runs"
+    ]
     assert {each["fingerprint"] for each in listed} == records(storage_folder).keys()
 
     # A run is judged again, from its checkpoint, with the same result.
-    name, record = next((n, r) for n, r in records(storage_folder).items() if r["spec"]["schedule"]["epochs"])
+    name, record = next(
+        (n, r) for n, r in records(storage_folder).items() if r["spec"]["schedule"]["epochs"]
+    )
     again = run([*COMMAND, "evaluate", name[:10], "--storage", str(storage_folder), "--json"])
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["results"]["linear_top1"] == pytest.approx(record["results"]["linear_top1"], abs=1.01)
+    assert json.loads(again.stdout)["results"]["linear_top1"] == pytest.approx(
+        record["results"]["linear_top1"], abs=1.01
+    )
 
 
 def test_a_cell_that_cannot_run_does_not_sink_the_others(storage_folder: Path) -> None:
     plan = json.loads(run(arguments(storage_folder, "--dry-run", "--json")).stdout)
-    broken = next(cell["fingerprint"] for cell in plan["cells"] if cell["name"].startswith("yes, 0.5 "))
+    broken = next(
+        cell["fingerprint"] for cell in plan["cells"] if cell["name"].startswith("yes, 0.5 ")
+    )
     Storage(str(storage_folder)).write_bytes(f"runs/{broken}/checkpoint.pt", b"not a checkpoint")
     ended = run(arguments(storage_folder, "--max-failures", "0"))
     assert ended.returncode == 1
@@ -153,8 +180,12 @@ def test_a_cell_that_cannot_run_does_not_sink_the_others(storage_folder: Path) -
 
 def test_a_diverged_cell_says_where(storage_folder: Path) -> None:
     diverging = {"optim.name": "sgd", "optim.base_learning_rate": 1e30, "precision": "fp32"}
-    assignments = [part for name, value in (TINY | diverging).items() for part in ("--set", f"{name}={value}")]
-    ended = run([*COMMAND, "pretrain", "--preset", "shapes", "--storage", str(storage_folder), *assignments])
+    assignments = [
+        part for name, value in (TINY | diverging).items() for part in ("--set", f"{name}={value}")
+    ]
+    ended = run(
+        [*COMMAND, "pretrain", "--preset", "shapes", "--storage", str(storage_folder), *assignments]
+    )
     assert ended.returncode == 1
     assert "LossNotFiniteError: loss is nan at step" in ended.stderr
     assert "learning rate" in ended.stderr
@@ -167,7 +198,9 @@ def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
         def popen(command: list[str]) -> "subprocess.Popen[str]":
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            process = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
             stack.callback(process.kill)
             return process
 
@@ -183,8 +216,12 @@ def finished_cells(storage: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda each: each.name)
-def test_a_stopped_driver_continues_by_the_same_command(number: signal.Signals, storage_folder: Path, start: Start) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda each: each.name
+)
+def test_a_stopped_driver_continues_by_the_same_command(
+    number: signal.Signals, storage_folder: Path, start: Start
+) -> None:
     command = arguments(storage_folder, "--max-concurrent", "1", schedule__epochs=6)
     driver = start(command)
     wait_for(lambda: finished_cells(storage_folder) >= 2)
@@ -224,12 +261,22 @@ def test_a_lost_trial_process_is_replaced(storage_folder: Path, start: Start) ->
 
 
 @pytest.mark.slow
-def test_two_workers_give_the_result_of_one_and_survive_a_loss(storage_folder: Path, tmp_path: Path, start: Start) -> None:
+def test_two_workers_give_the_result_of_one_and_survive_a_loss(
+    storage_folder: Path, tmp_path: Path, start: Start
+) -> None:
     epochs = 30
     fields = TINY | {"schedule.epochs": epochs, "precision": "fp32"}
     assignments = [part for name, value in fields.items() for part in ("--set", f"{name}={value}")]
     pretrain = [*COMMAND, "pretrain", "--preset", "shapes", *assignments]
-    command = [*pretrain, "--workers", "2", "--cpus-per-worker", "1", "--storage", str(storage_folder)]
+    command = [
+        *pretrain,
+        "--workers",
+        "2",
+        "--cpus-per-worker",
+        "1",
+        "--storage",
+        str(storage_folder),
+    ]
     driver = start(command)
     wait_for(lambda: bool(list(storage_folder.glob("runs/*/spec.yaml"))), 240)
     killed = kill_one(driver.pid, "RayTrainWorker")
@@ -244,7 +291,8 @@ def test_two_workers_give_the_result_of_one_and_survive_a_loss(storage_folder: P
     ended = run([*pretrain, "--cpus-per-worker", "1", "--storage", str(alone)])
     assert ended.returncode == 0, ended.stderr
     (one,) = records(alone).values()
-    assert one["fingerprint"] == two["fingerprint"]  # the number of workers does not change the result
+    # the number of workers does not change the result
+    assert one["fingerprint"] == two["fingerprint"]
     for ours, theirs in zip(two["history"][:3], one["history"][:3], strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=2e-3)
 

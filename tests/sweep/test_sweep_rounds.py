@@ -1,4 +1,6 @@
-"""Real local Ray and the real command: several ablations as one plan, tuned cells, seeds until decided, and a search."""
+"""Real local Ray and the real command: several ablations as one plan, tuned cells, seeds until
+decided, and a search.
+"""
 
 import json
 import subprocess
@@ -24,7 +26,9 @@ TINY = {
 
 def run(storage: Path, *words: str, **fields: Any) -> Any:
     """The document that the command prints, which has to succeed."""
-    values = TINY | {name.replace("__", "."): value for name, value in fields.items()} if fields else {}
+    values = (
+        TINY | {name.replace("__", "."): value for name, value in fields.items()} if fields else {}
+    )
     assignments = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     command = [*COMMAND, *words, *assignments, "--storage", str(storage), "--json"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
@@ -48,7 +52,11 @@ def children(storage: Path, experiment: str) -> dict[str, Any]:
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     runs = client.search_runs([found.experiment_id], max_results=1000)
-    return {each.data.tags["simclr_orch.fingerprint"]: each for each in runs if "mlflow.parentRunId" in each.data.tags}
+    return {
+        each.data.tags["simclr_orch.fingerprint"]: each
+        for each in runs
+        if "mlflow.parentRunId" in each.data.tags
+    }
 
 
 def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folder: Path) -> None:
@@ -68,7 +76,8 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folde
     assert list(first["ablations"]) == ["optimizer", "flip-and-blur"]
     assert (first["failed"], first["missing"]) == ([], [])
 
-    # Tuned cells took the candidate that validation preferred, of those that a seed of their own was spent on.
+    # Tuned cells took the candidate that validation preferred, of those that a seed of their own
+    # was spent on.
     plan = Storage(str(storage_folder)).read_json(
         f"sweeps/optimizer/{first['ablations']['optimizer']['plan']['sweep']}/plan.json"
     )
@@ -76,31 +85,43 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folde
     kept = records(storage_folder)
     for tuned in first["ablations"]["optimizer"]["tuned"]:
         candidates = [
-            kept[cell["fingerprint"]] for cell in plan["cells"] if cell["role"] == "candidate" and cell["at"] == tuned["at"]
+            kept[cell["fingerprint"]]
+            for cell in plan["cells"]
+            if cell["role"] == "candidate" and cell["at"] == tuned["at"]
         ]
         assert len(candidates) == tuned["candidates"] == 4
         assert {record["spec"]["seed"] for record in candidates} == {1000}
         scores = [record["results"].get("linear_validation_top1", 0.0) for record in candidates]
         assert tuned["validation"] == max(scores)
         best = candidates[scores.index(max(scores))]["spec"]["optim"]
-        cells = [cell for cell in plan["cells"] if cell["at"] == tuned["at"] and cell["role"] == "cell"]
+        cells = [
+            cell for cell in plan["cells"] if cell["at"] == tuned["at"] and cell["role"] == "cell"
+        ]
         assert [cell["seed"] for cell in cells] == [0, 1]
         assert all(kept[cell["fingerprint"]]["spec"]["optim"] == best for cell in cells)
     assert all(cell["n"] == 2 for cell in first["ablations"]["optimizer"]["cells"])
 
-    # Claims that two seeds leave open have a third; a verdict names its comparisons, level and looks.
+    # Claims that two seeds leave open have a third; a verdict names its comparisons, level and
+    # looks.
     flips = first["ablations"]["flip-and-blur"]
     for verdict in flips["verdicts"]:
         assert verdict["looks"] == [2, 3]
         for comparison in verdict["comparisons"]:
-            assert comparison["seeds"] == ([0, 1, 2] if comparison["verdict"] == "undecided" else comparison["seeds"])
+            assert comparison["seeds"] == (
+                [0, 1, 2] if comparison["verdict"] == "undecided" else comparison["seeds"]
+            )
     assert {cell["n"] for cell in flips["cells"]} <= {2, 3}
 
     # The untrained encoder is one run that both sweeps have in MLflow.
-    shared = children(storage_folder, "optimizer").keys() & children(storage_folder, "flip-and-blur").keys()
+    shared = (
+        children(storage_folder, "optimizer").keys()
+        & children(storage_folder, "flip-and-blur").keys()
+    )
     assert len(shared) == 2
     for name in ("optimizer", "flip-and-blur"):
-        assert {each.info.status for each in children(storage_folder, name).values()} == {"FINISHED"}
+        assert {each.info.status for each in children(storage_folder, name).values()} == {
+            "FINISHED"
+        }
 
     # Again: nothing is run, everything is said.
     before = written(storage_folder)
@@ -110,11 +131,23 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folde
 
     # Verdicts on everything that the storage has, without a word on a name.
     found = run(storage_folder, "verdicts")["verdicts"]
-    assert [each["verdict"] for each in found["flip-and-blur"]["claims"]] == [each["verdict"] for each in flips["verdicts"]]
+    assert [each["verdict"] for each in found["flip-and-blur"]["claims"]] == [
+        each["verdict"] for each in flips["verdicts"]
+    ]
 
 
-def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(storage_folder: Path) -> None:
-    words = ["tune", "--samples", "6", "--search", "loss.temperature=0.1,0.5,1", "--search", "optim.base_learning_rate=1e-4..1"]
+def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(
+    storage_folder: Path,
+) -> None:
+    words = [
+        "tune",
+        "--samples",
+        "6",
+        "--search",
+        "loss.temperature=0.1,0.5,1",
+        "--search",
+        "optim.base_learning_rate=1e-4..1",
+    ]
     document = run(storage_folder, *words, schedule__epochs=6)
     settings = document["settings"]
     assert len(settings) == 6
@@ -139,9 +172,15 @@ def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(s
     assert written(storage_folder) == before
 
 
-@pytest.mark.parametrize("words", [["ablate", "all", "--preset", "shapes"], ["ablate", "head", "small-batches"]])
-def test_one_plan_for_many_questions_says_what_it_saves(storage_folder: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["ablate", "all", "--preset", "shapes"], ["ablate", "head", "small-batches"]]
+)
+def test_one_plan_for_many_questions_says_what_it_saves(
+    storage_folder: Path, words: list[str]
+) -> None:
     document = run(storage_folder, *words, "--dry-run")
-    cells = [cell["fingerprint"] for sweep in document["sweeps"].values() for cell in sweep["cells"]]
+    cells = [
+        cell["fingerprint"] for sweep in document["sweeps"].values() for cell in sweep["cells"]
+    ]
     assert document["shared"] == len(cells) - len(set(cells)) > 0
     assert len(document["estimate"]["cell_seconds"]) == len(set(cells))

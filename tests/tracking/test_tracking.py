@@ -1,4 +1,6 @@
-"""Tracking in an SQLite database: one process with MLflow's own client as the oracle, and drivers that race and die."""
+"""Tracking in an SQLite database: one process with MLflow's own client as the oracle, and drivers
+that race and die.
+"""
 
 import json
 import os
@@ -46,11 +48,15 @@ def tracker(storage: Storage) -> Tracker:
 
 
 def sweep(tracker: Tracker, sweep_id: str = "s1") -> ParentRun:
-    return tracker.sweep(EXPERIMENT, sweep_id, name="first sweep", tags={"commit": "abc"}, plan={"cells": [1, 2]})
+    return tracker.sweep(
+        EXPERIMENT, sweep_id, name="first sweep", tags={"commit": "abc"}, plan={"cells": [1, 2]}
+    )
 
 
 def cell(tracker: Tracker, parent: ParentRun, fingerprint: str = "f1") -> CellRun:
-    return tracker.cell(parent, fingerprint, name="cell", tags={"seed": "0"}, params={"loss.temperature": 0.1})
+    return tracker.cell(
+        parent, fingerprint, name="cell", tags={"seed": "0"}, params={"loss.temperature": 0.1}
+    )
 
 
 def oracle(tracker: Tracker) -> MlflowClient:
@@ -58,7 +64,9 @@ def oracle(tracker: Tracker) -> MlflowClient:
 
 
 def history(tracker: Tracker, run: CellRun, key: str) -> list[tuple[int, float]]:
-    return [(entry.step, entry.value) for entry in oracle(tracker).get_metric_history(run.run_id, key)]
+    return [
+        (entry.step, entry.value) for entry in oracle(tracker).get_metric_history(run.run_id, key)
+    ]
 
 
 def runs(tracker: Tracker, parent: ParentRun) -> list[Run]:
@@ -70,17 +78,24 @@ def artifact(tracker: Tracker, run: ParentRun | CellRun, name: str, folder: Path
     return Path(oracle(tracker).download_artifacts(run.run_id, name, str(folder))).read_bytes()
 
 
-def test_everything_lies_in_the_storage_and_nothing_where_the_process_runs(tracker: Tracker, storage: Storage) -> None:
+def test_everything_lies_in_the_storage_and_nothing_where_the_process_runs(
+    tracker: Tracker, storage: Storage
+) -> None:
     parent = sweep(tracker)
     run = cell(tracker, parent)
     tracker.finish(run, {"top1": 0.5}, {"run.json": "{}"})
     assert tracker.uri == f"sqlite:///{storage.uri}/mlflow.db"
-    assert storage.local_path("artifacts", EXPERIMENT, run.run_id, "artifacts", "run.json").read_text() == "{}"
+    assert (
+        storage.local_path("artifacts", EXPERIMENT, run.run_id, "artifacts", "run.json").read_text()
+        == "{}"
+    )
     assert os.listdir() == []
     assert tracker.run_url(run) is None
 
 
-def test_a_sweep_and_its_cells_are_found_again(tracker: Tracker, storage: Storage, tmp_path: Path) -> None:
+def test_a_sweep_and_its_cells_are_found_again(
+    tracker: Tracker, storage: Storage, tmp_path: Path
+) -> None:
     parent = sweep(tracker)
     first = cell(tracker, parent)
     tracker.finish(first, {}, {})
@@ -88,7 +103,9 @@ def test_a_sweep_and_its_cells_are_found_again(tracker: Tracker, storage: Storag
     assert artifact(tracker, parent, "report/table.md", tmp_path) == b"| a |"
 
     later = Tracker.open(None, storage)
-    again = later.sweep(EXPERIMENT, "s1", name="first sweep", tags={"commit": "def"}, plan={"cells": [1, 2, 3]})
+    again = later.sweep(
+        EXPERIMENT, "s1", name="first sweep", tags={"commit": "def"}, plan={"cells": [1, 2, 3]}
+    )
     assert again == parent
     assert json.loads(artifact(later, parent, "plan.json", tmp_path)) == {"cells": [1, 2, 3]}
     assert oracle(later).get_run(parent.run_id).info.status == "RUNNING"
@@ -109,7 +126,13 @@ def test_the_same_cell_in_two_sweeps_has_two_runs(tracker: Tracker) -> None:
 def test_parameters_are_written_once(tracker: Tracker) -> None:
     parent = sweep(tracker)
     many = {f"field_{number}": number for number in range(230)}
-    values = {"augment.operations": ["crop", "color"], "data.root": None, "name": "lars", "bn": True, "t": 0.1}
+    values = {
+        "augment.operations": ["crop", "color"],
+        "data.root": None,
+        "name": "lars",
+        "bn": True,
+        "t": 0.1,
+    }
     run = tracker.cell(parent, "f1", name="c", tags={}, params=many | {"long": "x" * 7000})
     tracker.cell(parent, "f1", name="c", tags={}, params=many | values | {"field_0": "changed"})
     params = oracle(tracker).get_run(run.run_id).data.params
@@ -132,7 +155,8 @@ def test_epochs_repeated_after_a_resume_are_logged_once(tracker: Tracker, storag
 
     resumed = Tracker.open(None, storage)
     assert cell(resumed, sweep(resumed)) == run
-    resumed.log_epoch(run, {"loss": 8.0, "knn": 0.75}, 1)  # From the checkpoint of epoch 0; this time with a probe.
+    # From the checkpoint of epoch 0; this time with a probe.
+    resumed.log_epoch(run, {"loss": 8.0, "knn": 0.75}, 1)
     resumed.log_epoch(run, {"loss": 7.0}, 2)
     resumed.log_epoch(run, {"loss": np.float32(0.5)}, 3)  # type: ignore[dict-item]
     assert history(resumed, run, "loss") == [(0, 3.0), (1, 2.0), (2, 1.0), (3, 0.5)]
@@ -152,11 +176,18 @@ def test_numbers_that_are_none_are_left_out_and_named(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-def test_a_finished_cell_has_its_results_files_and_status(tracker: Tracker, status: Status, tmp_path: Path) -> None:
+def test_a_finished_cell_has_its_results_files_and_status(
+    tracker: Tracker, status: Status, tmp_path: Path
+) -> None:
     run = cell(tracker, sweep(tracker))
     tracker.log_epoch(run, {"loss": 1.0}, 4)
     for _ in range(2):  # As after a crash between the two.
-        tracker.finish(run, {"top1": 0.5, "loss": 0.25}, {"run.json": '{"top1": 0.5}', "log/tail.txt": b"\x00"}, status)
+        tracker.finish(
+            run,
+            {"top1": 0.5, "loss": 0.25},
+            {"run.json": '{"top1": 0.5}', "log/tail.txt": b"\x00"},
+            status,
+        )
     assert oracle(tracker).get_run(run.run_id).info.status == status
     assert history(tracker, run, "top1") == [(4, 0.5)]
     assert sorted(history(tracker, run, "loss")) == [(4, 0.25), (4, 1.0)]
@@ -178,7 +209,9 @@ def test_finished_cells_are_taken_over_with_their_record(
     monkeypatch.setattr("orchestrator.tracking.tracker.PAGE", 2)
     parent = sweep(tracker)
     for number in range(5):
-        tracker.finish(cell(tracker, parent, f"f{number}"), {}, {"run.json": json.dumps({"top1": number})})
+        tracker.finish(
+            cell(tracker, parent, f"f{number}"), {}, {"run.json": json.dumps({"top1": number})}
+        )
     tracker.finish(cell(tracker, parent, "failed"), {}, {"run.json": "{}"}, "FAILED")
     tracker.finish(cell(tracker, parent, "without"), {}, {})
     tracker.finish(cell(tracker, parent, "garbled"), {}, {"run.json": '{"top1"'})
@@ -187,7 +220,11 @@ def test_finished_cells_are_taken_over_with_their_record(
 
     asked = ["f0", "f1", "f4", "failed", "without", "garbled", "running", "unknown"]
     later = Tracker.open(None, storage)
-    assert later.finished(EXPERIMENT, asked) == {"f0": {"top1": 0}, "f1": {"top1": 11}, "f4": {"top1": 4}}
+    assert later.finished(EXPERIMENT, asked) == {
+        "f0": {"top1": 0},
+        "f1": {"top1": 11},
+        "f4": {"top1": 4},
+    }
     assert later.finished(EXPERIMENT, []) == {}
     assert later.finished("another", asked) == {}
 
@@ -206,8 +243,13 @@ def test_cells_of_a_killed_driver_do_not_stay_running(
     parent = sweep(later)
     continued = cell(later, parent, "f3")
     assert sorted(later.reconcile(parent)) == ["f0", "f1", "f2", "f4"]
-    states = {run.data.tags["simclr_orch.fingerprint"]: run.info.status for run in runs(later, parent)}
-    assert states == dict.fromkeys(["f0", "f1", "f2", "f4"], "KILLED") | {"f3": "RUNNING", "done": "FINISHED"}
+    states = {
+        run.data.tags["simclr_orch.fingerprint"]: run.info.status for run in runs(later, parent)
+    }
+    assert states == dict.fromkeys(["f0", "f1", "f2", "f4"], "KILLED") | {
+        "f3": "RUNNING",
+        "done": "FINISHED",
+    }
     assert oracle(later).get_run(elsewhere.run_id).info.status == "RUNNING"
     later.finish(continued, {}, {})
     assert later.reconcile(parent) == []
@@ -226,13 +268,17 @@ def test_cells_of_a_killed_driver_do_not_stay_running(
         (None, "/tmp/100%", "--storage /tmp/100%"),
     ],
 )
-def test_addresses_of_no_use_are_refused(tracking_uri: str | None, storage_uri: str, option: str) -> None:
+def test_addresses_of_no_use_are_refused(
+    tracking_uri: str | None, storage_uri: str, option: str
+) -> None:
     with pytest.raises(TrackingError) as caught:
         Tracker.open(tracking_uri, Storage(storage_uri))
     assert option in str(caught.value)
 
 
-def test_a_relative_database_is_where_the_command_was_given(storage: Storage, tmp_path: Path) -> None:
+def test_a_relative_database_is_where_the_command_was_given(
+    storage: Storage, tmp_path: Path
+) -> None:
     shutil.copy(storage.local_path("mlflow.db"), "mine.db")
     tracker = Tracker.open("sqlite:///mine.db", storage)
     os.chdir(tmp_path)  # The fixture puts it back.
@@ -242,8 +288,12 @@ def test_a_relative_database_is_where_the_command_was_given(storage: Storage, tm
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("case", ["refused", "silent", "text", "folder", "below a file", "no driver"])
-def test_a_store_that_cannot_be_used_is_explained(case: str, tmp_path: Path, database: Path) -> None:
+@pytest.mark.parametrize(
+    "case", ["refused", "silent", "text", "folder", "below a file", "no driver"]
+)
+def test_a_store_that_cannot_be_used_is_explained(
+    case: str, tmp_path: Path, database: Path
+) -> None:
     assert database.exists()  # So that importing MLflow is not part of it.
     (tmp_path / "text").write_text("not a database " * 100)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -293,7 +343,12 @@ def test_a_deleted_experiment_is_explained(tracker: Tracker) -> None:
 
 def test_importing_it_does_not_import_mlflow() -> None:
     code = "import sys, orchestrator.tracking, orchestrator.storage; print('mlflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )
 
 
 DRIVER = """
@@ -316,7 +371,9 @@ for fingerprint in ("shared", sys.argv[2]):
 
 @pytest.fixture
 def drivers(tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Drivers of one sweep on one new storage, by the name of a cell, that start when a line is written to them."""
+    """Drivers of one sweep on one new storage, by the name of a cell, that start when a line is
+    written to them.
+    """
     started = {
         name: subprocess.Popen(
             [sys.executable, "-c", DRIVER, str(tmp_path / "new"), name],
@@ -355,4 +412,8 @@ def test_drivers_that_start_at_once_after_one_died_share_a_new_database_in_silen
         assert (*driver.communicate(), driver.returncode) == ("", "", 0)
     tracker = Tracker.open(None, Storage(str(tmp_path / "new")))
     children = runs(tracker, sweep(tracker))
-    assert sorted(run.data.tags["simclr_orch.fingerprint"] for run in children) == ["f1", "f2", "shared"]
+    assert sorted(run.data.tags["simclr_orch.fingerprint"] for run in children) == [
+        "f1",
+        "f2",
+        "shared",
+    ]

@@ -1,4 +1,6 @@
-"""Tracking through real `mlflow server` processes: many writers at once, a server that dies, and the dashboard."""
+"""Tracking through real `mlflow server` processes: many writers at once, a server that dies, and
+the dashboard.
+"""
 
 import json
 import os
@@ -49,7 +51,9 @@ def wait_for_end_of_group(group: int) -> None:
 
 
 class Server:
-    """`mlflow server` with a database and artifacts of its own, that can be killed and started again."""
+    """`mlflow server` with a database and artifacts of its own, that can be killed and started
+    again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,13 +62,27 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--workers",
+            "1",
+            "--port",
+            str(self.port),
+        ]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         off = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | off, cwd=self.folder, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                env=os.environ | off,
+                cwd=self.folder,
+                start_new_session=True,
             )
 
     def kill(self) -> None:
@@ -93,7 +111,8 @@ tracker = Tracker(uri, None, patience=float(patience))
 parent = tracker.sweep("batch_size", "s1", name="sweep", tags={"commit": "abc"}, plan={"cells": 8})
 for number in range(int(cells)):
     fingerprint = f"{name}-{number}"
-    cell = tracker.cell(parent, fingerprint, name=fingerprint, tags={"seed": str(number)}, params={"loss": {"t": 1}})
+    about = {"tags": {"seed": str(number)}, "params": {"loss": {"t": 1}}}
+    cell = tracker.cell(parent, fingerprint, name=fingerprint, **about)
     for epoch in range(int(epochs)):
         if number == 0 and epoch == 2:
             print("half", flush=True)
@@ -108,18 +127,25 @@ def write_from_a_thread(tracker: Tracker, name: str) -> None:
     parent = tracker.sweep("batch_size", "s1", name="sweep", tags={}, plan={"cells": 8})
     for number in range(CELLS):
         fingerprint = f"{name}-{number}"
-        cell = tracker.cell(parent, fingerprint, name=fingerprint, tags={"seed": str(number)}, params={})
+        cell = tracker.cell(
+            parent, fingerprint, name=fingerprint, tags={"seed": str(number)}, params={}
+        )
         for epoch in range(EPOCHS):
             tracker.log_epoch(cell, {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}, epoch)
         tracker.finish(cell, {"top1": 0.5}, {"run.json": json.dumps({"name": fingerprint})})
 
 
-def test_nothing_is_lost_or_doubled_by_many_writers_and_a_server_that_dies(server: Server, tmp_path: Path) -> None:
+def test_nothing_is_lost_or_doubled_by_many_writers_and_a_server_that_dies(
+    server: Server, tmp_path: Path
+) -> None:
     killed = tmp_path / "killed"
     command = [sys.executable, "-c", WRITER, server.uri]
     rest = [str(CELLS), str(EPOCHS), str(PATIENCE), str(killed)]
     names = [f"process{number}" for number in range(PROCESSES)]
-    writers = [subprocess.Popen([*command, name, *rest], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for name in names]
+    writers = [
+        subprocess.Popen([*command, name, *rest], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for name in names
+    ]
     try:
         for writer in writers:
             assert writer.stdout
@@ -127,8 +153,13 @@ def test_nothing_is_lost_or_doubled_by_many_writers_and_a_server_that_dies(serve
         tracker = Tracker(server.uri, None, patience=PATIENCE)
         assert tracker.check() is None
         with ThreadPoolExecutor(THREADS) as threads:
-            writing = [threads.submit(write_from_a_thread, tracker, f"thread{number}") for number in range(THREADS)]
-            time.sleep(0.5)  # Their requests are under way when the server dies, those of the processes fail from the start.
+            writing = [
+                threads.submit(write_from_a_thread, tracker, f"thread{number}")
+                for number in range(THREADS)
+            ]
+            # Their requests are under way when the server dies, those of the processes fail from
+            # the start.
+            time.sleep(0.5)
             server.kill()
             assert (line := tracker.check())
             assert f"--tracking-uri {server.uri}: Connection refused" in line
@@ -155,17 +186,24 @@ def check_what_was_written(server: Server, tracker: Tracker) -> None:
     assert parent.data.tags["simclr_orch.sweep"] == "s1"
     assert parent.data.tags["commit"] == "abc"
     cells = client.search_runs([experiment.experiment_id], "tags.`simclr_orch.kind` = 'cell'")
-    writers = [f"process{number}" for number in range(PROCESSES)] + [f"thread{number}" for number in range(THREADS)]
+    writers = [f"process{number}" for number in range(PROCESSES)] + [
+        f"thread{number}" for number in range(THREADS)
+    ]
     fingerprints = [f"{writer}-{number}" for writer in writers for number in range(CELLS)]
     assert sorted(cell.data.tags["simclr_orch.fingerprint"] for cell in cells) == fingerprints
     for cell in cells:
         assert cell.info.status == "FINISHED"
         assert cell.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert cell.data.metrics["top1"] == 0.5
-        for key, values in {"loss": [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5], "accuracy": [0, 0.1, 0.2, 0.3, 0.4]}.items():
+        for key, values in {
+            "loss": [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5],
+            "accuracy": [0, 0.1, 0.2, 0.3, 0.4],
+        }.items():
             entries = client.get_metric_history(cell.info.run_id, key)
             assert [(entry.step, entry.value) for entry in entries] == list(enumerate(values))
-    assert tracker.finished("batch_size", fingerprints) == {name: {"name": name} for name in fingerprints}
+    assert tracker.finished("batch_size", fingerprints) == {
+        name: {"name": name} for name in fingerprints
+    }
     plan = client.download_artifacts(parent.info.run_id, "plan.json")
     assert json.loads(Path(plan).read_text()) == {"cells": 8}
 
@@ -182,7 +220,9 @@ def test_a_reader_finds_the_page_of_a_run(server: Server) -> None:
     shown.stop()
 
 
-def test_the_dashboard_shows_what_was_written_without_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dashboard_shows_what_was_written_without_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     storage = Storage(str(tmp_path / "my results"))
@@ -198,7 +238,10 @@ def test_the_dashboard_shows_what_was_written_without_a_server(tmp_path: Path, m
         asked = {"experiment_ids": [parent.experiment_id]}
         found = json.loads(fetch(f"{dashboard.address}/api/2.0/mlflow/runs/search", asked))
         assert {run["info"]["run_id"] for run in found["runs"]} == {parent.run_id, cell.run_id}
-        assert fetch(f"{dashboard.address}/get-artifact?path=run.json&run_uuid={cell.run_id}") == b'{"top1": 0.5}'
+        assert (
+            fetch(f"{dashboard.address}/get-artifact?path=run.json&run_uuid={cell.run_id}")
+            == b'{"top1": 0.5}'
+        )
         with pytest.raises(PlanError, match=f"--port {port}: .*in use"):
             start_dashboard(None, storage, port=port)
     finally:

@@ -1,4 +1,6 @@
-"""Two-layer study, one process, seconds: data, gradients and descent against autograd, brute force and plain loops."""
+"""Two-layer study, one process, seconds: data, gradients and descent against autograd, brute force
+and plain loops.
+"""
 
 import math
 
@@ -9,7 +11,11 @@ from torch import Tensor
 
 from workloads.checkpoint import decode, encode
 from workloads.spec import SpecError
-from workloads.two_layer_cnn.contrastive import contrastive_step, pretraining_spectrum, summed_patches
+from workloads.two_layer_cnn.contrastive import (
+    contrastive_step,
+    pretraining_spectrum,
+    summed_patches,
+)
 from workloads.two_layer_cnn.data import (
     Samples,
     filter_split,
@@ -54,7 +60,9 @@ def double(*shape: int) -> Tensor:
 
 
 def test_gaussian_inputs_are_those_of_the_definition() -> None:
-    """y mu and noise orthogonal to mu with sigma_p in every other direction; balanced labels (Definition 3.1)."""
+    """y mu and noise orthogonal to mu with sigma_p in every other direction; balanced labels
+    (Definition 3.1).
+    """
     spec = SMALL.with_values({"data.test": 4000, "data.noise_std": 1.5})
     samples = unseen_inputs(spec, signals(spec.data))
     signal, noise = inputs(samples, spec.data.signal_norm)
@@ -63,7 +71,9 @@ def test_gaussian_inputs_are_those_of_the_definition() -> None:
     mu[0] = 0.6 * 1.5 * math.sqrt(60)
     torch.testing.assert_close(signal, samples.labels[:, None] * mu)
     assert torch.equal(noise[:, 0], torch.zeros(4000, dtype=torch.float64))
-    torch.testing.assert_close(noise.T.cov()[1:, 1:], 2.25 * torch.eye(59, dtype=torch.float64), atol=0.2, rtol=0)
+    torch.testing.assert_close(
+        noise.T.cov()[1:, 1:], 2.25 * torch.eye(59, dtype=torch.float64), atol=0.2, rtol=0
+    )
     assert noise.mean(0).abs().max() < 0.1
 
 
@@ -91,9 +101,17 @@ def test_larger_sets_begin_with_the_smaller_ones(spec: TwoLayerSpec) -> None:
 def test_sets_and_seeds_do_not_share_noise() -> None:
     spec = SMALL.with_values({"data.labels": 16, "data.test": 16})
     source = signals(spec.data)
-    sets = [pretraining_inputs(spec, source), labeled_inputs(spec, source), unseen_inputs(spec, source)]
+    sets = [
+        pretraining_inputs(spec, source),
+        labeled_inputs(spec, source),
+        unseen_inputs(spec, source),
+    ]
     sets.append(labeled_inputs(spec.with_values({"seed": 1}), source))
-    sets.append(Samples(torch.cat([sets[0].rows[:2], sets[0].rows[-16:]]), sets[0].signal_of, sets[0].labels))
+    sets.append(
+        Samples(
+            torch.cat([sets[0].rows[:2], sets[0].rows[-16:]]), sets[0].signal_of, sets[0].labels
+        )
+    )
     noise = torch.stack([inputs(samples, 1.0)[1] for samples in sets]).flatten(1)
     correlation = torch.corrcoef(noise) - torch.eye(5)
     assert correlation.abs().max() < 0.15
@@ -101,8 +119,13 @@ def test_sets_and_seeds_do_not_share_noise() -> None:
 
 def test_what_snr_and_arm_change_leaves_the_inputs_alone() -> None:
     """Common random numbers: cells of a grid differ in what is asked, not in the draw."""
-    other = SMALL.with_values({"data.signal_to_noise": 0.1, "pretrain.method": "none", "network.power": 4})
-    assert torch.equal(labeled_inputs(SMALL, signals(SMALL.data)).rows, labeled_inputs(other, signals(other.data)).rows)
+    other = SMALL.with_values(
+        {"data.signal_to_noise": 0.1, "pretrain.method": "none", "network.power": 4}
+    )
+    assert torch.equal(
+        labeled_inputs(SMALL, signals(SMALL.data)).rows,
+        labeled_inputs(other, signals(other.data)).rows,
+    )
     assert torch.equal(initial_filters(SMALL), initial_filters(other))
 
 
@@ -119,7 +142,9 @@ def test_images_are_centred_between_their_classes_and_scaled_to_mu() -> None:
     # Six different images, each of the class of its label.
     assert len(torch.unique(signal, dim=0)) == 6
     for patch, label in zip(signal / DIGITS.data.signal_norm, samples.labels, strict=True):
-        assert (source.train[0] if label > 0 else source.train[1]).sub(patch).abs().amax(1).min() < 1e-12
+        assert (source.train[0] if label > 0 else source.train[1]).sub(patch).abs().amax(
+            1
+        ).min() < 1e-12
 
 
 def test_tests_use_other_images_than_training_and_repeat_them_with_fresh_noise() -> None:
@@ -144,18 +169,25 @@ def test_unknown_classes_are_refused() -> None:
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("spec", [SMALL, DIGITS], ids=["gaussian", "digits"])
 def test_contrastive_loss_and_gradient(spec: TwoLayerSpec, relu: bool) -> None:
-    """One anchor and one candidate at a time, with plain inner products and no normalisation; the gradient by autograd."""
+    """One anchor and one candidate at a time, with plain inner products and no normalisation; the
+    gradient by autograd.
+    """
     samples = pretraining_inputs(spec, signals(spec.data))
     activations = (0.5 * double(2, 6, len(samples.rows))).requires_grad_()
     loss, gradient = contrastive_step(activations.detach(), samples, temperature=0.7, relu=relu)
     signals_count, count = samples.signal_count, 16
     for run_number in range(2):
         table = activations[run_number].clamp(min=0) if relu else activations[run_number]
-        views = [table[:, samples.signal_of] + table[:, signals_count + view * count :][:, :count] for view in range(2)]
+        views = [
+            table[:, samples.signal_of] + table[:, signals_count + view * count :][:, :count]
+            for view in range(2)
+        ]
         total = torch.zeros((), dtype=torch.float64)
         for i in range(count):
             positive = (views[0][:, i] @ views[1][:, i] / 0.7).exp()
-            negatives = [(views[0][:, i] @ views[0][:, k] / 0.7).exp() for k in range(count) if k != i]
+            negatives = [
+                (views[0][:, i] @ views[0][:, k] / 0.7).exp() for k in range(count) if k != i
+            ]
             total = total - (positive / (positive + torch.stack(negatives).sum())).log() / count
         assert float(loss[run_number]) == pytest.approx(total.item())
         (expected,) = torch.autograd.grad(total, activations)
@@ -164,7 +196,9 @@ def test_contrastive_loss_and_gradient(spec: TwoLayerSpec, relu: bool) -> None:
 
 def test_contrastive_loss_is_finite_where_exponentials_overflow() -> None:
     samples = pretraining_inputs(SMALL, signals(SMALL.data))
-    loss, gradient = contrastive_step(60 * double(1, 6, len(samples.rows)), samples, temperature=0.1, relu=False)
+    loss, gradient = contrastive_step(
+        60 * double(1, 6, len(samples.rows)), samples, temperature=0.1, relu=False
+    )
     assert loss.isfinite().all()
     assert gradient.isfinite().all()
 
@@ -189,7 +223,9 @@ def test_logistic_loss_and_gradient(spec: TwoLayerSpec, power: int) -> None:
 
 @pytest.mark.parametrize("gram", [True, False])
 def test_a_span_moves_filters_as_gradient_descent_does(gram: bool) -> None:
-    """Three runs on two tables, one of which ends early: activations, filters, norms and cosines against explicit filters."""
+    """Three runs on two tables, one of which ends early: activations, filters, norms and cosines
+    against explicit filters.
+    """
     tables, scale = [double(5, 8), 2 * double(5, 8)], torch.rand(3, 5, dtype=torch.float64) + 0.5
     filters = double(3, 4, 8)
     span = Span(filters, tables, [0, 1, 1], scale, gram=gram)
@@ -209,8 +245,12 @@ def test_a_span_moves_filters_as_gradient_descent_does(gram: bool) -> None:
 
 
 def test_the_spectrum_is_that_of_the_matrix_of_lemma_5_1() -> None:
-    """A by its definition, and as what one step of gradient descent from tiny filters multiplies them by."""
-    spec = SMALL.with_values({"data.unlabeled": 6, "data.dimension": 20, "pretrain.temperature": 0.7})
+    """A by its definition, and as what one step of gradient descent from tiny filters multiplies
+    them by.
+    """
+    spec = SMALL.with_values(
+        {"data.unlabeled": 6, "data.dimension": 20, "pretrain.temperature": 0.7}
+    )
     samples = pretraining_inputs(spec, signals(spec.data))
     z, other = summed_patches(samples, spec.data.signal_norm)
     matrix = torch.zeros(20, 20, dtype=torch.float64)
@@ -228,7 +268,9 @@ def test_the_spectrum_is_that_of_the_matrix_of_lemma_5_1() -> None:
     _, gradient = contrastive_step(span.activations, samples, temperature=0.7, relu=False)
     span.descend(gradient * spec.pretrain_rate)
     rate = spec.pretrain_rate / 0.7
-    torch.testing.assert_close(span.filters()[0], filters[0] + rate * filters[0] @ matrix, rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        span.filters()[0], filters[0] + rate * filters[0] @ matrix, rtol=1e-9, atol=0
+    )
 
 
 # Whole runs
@@ -248,7 +290,9 @@ def plain_pretraining(spec: TwoLayerSpec) -> tuple[Tensor, int]:
         step += 1
         views = [(signal + noise) @ filters.T for noise in (first, second)]
         if spec.pretrain.method == "simclr-relu":
-            views = [F.relu(signal @ filters.T) + F.relu(noise @ filters.T) for noise in (first, second)]
+            views = [
+                F.relu(signal @ filters.T) + F.relu(noise @ filters.T) for noise in (first, second)
+            ]
         positive = (views[0] * views[1]).sum(1).diag()
         eye = torch.eye(len(first), dtype=torch.bool)
         logits = torch.where(eye, positive, views[0] @ views[0].T) / spec.pretrain.temperature
@@ -260,7 +304,9 @@ def plain_pretraining(spec: TwoLayerSpec) -> tuple[Tensor, int]:
 
 def plain_finetuning(spec: TwoLayerSpec, filters: Tensor) -> dict[str, float]:
     def output(samples: Samples) -> Tensor:
-        signal, noise = ((patch @ filters.T).clamp(min=0) for patch in inputs(samples, spec.data.signal_norm))
+        signal, noise = (
+            (patch @ filters.T).clamp(min=0) for patch in inputs(samples, spec.data.signal_norm)
+        )
         raised = signal**spec.network.power + noise**spec.network.power
         half = spec.network.filters
         return raised[:, :half].mean(1) - raised[:, half:].mean(1)
@@ -290,7 +336,9 @@ def plain_finetuning(spec: TwoLayerSpec, filters: Tensor) -> dict[str, float]:
 @pytest.mark.parametrize("base", [SMALL, DIGITS], ids=["gaussian", "digits"])
 @pytest.mark.parametrize("method", ["simclr", "none", "simclr-relu", "simclr-labeled"])
 def test_a_run_equals_plain_gradient_descent(method: Method, base: TwoLayerSpec) -> None:
-    spec = base.with_values({"pretrain.method": method, "network.power": 4 if method == "none" else 3})
+    spec = base.with_values(
+        {"pretrain.method": method, "network.power": 4 if method == "none" else 3}
+    )
     (given,) = run([spec])
     filters, steps = plain_pretraining(spec)
     if method != "none":
@@ -317,7 +365,14 @@ def test_pca_puts_all_filters_on_the_first_principal_component() -> None:
 
 
 GRID = [
-    SMALL.with_values({"pretrain.method": method, "data.signal_to_noise": ratio, "seed": seed, "data.labels": labels})
+    SMALL.with_values(
+        {
+            "pretrain.method": method,
+            "data.signal_to_noise": ratio,
+            "seed": seed,
+            "data.labels": labels,
+        }
+    )
     for method in METHODS
     for ratio, labels in ((0.3, 6), (0.6, 6), (0.6, 30))
     for seed in (0, 1)
@@ -337,7 +392,9 @@ def test_cells_at_once_equal_cells_one_by_one(together: list[dict[str, float]]) 
     assert len(steps) > 10  # runs of a batch stop at different steps, or this would say little
 
 
-def test_the_order_of_cells_and_repeated_cells_do_not_matter(together: list[dict[str, float]]) -> None:
+def test_the_order_of_cells_and_repeated_cells_do_not_matter(
+    together: list[dict[str, float]],
+) -> None:
     chosen = [7, 3, 3, 20, 0]
     again = run([GRID[place] for place in chosen])
     for place, given in zip(chosen, again, strict=True):
@@ -378,13 +435,17 @@ def test_a_state_of_other_cells_is_refused() -> None:
 
 
 def test_progress_names_the_cells_that_move() -> None:
-    direct, pretrained = (SMALL.with_values({"pretrain.method": method}) for method in ("none", "simclr"))
+    direct, pretrained = (
+        SMALL.with_values({"pretrain.method": method}) for method in ("none", "simclr")
+    )
     first, *_, last = train([direct, pretrained])
     assert (first.phase, first.step) == ("pretrain", 4)
     assert first.metrics[0] == {}
     assert first.metrics[1].keys() == {"step", "loss", "alignment", "norm"}
     assert last.phase == "finetune"
-    assert [line["loss"] for line in last.metrics] == [given["training_loss"] for given in run([direct, pretrained])]
+    assert [line["loss"] for line in last.metrics] == [
+        given["training_loss"] for given in run([direct, pretrained])
+    ]
 
 
 def test_curves_go_from_the_first_step_to_the_last() -> None:
@@ -397,7 +458,12 @@ def test_curves_go_from_the_first_step_to_the_last() -> None:
         assert (curve["step"][0], curve["step"][-1]) == (0, given[steps])
         assert curve["step"] == sorted(set(curve["step"]))
         assert curve["loss"][-1] == given[loss] < curve["loss"][0]
-        assert len(curve["loss"]) == len(curve["alignment"]) == len(curve["norm"]) == len(curve["step"])
+        assert (
+            len(curve["loss"])
+            == len(curve["alignment"])
+            == len(curve["norm"])
+            == len(curve["step"])
+        )
     assert drawn["pretrain"]["loss"][0] == pytest.approx(math.log(16))
     assert drawn["finetune"]["loss"][0] == pytest.approx(math.log(2), abs=0.01)
 
@@ -412,10 +478,14 @@ def test_what_does_not_converge_says_so() -> None:
 
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 def test_a_loss_that_is_not_finite_names_the_cell(phase: str) -> None:
-    wild = SMALL.with_values({f"{phase}.learning_rate": 1e150, "pretrain.target_norm": 1e300, "seed": 1})
+    wild = SMALL.with_values(
+        {f"{phase}.learning_rate": 1e150, "pretrain.target_norm": 1e300, "seed": 1}
+    )
     with pytest.raises(DivergedError) as caught:
         run([SMALL, wild])
-    assert caught.value.fingerprint == (wild.fingerprint() if phase == "finetune" else wild.pretrain_fingerprint())
+    assert caught.value.fingerprint == (
+        wild.fingerprint() if phase == "finetune" else wild.pretrain_fingerprint()
+    )
     assert caught.value.fingerprint in str(caught.value)
     assert f"{phase}.learning_rate" in str(caught.value)
 

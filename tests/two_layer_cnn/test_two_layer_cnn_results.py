@@ -1,4 +1,6 @@
-"""Two-layer study, one process, under half a minute: the paper's findings at reduced cost, and the command."""
+"""Two-layer study, one process, under half a minute: the paper's findings at reduced cost, and the
+command.
+"""
 
 import json
 import math
@@ -14,9 +16,14 @@ from workloads.two_layer_cnn.spec import TwoLayerSpec
 
 SEEDS = range(3)
 BASE = preset("gaussian-patches")
-# SNR, n0, and what a separate implementation measured: top eigenvalue of A over 2 eta ||mu||^2 / tau, second over first, cosine
-# of the first eigenvector and mean cosine of the filters with mu (our own notes on Lemmas 5.1 and 5.2).
-SPECTRA = [(0.05, 250, 1.98, 0.83, 0.64, 0.41), (0.1, 50, 2.10, 0.69, 0.66, 0.61), (0.1, 250, 1.22, 0.34, 0.904, 0.90)]
+# SNR, n0, and what a separate implementation measured: top eigenvalue of A over 2 eta ||mu||^2 /
+# tau, second over first, cosine of the first eigenvector and mean cosine of the filters with mu
+# (our own notes on Lemmas 5.1 and 5.2).
+SPECTRA = [
+    (0.05, 250, 1.98, 0.83, 0.64, 0.41),
+    (0.1, 50, 2.10, 0.69, 0.66, 0.61),
+    (0.1, 250, 1.22, 0.34, 0.904, 0.90),
+]
 SPECTRA += [(0.2, 250, 1.05, 0.10, 0.974, 0.973), (0.3, 250, 1.02, 0.045, 0.988, 0.985)]
 
 Metrics = dict[str, float]
@@ -24,7 +31,9 @@ Metrics = dict[str, float]
 
 def average(base: TwoLayerSpec, cells: Sequence[Mapping[str, object]]) -> list[Metrics]:
     """Metrics of each cell, averaged over the seeds; all cells in one call."""
-    given = iter(run([base.with_values({**cell, "seed": seed}) for cell in cells for seed in SEEDS]))
+    given = iter(
+        run([base.with_values({**cell, "seed": seed}) for cell in cells for seed in SEEDS])
+    )
     averages = []
     for _ in cells:
         seeds = [next(given) for _ in SEEDS]
@@ -35,8 +44,12 @@ def average(base: TwoLayerSpec, cells: Sequence[Mapping[str, object]]) -> list[M
 @pytest.fixture(scope="module")
 def pretrained() -> list[Metrics]:
     """Pre-training alone, for each row of SPECTRA."""
-    cells = [{"data.signal_to_noise": ratio, "data.unlabeled": inputs} for ratio, inputs, *_ in SPECTRA]
-    return average(BASE.with_values({"finetune.max_steps": 0, "data.labels": 2, "data.test": 2}), cells)
+    cells = [
+        {"data.signal_to_noise": ratio, "data.unlabeled": inputs} for ratio, inputs, *_ in SPECTRA
+    ]
+    return average(
+        BASE.with_values({"finetune.max_steps": 0, "data.labels": 2, "data.test": 2}), cells
+    )
 
 
 @pytest.mark.parametrize(("row", "expected"), list(enumerate(SPECTRA)))
@@ -56,13 +69,20 @@ def test_the_pretraining_matrix_has_the_spectrum_of_the_lemmas(
 
 def test_filters_align_where_n0_snr2_is_large(pretrained: list[Metrics]) -> None:
     """Lemma 5.2: better aligned the larger n0 SNR^2 is, and as predicted where it is not small."""
-    found, lost = ([given for given in pretrained if (given["unlabeled_snr2"] > 2) is large] for large in (True, False))
-    alignments = [given["alignment"] for given in sorted(found, key=lambda given: given["unlabeled_snr2"])]
+    found, lost = (
+        [given for given in pretrained if (given["unlabeled_snr2"] > 2) is large]
+        for large in (True, False)
+    )
+    alignments = [
+        given["alignment"] for given in sorted(found, key=lambda given: given["unlabeled_snr2"])
+    ]
     assert alignments == sorted(alignments)
     assert alignments[0] > 0.88
     assert all(given["alignment"] < 0.7 for given in lost)
     for given in found:
-        assert given["eigenvector_alignment"] == pytest.approx(given["predicted_alignment"], abs=0.015)
+        assert given["eigenvector_alignment"] == pytest.approx(
+            given["predicted_alignment"], abs=0.015
+        )
 
 
 @pytest.fixture(scope="module")
@@ -96,21 +116,27 @@ def test_pretraining_needs_a_handful_of_labels_where_direct_training_needs_hundr
 
 
 def test_direct_training_with_few_labels_memorises_noise(direct: dict[int, Metrics]) -> None:
-    """The harmful regime of Theorem 4.3: a training loss of almost 0 beside the test loss of guessing."""
+    """The harmful regime of Theorem 4.3: a training loss of almost 0 beside the test loss of
+    guessing.
+    """
     assert direct[8]["test_loss"] == pytest.approx(math.log(2), abs=0.01)
     assert direct[8]["training_loss"] <= 0.01
 
 
 def test_pretraining_on_too_few_inputs_does_not_help() -> None:
     """n0 SNR^2 far below 1: the filters find noise, and fine-tuning stays at chance."""
-    (given,) = average(BASE, [{"data.signal_to_noise": 0.05, "data.unlabeled": 10, "data.labels": 32}])
+    (given,) = average(
+        BASE, [{"data.signal_to_noise": 0.05, "data.unlabeled": 10, "data.labels": 32}]
+    )
     assert given["unlabeled_snr2"] == pytest.approx(0.025)
     assert given["alignment"] < 0.1
     assert given["test_error"] > 45
 
 
 def test_views_with_equal_noise_align_less() -> None:
-    """At rho = 1 pre-training is left with what principal components see; it degrades, it does not break."""
+    """At rho = 1 pre-training is left with what principal components see; it degrades, it does not
+    break.
+    """
     cells: list[dict[str, object]] = [{"data.view_correlation": rho} for rho in (0.0, 0.5, 1.0)]
     cells.append({"pretrain.method": "pca"})
     base = BASE.with_values({"data.signal_to_noise": 0.1, "finetune.max_steps": 0, "data.test": 2})
@@ -122,7 +148,8 @@ def test_views_with_equal_noise_align_less() -> None:
 
 def test_pretraining_on_the_labeled_inputs_alone_is_not_enough() -> None:
     labeled, unlabeled = average(
-        BASE, [{"pretrain.method": method, "data.labels": 8} for method in ("simclr-labeled", "simclr")]
+        BASE,
+        [{"pretrain.method": method, "data.labels": 8} for method in ("simclr-labeled", "simclr")],
     )
     assert labeled["unlabeled_snr2"] == pytest.approx(8 * 0.04)
     assert labeled["test_error"] > 10 > 1 > unlabeled["test_error"]
@@ -131,7 +158,9 @@ def test_pretraining_on_the_labeled_inputs_alone_is_not_enough() -> None:
 def test_pretraining_helps_on_real_digits() -> None:
     base = preset("digit-patches")
     assert base.data.unlabeled == 200
-    pretrained, direct = average(base, [{"pretrain.method": method} for method in ("simclr", "none")])
+    pretrained, direct = average(
+        base, [{"pretrain.method": method} for method in ("simclr", "none")]
+    )
     assert pretrained["test_error"] < 10
     assert direct["test_error"] > 40
     assert pretrained["alignment"] > 0.9
@@ -141,11 +170,23 @@ def test_pretraining_helps_on_real_digits() -> None:
 
 
 def test_the_command_prints_a_line_for_each_seed(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = ["data.labels=4", "data.dimension=100", "data.test=50", "data.unlabeled=20", "finetune.max_steps=50"]
+    settings = [
+        "data.labels=4",
+        "data.dimension=100",
+        "data.test=50",
+        "data.unlabeled=20",
+        "finetune.max_steps=50",
+    ]
     words = [word for setting in settings for word in ("--set", setting)]
     assert main(["--preset", "gaussian-patches", *words, "--seeds", "2", "--curves"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    values = {"data.labels": 4, "data.dimension": 100, "data.test": 50, "data.unlabeled": 20, "finetune.max_steps": 50}
+    values = {
+        "data.labels": 4,
+        "data.dimension": 100,
+        "data.test": 50,
+        "data.unlabeled": 20,
+        "finetune.max_steps": 50,
+    }
     for seed, line in enumerate(lines):
         spec = BASE.with_values({**values, "seed": seed})
         assert (line["seed"], line["fingerprint"]) == (seed, spec.fingerprint())
@@ -165,7 +206,9 @@ def test_the_command_prints_a_line_for_each_seed(capsys: pytest.CaptureFixture[s
         (["--config", "/nowhere/spec.yaml"], "--config /nowhere/spec.yaml: cannot be read"),
     ],
 )
-def test_what_cannot_be_run_is_refused(words: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_run_is_refused(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -173,6 +216,11 @@ def test_what_cannot_be_run_is_refused(words: list[str], text: str, capsys: pyte
 
 
 def test_a_diverging_run_ends_with_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = ["pretrain.method=none", "data.dimension=50", "data.labels=4", "finetune.learning_rate=1.0e+150"]
+    settings = [
+        "pretrain.method=none",
+        "data.dimension=50",
+        "data.labels=4",
+        "finetune.learning_rate=1.0e+150",
+    ]
     assert main([word for setting in settings for word in ("--set", setting)]) == 1
     assert "a smaller finetune.learning_rate may help" in capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""Milliseconds: the specification of the two-layer study, what its fingerprints depend on, and its presets."""
+"""Milliseconds: the specification of the two-layer study, what its fingerprints depend on, and its
+presets.
+"""
 
 import inspect
 import math
@@ -30,8 +32,12 @@ def test_defaults_are_the_runnable_specification() -> None:
 
 
 def test_norms_and_learning_rates_follow_the_data() -> None:
-    """||mu|| = SNR sigma_p sqrt(d); 0.1 tau / ||mu||^2; 0.3 / (||mu|| sqrt(2m)); 0.1 m / max(||mu||^2, sigma_p^2 d / n)."""
-    spec = changed(data__signal_to_noise=0.3, data__noise_std=2.0, pretrain__temperature=0.5, data__labels=4)
+    """||mu|| = SNR sigma_p sqrt(d); 0.1 tau / ||mu||^2; 0.3 / (||mu|| sqrt(2m)); 0.1 m /
+    max(||mu||^2, sigma_p^2 d / n).
+    """
+    spec = changed(
+        data__signal_to_noise=0.3, data__noise_std=2.0, pretrain__temperature=0.5, data__labels=4
+    )
     norm = 0.3 * 2 * math.sqrt(1000)
     assert spec.data.signal_norm == pytest.approx(norm)
     assert spec.pretrain_rate == pytest.approx(0.1 * 0.5 / norm**2)
@@ -96,7 +102,11 @@ UNREAD = {
     "simclr": {"network.initial_std"},
     "simclr-relu": {"network.initial_std"},
     "simclr-labeled": {"network.initial_std", "data.unlabeled"},
-    "pca": {"network.initial_std", "data.view_correlation", *(OF_CONTRAST - {"pretrain.target_norm"})},
+    "pca": {
+        "network.initial_std",
+        "data.view_correlation",
+        *(OF_CONTRAST - {"pretrain.target_norm"}),
+    },
     "none": {"data.unlabeled", "data.view_correlation", *OF_CONTRAST},
 }
 
@@ -125,16 +135,27 @@ def test_image_fields_matter_to_images_alone() -> None:
     for values in ({"data.classes": [1, 7]}, {"data.image_size": 16}, {"data.root": "/b"}):
         assert images.with_values(values).fingerprint() != images.fingerprint()
     pinned = images.with_values({"data.content": "abc"})
-    assert pinned.with_values({"data.root": "/b"}).fingerprint() == pinned.fingerprint() != images.fingerprint()
+    assert (
+        pinned.with_values({"data.root": "/b"}).fingerprint()
+        == pinned.fingerprint()
+        != images.fingerprint()
+    )
 
 
-AFTER_PRETRAINING = {"data.labels", "data.test", "network.power", *(name for name in CHANGES if name.startswith("finetune."))}
+AFTER_PRETRAINING = {
+    "data.labels",
+    "data.test",
+    "network.power",
+    *(name for name in CHANGES if name.startswith("finetune.")),
+}
 
 
 @pytest.mark.parametrize("method", UNREAD)
 def test_runs_share_pretraining_that_is_equal(method: str) -> None:
     base = changed(pretrain__method=method)
-    shared = UNREAD[method] | AFTER_PRETRAINING - ({"data.labels"} if method == "simclr-labeled" else set())
+    shared = UNREAD[method] | AFTER_PRETRAINING - (
+        {"data.labels"} if method == "simclr-labeled" else set()
+    )
     for name, value in CHANGES.items():
         same = base.with_values({name: value}).pretrain_fingerprint() == base.pretrain_fingerprint()
         assert same == (name in shared), name

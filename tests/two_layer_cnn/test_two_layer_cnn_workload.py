@@ -1,4 +1,6 @@
-"""Milliseconds, then one process, then real Ray (slow): the two-layer study through the machinery of all workloads."""
+"""Milliseconds, then one process, then real Ray (slow): the two-layer study through the machinery
+of all workloads.
+"""
 
 import ast
 import json
@@ -34,7 +36,13 @@ from orchestrator.resources import Resources
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS, Ablation
-from workloads.catalog import every_preset, every_workload, workload_named, workload_of_preset, workload_of_tree
+from workloads.catalog import (
+    every_preset,
+    every_workload,
+    workload_named,
+    workload_of_preset,
+    workload_of_tree,
+)
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
@@ -80,7 +88,11 @@ def test_the_orchestrator_names_no_workload_in_its_imports() -> None:
     """So that a third one is a folder, a space and a line that names it."""
     for path in (ROOT / "orchestrator").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("workloads."):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.startswith("workloads.")
+            ):
                 assert node.module.split(".")[1] not in ("simclr", "two_layer_cnn"), path
 
 
@@ -90,7 +102,12 @@ def test_the_orchestrator_names_no_workload_in_its_imports() -> None:
 def test_generated_inputs_are_described(tmp_path: Path) -> None:
     spec, facts = TWO_LAYER_CNN.prepare(BASE, download=False)
     assert spec == BASE
-    assert (facts.title, facts.train, facts.validation, facts.test) == ("Gaussian patches, d = 1000", 64, 0, 2000)
+    assert (facts.title, facts.train, facts.validation, facts.test) == (
+        "Gaussian patches, d = 1000",
+        64,
+        0,
+        2000,
+    )
     assert "250 unlabeled" in facts.notes[0]
     other = TWO_LAYER_CNN.prepare(BASE.with_values({"data.noise_std": 2.0}), download=False)[1]
     assert other.content != facts.content
@@ -111,7 +128,12 @@ def images(folder: Path, classes: int) -> Path:
 
 def test_images_are_pinned_by_their_content(tmp_path: Path) -> None:
     places = [images(tmp_path / name, 2) for name in ("a", "b")]
-    specs = [BASE.with_values({"data.name": "image-folder", "data.root": str(place), "data.image_size": 8}) for place in places]
+    specs = [
+        BASE.with_values(
+            {"data.name": "image-folder", "data.root": str(place), "data.image_size": 8}
+        )
+        for place in places
+    ]
     assert specs[0].fingerprint() != specs[1].fingerprint()
     (one, facts), (other, _) = (TWO_LAYER_CNN.prepare(spec, download=False) for spec in specs)
     assert one.flat()["data.content"] == facts.content
@@ -137,12 +159,15 @@ def test_what_this_workload_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as refused:
         build_single(BASE, TWO_LAYER_CNN, resources=Resources(workers=2))
     assert refused.value.problems == [
-        "--workers 2: two-layer-cnn has one worker a cell; its many cells are spread over the cluster"
+        "--workers 2: two-layer-cnn has one worker a cell; its many cells are spread over "
+        "the cluster"
     ]
     searched = asked(tmp_path, preset="gaussian-patches", search=("pretrain.temperature=0.5,1",))
     with pytest.raises(PlanError, match="tune: two-layer-cnn has no validation split to search by"):
         check(searched)
-    with pytest.raises(PlanError, match="is not for label-complexity, whose presets are gaussian-patches"):
+    with pytest.raises(
+        PlanError, match="is not for label-complexity, whose presets are gaussian-patches"
+    ):
         check(asked(tmp_path, "label-complexity", preset="shapes"))
     with pytest.raises(PlanError, match="are of different workloads"):
         check(asked(tmp_path, "label-complexity", "temperature"))
@@ -165,12 +190,16 @@ def test_shared_pretraining_is_paid_once() -> None:
     pretraining = TWO_LAYER_CNN.cost([few]) - TWO_LAYER_CNN.cost(direct[:1])
     assert pretraining > 0
     assert TWO_LAYER_CNN.cost([few, many]) == pytest.approx(alone - pretraining)
-    assert TWO_LAYER_CNN.cost(direct) == pytest.approx(sum(TWO_LAYER_CNN.cost([spec]) for spec in direct))
+    assert TWO_LAYER_CNN.cost(direct) == pytest.approx(
+        sum(TWO_LAYER_CNN.cost([spec]) for spec in direct)
+    )
 
 
 def test_the_whole_grid_is_expected_to_take_minutes_not_hours() -> None:
     plan = build(ABLATIONS["label-complexity"], BASE, seeds=5)
-    cost = estimate([plan], done=set(), train_images=64, concurrent=2, speed=measured_speed([], Resources()))
+    cost = estimate(
+        [plan], done=set(), train_images=64, concurrent=2, speed=measured_speed([], Resources())
+    )
     assert cost.packs == 2
     assert len(cost.cell_seconds) == 500
     assert sum(cost.cell_seconds.values()) == pytest.approx(2 * cost.wall_seconds, rel=0.1)
@@ -179,10 +208,17 @@ def test_the_whole_grid_is_expected_to_take_minutes_not_hours() -> None:
 
 def test_speed_is_measured_on_cells_of_the_same_workload() -> None:
     machine = {"workers": 1, "gpu": False}
-    record = {"status": "finished", "history": [{"epoch": 0.0}], "total_seconds": 2.0, "machine": machine}
+    record = {
+        "status": "finished",
+        "history": [{"epoch": 0.0}],
+        "total_seconds": 2.0,
+        "machine": machine,
+    }
     two_layer = record | {"workload": "two-layer-cnn", "spec": BASE.tree()}
     speed = measured_speed([two_layer], Resources(), "two-layer-cnn")
-    assert speed == Speed(TWO_LAYER_CNN.cost([BASE]) / 2, "measured: median of 1 finished cells in this storage")
+    assert speed == Speed(
+        TWO_LAYER_CNN.cost([BASE]) / 2, "measured: median of 1 finished cells in this storage"
+    )
     assert measured_speed([two_layer], Resources(), "simclr").basis.startswith("assumed")
 
 
@@ -194,7 +230,9 @@ def kept(tmp_path: Path) -> tuple[Storage, str]:
     """A storage with one finished run, and its fingerprint."""
     spec = BASE.with_values(TINY | {"data.labels": 4})
     assert isinstance(spec, TwoLayerSpec)
-    job = CellJob("pretrain · seed 0", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(tmp_path))
+    job = CellJob(
+        "pretrain · seed 0", "two-layer-cnn", spec.fingerprint(), spec.tree(), str(tmp_path)
+    )
     run_pack(Pack((job,), "sweeps/x/running"), lambda *_: None)
     return Storage(str(tmp_path)), spec.fingerprint()
 
@@ -203,16 +241,29 @@ def test_the_list_of_runs_shows_the_test_error(kept: tuple[Storage, str]) -> Non
     storage, fingerprint = kept
     shown = StringIO()
     (listed,) = list_runs(storage, Console(file=shown, width=200)).document["runs"]
-    assert (listed["fingerprint"], listed["status"], listed["workload"]) == (fingerprint, "finished", "two-layer-cnn")
+    assert (listed["fingerprint"], listed["status"], listed["workload"]) == (
+        fingerprint,
+        "finished",
+        "two-layer-cnn",
+    )
     results = listed["results"]
-    assert f"test error {results['test_error']:.4g}, alignment {results['alignment']:.4g}" in shown.getvalue()
+    assert (
+        f"test error {results['test_error']:.4g}, alignment {results['alignment']:.4g}"
+    ) in shown.getvalue()
     assert "gaussian" in shown.getvalue()
 
 
 def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
     storage, fingerprint = kept
-    with pytest.raises(PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their end"):
-        judged(Question(fingerprint[:8]), storage, lambda: Tracker.open(None, storage), Console(quiet=True))
+    with pytest.raises(
+        PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their " r"end"
+    ):
+        judged(
+            Question(fingerprint[:8]),
+            storage,
+            lambda: Tracker.open(None, storage),
+            Console(quiet=True),
+        )
 
 
 # Real Ray
@@ -221,11 +272,21 @@ def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
 def command(storage: Path, *words: str, **fields: Any) -> list[str]:
     values = TINY | {name.replace("__", "."): value for name, value in fields.items()}
     assignments = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    return [*COMMAND, *words, "--preset", "gaussian-patches", "--storage", str(storage), *assignments]
+    return [
+        *COMMAND,
+        *words,
+        "--preset",
+        "gaussian-patches",
+        "--storage",
+        str(storage),
+        *assignments,
+    ]
 
 
 def finished(storage: Path) -> dict[str, dict[str, Any]]:
-    return {path.parent.name: json.loads(path.read_text()) for path in storage.glob("runs/*/run.json")}
+    return {
+        path.parent.name: json.loads(path.read_text()) for path in storage.glob("runs/*/run.json")
+    }
 
 
 @pytest.mark.slow
@@ -247,7 +308,9 @@ def test_a_sweep_of_packs_survives_the_loss_of_a_process(storage_folder: Path) -
     after = finished(storage_folder)
     assert len(before) < len(after) == 25
     assert all(record["status"] == "finished" for record in after.values())
-    assert {name: after[name]["ended"] for name in before} == {name: record["ended"] for name, record in before.items()}
+    assert {name: after[name]["ended"] for name in before} == {
+        name: record["ended"] for name, record in before.items()
+    }
     assert not list(storage_folder.glob("sweeps/*/*/running/*"))
     cells = json.loads(said)["cells"]
     assert len(cells) == 25
@@ -255,7 +318,11 @@ def test_a_sweep_of_packs_survives_the_loss_of_a_process(storage_folder: Path) -
     client = MlflowClient(f"sqlite:///{storage_folder}/mlflow.db")
     experiment = client.get_experiment_by_name("pretraining-controls")
     assert experiment is not None
-    children = [run for run in client.search_runs([experiment.experiment_id]) if "mlflow.parentRunId" in run.data.tags]
+    children = [
+        run
+        for run in client.search_runs([experiment.experiment_id])
+        if "mlflow.parentRunId" in run.data.tags
+    ]
     assert {run.data.tags["simclr_orch.fingerprint"] for run in children} == after.keys()
     for run in children:
         record = after[run.data.tags["simclr_orch.fingerprint"]]

@@ -1,4 +1,6 @@
-"""Milliseconds to seconds: paired tests against enumeration and scipy, predictions in a file, and two runs of a storage."""
+"""Milliseconds to seconds: paired tests against enumeration and scipy, predictions in a file, and
+two runs of a storage.
+"""
 
 import io
 import itertools
@@ -30,7 +32,9 @@ def said(right: Labels, labels: Labels) -> Predictions:
     return Predictions(np.where(right == 1, labels, labels + 1), labels)
 
 
-def pair(only_one: int, only_other: int, both: int, neither: int = 0) -> tuple[Predictions, Predictions]:
+def pair(
+    only_one: int, only_other: int, both: int, neither: int = 0
+) -> tuple[Predictions, Predictions]:
     one = np.repeat([1, 0, 1, 0], [only_one, only_other, both, neither])
     other = np.repeat([0, 1, 1, 0], [only_one, only_other, both, neither])
     order = np.random.default_rng(0).permutation(len(one))
@@ -39,10 +43,15 @@ def pair(only_one: int, only_other: int, both: int, neither: int = 0) -> tuple[P
 
 
 def several(count: int, seed: int) -> tuple[Predictions, Predictions]:
-    """Two models' decisions on four classes, the first model the better one; some labels do not count."""
+    """Two models' decisions on four classes, the first model the better one; some labels do not
+    count.
+    """
     generator = np.random.default_rng(seed)
     labels = generator.integers(-1, 2, size=(count, 4))
-    decided = [np.where(generator.random(labels.shape) < p, np.abs(labels), 1 - np.abs(labels)) for p in (0.9, 0.6)]
+    decided = [
+        np.where(generator.random(labels.shape) < p, np.abs(labels), 1 - np.abs(labels))
+        for p in (0.9, 0.6)
+    ]
     return Predictions(decided[0], labels), Predictions(decided[1], labels)
 
 
@@ -51,33 +60,51 @@ def several(count: int, seed: int) -> tuple[Predictions, Predictions]:
 
 def enumerated_p(one: Predictions, other: Predictions) -> float:
     """Every way to swap the two models' outcomes of each example, as a whole."""
-    correct = [((each.predicted == each.labels) & (each.labels >= 0)).reshape(len(each.labels), -1) for each in (one, other)]
+    correct = [
+        ((each.predicted == each.labels) & (each.labels >= 0)).reshape(len(each.labels), -1)
+        for each in (one, other)
+    ]
     seen = abs(int(correct[0].sum()) - int(correct[1].sum()))
     as_large = 0
     for swapped in itertools.product([False, True], repeat=len(one.labels)):
         swap = np.array(swapped)[:, None]
-        first, second = np.where(swap, correct[1], correct[0]), np.where(swap, correct[0], correct[1])
+        first, second = (
+            np.where(swap, correct[1], correct[0]),
+            np.where(swap, correct[0], correct[1]),
+        )
         as_large += abs(int(first.sum()) - int(second.sum())) >= seen
     return float(as_large / 2 ** len(one.labels))
 
 
 @pytest.mark.parametrize(
     "models",
-    [pair(5, 1, 3, 1), pair(2, 2, 4, 2), several(9, seed=0), several(10, seed=1), several(8, seed=4)],
+    [
+        pair(5, 1, 3, 1),
+        pair(2, 2, 4, 2),
+        several(9, seed=0),
+        several(10, seed=1),
+        several(8, seed=4),
+    ],
     ids=["one label", "as many each", "several labels", "several labels", "several labels"],
 )
-def test_the_permutation_test_is_that_of_every_swap(models: tuple[Predictions, Predictions]) -> None:
+def test_the_permutation_test_is_that_of_every_swap(
+    models: tuple[Predictions, Predictions],
+) -> None:
     exact = enumerated_p(*models)
     noise = 4 * np.sqrt(exact * (1 - exact) / PERMUTATIONS) + 1 / PERMUTATIONS
     assert compare_predictions(*models).p_permutation == pytest.approx(exact, abs=noise)
 
 
-@pytest.mark.parametrize(("only_one", "only_other"), [(30, 12), (8, 8), (0, 6), (0, 0), (900, 1010)])
+@pytest.mark.parametrize(
+    ("only_one", "only_other"), [(30, 12), (8, 8), (0, 6), (0, 0), (900, 1010)]
+)
 def test_with_one_label_it_is_mcnemars_exact_test(only_one: int, only_other: int) -> None:
     found = compare_predictions(*pair(only_one, only_other, both=500, neither=20))
     exact = binomtest(only_one, only_one + only_other).pvalue if only_one + only_other else 1.0
     assert found.p_exact == pytest.approx(exact)
-    assert found.p_permutation == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / PERMUTATIONS) + 1 / PERMUTATIONS)
+    assert found.p_permutation == pytest.approx(
+        exact, abs=4 * np.sqrt(exact * (1 - exact) / PERMUTATIONS) + 1 / PERMUTATIONS
+    )
     assert (found.only_one_right, found.only_other_right) == (only_one, only_other)
 
 
@@ -89,8 +116,14 @@ def test_accuracies_difference_and_verdict() -> None:
     one, other = pair(60, 20, both=300, neither=20)
     found, turned = compare_predictions(one, other), compare_predictions(other, one)
     assert found.n == 400
-    assert (found.accuracy_one, found.accuracy_other, found.difference) == pytest.approx((90, 80, 10))
-    assert (found.verdict, turned.verdict, compare_predictions(one, one).verdict) == ("better", "worse", "tied")
+    assert (found.accuracy_one, found.accuracy_other, found.difference) == pytest.approx(
+        (90, 80, 10)
+    )
+    assert (found.verdict, turned.verdict, compare_predictions(one, one).verdict) == (
+        "better",
+        "worse",
+        "tied",
+    )
     assert turned.difference == pytest.approx(-10)
     assert turned.p_permutation == found.p_permutation
 
@@ -112,15 +145,22 @@ def test_only_counted_decisions_are_in_the_accuracy_of_several_labels() -> None:
     assert found.p_exact is None
 
 
-@pytest.mark.parametrize("models", [pair(40, 25, 100, 35), several(150, seed=2)], ids=["one label", "several labels"])
-def test_the_interval_of_the_difference_is_that_of_a_naive_paired_bootstrap(models: tuple[Predictions, Predictions]) -> None:
+@pytest.mark.parametrize(
+    "models", [pair(40, 25, 100, 35), several(150, seed=2)], ids=["one label", "several labels"]
+)
+def test_the_interval_of_the_difference_is_that_of_a_naive_paired_bootstrap(
+    models: tuple[Predictions, Predictions],
+) -> None:
     one, other = models
     counted = one.labels >= 0
-    ahead = ((one.predicted == one.labels) & counted).astype(int) - ((other.predicted == other.labels) & counted).astype(int)
+    ahead = ((one.predicted == one.labels) & counted).astype(int) - (
+        (other.predicted == other.labels) & counted
+    ).astype(int)
     rows = np.random.default_rng(1).integers(len(ahead), size=(4000, len(ahead)))
     drawn = [100 * ahead[some].sum() / counted[some].sum() for some in rows]
     found = compare_predictions(one, other).interval
-    # A quantile of 2.5 % from 1,000 normal draws has a standard error of 0.085 sigma, from 4,000 of 0.043: four of both.
+    # A quantile of 2.5 % from 1,000 normal draws has a standard error of 0.085 sigma, from 4,000 of
+    # 0.043: four of both.
     assert found == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.38 * np.std(drawn))
 
 
@@ -129,7 +169,9 @@ def test_the_interval_covers_the_true_difference() -> None:
     for _ in range(200):
         hard = generator.random(300) < 0.4  # both models fail on the same ones more often
         odds = np.where(hard, 0.5, 0.9), np.where(hard, 0.3, 0.8)
-        low, high = compare_predictions(*(said((generator.random(300) < p).astype(np.int64), labels) for p in odds)).interval
+        low, high = compare_predictions(
+            *(said((generator.random(300) < p).astype(np.int64), labels) for p in odds)
+        ).interval
         covers.append(low <= 100 * (0.4 * 0.2 + 0.6 * 0.1) <= high)
     # Four standard errors of 200 trials are 6 %.
     assert np.mean(covers) == pytest.approx(0.95, abs=0.06)
@@ -176,7 +218,9 @@ def test_predictions_come_back_under_any_name_in_few_bytes() -> None:
     generator = np.random.default_rng(0)
     kept = {
         "": Predictions(generator.integers(200, size=50), generator.integers(200, size=50)),
-        "a/../b \u00e9\U0001f600 c.npy": Predictions(generator.integers(0, 2, (6, 3)), generator.integers(-1, 2, (6, 3))),
+        "a/../b \u00e9\U0001f600 c.npy": Predictions(
+            generator.integers(0, 2, (6, 3)), generator.integers(-1, 2, (6, 3))
+        ),
         "nul\0": Predictions(np.array([-1, 40_000]), np.array([2**40, -(2**40)])),
         "none": Predictions(np.zeros(0, np.int64), np.zeros(0, np.int64)),
         "large": Predictions(np.zeros(100_000, np.int64), np.arange(100_000) % 10),
@@ -186,7 +230,10 @@ def test_predictions_come_back_under_any_name_in_few_bytes() -> None:
     found = read_predictions(data)
     assert list(found) == list(kept)
     for name, one in kept.items():
-        for ours, theirs in ((found[name].predicted, one.predicted), (found[name].labels, one.labels)):
+        for ours, theirs in (
+            (found[name].predicted, one.predicted),
+            (found[name].labels, one.labels),
+        ):
             assert ours.dtype == np.int64
             assert np.array_equal(ours, theirs)
     assert read_predictions(predictions_bytes({})) == {}
@@ -212,7 +259,9 @@ DATA: dict[str, Any] = {"name": "shapes", "test_images": 400, "split_seed": 0, "
 ONE, OTHER = "a1" * 32, "b2" * 32
 
 
-def keep(storage: Storage, fingerprint: str, predictions: Mapping[str, Predictions] | None, **record: Any) -> None:
+def keep(
+    storage: Storage, fingerprint: str, predictions: Mapping[str, Predictions] | None, **record: Any
+) -> None:
     whole = {
         "name": f"run {fingerprint[:2]}",
         "fingerprint": fingerprint,
@@ -235,7 +284,14 @@ def judge_later(
 ) -> str:
     """The file of predictions that `evaluate` leaves, by its name in the run's folder."""
     name = f"evaluations/{protocol}-{digest(evaluation)[:8]}"
-    whole = {"run": fingerprint, "protocol": protocol, "eval": dict(evaluation), "results": {}, "intervals": {}, **document}
+    whole = {
+        "run": fingerprint,
+        "protocol": protocol,
+        "eval": dict(evaluation),
+        "results": {},
+        "intervals": {},
+        **document,
+    }
     storage.write_json(f"runs/{fingerprint}/{name}.json", whole)
     storage.write_bytes(f"runs/{fingerprint}/{name}.npz", predictions_bytes(predictions))
     return f"{name}.npz"
@@ -255,11 +311,19 @@ def compare(storage: Storage, result: str | None = None) -> tuple[dict[str, Any]
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    """Two runs of which the first is better by linear evaluation, by neighbours as long as nothing else is asked."""
+    """Two runs of which the first is better by linear evaluation, by neighbours as long as nothing
+    else is asked.
+    """
     place = Storage(str(tmp_path))
-    linear, neighbours, classifier = pair(60, 20, 300, 20), pair(24, 11, 300, 65), pair(10, 10, 300, 80)
+    linear, neighbours, classifier = (
+        pair(60, 20, 300, 20),
+        pair(24, 11, 300, 65),
+        pair(10, 10, 300, 80),
+    )
     own = {"linear_top1": linear, "knn_top1": neighbours, "classifier_top1": classifier}
-    keep(place, ONE, {name: models[0] for name, models in own.items()} | {"linear_top1_z": linear[0]})
+    keep(
+        place, ONE, {name: models[0] for name, models in own.items()} | {"linear_top1_z": linear[0]}
+    )
     keep(place, OTHER, {name: models[1] for name, models in reversed(own.items())})
     return place
 
@@ -270,12 +334,18 @@ def test_every_result_of_both_runs_is_compared_and_corrected_for(storage: Storag
     found = document["comparisons"]
     assert list(found) == ["linear_top1", "knn_top1", "classifier_top1"]
     linear, neighbours = found["linear_top1"], found["knn_top1"]
-    assert (linear["accuracy_one"], linear["accuracy_other"], linear["verdict"]) == (90, 80, "better")
+    assert (linear["accuracy_one"], linear["accuracy_other"], linear["verdict"]) == (
+        90,
+        80,
+        "better",
+    )
     assert linear["p_holm"] == pytest.approx(3 * linear["p_permutation"])
     assert neighbours["p_permutation"] < 0.05
     assert neighbours["p_holm"] == pytest.approx(2 * neighbours["p_permutation"])
     assert neighbours["verdict"] == "tied"
-    assert "linear_top1: A is better than B by 10.00 points on the same 400 test examples" in printed
+    assert (
+        "linear_top1: A is better than B by 10.00 points on the same 400 test examples"
+    ) in printed
     assert "knn_top1: A and B are tied" in printed
     assert "p (Holm)" in printed
 
@@ -290,12 +360,16 @@ def test_one_result_alone_is_not_corrected(storage: Storage) -> None:
 
 def test_later_evaluations_add_to_a_runs_own(storage: Storage) -> None:
     better, _ = pair(60, 20, 300, 20)
-    file = judge_later(storage, OTHER, "linear", {"linear_top1_z": better, "linear_top1": better}, {"l2": [0.1]})
+    file = judge_later(
+        storage, OTHER, "linear", {"linear_top1_z": better, "linear_top1": better}, {"l2": [0.1]}
+    )
     document, printed = compare(storage)
     found = document["comparisons"]
     assert found["linear_top1_z"]["files"] == ["predictions.npz", file]
     assert found["linear_top1_z"]["difference"] == pytest.approx(0)
-    assert f"linear_top1_z: from predictions.npz of A and {file} of B, the newest: no settings" in printed
+    assert (
+        f"linear_top1_z: from predictions.npz of A and {file} of B, the newest: no settings"
+    ) in printed
     # A's own evaluation has B's own beside it, by the same file, and the later one has nothing.
     assert found["linear_top1"]["files"] == ["predictions.npz", "predictions.npz"]
     assert found["linear_top1"]["difference"] == pytest.approx(10)
@@ -304,21 +378,36 @@ def test_later_evaluations_add_to_a_runs_own(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("order", [("flowers", "pets"), ("pets", "flowers")])
-def test_a_result_on_several_data_sets_is_compared_on_each(storage: Storage, order: tuple[str, str]) -> None:
+def test_a_result_on_several_data_sets_is_compared_on_each(
+    storage: Storage, order: tuple[str, str]
+) -> None:
     models = {"flowers": pair(60, 20, 300, 20), "pets": pair(7, 50, 90)}
     files = {}
     for fingerprint, place, names in ((ONE, 0, order), (OTHER, 1, order[::-1])):
         for hour, name in enumerate(names):
-            predictions, at = {"transfer_linear": models[name][place]}, f"2026-01-01T0{hour}:00:00+00:00"
-            files[name] = judge_later(storage, fingerprint, "transfer", predictions, transfer_to(name), ended=at)
-    judge_later(storage, ONE, "transfer", {"transfer_linear": pair(1, 2, 3)[0]}, transfer_to("cars"))
+            predictions, at = (
+                {"transfer_linear": models[name][place]},
+                f"2026-01-01T0{hour}:00:00+00:00",
+            )
+            files[name] = judge_later(
+                storage, fingerprint, "transfer", predictions, transfer_to(name), ended=at
+            )
+    judge_later(
+        storage, ONE, "transfer", {"transfer_linear": pair(1, 2, 3)[0]}, transfer_to("cars")
+    )
     document, printed = compare(storage, "transfer_linear")
     found = {one["data"]["name"]: one for one in document["comparisons"].values()}
     assert len(document["comparisons"]) == 2
-    assert {name: one["difference"] for name, one in found.items()} == pytest.approx({"flowers": 10, "pets": -4300 / 147})
-    assert {name: one["files"] for name, one in found.items()} == {name: [file] * 2 for name, file in files.items()}
+    assert {name: one["difference"] for name, one in found.items()} == pytest.approx(
+        {"flowers": 10, "pets": -4300 / 147}
+    )
+    assert {name: one["files"] for name, one in found.items()} == {
+        name: [file] * 2 for name, file in files.items()
+    }
     assert {one["result"] for one in found.values()} == {"transfer_linear"}
-    assert found["pets"]["p_holm"] == pytest.approx(2 * min(one["p_permutation"] for one in found.values()))
+    assert found["pets"]["p_holm"] == pytest.approx(
+        2 * min(one["p_permutation"] for one in found.values())
+    )
     for name, file in files.items():
         assert f"transfer_linear on {name} ({Path(file).stem}): A is " in printed
     assert set(compare(storage)[0]["comparisons"]) == set(document["comparisons"]) | {
@@ -333,9 +422,13 @@ def test_equal_settings_are_compared_and_of_other_ones_the_newest(storage: Stora
     hours = [f"2026-01-01T0{hour}:00:00+00:00" for hour in range(4)]
     settings = [transfer_to("flowers", l2=[float(strength)]) for strength in range(4)]
     judge_later(storage, ONE, "transfer", {"transfer_linear": third}, settings[0], ended=hours[1])
-    newest_one = judge_later(storage, ONE, "transfer", {"transfer_linear": fourth}, settings[1], ended=hours[3])
+    newest_one = judge_later(
+        storage, ONE, "transfer", {"transfer_linear": fourth}, settings[1], ended=hours[3]
+    )
     judge_later(storage, OTHER, "transfer", {"transfer_linear": third}, settings[2], ended=hours[0])
-    newest_other = judge_later(storage, OTHER, "transfer", {"transfer_linear": better}, settings[3], ended=hours[2])
+    newest_other = judge_later(
+        storage, OTHER, "transfer", {"transfer_linear": better}, settings[3], ended=hours[2]
+    )
     document, printed = compare(storage, "transfer_linear")
     (found,) = document["comparisons"].values()
     assert (found["files"], found["same_settings"]) == ([newest_one, newest_other], False)
@@ -362,8 +455,13 @@ def test_files_without_time_are_older_than_those_with_one(storage: Storage, newe
 def test_several_settings_of_both_are_all_compared_but_nothing_twice(storage: Storage) -> None:
     sgd, again = pair(15, 60, 300, 25), pair(60, 20, 300, 20)
     for place, fingerprint in enumerate((ONE, OTHER)):
-        judge_later(storage, fingerprint, "linear-sgd", {"linear_top1": sgd[place]}, {"protocol": "sgd"})
-        judge_later(storage, fingerprint, "linear", {"linear_top1": again[place]}, {"protocol": "lbfgs"})  # as the run's own
+        judge_later(
+            storage, fingerprint, "linear-sgd", {"linear_top1": sgd[place]}, {"protocol": "sgd"}
+        )
+        # as the run's own
+        judge_later(
+            storage, fingerprint, "linear", {"linear_top1": again[place]}, {"protocol": "lbfgs"}
+        )
     found = compare(storage, "linear_top1")[0]["comparisons"]
     name = f"linear-sgd-{digest({'protocol': 'sgd'})[:8]}"
     assert {label: one["verdict"] for label, one in found.items()} == {
@@ -377,9 +475,19 @@ def test_a_later_evaluation_goes_with_the_others_own_by_equal_settings(storage: 
     evaluation: dict[str, Any] = {"protocol": "lbfgs", **transfer_to("shapes")}
     keep(storage, ONE, {"linear_top1": better}, spec={"data": DATA, "eval": evaluation})
     storage.delete(f"runs/{OTHER}/predictions.npz")
-    elsewhere = {"protocol": "lbfgs", "transfer": {"data": {**evaluation["transfer"]["data"], "root": "/there"}}}
+    elsewhere = {
+        "protocol": "lbfgs",
+        "transfer": {"data": {**evaluation["transfer"]["data"], "root": "/there"}},
+    }
     file = judge_later(storage, OTHER, "linear", {"linear_top1": worse}, elsewhere)
-    judge_later(storage, OTHER, "linear", {"linear_top1": better}, {"protocol": "sgd"}, ended="2026-01-01T00:00:00+00:00")
+    judge_later(
+        storage,
+        OTHER,
+        "linear",
+        {"linear_top1": better},
+        {"protocol": "sgd"},
+        ended="2026-01-01T00:00:00+00:00",
+    )
     document, printed = compare(storage)
     (found,) = document["comparisons"].values()
     assert (found["files"], found["same_settings"]) == (["predictions.npz", file], True)
@@ -390,22 +498,38 @@ def test_what_an_evaluation_was_tested_on_is_what_it_says(storage: Storage) -> N
     better, worse = pair(60, 20, 300, 20)
     for fingerprint, model, content in ((ONE, better, "c0ffee"), (OTHER, worse, "decade")):
         said_there = {"name": "image-folder", "content": content}
-        judge_later(storage, fingerprint, "transfer", {"transfer_linear": model}, transfer_to("image-folder"), data=said_there)
+        judge_later(
+            storage,
+            fingerprint,
+            "transfer",
+            {"transfer_linear": model},
+            transfer_to("image-folder"),
+            data=said_there,
+        )
     with pytest.raises(PlanError, match=r"transfer_linear: .* content is c0ffee and decade"):
         compare(storage, "transfer_linear")
 
 
 def test_other_test_examples_with_the_same_labels_are_refused(storage: Storage) -> None:
     keep(storage, OTHER, None, spec={"data": {**DATA, "split_seed": 1}})
-    with pytest.raises(PlanError, match=r"linear_top1: .* different examples: split_seed is 0 and 1") as refused:
+    with pytest.raises(
+        PlanError, match=r"linear_top1: .* different examples: split_seed is 0 and " r"1"
+    ) as refused:
         compare(storage)
     assert len(refused.value.problems) == 3
 
 
 @pytest.mark.parametrize(("name", "comparable"), [("shapes", True), ("caltech101", False)])
-def test_a_seed_that_draws_training_images_only_leaves_the_test_examples(storage: Storage, name: str, comparable: bool) -> None:
+def test_a_seed_that_draws_training_images_only_leaves_the_test_examples(
+    storage: Storage, name: str, comparable: bool
+) -> None:
     for fingerprint, seed in ((ONE, 0), (OTHER, 1)):
-        keep(storage, fingerprint, None, spec={"data": {"name": name, "test_images": None, "split_seed": seed}})
+        keep(
+            storage,
+            fingerprint,
+            None,
+            spec={"data": {"name": name, "test_images": None, "split_seed": seed}},
+        )
     if comparable:
         assert "linear_top1" in compare(storage)[0]["comparisons"]
     else:
@@ -414,7 +538,12 @@ def test_a_seed_that_draws_training_images_only_leaves_the_test_examples(storage
 
 
 def test_all_test_images_are_the_same_examples_however_they_are_asked_for(storage: Storage) -> None:
-    keep(storage, OTHER, None, spec={"data": {"name": "shapes", "test_images": None, "split_seed": 3}})
+    keep(
+        storage,
+        OTHER,
+        None,
+        spec={"data": {"name": "shapes", "test_images": None, "split_seed": 3}},
+    )
     assert "linear_top1" in compare(storage)[0]["comparisons"]
 
 
@@ -430,8 +559,17 @@ def test_transfer_results_go_by_the_data_that_they_were_tested_on(storage: Stora
     better, worse = pair(60, 20, 300, 20)
     keep(storage, OTHER, None, spec={"data": {**DATA, "name": "digits"}})
     for fingerprint, predictions in ((ONE, better), (OTHER, worse)):
-        file = judge_later(storage, fingerprint, "transfer", {"transfer_linear": predictions}, transfer_to("flowers"))
-    assert compare(storage, "transfer_linear")[0]["comparisons"]["transfer_linear"]["verdict"] == "better"
+        file = judge_later(
+            storage,
+            fingerprint,
+            "transfer",
+            {"transfer_linear": predictions},
+            transfer_to("flowers"),
+        )
+    assert (
+        compare(storage, "transfer_linear")[0]["comparisons"]["transfer_linear"]["verdict"]
+        == "better"
+    )
     with pytest.raises(PlanError, match="same examples: transfer_linear"):
         compare(storage)
     storage.delete(f"runs/{OTHER}/{file}")
@@ -441,20 +579,27 @@ def test_transfer_results_go_by_the_data_that_they_were_tested_on(storage: Stora
 
 
 def test_what_cannot_be_compared_is_said(storage: Storage) -> None:
-    with pytest.raises(PlanError, match=r"top9: is not a result .* these are linear_top1, knn_top1, classifier_top1"):
+    with pytest.raises(
+        PlanError,
+        match=r"top9: is not a result .* these are linear_top1, knn_top1, " r"classifier_top1",
+    ):
         compare(storage, "top9")
     with pytest.raises(PlanError, match="same run"):
         compare_runs("a1", ONE, None, storage, Console(quiet=True))
     with pytest.raises(PlanError, match="no such run"):
         compare_runs("a1", "ffff", None, storage, Console(quiet=True))
     keep(storage, "c3" * 32, None)
-    with pytest.raises(PlanError, match=r"c3: has no predictions .* `simclr-orch evaluate c3c3c3c3c3c3` first"):
+    with pytest.raises(
+        PlanError, match=r"c3: has no predictions .* `simclr-orch evaluate c3c3c3c3c3c3` " r"first"
+    ):
         compare_runs("a1", "c3", None, storage, Console(quiet=True))
     keep(storage, "d4" * 32, None, status="failed")
     with pytest.raises(PlanError, match="d4: has not finished"):
         compare_runs("d4", "a1", None, storage, Console(quiet=True))
     keep(storage, "e5" * 32, {"probe": pair(1, 1, 1)[0]})
-    with pytest.raises(PlanError, match=r"run a1 .* has linear_top1, knn_top1, .*; run e5 .* has probe"):
+    with pytest.raises(
+        PlanError, match=r"run a1 .* has linear_top1, knn_top1, .*; run e5 .* has " r"probe"
+    ):
         compare_runs("a1", "e5", None, storage, Console(quiet=True))
     storage.write_bytes(f"runs/{'e5' * 32}/predictions.npz", b"cut off")
     with pytest.raises(StorageError, match=r"predictions\.npz: does not hold predictions"):

@@ -1,4 +1,6 @@
-"""Milliseconds to seconds: rank correlation against scipy, and its interval against simulated cells of known correlation."""
+"""Milliseconds to seconds: rank correlation against scipy, and its interval against simulated cells
+of known correlation.
+"""
 
 import math
 
@@ -21,11 +23,17 @@ def once(values: list[float]) -> dict[Place, list[float]]:
 
 def test_rho_is_spearmans_of_the_means_over_the_cells_that_both_have() -> None:
     rng = np.random.default_rng(0)
-    seeds: dict[Place, list[float]] = {(str(index),): rng.normal(50 + index, 3, 1 + index % 4).tolist() for index in range(9)}
-    paper: dict[Place, float] = {(str(index),): float(round(60 - (index - 5) ** 2)) for index in range(2, 12)}
+    seeds: dict[Place, list[float]] = {
+        (str(index),): rng.normal(50 + index, 3, 1 + index % 4).tolist() for index in range(9)
+    }
+    paper: dict[Place, float] = {
+        (str(index),): float(round(60 - (index - 5) ** 2)) for index in range(2, 12)
+    }
     found = rank_correlation({**seeds, ("8",): []}, paper)
     shared = range(2, 8)
-    expected = stats.spearmanr([np.mean(seeds[str(i),]) for i in shared], [paper[str(i),] for i in shared])
+    expected = stats.spearmanr(
+        [np.mean(seeds[str(i),]) for i in shared], [paper[str(i),] for i in shared]
+    )
     assert found.cells == 6
     assert found.rho == pytest.approx(float(expected.statistic))
 
@@ -35,8 +43,12 @@ def test_the_interval_is_bonett_and_wrights() -> None:
     rho = 1 - 6 * (1 + 1 + 1 + 1 + 4 + 1 + 1) / (7 * 48)
     assert found.rho == pytest.approx(rho)
     margin = 1.959964 * math.sqrt((1 + rho**2 / 2) / 4)
-    assert (found.low, found.high) == pytest.approx((math.tanh(math.atanh(rho) - margin), math.tanh(math.atanh(rho) + margin)))
-    wider = rank_correlation(once([1, 2, 3, 4, 5, 6, 7]), cells([2, 1, 4, 3, 7, 5, 6]), confidence=0.99)
+    assert (found.low, found.high) == pytest.approx(
+        (math.tanh(math.atanh(rho) - margin), math.tanh(math.atanh(rho) + margin))
+    )
+    wider = rank_correlation(
+        once([1, 2, 3, 4, 5, 6, 7]), cells([2, 1, 4, 3, 7, 5, 6]), confidence=0.99
+    )
     assert found.low is not None
     assert wider.low is not None
     assert wider.low < found.low
@@ -44,7 +56,10 @@ def test_the_interval_is_bonett_and_wrights() -> None:
 
 @pytest.mark.parametrize(("sign", "n"), [(1, 4), (-1, 4), (1, 7), (-1, 30)])
 def test_perfect_order_of_few_cells_is_not_certain(sign: int, n: int) -> None:
-    found = rank_correlation(once([float(index) for index in range(n)]), cells([sign * math.exp(index) for index in range(n)]))
+    found = rank_correlation(
+        once([float(index) for index in range(n)]),
+        cells([sign * math.exp(index) for index in range(n)]),
+    )
     assert found.rho == pytest.approx(sign)
     assert found.low is not None
     assert found.high is not None
@@ -75,7 +90,9 @@ def test_without_enough_cells_or_with_equal_values_there_is_no_correlation_but_a
     assert (few.cells, few.rho, few.low, few.high) == (3, None, None, None)
     assert "4 cells" in few.reason
     assert "ours are all equal" in rank_correlation(once([5, 5, 5, 5]), cells([1, 2, 3, 4])).reason
-    assert "paper's are all equal" in rank_correlation(once([1, 2, 3, 4]), cells([5, 5, 5, 5])).reason
+    assert (
+        "paper's are all equal" in rank_correlation(once([1, 2, 3, 4]), cells([5, 5, 5, 5])).reason
+    )
     assert rank_correlation(once([1, 2, 2, 4]), cells([1, 2, 2, 4])).rho == pytest.approx(1)
 
 

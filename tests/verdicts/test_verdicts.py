@@ -1,4 +1,6 @@
-"""Milliseconds to seconds: verdicts against scipy's tests, hand-made tables, and simulated results whose truth is known."""
+"""Milliseconds to seconds: verdicts against scipy's tests, hand-made tables, and simulated results
+whose truth is known.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +11,16 @@ import pytest
 from scipy import stats
 
 from orchestrator.verdicts import Values, cells_needed, judge, looks_up_to
-from search_spaces.claims import UNTRAINED, Claim, Comparison, Place, above, beats, contrast, similar
+from search_spaces.claims import (
+    UNTRAINED,
+    Claim,
+    Comparison,
+    Place,
+    above,
+    beats,
+    contrast,
+    similar,
+)
 
 A, B, C = ("crop", "color"), ("crop",), ("color",)
 LOOKS = (3, 4, 6, 8)
@@ -21,12 +32,19 @@ def claims(*comparisons: Comparison) -> Claim:
 
 def table(columns: Mapping[Place, Iterable[float]]) -> Values:
     """Results by seed, from seed 0 on."""
-    return {(at, None): {seed: float(value) for seed, value in enumerate(column)} for at, column in columns.items()}
+    return {
+        (at, None): {seed: float(value) for seed, value in enumerate(column)}
+        for at, column in columns.items()
+    }
 
 
 def shifted(differences: Iterable[float]) -> Values:
     """Cells A and B with these differences, under an effect of the seed that both share."""
-    pairs = [(base + difference, base) for seed, difference in enumerate(differences) for base in [40 + 7 * math.sin(seed)]]
+    pairs = [
+        (base + difference, base)
+        for seed, difference in enumerate(differences)
+        for base in [40 + 7 * math.sin(seed)]
+    ]
     return table({A: [ours for ours, _ in pairs], B: [base for _, base in pairs]})
 
 
@@ -40,7 +58,9 @@ def at_most(found: float, level: float, trials: int) -> bool:
 
 
 def equals(found: float, level: float, trials: int) -> bool:
-    return at_most(found, level, trials) and bool(stats.binom.cdf(round(found * trials), trials, level) > 1e-3)
+    return at_most(found, level, trials) and bool(
+        stats.binom.cdf(round(found * trials), trials, level) > 1e-3
+    )
 
 
 # Against scipy
@@ -56,7 +76,13 @@ def test_one_comparison_is_a_paired_t_test(n: int, level: float) -> None:
         one = judge(claims(beats(A, B)), "small", table({A: ours, B: base}), level=level).judged[0]
         greater = stats.ttest_rel(ours, base, alternative="greater")
         less = stats.ttest_rel(ours, base, alternative="less")
-        expected = "reproduced" if greater.pvalue < level else "contradicted" if less.pvalue < level else "undecided"
+        expected = (
+            "reproduced"
+            if greater.pvalue < level
+            else "contradicted"
+            if less.pvalue < level
+            else "undecided"
+        )
         assert one.verdict == expected
         assert one.estimate == pytest.approx(np.mean(ours - base))
         assert one.low == pytest.approx(greater.confidence_interval(1 - level).low)
@@ -67,7 +93,11 @@ def test_one_comparison_is_a_paired_t_test(n: int, level: float) -> None:
 
 
 def test_of_m_comparisons_the_lower_bound_is_at_alpha_and_the_upper_at_alpha_over_m() -> None:
-    columns = {A: [52.0, 54.5, 51.0, 53.0], B: [50.0, 51.0, 50.5, 50.2], C: [51.0, 51.5, 52.5, 50.0]}
+    columns = {
+        A: [52.0, 54.5, 51.0, 53.0],
+        B: [50.0, 51.0, 50.5, 50.2],
+        C: [51.0, 51.5, 52.5, 50.0],
+    }
     claim = claims(beats(A, B, by=1), beats(A, C), above(A, 40))
     for one, sums in zip(
         judge(claim, "small", table(columns)).judged,
@@ -94,7 +124,13 @@ def test_within_is_two_one_sided_tests_inside_and_half_of_alpha_over_m_outside(n
             stats.ttest_1samp(sums, bound, alternative="greater").pvalue,
             stats.ttest_1samp(sums, -bound, alternative="less").pvalue,
         )
-        expected = "reproduced" if inside < 0.05 else "contradicted" if outside < 0.05 / (2 * m) else "undecided"
+        expected = (
+            "reproduced"
+            if inside < 0.05
+            else "contradicted"
+            if outside < 0.05 / (2 * m)
+            else "undecided"
+        )
         one = judge(claim, "small", shifted(sums)).judged[0]
         assert one.verdict == expected
         assert one.low is not None
@@ -106,11 +142,18 @@ def test_within_is_two_one_sided_tests_inside_and_half_of_alpha_over_m_outside(n
 
 
 def test_a_gain_of_gains_and_a_mean_of_cells_are_weighted_sums_of_each_seed() -> None:
-    columns = {A: [60.0, 61.0, 63.0], B: [50.0, 52.5, 51.0], C: [55.0, 54.0, 56.0], UNTRAINED: [30.0, 31.5, 30.2]}
+    columns = {
+        A: [60.0, 61.0, 63.0],
+        B: [50.0, 52.5, 51.0],
+        C: [55.0, 54.0, 56.0],
+        UNTRAINED: [30.0, 31.5, 30.2],
+    }
     values = table(columns)
     gain = contrast("shrinks", {A: 1, B: -1, C: -1, UNTRAINED: 1}, bound=-20)
     one = judge(claims(gain), "small", values).judged[0]
-    assert one.estimate == pytest.approx(np.mean([60 - 50 - 55 + 30, 61 - 52.5 - 54 + 31.5, 63 - 51 - 56 + 30.2]))
+    assert one.estimate == pytest.approx(
+        np.mean([60 - 50 - 55 + 30, 61 - 52.5 - 54 + 31.5, 63 - 51 - 56 + 30.2])
+    )
     mean = judge(claims(beats(A, (B, C))), "small", values).judged[0]
     assert mean.estimate == pytest.approx(184 / 3 - (153.5 / 3 + 55) / 2)
 
@@ -121,7 +164,10 @@ def test_a_gain_of_gains_and_a_mean_of_cells_are_weighted_sums_of_each_seed() ->
 def test_what_a_seed_does_to_every_cell_cancels() -> None:
     rng = np.random.default_rng(0)
     shared = rng.normal(50, 10, 5)
-    columns: dict[Place, Iterable[float]] = {A: shared + rng.normal(3, 0.5, 5), B: shared + rng.normal(0, 0.5, 5)}
+    columns: dict[Place, Iterable[float]] = {
+        A: shared + rng.normal(3, 0.5, 5),
+        B: shared + rng.normal(0, 0.5, 5),
+    }
     assert judge(claims(beats(A, B)), "small", table(columns)).verdict == "reproduced"
     assert stats.ttest_ind(columns[A], columns[B], alternative="greater").pvalue > 0.1
     columns[B] = np.roll(np.array(columns[B]), 1)
@@ -155,15 +201,26 @@ def test_one_seed_or_none_is_no_verdict() -> None:
     assert (one.verdict, one.seeds, one.more_seeds) == ("undecided", 1, None)
     assert "one seed has no spread" in one.sentence
     assert one.judged[0].low is None
-    lacking: list[Values] = [{}, table({A: [90.0, 91.0]}), {(A, None): {0: 1.0}, (B, None): {1: 1.0}}]
+    lacking: list[Values] = [
+        {},
+        table({A: [90.0, 91.0]}),
+        {(A, None): {0: 1.0}, (B, None): {1: 1.0}},
+    ]
     for empty in lacking:
         none = judge(claim, "small", empty)
-        assert (none.verdict, none.seeds, none.more_seeds, none.judged[0].estimate) == ("undecided", 0, None, None)
+        assert (none.verdict, none.seeds, none.more_seeds, none.judged[0].estimate) == (
+            "undecided",
+            0,
+            None,
+            None,
+        )
         assert "no seed has finished all of its cells" in none.sentence
 
 
 def test_a_claim_without_comparisons_at_a_scale_is_not_asked_and_says_why() -> None:
-    claim = Claim(statement="s", source="t", paper=(beats(A, B),), small=(), silent="there are too few images")
+    claim = Claim(
+        statement="s", source="t", paper=(beats(A, B),), small=(), silent="there are too few images"
+    )
     verdict = judge(claim, "small", {})
     assert verdict.verdict == "not asked"
     assert verdict.sentence == "not asked at the small scale: there are too few images"
@@ -177,7 +234,9 @@ def test_equal_values_are_counted_as_signs() -> None:
     claim = claims(beats(A, B))
     for n in range(2, 8):
         # 3 x 0.1 steps: the differences differ in their last binary digits.
-        values = table({A: [50.1 + 0.1 * seed for seed in range(n)], B: [40 + 0.1 * seed for seed in range(n)]})
+        values = table(
+            {A: [50.1 + 0.1 * seed for seed in range(n)], B: [40 + 0.1 * seed for seed in range(n)]}
+        )
         verdict = judge(claim, "small", values)
         assert verdict.verdict == ("reproduced" if 2.0**-n <= 0.05 else "undecided")
         assert verdict.more_seeds == (None if n >= 5 else 5 - n)
@@ -196,7 +255,9 @@ def test_cells_that_are_one_run_are_similar_and_neither_beats_the_other_ever() -
     assert "exactly 0 with every seed" in verdict.sentence
     assert cells_needed([verdict]) == set()
     assert judge(claims(similar(A, B, within=1)), "small", values).verdict == "reproduced"
-    few = judge(claims(similar(A, B, within=1)), "small", table({A: accuracies[:3], B: accuracies[:3]}))
+    few = judge(
+        claims(similar(A, B, within=1)), "small", table({A: accuracies[:3], B: accuracies[:3]})
+    )
     assert (few.verdict, few.more_seeds) == ("undecided", 2)
     assert cells_needed([few]) == {A, B}
 
@@ -232,7 +293,9 @@ def test_false_verdicts_are_as_rare_as_the_level_says(m: int, trials: int, n: in
     def trial(truth: Sequence[float]) -> str:
         shared = rng.normal(50, 3, n)
         columns: dict[Place, Iterable[float]] = {A: shared + rng.normal(0, 1, n)}
-        columns |= {at: shared + rng.normal(-true, 1, n) for at, true in zip(others, truth, strict=True)}
+        columns |= {
+            at: shared + rng.normal(-true, 1, n) for at, true in zip(others, truth, strict=True)
+        }
         return judge(claim, "small", table(columns)).verdict
 
     # The claim is wrong by one comparison, barely, and the others are beyond doubt.
@@ -250,7 +313,9 @@ def test_unrelated_comparisons_use_up_the_level_of_a_contradiction() -> None:
     claim = claims(*(beats(*pair) for pair in pairs))
 
     def trial() -> str:
-        return judge(claim, "small", table({at: rng.normal(50, 1, n) for pair in pairs for at in pair})).verdict
+        return judge(
+            claim, "small", table({at: rng.normal(50, 1, n) for pair in pairs for at in pair})
+        ).verdict
 
     assert equals(rate(trials, "contradicted", trial), 1 - (1 - 0.05 / m) ** m, trials)
 
@@ -264,8 +329,11 @@ def test_false_verdicts_on_similarity_are_as_rare(bound: float) -> None:
         return judge(claim, "small", shifted(rng.normal(bound, 1, 4))).verdict
 
     found = [trial() for _ in range(trials)]
-    # Far narrower than the spread, no sample can lie inside, and either side is outside; far wider, one side is.
-    reproduced, contradicted = (found.count(verdict) / trials for verdict in ("reproduced", "contradicted"))
+    # Far narrower than the spread, no sample can lie inside, and either side is outside; far wider,
+    # one side is.
+    reproduced, contradicted = (
+        found.count(verdict) / trials for verdict in ("reproduced", "contradicted")
+    )
     assert equals(reproduced, 0.05, trials) if bound > 1 else reproduced == 0
     assert at_most(contradicted, 0.05 if bound < 1 else 0.025, trials)
 
@@ -275,7 +343,9 @@ def test_coarse_accuracies_that_often_tie_do_not_raise_the_level() -> None:
     claim = claims(beats(A, B))
 
     def trial() -> str:
-        return judge(claim, "small", table({at: 100 * rng.binomial(8, 0.9, 2) / 8 for at in (A, B)})).verdict
+        return judge(
+            claim, "small", table({at: 100 * rng.binomial(8, 0.9, 2) / 8 for at in (A, B)})
+        ).verdict
 
     found = [trial() for _ in range(trials)]
     assert at_most(found.count("reproduced") / trials, 0.05, trials)
@@ -357,7 +427,7 @@ def test_comparisons_are_looked_at_with_the_seeds_that_each_has() -> None:
 # How many seeds it takes
 
 
-def test_large_effects_are_found_with_three_seeds_and_small_ones_with_the_seeds_that_theory_asks() -> None:
+def test_large_effects_are_found_with_three_seeds_and_small_ones_with_those_of_theory() -> None:
     rng, trials = np.random.default_rng(5), 500
     claim = claims(beats(A, B))
 
@@ -366,13 +436,16 @@ def test_large_effects_are_found_with_three_seeds_and_small_ones_with_the_seeds_
 
     assert rate(trials, "reproduced", lambda: trial(5, 3)) > 0.95
     assert rate(trials, "contradicted", lambda: trial(-5, 3)) > 0.95
-    assert rate(trials, "reproduced", lambda: trial(1, 8)) == pytest.approx(0.815, abs=0.06)  # noncentral t
+    # noncentral t
+    assert rate(trials, "reproduced", lambda: trial(1, 8)) == pytest.approx(0.815, abs=0.06)
 
 
 @pytest.mark.parametrize("looks", [(), LOOKS])
 @pytest.mark.parametrize("m", [1, 3])
 @pytest.mark.parametrize("sums", [[1.0, -0.5, 2.0], [-1.0, 0.5, -2.0], [0.2, 1.4, -1.1]])
-def test_more_seeds_is_the_least_number_with_power_of_80_percent(sums: list[float], m: int, looks: tuple[int, ...]) -> None:
+def test_more_seeds_is_the_least_number_with_power_of_80_percent(
+    sums: list[float], m: int, looks: tuple[int, ...]
+) -> None:
     sure = [above(A, -bound) for bound in (1e3, 2e3)][: m - 1]
     one = judge(claims(beats(A, B), *sure), "small", shifted(sums), looks=looks).judged[0]
     effect = abs(np.mean(sums)) / np.std(sums, ddof=1)
@@ -388,27 +461,40 @@ def test_more_seeds_is_the_least_number_with_power_of_80_percent(sums: list[floa
 
 
 @pytest.mark.parametrize(("level", "least", "most"), [(0.05, 0.09, 1.6), (0.0025, 0.5, 8.0)])
-def test_the_larger_an_effect_the_fewer_seeds_it_needs(level: float, least: float, most: float) -> None:
+def test_the_larger_an_effect_the_fewer_seeds_it_needs(
+    level: float, least: float, most: float
+) -> None:
     needed = []
     for effect in np.linspace(least, most, 500):
-        one = judge(claims(beats(A, B)), "small", shifted([effect - 1, effect, effect + 1]), level=level).judged[0]
+        one = judge(
+            claims(beats(A, B)), "small", shifted([effect - 1, effect, effect + 1]), level=level
+        ).judged[0]
         assert one.more_seeds is not None
         needed.append(one.more_seeds)
     assert needed == sorted(needed, reverse=True)
-    assert needed[0] == pytest.approx(((stats.norm.isf(level) + stats.norm.isf(0.2)) / least) ** 2, abs=5)
+    assert needed[0] == pytest.approx(
+        ((stats.norm.isf(level) + stats.norm.isf(0.2)) / least) ** 2, abs=5
+    )
     assert needed[-1] < 5
 
 
 def test_more_seeds_decide_more_often_than_not() -> None:
     rng = np.random.default_rng(17)
     decided = {}
-    for claim, mean in ((claims(beats(A, B)), 0.7), (claims(beats(A, B)), -1.5), (claims(similar(A, B, within=1)), 0.0)):
+    for claim, mean in (
+        (claims(beats(A, B)), 0.7),
+        (claims(beats(A, B)), -1.5),
+        (claims(similar(A, B, within=1)), 0.0),
+    ):
         again = []
         for _ in range(250):
             sums = rng.normal(mean, 1, 1100).tolist()
             verdict = judge(claim, "small", shifted(sums[:3]))
             if verdict.more_seeds is not None:
-                again.append(judge(claim, "small", shifted(sums[: 3 + verdict.more_seeds])).verdict != "undecided")
+                again.append(
+                    judge(claim, "small", shifted(sums[: 3 + verdict.more_seeds])).verdict
+                    != "undecided"
+                )
         decided[mean] = np.mean(again)
         assert len(again) > 50
     assert min(decided.values()) > 0.65
@@ -441,7 +527,11 @@ def test_seeds_are_needed_only_where_a_claim_is_undecided() -> None:
     holds = judge(claims(beats(A, B)), "small", values)
     fails = judge(claims(beats(B, A), beats(A, C)), "small", values)
     open_ = judge(claims(beats(A, B), beats(A, C)), "small", values)
-    never = judge(Claim(statement="s", source="t", paper=(beats(A, B),), small=(), silent="too small"), "small", values)
+    never = judge(
+        Claim(statement="s", source="t", paper=(beats(A, B),), small=(), silent="too small"),
+        "small",
+        values,
+    )
     assert [verdict.verdict for verdict in (holds, fails, open_, never)] == [
         "reproduced",
         "contradicted",
@@ -454,16 +544,27 @@ def test_seeds_are_needed_only_where_a_claim_is_undecided() -> None:
 
 def test_after_the_last_look_no_cell_needs_seeds() -> None:
     sums = [0.3, -1.0, 0.6, 1.1, -0.4, 0.2, 0.9, -0.7]
-    assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums[:7]), looks=LOOKS)]) == {A, B}
+    assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums[:7]), looks=LOOKS)]) == {
+        A,
+        B,
+    }
     assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums), looks=LOOKS)]) == set()
     assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums))]) == {A, B}
 
 
 @pytest.mark.parametrize(
     ("first", "most", "looks"),
-    [(3, 8, (3, 4, 6, 8)), (3, 3, (3,)), (2, 5, (2, 3, 4, 5)), (5, 20, (5, 7, 10, 14, 20)), (3, 9, (3, 4, 6, 8, 9))],
+    [
+        (3, 8, (3, 4, 6, 8)),
+        (3, 3, (3,)),
+        (2, 5, (2, 3, 4, 5)),
+        (5, 20, (5, 7, 10, 14, 20)),
+        (3, 9, (3, 4, 6, 8, 9)),
+    ],
 )
-def test_looks_come_at_growing_numbers_of_seeds_and_end_at_the_most(first: int, most: int, looks: tuple[int, ...]) -> None:
+def test_looks_come_at_growing_numbers_of_seeds_and_end_at_the_most(
+    first: int, most: int, looks: tuple[int, ...]
+) -> None:
     assert looks_up_to(first, most) == looks
     assert all(later <= 2 * now for now, later in pairwise(looks))
 
@@ -478,11 +579,13 @@ def test_sentences_say_what_was_measured_and_what_is_missing() -> None:
         "reproduced at level 5 %: crop · color > crop, measured 10.7 [9.1, 12.2] (3 seeds)"
     )
     assert judge(both, "small", values).sentence == (
-        "undecided at level 5 %: crop · color > color, measured 1.3 [-2.3, 6.6] (3 seeds); about 16 more seeds would decide; "
+        "undecided at level 5 %: crop · color > color, measured 1.3 [-2.3, 6.6] (3 seeds); "
+        "about 16 more seeds would decide; "
         "1 of 2 hold"
     )
     assert judge(claims(beats(B, A), beats(A, C)), "small", values, level=0.1).sentence == (
-        "contradicted at level 10 %: not crop > crop · color, measured -10.7 [-11.7, -9.1] (3 seeds); 1 of 2 comparisons fail"
+        "contradicted at level 10 %: not crop > crop · color, measured -10.7 [-11.7, -9.1] "
+        "(3 seeds); 1 of 2 comparisons fail"
     )
     assert judge(claims(beats(A, B), beats(C, B)), "small", values).sentence == (
         "reproduced at level 5 %: each of 2 comparisons holds (3 seeds)"
@@ -500,7 +603,9 @@ def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
         judge(claims(beats(A, B)), "small", table({A: [1.0, value], B: [1.0, 2.0]}))
 
 
-@pytest.mark.parametrize(("level", "looks"), [(0.0, ()), (0.5, ()), (0.05, (1, 2)), (0.05, (4, 3)), (0.05, (3, 3))])
+@pytest.mark.parametrize(
+    ("level", "looks"), [(0.0, ()), (0.5, ()), (0.05, (1, 2)), (0.05, (4, 3)), (0.05, (3, 3))]
+)
 def test_levels_and_looks_without_sense_are_refused(level: float, looks: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"level|looks"):
         judge(claims(beats(A, B)), "small", {}, level=level, looks=looks)

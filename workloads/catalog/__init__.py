@@ -9,4 +9,11 @@ from workloads.catalog.lookup import (
     workload_of_tree,
 )
 
-__all__ = ["every_preset", "every_workload", "preset_named", "workload_named", "workload_of_preset", "workload_of_tree"]
+__all__ = [
+    "every_preset",
+    "every_workload",
+    "preset_named",
+    "workload_named",
+    "workload_of_preset",
+    "workload_of_tree",
+]

@@ -6,7 +6,14 @@ from typing import Any, get_args
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName
 
-__all__ = ["every_preset", "every_workload", "preset_named", "workload_named", "workload_of_preset", "workload_of_tree"]
+__all__ = [
+    "every_preset",
+    "every_workload",
+    "preset_named",
+    "workload_named",
+    "workload_of_preset",
+    "workload_of_tree",
+]
 
 
 def workload_named(name: WorkloadName) -> TrainedAlone | TrainedTogether:
@@ -51,4 +58,6 @@ def preset_named(name: str) -> Specification:
 
 def every_preset() -> dict[str, Callable[[], Specification]]:
     """The presets of all workloads, by name."""
-    return {name: build for workload in every_workload() for name, build in workload.presets.items()}
+    return {
+        name: build for workload in every_workload() for name, build in workload.presets.items()
+    }

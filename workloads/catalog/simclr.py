@@ -18,18 +18,25 @@ from workloads.evaluation_result import Judgement
 from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.presets import PRESETS
-from workloads.simclr.pretrain import EpochResult, LossNotFiniteError, SimCLR, pretrain, problems_with
+from workloads.simclr.pretrain import (
+    EpochResult,
+    LossNotFiniteError,
+    SimCLR,
+    pretrain,
+    problems_with,
+)
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.trained import load_encoder, load_model
 from workloads.workload import DataFacts, Evaluation, TrainedAlone, WorkloadName
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]
 
-# Where the paper's grids make sense as they stand: on its data, and for CIFAR-10, which is used with much smaller networks
-# and budgets as well, with its encoder.
+# Where the paper's grids make sense as they stand: on its data, and for CIFAR-10, which is used
+# with much smaller networks and budgets as well, with its encoder.
 _OF_SETTING = {"imagenet-paper": ("imagenet", None), "cifar10-paper": ("cifar10", "resnet50")}
 
-# A protocol that adds to linear evaluation leaves that out; what it is about is set even where the run's own was another.
+# A protocol that adds to linear evaluation leaves that out; what it is about is set even where the
+# run's own was another.
 _ALONE: dict[str, Any] = {
     "eval.protocol": "none",
     "eval.projection": False,
@@ -44,22 +51,29 @@ _EVALUATIONS = {
     "knn": Evaluation(
         _LINEAR
         | {
-            "eval.protocol": "lbfgs",  # which a run may have left out; the cheaper of the two beside it
+            # which a run may have left out; the cheaper of the two beside it
+            "eval.protocol": "lbfgs",
             "eval.knn.k_choices": [1, 5, 10, 20, 50, 100, 200],
             "eval.knn.temperature_choices": [0.02, 0.05, 0.07, 0.1, 0.2, 0.5],
         },
         only="knn",
     ),
-    "probe": Evaluation(_ALONE | {"eval.probe.tasks": ["color", "rotation", "noise", "sobel"]}, only="probe"),
+    "probe": Evaluation(
+        _ALONE | {"eval.probe.tasks": ["color", "rotation", "noise", "sobel"]}, only="probe"
+    ),
     "finetune": Evaluation(_ALONE | {"eval.finetune.labels": [0.01, 0.1, 1.0]}, only="finetune"),
     "transfer": Evaluation(_ALONE | {"eval.transfer.protocols": ["linear"]}, only="transfer"),
-    "transfer-finetune": Evaluation(_ALONE | {"eval.transfer.protocols": ["finetune"]}, only="transfer"),
+    "transfer-finetune": Evaluation(
+        _ALONE | {"eval.transfer.protocols": ["finetune"]}, only="transfer"
+    ),
     "inspect": Evaluation(_ALONE, looks=True),
 }
 
 
 class SimCLRWorkload:
-    """Contrastive pre-training, or its supervised counterpart, and evaluation of the frozen encoder."""
+    """Contrastive pre-training, or its supervised counterpart, and evaluation of the frozen
+    encoder.
+    """
 
     name: WorkloadName = "simclr"
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
@@ -75,11 +89,15 @@ class SimCLRWorkload:
         return RunSpec.read(tree)
 
     def prepare(self, spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
-        """The recipe with the digest of its images, so that its fingerprint stands for them and not for a path."""
+        """The recipe with the digest of its images, so that its fingerprint stands for them and not
+        for a path.
+        """
         data = load(spec.data, download=download)
         for protocol in spec.eval.transfer.protocols:
             load(data_of(spec, protocol), download=download, several_labels=True)
-        pinned = spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
+        pinned = (
+            spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
+        )
         counts = len(data.train), len(data.validation), len(data.test)
         return pinned, DataFacts(_title(spec.data), *counts, data.content, tuple(data.notes))
 
@@ -98,7 +116,9 @@ class SimCLRWorkload:
         fits = spec.data.name == data and encoder in (None, spec.encoder.architecture)
         return "paper" if fits else "small"
 
-    def train(self, spec: RunSpec, worker: Worker, resume: dict[str, Any] | None) -> Iterator[EpochResult]:
+    def train(
+        self, spec: RunSpec, worker: Worker, resume: dict[str, Any] | None
+    ) -> Iterator[EpochResult]:
         """One result an epoch."""
         return pretrain(spec, worker, resume)
 
@@ -107,7 +127,9 @@ class SimCLRWorkload:
         return spec.schedule.epochs
 
     def pinned(self, spec: RunSpec) -> RunSpec:
-        """With the digests of what the encoder is transferred to, and of lists that name images with labels."""
+        """With the digests of what the encoder is transferred to, and of lists that name images
+        with labels.
+        """
         spec = pinned_lists(spec)
         data = spec.eval.transfer.data
         if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
@@ -135,18 +157,24 @@ class SimCLRWorkload:
         has_head = any(name.startswith("head.") for name in state["model"])
         model = load_model(spec, state, worker) if has_head else None
         head = model.head if isinstance(model, SimCLR) else None
-        return inspect(encoder, head, data, spec, worker=worker, bf16=spec.precision == "bf16" and worker.bf16)
+        return inspect(
+            encoder, head, data, spec, worker=worker, bf16=spec.precision == "bf16" and worker.bf16
+        )
 
     def score(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
         """Nearest neighbours of the validation images among the training images, top-1 in %."""
         return validation_score(spec, state, worker)
 
     def operations(self, spec: RunSpec, train_images: int, *, trained: bool = False) -> float:
-        """Forward and backward (3 x forward, 2 x multiply-adds) of every view of every image, each epoch."""
+        """Forward and backward (3 x forward, 2 x multiply-adds) of every view of every image, each
+        epoch.
+        """
         views = 1 if spec.loss.name == "cross-entropy" else 2
         forward = 2 * multiply_adds(spec.encoder, spec.view_size)
         trained_images = 0 if trained else views * spec.schedule.epochs * train_images
-        tuned_images = sum(share * epochs for share, epochs in spec.eval.finetune.runs) * train_images
+        tuned_images = (
+            sum(share * epochs for share, epochs in spec.eval.finetune.runs) * train_images
+        )
         transfer = spec.eval.transfer
         if "finetune" in transfer.protocols:
             candidates = len(transfer.learning_rates) * len(transfer.weight_decays)
@@ -157,7 +185,8 @@ class SimCLRWorkload:
         """Encoder, epochs and batch size."""
         encoder, schedule = tree["encoder"], tree["schedule"]
         return (
-            f"{encoder['architecture']} width {encoder['width']:g}, {schedule['epochs']} epochs, batch {schedule['batch_size']}"
+            f"{encoder['architecture']} width {encoder['width']:g}, {schedule['epochs']} "
+            f"epochs, batch {schedule['batch_size']}"
         )
 
 
@@ -173,4 +202,6 @@ def _title(data: DataSpec) -> str:
     if data.name in EMBEDDED:
         return f"{data.name} (embedded), {data.image_size} px"
     folder = Path(data.root or "").name
-    return f"{folder if data.name in ('image-folder', 'shards') else data.name}, {data.image_size} px"
+    return (
+        f"{folder if data.name in ('image-folder', 'shards') else data.name}, {data.image_size} px"
+    )

@@ -25,7 +25,9 @@ _ARMS: dict[Method, str] = {
 
 
 class TwoLayerWorkload:
-    """Contrastive pre-training of a two-layer CNN, fine-tuning and test, of many cells as one array."""
+    """Contrastive pre-training of a two-layer CNN, fine-tuning and test, of many cells as one
+    array.
+    """
 
     name: WorkloadName = "two-layer-cnn"
     presets: Mapping[str, Callable[[], TwoLayerSpec]] = PRESETS
@@ -36,22 +38,44 @@ class TwoLayerWorkload:
         return TwoLayerSpec.read(tree)
 
     def prepare(self, spec: TwoLayerSpec, *, download: bool) -> tuple[TwoLayerSpec, DataFacts]:
-        """The recipe with the digest of its images, if it has any, so that its fingerprint stands for them."""
+        """The recipe with the digest of its images, if it has any, so that its fingerprint stands
+        for them.
+        """
         data = spec.data
-        notes = [f"{data.unlabeled:,} unlabeled inputs for pre-training, unless a cell sets another number"]
+        notes = [
+            f"{data.unlabeled:,} unlabeled inputs for pre-training, unless a cell sets another "
+            "number"
+        ]
         if data.name == "gaussian":
-            return spec, DataFacts(_title(data), data.labels, 0, data.test, digest({"gaussian": data.tree()}), tuple(notes))
+            return spec, DataFacts(
+                _title(data),
+                data.labels,
+                0,
+                data.test,
+                digest({"gaussian": data.tree()}),
+                tuple(notes),
+            )
         images = load(data.images(), download=download)
-        pinned = spec if data.name in EMBEDDED else spec.with_values({"data.content": images.content})
+        pinned = (
+            spec if data.name in EMBEDDED else spec.with_values({"data.content": images.content})
+        )
         source = signals(pinned.data)  # refuses classes that the images do not have
-        notes += [f"{len(one)} training images of class {label}" for one, label in zip(source.train, data.classes, strict=True)]
-        return pinned, DataFacts(_title(data), data.labels, 0, data.test, images.content, (*notes, *images.notes))
+        notes += [
+            f"{len(one)} training images of class {label}"
+            for one, label in zip(source.train, data.classes, strict=True)
+        ]
+        return pinned, DataFacts(
+            _title(data), data.labels, 0, data.test, images.content, (*notes, *images.notes)
+        )
 
     def problems(self, spec: TwoLayerSpec, train_images: int | None, world_size: int) -> list[str]:
         """Everything but the number of workers is refused by the specification itself."""
         if world_size == 1:
             return []
-        return [f"--workers {world_size}: {self.name} has one worker a cell; its many cells are spread over the cluster"]
+        return [
+            f"--workers {world_size}: {self.name} has one worker a cell; its many cells are "
+            "spread over the cluster"
+        ]
 
     def reference(self, spec: TwoLayerSpec) -> None:
         """None: training without pre-training is an arm of its own."""
@@ -61,17 +85,25 @@ class TwoLayerWorkload:
         return "small"
 
     def setting(self, tree: Mapping[str, Any]) -> str:
-        """The number of filters, and what holds where a cell does not set it, which most cells do."""
+        """The number of filters, and what holds where a cell does not set it, which most cells
+        do.
+        """
         data, network = tree["data"], tree["network"]
         return (
-            f"2 x {network['filters']} filters; unless a cell says otherwise: {_ARMS[tree['pretrain']['method']]}, "
-            f"n0 = {data['unlabeled']}, n = {data['labels']}, SNR {data['signal_to_noise']:g}, q = {network['power']}"
+            f"2 x {network['filters']} filters; unless a cell says otherwise: "
+            f"{_ARMS[tree['pretrain']['method']]}, "
+            f"n0 = {data['unlabeled']}, n = {data['labels']}, SNR "
+            f"{data['signal_to_noise']:g}, q = {network['power']}"
         )
 
     def together(self, spec: TwoLayerSpec) -> str:
         """Cells on the same images, or all on generated inputs."""
         data = spec.data
-        return data.name if data.name == "gaussian" else digest({"images": data.images().tree(), "classes": data.classes})
+        return (
+            data.name
+            if data.name == "gaussian"
+            else digest({"images": data.images().tree(), "classes": data.classes})
+        )
 
     def shared(self, spec: TwoLayerSpec) -> str:
         """Pre-training; cells without it have none to share."""
@@ -82,8 +114,12 @@ class TwoLayerWorkload:
         pretrained = {spec.pretrain_fingerprint(): _pretrain_operations(spec) for spec in specs}
         return sum(pretrained.values()) + sum(map(_finetune_operations, specs))
 
-    def train_together(self, specs: Sequence[TwoLayerSpec], resume: dict[str, Any] | None) -> Iterator[Progress]:
-        """Cells of equal sizes are one array; those with equal unlabeled inputs share their pre-training."""
+    def train_together(
+        self, specs: Sequence[TwoLayerSpec], resume: dict[str, Any] | None
+    ) -> Iterator[Progress]:
+        """Cells of equal sizes are one array; those with equal unlabeled inputs share their
+        pre-training.
+        """
         return train_together(specs, resume)
 
 
@@ -96,11 +132,16 @@ def _title(data: PatchDataSpec) -> str:
     if data.name in EMBEDDED:
         return f"{data.name} (embedded) beside Gaussian patches, {data.image_size} px"
     folder = Path(data.root or "").name
-    return f"{folder if data.name == 'image-folder' else data.name} beside Gaussian patches, {data.image_size} px"
+    return (
+        f"{folder if data.name == 'image-folder' else data.name} beside Gaussian patches, "
+        f"{data.image_size} px"
+    )
 
 
 def _pretrain_operations(spec: TwoLayerSpec) -> float:
-    """Each step: the similarities of all inputs, their gradient, and the new products with the patches."""
+    """Each step: the similarities of all inputs, their gradient, and the new products with the
+    patches.
+    """
     if spec.pretrain.method in ("none", "pca"):
         return 0.0
     inputs, filters = spec.pretrain_inputs, 2 * spec.network.filters
@@ -114,5 +155,7 @@ def _finetune_operations(spec: TwoLayerSpec) -> float:
 
 
 def _products(spec: TwoLayerSpec, patches: int) -> float:
-    """Of all filters with the noise patches, by their Gram matrix where that is cheaper (`Span`)."""
+    """Of all filters with the noise patches, by their Gram matrix where that is cheaper
+    (`Span`).
+    """
     return 2.0 * 2 * spec.network.filters * patches * min(patches, 2 * spec.data.dim)

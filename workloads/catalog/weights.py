@@ -1,4 +1,6 @@
-"""Encoders that come from elsewhere, and ours that go there: of the one workload that has encoders."""
+"""Encoders that come from elsewhere, and ours that go there: of the one workload that has
+encoders.
+"""
 
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.export import CARD, FILES, FORMATS, CardResult, ExportFormat, exported

@@ -15,17 +15,31 @@ __all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "l
 DECODING_REVISION = 1  # raised whenever the code stores other pixels for equal files
 
 
-def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False, several_labels: bool = False) -> DataSet:
-    """The images and labels of `spec`: uint8 [M, 3, S, S] with S = `image_size`, memory-mapped from `cache`.
+def load(
+    spec: DataSpec,
+    *,
+    cache: Path | None = None,
+    download: bool = False,
+    several_labels: bool = False,
+) -> DataSet:
+    """The images and labels of `spec`: uint8 [M, 3, S, S] with S = `image_size`, memory-mapped from
+    `cache`.
 
-    The first call for a data set and size decodes it into the cache (`default_cache()` when None); later calls, also
-    those of other processes at the same time, read what it wrote. Of shards, only an index is cached, and images are
-    decoded whenever they are taken. `download` lets torchvision fetch what it can.
-    Images that may have several labels are for callers that say `several_labels`: their labels are [N, C].
+    The first call for a data set and size decodes it into the cache (`default_cache()` when None);
+    later calls, also those of other processes at the same time, read what it wrote. Of shards, only
+    an index is cached, and images are decoded whenever they are taken. `download` lets torchvision
+    fetch what it can.
+    Images that may have several labels are for callers that say `several_labels`: their labels are
+    [N, C].
     Raises SpecError with every problem of the spec or of the data behind it.
     """
     if metric_of(spec.name) == "mAP" and not several_labels:
-        raise SpecError([f"data.name={spec.name!r}: its images have several labels each; only eval.transfer.data takes them"])
+        raise SpecError(
+            [
+                f"data.name={spec.name!r}: its images have several labels each; only "
+                "eval.transfer.data takes them"
+            ]
+        )
     if download and spec.name in torchvision_sets.FILES:
         torchvision_sets.fetch(spec, _root(spec))
     if download and spec.name in transfer_sets.DOWNLOADED:
@@ -33,21 +47,27 @@ def load(spec: DataSpec, *, cache: Path | None = None, download: bool = False, s
     source = _source(spec)
     if spec.content not in (None, source.content):
         where = spec.root or f"the embedded data set {spec.name!r}"
-        raise SpecError([f"data.content={spec.content!r}: the content of {where} is {source.content!r}"])
+        raise SpecError(
+            [f"data.content={spec.content!r}: the content of {where} is {source.content!r}"]
+        )
     what = {"revision": DECODING_REVISION, "content": source.content, "fields": source.fields}
     size = spec.image_size if source.images is None else "index"
     key = f"{spec.name}-{size}-{digest(what)}"
-    return split(spec, stored(cache or default_cache(), key, source.decode, source.images), source.content)
+    return split(
+        spec, stored(cache or default_cache(), key, source.decode, source.images), source.content
+    )
 
 
 def content_digest(spec: DataSpec) -> str:
-    """A hex digest of the data behind `spec`, without decoding them; image size, splits and file times don't matter.
+    """A hex digest of the data behind `spec`, without decoding them; image size, splits and file
+    times don't matter.
 
     Image folders: every relative path and size, and the bytes of a sample of the files
-    (`workloads.datasets.sources.image_folder`). Shards: the name and size of each, and bytes here and there
-    (`workloads.datasets.shards.source`). torchvision's data sets in few files: the bytes of these. Those that list image files:
-    what they list, with labels and sizes, and the bytes of a sample of the files. Embedded ones: name and revision of the code
-    that makes them. Raises SpecError when there are no such data.
+    (`workloads.datasets.sources.image_folder`). Shards: the name and size of each, and bytes here
+    and there (`workloads.datasets.shards.source`). torchvision's data sets in few files: the bytes
+    of these. Those that list image files: what they list, with labels and sizes, and the bytes of a
+    sample of the files. Embedded ones: name and revision of the code that makes them. Raises
+    SpecError when there are no such data.
     """
     return _source(spec).content
 
@@ -74,5 +94,10 @@ def _root(spec: DataSpec) -> Path:
 
 def _given_root(spec: DataSpec) -> str:
     if spec.root is None:
-        raise SpecError([f"data.root: is required by data.name={spec.name!r} (only {' and '.join(EMBEDDED)} are embedded)"])
+        raise SpecError(
+            [
+                f"data.root: is required by data.name={spec.name!r} (only {' and '.join(EMBEDDED)} "
+                "are embedded)"
+            ]
+        )
     return spec.root

@@ -1,9 +1,10 @@
 """Decoded images on disk: written once per machine, memory-mapped by every run.
 
-An entry is a folder with `train.npy` and `test.npy` (uint8 [M, 3, S, S]), `labels.npz` and `entry.json`, and where a
-validation split is official `validation.npy`. Of images that are read where they lie, the first two are their index.
-It is written beside its place under a lock and renamed as the last step, so that an entry that exists is complete, two
-processes never decode the same images, and what a killed process left is thrown away by the next one.
+An entry is a folder with `train.npy` and `test.npy` (uint8 [M, 3, S, S]), `labels.npz` and
+`entry.json`, and where a validation split is official `validation.npy`. Of images that are read
+where they lie, the first two are their index. It is written beside its place under a lock and
+renamed as the last step, so that an entry that exists is complete, two processes never decode the
+same images, and what a killed process left is thrown away by the next one.
 """
 
 import fcntl
@@ -23,7 +24,16 @@ from numpy.typing import NDArray
 from workloads.datasets.encoded import EncodedImages
 from workloads.spec import SpecError
 
-__all__ = ["LEFT_OUT", "Labels", "Source", "Stored", "default_cache", "locked", "stored", "write_images"]
+__all__ = [
+    "LEFT_OUT",
+    "Labels",
+    "Source",
+    "Stored",
+    "default_cache",
+    "locked",
+    "stored",
+    "write_images",
+]
 
 LEFT_OUT = -1  # the label of a row that belongs to no split, such as an unreadable image
 
@@ -34,12 +44,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labels:
-    """What is stored beside M images of each part: int64 labels [M], LEFT_OUT where the row is to be skipped.
+    """What is stored beside M images of each part: int64 labels [M], LEFT_OUT where the row is to
+    be skipped.
 
-    Where an image may have several of C classes: [M, C] of 1, 0, and -1 where that class is not to be counted; a row of
-    nothing but -1 is skipped. `validation` marks the rows of `train` that are the official validation split, bool [M].
-    `train_per_class` is for data sets whose authors leave the split to chance: all their images are stored as `train`, and
-    as many of each class as it says are drawn for training.
+    Where an image may have several of C classes: [M, C] of 1, 0, and -1 where that class is not to
+    be counted; a row of nothing but -1 is skipped. `validation` marks the rows of `train` that are
+    the official validation split, bool [M]. `train_per_class` is for data sets whose authors leave
+    the split to chance: all their images are stored as `train`, and as many of each class as it
+    says are drawn for training.
     """
 
     train: NDArray[np.int64]
@@ -54,11 +66,12 @@ class Labels:
 class Source:
     """A data set before decoding: what it is, and how to write it.
 
-    `decode` writes `train.npy` and `test.npy` into a folder by `write_images` and returns the labels; `fields` is all
-    that changes what it writes, other than `content` and the image size.
+    `decode` writes `train.npy` and `test.npy` into a folder by `write_images` and returns the
+    labels; `fields` is all that changes what it writes, other than `content` and the image size.
 
-    Where images are read where they lie, `decode` writes an index of each part instead, the same for every image size, and
-    `images` gives the images of a part, by its name, from the entry and the index.
+    Where images are read where they lie, `decode` writes an index of each part instead, the same
+    for every image size, and `images` gives the images of a part, by its name, from the entry and
+    the index.
     """
 
     content: str
@@ -77,15 +90,22 @@ class Stored:
 
 
 def default_cache() -> Path:
-    """$SIMCLR_ORCH_CACHE, or `simclr-orch/decoded` in the user's cache folder ($XDG_CACHE_HOME or ~/.cache)."""
+    """$SIMCLR_ORCH_CACHE, or `simclr-orch/decoded` in the user's cache folder ($XDG_CACHE_HOME or
+    ~/.cache).
+    """
     chosen = os.environ.get("SIMCLR_ORCH_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simclr-orch" / "decoded"
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simclr-orch" / "decoded"
+    )
 
 
-def stored(cache: Path, key: str, decode: Callable[[Path], Labels], images: Opener | None = None) -> Stored:
-    """The entry `key` of `cache`, written now if it is not there. Waits while another process writes it.
+def stored(
+    cache: Path, key: str, decode: Callable[[Path], Labels], images: Opener | None = None
+) -> Stored:
+    """The entry `key` of `cache`, written now if it is not there. Waits while another process
+    writes it.
 
     `decode` and `images` are as in `Source`.
     """
@@ -112,9 +132,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def write_images(path: Path, count: int, size: int, chunks: Iterable[NDArray[np.uint8]]) -> None:
-    """Write chunks of uint8 [n, 3, size, size], `count` images in all, one after the other into the .npy file `path`.
+    """Write chunks of uint8 [n, 3, size, size], `count` images in all, one after the other into the
+    .npy file `path`.
 
-    Raises SpecError when the disk has no room for them. (A memory map would be killed by a signal instead.)
+    Raises SpecError when the disk has no room for them. (A memory map would be killed by a signal
+    instead.)
     """
     needed, free = count * 3 * size * size, shutil.disk_usage(path.parent).free
     if needed > free:
@@ -142,7 +164,11 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
         np.savez(partial / "labels.npz", train=labels.train, test=labels.test)
         if labels.validation is not None:
             np.save(partial / "validation.npy", labels.validation)
-        about = {"classes": labels.classes, "notes": labels.notes, "train_per_class": labels.train_per_class}
+        about = {
+            "classes": labels.classes,
+            "notes": labels.notes,
+            "train_per_class": labels.train_per_class,
+        }
         (partial / "entry.json").write_text(json.dumps(about, indent=1))
         for path in [*partial.iterdir(), partial]:
             _flush(path)
@@ -153,7 +179,9 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk, so that the rename cannot outrun the data in a power cut."""
+    """Wait until a file or folder is on the disk, so that the rename cannot outrun the data in a
+    power cut.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

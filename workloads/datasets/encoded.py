@@ -28,7 +28,9 @@ class Pending(NamedTuple):
     parts: list[Future[None]]
 
     def result(self) -> NDArray[np.uint8]:
-        """The images, once all of them are there. Raises SpecError when one cannot be decoded, OSError for a lost file."""
+        """The images, once all of them are there. Raises SpecError when one cannot be decoded,
+        OSError for a lost file.
+        """
         for part in self.parts:
             part.result()
         return self.images
@@ -40,14 +42,19 @@ class Pending(NamedTuple):
 
 
 class EncodedImages:
-    """M images by an index of where they lie, one record each; `shape` and length are those of the array they stand for.
+    """M images by an index of where they lie, one record each; `shape` and length are those of the
+    array they stand for.
 
-    `read` gives the bytes of a record's image, from any thread, and `name` says for people which image it is. Memory holds
-    the batches that are under way and no others.
+    `read` gives the bytes of a record's image, from any thread, and `name` says for people which
+    image it is. Memory holds the batches that are under way and no others.
     """
 
     def __init__(
-        self, index: NDArray[Any], size: int, read: Callable[[np.void], bytes], name: Callable[[np.void], str]
+        self,
+        index: NDArray[Any],
+        size: int,
+        read: Callable[[np.void], bytes],
+        name: Callable[[np.void], str],
     ) -> None:
         self._index, self._size, self._read, self._name = index, size, read, name
 
@@ -63,7 +70,9 @@ class EncodedImages:
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
         records = self._index[rows]
         parts = [
-            decoders().submit(self._decode, records[start : start + TASK], images[start : start + TASK])
+            decoders().submit(
+                self._decode, records[start : start + TASK], images[start : start + TASK]
+            )
             for start in range(0, len(rows), TASK)
         ]
         return Pending(images, parts)
@@ -74,7 +83,8 @@ class EncodedImages:
             if decoded.pixels is None:
                 raise SpecError(
                     [
-                        f"{self._name(record)}: {decoded.reason}; with data.allow_unreadable above 0 such images are looked "
+                        f"{self._name(record)}: {decoded.reason}; with data.allow_unreadable "
+                        "above 0 such images are looked "
                         "for, and left out, before a run starts"
                     ]
                 )

@@ -13,7 +13,14 @@ from PIL import Image, UnidentifiedImageError
 __all__ = ["Decoded", "decode", "fit", "fit_all", "glance", "read"]
 
 CHUNK = 256
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 class Decoded(NamedTuple):
@@ -25,7 +32,8 @@ class Decoded(NamedTuple):
 
 
 def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """An RGB image as uint8 [3, size, size]: the shorter side resized to `size` (bicubic, low-passed), the centre kept.
+    """An RGB image as uint8 [3, size, size]: the shorter side resized to `size` (bicubic,
+    low-passed), the centre kept.
 
     An image of that size is kept as it is. Rounding follows torchvision's Resize and CenterCrop.
     """
@@ -51,7 +59,9 @@ def read(path: Path, size: int) -> Decoded:
         with Image.open(path) as image:
             return Decoded(fit(_rgb(image), size), _is_grey(image))
     except UNREADABLE as error:
-        return Decoded(None, reason=str(error).replace(str(path), path.name) or type(error).__name__)
+        return Decoded(
+            None, reason=str(error).replace(str(path), path.name) or type(error).__name__
+        )
 
 
 def decode(data: bytes, size: int) -> Decoded:
@@ -64,7 +74,8 @@ def decode(data: bytes, size: int) -> Decoded:
 
 
 def glance(data: bytes) -> Decoded:
-    """What the header of an image says: whether it is grey, or the reason why it is unreadable; its pixels are None.
+    """What the header of an image says: whether it is grey, or the reason why it is unreadable; its
+    pixels are None.
 
     The beginning of a file is enough for most formats; where it is not, the reason says so.
     """
@@ -94,7 +105,9 @@ def _refuse_float(image: Image.Image) -> None:
 def _rgb(image: Image.Image) -> Image.Image:
     _refuse_float(image)
     if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8 rather than scale
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        image = Image.fromarray(
+            (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
+        )
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")

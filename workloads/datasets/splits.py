@@ -1,9 +1,11 @@
 """Class-balanced subsets and the validation split, drawn by `split_seed`.
 
-A data set with an official validation split keeps it, and `validation_fraction` is not read; a subset of its training
-images is drawn from both. Images that may have several labels are drawn without a look at their classes.
+A data set with an official validation split keeps it, and `validation_fraction` is not read; a
+subset of its training images is drawn from both. Images that may have several labels are drawn
+without a look at their classes.
 
-Legend: M stored images, N images of a split, B images taken, C channels or classes, S side in pixels.
+Legend: M stored images, N images of a split, B images taken, C channels or classes, S side in
+pixels.
 """
 
 from collections import deque
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSet", "Split", "split", "subset"]
 
-# One stream of random numbers per purpose, so that a smaller subset does not change who is held out for another reason.
+# One stream of random numbers per purpose, so that a smaller subset does not change who is held out
+# for another reason.
 TRAIN_SUBSET, TEST_SUBSET, VALIDATION, TRAINING = 0, 1, 2, 4
 
 
@@ -37,8 +40,10 @@ AHEAD = 2  # batches that are being decoded while one is in use
 class Split:
     """Some images of M stored ones: uint8 [M, C, S, S], int64 labels [N], int64 rows [N].
 
-    The stored images are an array, usually memory-mapped, or lie encoded in files and are decoded when they are taken.
-    Of a data set whose images may have several labels: labels [N, C] of 1, 0, and -1 where one is not to be counted.
+    The stored images are an array, usually memory-mapped, or lie encoded in files and are decoded
+    when they are taken.
+    Of a data set whose images may have several labels: labels [N, C] of 1, 0, and -1 where one is
+    not to be counted.
     """
 
     images: NDArray[np.uint8] | EncodedImages
@@ -49,7 +54,8 @@ class Split:
         return len(self.index)
 
     def take(self, positions: "Positions") -> "torch.Tensor":
-        """The images at `positions` of this split, in that order, as a copy: uint8 [B, C, S, S] on the CPU.
+        """The images at `positions` of this split, in that order, as a copy: uint8 [B, C, S, S] on
+        the CPU.
 
         Raises SpecError when an image that lies encoded in a file cannot be decoded.
         """
@@ -61,7 +67,9 @@ class Split:
         return torch.from_numpy(np.take(np.asarray(self.images), rows, axis=0))
 
     def stream(self, batches: "Iterable[Positions]") -> "Iterator[torch.Tensor]":
-        """`take` of each of `batches`; encoded images of the next two are decoded while the caller works on one."""
+        """`take` of each of `batches`; encoded images of the next two are decoded while the caller
+        works on one.
+        """
         import torch
 
         if not isinstance(self.images, EncodedImages):
@@ -87,7 +95,8 @@ class Split:
 class DataSet:
     """Disjoint train and validation splits of the training images, and the test images.
 
-    `content` is the digest that `data.content` pins; `notes` are things to record, such as images that were left out.
+    `content` is the digest that `data.content` pins; `notes` are things to record, such as images
+    that were left out.
     """
 
     train: Split
@@ -98,7 +107,9 @@ class DataSet:
     notes: tuple[str, ...]
 
     def train_and_validation(self) -> Split:
-        """Both together, for a last fit once everything is chosen; in the order in which they are stored."""
+        """Both together, for a last fit once everything is chosen; in the order in which they are
+        stored.
+        """
         index = np.concatenate([self.train.index, self.validation.index])
         labels = np.concatenate([self.train.labels, self.validation.labels])
         order = np.argsort(index)
@@ -106,7 +117,9 @@ class DataSet:
 
 
 def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
-    """The splits that `spec` asks for. Raises SpecError with every count that the stored images cannot give."""
+    """The splits that `spec` asks for. Raises SpecError with every count that the stored images
+    cannot give.
+    """
     labels = stored.labels
     train, test, test_images = labels.train, labels.test, stored.test_images
     if labels.train_per_class is not None:
@@ -134,18 +147,25 @@ def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
     )
 
 
-def _split(images: NDArray[np.uint8] | EncodedImages, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Split:
+def _split(
+    images: NDArray[np.uint8] | EncodedImages, labels: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Split:
     return Split(images, labels[rows], rows)
 
 
-def _drawn_parts(spec: DataSpec, labels: Labels, per_class: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Labels [M] of the training images, `per_class` of each class, and of the test images, the rest; LEFT_OUT elsewhere."""
+def _drawn_parts(
+    spec: DataSpec, labels: Labels, per_class: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels [M] of the training images, `per_class` of each class, and of the test images, the
+    rest; LEFT_OUT elsewhere.
+    """
     sizes = np.bincount(labels.train[labels.train >= 0], minlength=len(labels.classes))
     smallest = int(np.argmin(sizes))
     if sizes[smallest] <= per_class:
         raise SpecError(
             [
-                f"data.name={spec.name!r}: trains on {per_class} images of each class and tests on the others, and "
+                f"data.name={spec.name!r}: trains on {per_class} images of each class and "
+                "tests on the others, and "
                 f"{labels.classes[smallest]!r} has {sizes[smallest]}"
             ]
         )
@@ -153,7 +173,9 @@ def _drawn_parts(spec: DataSpec, labels: Labels, per_class: int) -> tuple[NDArra
     return np.where(trained, labels.train, LEFT_OUT), np.where(trained, LEFT_OUT, labels.train)
 
 
-def _count_problems(field: str, count: int | None, stored: NDArray[np.int64], classes: tuple[str, ...]) -> list[str]:
+def _count_problems(
+    field: str, count: int | None, stored: NDArray[np.int64], classes: tuple[str, ...]
+) -> list[str]:
     available = len(_rows(stored))
     if count is not None and count > available:
         return [f"{field}={count}: there are only {available} images"]
@@ -170,8 +192,8 @@ def _rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArray[np.int64]:
     """The place of each image in a random order of its class, from 0.
 
-    Raw bits of PCG64, because numpy keeps those the same on all platforms and in all versions; what its distributions
-    make of them may change.
+    Raw bits of PCG64, because numpy keeps those the same on all platforms and in all versions; what
+    its distributions make of them may change.
     """
     bits = np.random.PCG64(np.random.SeedSequence([seed, purpose])).random_raw(len(labels))
     order = np.lexsort((bits, labels))
@@ -181,11 +203,14 @@ def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArra
     return ranks
 
 
-def subset(labels: NDArray[np.int64], count: int | None, seed: int, purpose: int) -> NDArray[np.int64]:
-    """Sorted rows of `count` images, as many of each class as can be; a class that is too small gives all it has.
+def subset(
+    labels: NDArray[np.int64], count: int | None, seed: int, purpose: int
+) -> NDArray[np.int64]:
+    """Sorted rows of `count` images, as many of each class as can be; a class that is too small
+    gives all it has.
 
-    Each class's first image, then each one's second, and so on: a smaller subset lies within a larger one. Of images that
-    may have several labels, whichever come.
+    Each class's first image, then each one's second, and so on: a smaller subset lies within a
+    larger one. Of images that may have several labels, whichever come.
     """
     rows = _rows(labels)
     if count is None:
@@ -195,8 +220,12 @@ def subset(labels: NDArray[np.int64], count: int | None, seed: int, purpose: int
     return np.sort(rows[np.lexsort((classes, ranks))[:count]])
 
 
-def _held_out(spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which of the training images are the validation split: the same share of each class, rounded to whole images."""
+def _held_out(
+    spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """Which of the training images are the validation split: the same share of each class, rounded
+    to whole images.
+    """
     sizes = np.bincount(labels, minlength=len(classes))
     counts = np.floor(spec.validation_fraction * sizes + 0.5).astype(np.int64)
     short = np.flatnonzero((counts < 1) | (counts >= sizes))
@@ -205,19 +234,28 @@ def _held_out(spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...
         side = "validation" if counts[smallest] < 1 else "training"
         raise SpecError(
             [
-                f"data.validation_fraction={spec.validation_fraction:g}: leaves {len(short)} of {len(classes)} classes "
-                f"without a {side} image; the smallest, {classes[smallest]!r}, has {sizes[smallest]} images of which "
+                f"data.validation_fraction={spec.validation_fraction:g}: leaves {len(short)} "
+                f"of {len(classes)} classes "
+                f"without a {side} image; the smallest, {classes[smallest]!r}, has "
+                f"{sizes[smallest]} images of which "
                 f"{counts[smallest]} would be held out (see data.train_images)"
             ]
         )
-    held_out: NDArray[np.bool_] = _rank_in_class(labels, spec.split_seed, VALIDATION) < counts[labels]
+    held_out: NDArray[np.bool_] = (
+        _rank_in_class(labels, spec.split_seed, VALIDATION) < counts[labels]
+    )
     return held_out
 
 
 def _official(
-    spec: DataSpec, labels: NDArray[np.int64], validation: NDArray[np.bool_], classes: tuple[str, ...]
+    spec: DataSpec,
+    labels: NDArray[np.int64],
+    validation: NDArray[np.bool_],
+    classes: tuple[str, ...],
 ) -> NDArray[np.bool_]:
-    """`validation`, if it leaves every class an image on both sides, and where images have several labels one without it."""
+    """`validation`, if it leaves every class an image on both sides, and where images have several
+    labels one without it.
+    """
     has = labels[:, None] == np.arange(len(classes)) if labels.ndim == 1 else labels == 1
     lacks = ~has if labels.ndim == 1 else labels == 0
     problems = []
@@ -226,8 +264,10 @@ def _official(
             short = np.flatnonzero(~given[rows].any(0))
             if len(short):
                 problems.append(
-                    f"data.train_images={spec.train_images}: leaves {len(short)} of {len(classes)} classes, "
-                    f"{classes[short[0]]!r} first, without a {side} image{what}; {spec.name} has an official validation split"
+                    f"data.train_images={spec.train_images}: leaves {len(short)} of "
+                    f"{len(classes)} classes, "
+                    f"{classes[short[0]]!r} first, without a {side} image{what}; {spec.name} "
+                    "has an official validation split"
                 )
     if problems:
         raise SpecError(problems)

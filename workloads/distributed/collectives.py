@@ -1,4 +1,5 @@
-"""What workers exchange while they train together; alone, or without a process group, every function is the identity.
+"""What workers exchange while they train together; alone, or without a process group, every
+function is the identity.
 
 Every worker must hold the same shapes (drop the last, smaller batch) and call in the same order.
 """
@@ -43,8 +44,9 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
 def all_gather_with_gradient(tensor: Tensor) -> Tensor:
     """Every worker's [N, ...] in order of rank: [W * N, ...], differentiable on each of them.
 
-    The gradient of a worker's slice is the sum of what all workers ask of it: with local anchors against gathered keys
-    and gradients averaged over workers afterwards (DDP), that is the gradient of the whole batch in one process.
+    The gradient of a worker's slice is the sum of what all workers ask of it: with local anchors
+    against gathered keys and gradients averaged over workers afterwards (DDP), that is the gradient
+    of the whole batch in one process.
     Keeping only what the own loss asks shortens the gradient and turns it.
     """
     if world_size() == 1:

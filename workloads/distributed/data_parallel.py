@@ -1,7 +1,8 @@
-"""What loops of updates share when several workers train one model together; alone, nothing is exchanged.
+"""What loops of updates share when several workers train one model together; alone, nothing is
+exchanged.
 
-Every worker makes the same calls in the same order. Views are drawn and batches are counted for all of them, so that a
-result depends on their number only as far as sums are rounded.
+Every worker makes the same calls in the same order. Views are drawn and batches are counted for all
+of them, so that a result depends on their number only as far as sums are rounded.
 """
 
 from collections.abc import Callable
@@ -28,19 +29,22 @@ __all__ = [
 
 T = TypeVar("T")
 
-CHECK_EVERY = 64  # steps between looks at the loss where a look waits for a device or for other workers
+# steps between looks at the loss where a look waits for a device or for other workers
+CHECK_EVERY = 64
 
 
 def own_share(count: int, worker: Worker) -> slice:
     """This worker's part of `count` things in a row; parts differ by one at most."""
-    return slice(worker.rank * count // worker.world_size, (worker.rank + 1) * count // worker.world_size)
+    return slice(
+        worker.rank * count // worker.world_size, (worker.rank + 1) * count // worker.world_size
+    )
 
 
 def of_all_workers(model: nn.Module, worker: Worker) -> nn.Module:
     """The model, with gradients that are the means of all workers' after each backward pass.
 
-    The means of losses over unequal parts of a batch are not the batch's: there each worker's is its part of the batch's
-    loss, times the number of workers.
+    The means of losses over unequal parts of a batch are not the batch's: there each worker's is
+    its part of the batch's loss, times the number of workers.
     """
     if worker.world_size == 1:
         return model
@@ -50,7 +54,9 @@ def of_all_workers(model: nn.Module, worker: Worker) -> nn.Module:
 
 
 def looks_now(worker: Worker, done: int, steps: int) -> bool:
-    """Whether the loss is looked at after `done` of the steps: each time where that costs nothing, else now and then."""
+    """Whether the loss is looked at after `done` of the steps: each time where that costs nothing,
+    else now and then.
+    """
     free = worker.device.type == "cpu" and worker.world_size == 1
     return free or done % CHECK_EVERY == 0 or done == steps
 
@@ -66,11 +72,14 @@ def means_over_workers(values: Tensor, worker: Worker) -> list[float]:
 
 def all_finite(model: nn.Module) -> bool:
     """Whether every weight and statistic is."""
-    return bool(torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all())
+    return bool(
+        torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all()
+    )
 
 
 def on_every_worker(prepare: Callable[[], T], worker: Worker) -> T:
-    """What `prepare` returns on this worker. A SpecError of any worker is raised on all, so that none waits for it.
+    """What `prepare` returns on this worker. A SpecError of any worker is raised on all, so that
+    none waits for it.
 
     For what lies on a worker's own host, and may be missing on one of them.
     """

@@ -1,4 +1,6 @@
-"""What the outside decides for a run: the device, the place among the workers, and what the hardware can do."""
+"""What the outside decides for a run: the device, the place among the workers, and what the
+hardware can do.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,9 @@ __all__ = ["Worker", "limit_threads"]
 
 @dataclass(frozen=True)
 class Worker:
-    """One of `world_size` processes that share a run. With one, every collective is the identity."""
+    """One of `world_size` processes that share a run. With one, every collective is the
+    identity.
+    """
 
     device: torch.device
     rank: int = 0
@@ -35,11 +39,14 @@ def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # On CPUs without the instructions, bf16 is emulated and several times slower than fp32.
-    return device.type == "cpu" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return device.type == "cpu" and bool(
+        getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    )
 
 
 def limit_threads(count: int) -> None:
     """Let torch and the numerical libraries use `count` threads in this process."""
     torch.set_num_threads(count)
-    # scikit-learn's and numpy's own pools, which do not follow torch's; several cells share a machine.
+    # scikit-learn's and numpy's own pools, which do not follow torch's; several cells share a
+    # machine.
     threadpool_limits(limits=count)

@@ -1,4 +1,6 @@
-"""What a trained encoder is worth: linear evaluation and nearest neighbours on frozen features, and what spec.eval adds."""
+"""What a trained encoder is worth: linear evaluation and nearest neighbours on frozen features, and
+what spec.eval adds.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,20 +41,26 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> dict[str, 
 
 
 def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
-    """Test accuracies in % of the last epoch's encoder, by `spec.eval`, with what was chosen on the validation split.
+    """Test accuracies in % of the last epoch's encoder, by `spec.eval`, with what was chosen on the
+    validation split.
 
-    Unless `eval.protocol` is none: linear_top1, linear_top5, linear_validation_top1, linear_l2, linear_converged, knn_top1,
-    knn_top5, all of h, and with choices for the neighbours knn_k, knn_temperature, knn_validation_top1.
+    Unless `eval.protocol` is none: linear_top1, linear_top5, linear_validation_top1, linear_l2,
+    linear_converged, knn_top1, knn_top5, all of h, and with choices for the neighbours knn_k,
+    knn_temperature, knn_validation_top1.
     A supervised run's trained classifier on the same clean views: classifier_top1, classifier_top5,
-    classifier_validation_top1. With `eval.projection`: linear_top1_z, linear_validation_top1_z, by logistic regression on
-    cached z also where the protocol for h is sgd. With `eval.probe.tasks`: `probe_{task}_h`, `probe_{task}_z`.
-    With `eval.online`: online_top1, online_top5, online_validation_top1. With `eval.finetune.labels`, for p % of them:
-    `finetune_{p}_top1`, `finetune_{p}_top5`, `finetune_{p}_validation_top1`, `finetune_{p}_images`. With
-    `eval.transfer.protocols`: `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen.
-    Where the test classes are not balanced, `{name}_mean_per_class` stands beside every `{name}_top5` (see `classified`).
+    classifier_validation_top1. With `eval.projection`: linear_top1_z, linear_validation_top1_z, by
+    logistic regression on cached z also where the protocol for h is sgd. With `eval.probe.tasks`:
+    `probe_{task}_h`, `probe_{task}_z`.
+    With `eval.online`: online_top1, online_top5, online_validation_top1. With
+    `eval.finetune.labels`, for p % of them: `finetune_{p}_top1`, `finetune_{p}_top5`,
+    `finetune_{p}_validation_top1`, `finetune_{p}_images`. With `eval.transfer.protocols`:
+    `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen. Where
+    the test classes are not balanced, `{name}_mean_per_class` stands beside every `{name}_top5`
+    (see `classified`).
 
-    The labels of the test images are read once, after everything is chosen. Every worker calls, and the first is told; the
-    others, who get an empty judgement, are done once nothing is left that takes more than one.
+    The labels of the test images are read once, after everything is chosen. Every worker calls, and
+    the first is told; the others, who get an empty judgement, are done once nothing is left that
+    takes more than one.
     Raises SpecError for z of a supervised run, RuntimeError if the encoder or the head was changed.
     """
     if problems := [*supervised_problems(spec), *_head_problems(spec, state)]:
@@ -72,15 +80,22 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
             )
             for name in _splits_read(spec)
         }
-        # What all workers do together comes first, so that none waits for what the first one does alone.
-        by_sgd = _by_sgd(spec, encoder, data, features, worker, bf16) if spec.eval.protocol == "sgd" else None
+        # What all workers do together comes first, so that none waits for what the first one does
+        # alone.
+        by_sgd = (
+            _by_sgd(spec, encoder, data, features, worker, bf16)
+            if spec.eval.protocol == "sgd"
+            else None
+        )
         adapted = _adapted(spec, encoder, data, worker, bf16)
         if worker.rank > 0:
             return Judgement({})
         judged = Judgement({})
         if spec.eval.protocol != "none":
             linear = by_sgd or _by_regression(spec, data, features)
-            judged |= _of_representation(linear, data, features) | _of_neighbours(spec, data, features)
+            judged |= _of_representation(linear, data, features) | _of_neighbours(
+                spec, data, features
+            )
         # Untrained runs share their results, whatever they would have been trained by.
         if is_supervised(spec) and spec.schedule.epochs:
             judged |= _of_classifier(spec, state, data, features, worker)
@@ -93,9 +108,16 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
 
 def _head_problems(spec: RunSpec, state: dict[str, Any]) -> list[str]:
     asked = spec.eval.projection or spec.eval.probe.tasks
-    if not asked or not spec.head.num_linear_layers or any(name.startswith("head.") for name in state["model"]):
+    if (
+        not asked
+        or not spec.head.num_linear_layers
+        or any(name.startswith("head.") for name in state["model"])
+    ):
         return []
-    return ["eval.projection, eval.probe.tasks: need a projection head, which weights from elsewhere come without"]
+    return [
+        "eval.projection, eval.probe.tasks: need a projection head, which weights from elsewhere "
+        "come without"
+    ]
 
 
 def _splits_read(spec: RunSpec) -> tuple[str, ...]:
@@ -111,10 +133,14 @@ def _frozen(*modules: nn.Module) -> Iterator[None]:
     before = [encoder_digest(module) for module in modules]
     yield
     if [encoder_digest(module) for module in modules] != before:
-        raise RuntimeError("the evaluation changed the encoder or the head that it had to leave frozen")
+        raise RuntimeError(
+            "the evaluation changed the encoder or the head that it had to leave frozen"
+        )
 
 
-def _adapted(spec: RunSpec, encoder: nn.Module, data: DataSet, worker: Worker, bf16: bool) -> Judgement:
+def _adapted(
+    spec: RunSpec, encoder: nn.Module, data: DataSet, worker: Worker, bf16: bool
+) -> Judgement:
     """Fine-tuning on labels of the same data, and transfer to others."""
     judged = Judgement({})
     if spec.eval.finetune.labels:
@@ -132,7 +158,9 @@ def _of_representation(linear: LinearClassifier, data: DataSet, features: Featur
         "linear_l2": linear.l2,
         "linear_converged": float(linear.converged),
     }
-    return classified("linear", linear.scores(features["test"]), data.test.labels) | Judgement(chosen)
+    return classified("linear", linear.scores(features["test"]), data.test.labels) | Judgement(
+        chosen
+    )
 
 
 def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> Judgement:
@@ -141,25 +169,40 @@ def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> Judgemen
     classes = len(data.classes)
     judged = Judgement({})
     if knn.k_choices or knn.temperature_choices:
-        knn = chosen_knn(bank, data.train.labels, (asked, data.validation.labels), classes=classes, knn=knn)
+        knn = chosen_knn(
+            bank, data.train.labels, (asked, data.validation.labels), classes=classes, knn=knn
+        )
         of_validation = knn_scores(bank, data.train.labels, asked, classes=classes, knn=knn)
         validation = top_k_accuracy(of_validation, data.validation.labels, 1)
-        judged = Judgement({"knn_k": knn.k, "knn_temperature": knn.temperature, "knn_validation_top1": validation})
+        judged = Judgement(
+            {"knn_k": knn.k, "knn_temperature": knn.temperature, "knn_validation_top1": validation}
+        )
     neighbours = knn_scores(bank, data.train.labels, features["test"], classes=classes, knn=knn)
     return classified("knn", neighbours, data.test.labels) | judged
 
 
-def _of_classifier(spec: RunSpec, state: dict[str, Any], data: DataSet, features: Features, worker: Worker) -> Judgement:
+def _of_classifier(
+    spec: RunSpec, state: dict[str, Any], data: DataSet, features: Features, worker: Worker
+) -> Judgement:
     """What the classifier that was trained with the encoder says of the same features."""
     model = load_model(spec, state, worker)
     assert isinstance(model, SupervisedModel), "asked for supervised runs only"
-    validation, test = (_applied(model.classifier, features[name], worker, bf16=False) for name in ("validation", "test"))
+    validation, test = (
+        _applied(model.classifier, features[name], worker, bf16=False)
+        for name in ("validation", "test")
+    )
     chosen = {"classifier_validation_top1": top_k_accuracy(validation, data.validation.labels, 1)}
     return classified("classifier", test, data.test.labels) | Judgement(chosen)
 
 
 def _of_head(
-    spec: RunSpec, state: dict[str, Any], encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
+    spec: RunSpec,
+    state: dict[str, Any],
+    encoder: nn.Module,
+    data: DataSet,
+    features: Features,
+    worker: Worker,
+    bf16: bool,
 ) -> Judgement:
     """Linear evaluation of z = g(h), and the probes of h and z."""
     model = load_model(spec, state, worker)
@@ -176,7 +219,9 @@ def _of_head(
     return judged
 
 
-def _applied(module: nn.Module, features: NDArray[np.float32], worker: Worker, bf16: bool) -> NDArray[np.float32]:
+def _applied(
+    module: nn.Module, features: NDArray[np.float32], worker: Worker, bf16: bool
+) -> NDArray[np.float32]:
     """A module's outputs [N, P] for cached features [N, D]."""
     with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
         rows = torch.split(torch.from_numpy(features), 4096)
@@ -201,4 +246,6 @@ def _by_sgd(
 
 def _by_regression(spec: RunSpec, data: DataSet, features: Features) -> LinearClassifier:
     held_out = features["validation"], data.validation.labels
-    return fit_lbfgs(features["train"], data.train.labels, held_out, classes=len(data.classes), l2=spec.eval.l2)
+    return fit_lbfgs(
+        features["train"], data.train.labels, held_out, classes=len(data.classes), l2=spec.eval.l2
+    )

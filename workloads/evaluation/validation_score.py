@@ -1,4 +1,6 @@
-"""A quick judgement of a state in training, for searches that compare settings before they have ended."""
+"""A quick judgement of a state in training, for searches that compare settings before they have
+ended.
+"""
 
 from typing import Any
 
@@ -15,19 +17,24 @@ __all__ = ["validation_score"]
 
 
 def validation_score(spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
-    """kNN top-1 in % of the validation images, by `spec.eval.knn`, with the training images as the bank.
+    """kNN top-1 in % of the validation images, by `spec.eval.knn`, with the training images as the
+    bank.
 
-    A second of work where logistic regression takes ten; the test split is not touched. Every worker calls and is told.
+    A second of work where logistic regression takes ten; the test split is not touched. Every
+    worker calls and is told.
     """
     data = load(spec.data)
     encoder = load_encoder(spec, state, worker)
     bf16 = spec.precision == "bf16" and worker.bf16
     bank, asked = (
-        extract(encoder, split, view_size=spec.view_size, worker=worker, bf16=bf16) for split in (data.train, data.validation)
+        extract(encoder, split, view_size=spec.view_size, worker=worker, bf16=bf16)
+        for split in (data.train, data.validation)
     )
     score = 0.0
     if worker.rank == 0:
-        scores = knn_scores(bank, data.train.labels, asked, classes=len(data.classes), knn=spec.eval.knn)
+        scores = knn_scores(
+            bank, data.train.labels, asked, classes=len(data.classes), knn=spec.eval.knn
+        )
         score = float(top_k_accuracy(scores, data.validation.labels, 1))
     (score,) = said_by_first([score], worker)
     return score

@@ -1,1 +1,3 @@
-"""SimCLR (Chen, Kornblith, Norouzi, Hinton 2020): contrastive pre-training of visual representations."""
+"""SimCLR (Chen, Kornblith, Norouzi, Hinton 2020): contrastive pre-training of visual
+representations.
+"""

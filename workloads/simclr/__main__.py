@@ -1,6 +1,8 @@
-"""One SimCLR run in this process, without Ray and MLflow: `python -m workloads.simclr --preset shapes`.
+"""One SimCLR run in this process, without Ray and MLflow: `python -m workloads.simclr --preset
+shapes`.
 
-Under torchrun it is one of several workers. Interrupted, the same command continues from the last finished epoch.
+Under torchrun it is one of several workers. Interrupted, the same command continues from the last
+finished epoch.
 """
 
 import argparse
@@ -27,7 +29,9 @@ PATIENCE = timedelta(minutes=30)  # with workers that do not answer: what Ray Tr
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, print one JSON line an epoch and one for the evaluation. Returns the exit code."""
+    """Parse, run, print one JSON line an epoch and one for the evaluation. Returns the exit
+    code.
+    """
     options = _parser().parse_args(arguments)
     try:
         base = RunSpec.read(read_yaml(options.config)) if options.config else preset(options.preset)
@@ -52,9 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", default="shapes", metavar="|".join(PRESETS))
     source.add_argument("--config", type=Path, help="a whole specification as YAML")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--output", type=Path, default=Path("simclr-runs"), help="a folder per specification goes here")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("simclr-runs"),
+        help="a folder per specification goes here",
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: a GPU if there is one")
-    parser.add_argument("--download", action="store_true", help="fetch a data set that is not in data.root yet")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch a data set that is not in data.root yet"
+    )
     return parser
 
 

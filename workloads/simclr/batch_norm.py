@@ -1,7 +1,8 @@
 """Batch normalisation with the statistics of all workers' samples (section 2.2, "Global BN").
 
-With the statistics of one worker, the two views of an image share their companions, and the network can tell positives
-from negatives by them. torch's SyncBatchNorm runs on GPUs only; this runs wherever a process group does.
+With the statistics of one worker, the two views of an image share their companions, and the network
+can tell positives from negatives by them. torch's SyncBatchNorm runs on GPUs only; this runs
+wherever a process group does.
 
 Letters: N samples of one worker, C channels, W workers.
 """
@@ -18,18 +19,22 @@ __all__ = ["GlobalBatchNorm"]
 
 
 class GlobalBatchNorm(nn.Module):
-    """Batch normalisation of [N, C] or [N, C, H, W] over all workers; alone it is exactly `nn.BatchNorm1d` / `2d`.
+    """Batch normalisation of [N, C] or [N, C, H, W] over all workers; alone it is exactly
+    `nn.BatchNorm1d` / `2d`.
 
-    Training mode is a collective: every worker must call it. Running statistics are equal on all of them, with the
-    unbiased variance over all samples. State-dict keys are those of `nn.BatchNorm2d`. `offset=False` leaves out the
-    bias (the last layer of the authors' projection head). Momentum 0.1 is the authors' decay of 0.9.
+    Training mode is a collective: every worker must call it. Running statistics are equal on all of
+    them, with the unbiased variance over all samples. State-dict keys are those of
+    `nn.BatchNorm2d`. `offset=False` leaves out the bias (the last layer of the authors' projection
+    head). Momentum 0.1 is the authors' decay of 0.9.
     """
 
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, offset: bool = True) -> None:
+    def __init__(
+        self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, offset: bool = True
+    ) -> None:
         super().__init__()
         self.eps = eps
         self.momentum = momentum
@@ -44,7 +49,14 @@ class GlobalBatchNorm(nn.Module):
             self.num_batches_tracked.add_(1)
         if not self.training or world_size() == 1:
             return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                self.training,
+                self.momentum,
+                self.eps,
             )
         mean, var, count = _moments_of_all_workers(x)
         with torch.no_grad():
@@ -54,7 +66,10 @@ class GlobalBatchNorm(nn.Module):
         return normalized
 
     def extra_repr(self) -> str:
-        return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}, offset={self.bias is not None}"
+        return (
+            f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}, "
+            f"offset={self.bias is not None}"
+        )
 
 
 @torch.no_grad()
@@ -65,24 +80,37 @@ def _moments_of_all_workers(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     var, mean = torch.var_mean(wide, dim=[0, *range(2, x.dim())], correction=0)
     count = mean.new_full((1,), x.numel() // channels)
     rows = all_gather(torch.cat([mean, var, count]).unsqueeze(0))
-    means, variances, counts = rows[:, :channels], rows[:, channels : 2 * channels], rows[:, 2 * channels :]
+    means, variances, counts = (
+        rows[:, :channels],
+        rows[:, channels : 2 * channels],
+        rows[:, 2 * channels :],
+    )
     total = counts.sum()
     mean = (counts * means).sum(0) / total
-    # Sums of squares would cancel where the mean is large; variances within workers and between them do not.
+    # Sums of squares would cancel where the mean is large; variances within workers and between
+    # them do not.
     var = (counts * (variances + (means - mean).square())).sum(0) / total
     return mean, var, total
 
 
 class _Normalize(torch.autograd.Function):
-    """(x - mean) / sqrt(var + eps) * weight + bias, where mean and var depend on the x of every worker.
+    """(x - mean) / sqrt(var + eps) * weight + bias, where mean and var depend on the x of every
+    worker.
 
-    Backward gives x the gradient of the sum of all workers' losses, and weight and bias that of the own loss: DDP
-    averages those afterwards, as it does everywhere else.
+    Backward gives x the gradient of the sum of all workers' losses, and weight and bias that of the
+    own loss: DDP averages those afterwards, as it does everywhere else.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, mean: Tensor, var: Tensor, count: Tensor, eps: float
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        mean: Tensor,
+        var: Tensor,
+        count: Tensor,
+        eps: float,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, mean, var, count)
         ctx.eps = eps
@@ -94,12 +122,23 @@ class _Normalize(torch.autograd.Function):
         (grad,) = grads
         x, weight, mean, var, count = ctx.saved_tensors
         wanted, inverse = [False, True, True], torch.rsqrt(var + ctx.eps)
-        # The CPU reads the first mean and variance, a GPU what a forward pass would have saved of them.
+        # The CPU reads the first mean and variance, a GPU what a forward pass would have saved of
+        # them.
         _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, mean, var, mean, inverse, False, ctx.eps, wanted
         )
         of_xhat, of_ones = (all_reduce_sum(torch.stack([grad_weight, grad_bias])) / count).unbind()
         scale = weight * inverse
-        through_moments = F.batch_norm(x, mean, var, -scale * of_xhat, -scale * of_ones, training=False, eps=ctx.eps)
+        through_moments = F.batch_norm(
+            x, mean, var, -scale * of_xhat, -scale * of_ones, training=False, eps=ctx.eps
+        )
         grad_x = through_moments + grad * scale.view(-1, *[1] * (x.dim() - 2))
-        return grad_x.to(x.dtype), grad_weight, grad_bias if ctx.offset else None, None, None, None, None
+        return (
+            grad_x.to(x.dtype),
+            grad_weight,
+            grad_bias if ctx.offset else None,
+            None,
+            None,
+            None,
+            None,
+        )

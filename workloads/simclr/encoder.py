@@ -2,10 +2,11 @@
 
 Shapes: images [B, 3, H, W], representations [B, feature_dim].
 
-The ResNets are the authors': post-activation, stride on the 3x3 convolution of a bottleneck, a width multiplier on
-every channel count. Their parameters bear torchvision's names, so that a width of 1 with the ImageNet stem loads into
-`torchvision.models.resnet50` and back, without `fc`. Where the two differ, torchvision is followed: the authors'
-ResNet-18 and 34 project the shortcut of the first stage too, and their max-pool pads on the right and bottom only.
+The ResNets are the authors': post-activation, stride on the 3x3 convolution of a bottleneck, a
+width multiplier on every channel count. Their parameters bear torchvision's names, so that a width
+of 1 with the ImageNet stem loads into `torchvision.models.resnet50` and back, without `fc`. Where
+the two differ, torchvision is followed: the authors' ResNet-18 and 34 project the shortcut of the
+first stage too, and their max-pool pads on the right and bottom only.
 """
 
 import math
@@ -34,8 +35,9 @@ RESNETS: dict[str, tuple[Literal["basic", "bottleneck"], tuple[int, int, int, in
 STAGE_CHANNELS = (64, 128, 256, 512)
 CONVNETS = {"convnet": 1, "convnet8": 2, "convnet12": 3}  # convolutions a stage
 CONVNET_CHANNELS = (32, 64, 128, 256)
-# Mean and standard deviation of R, G, B in [0, 1]: torchvision's for ImageNet; of all pixels of CIFAR-10's training images
-# (solo-learn, lightning-bolts), or with the mean of each image's own deviation (kuangliu/pytorch-cifar and what follows it).
+# Mean and standard deviation of R, G, B in [0, 1]: torchvision's for ImageNet; of all pixels of
+# CIFAR-10's training images (solo-learn, lightning-bolts), or with the mean of each image's own
+# deviation (kuangliu/pytorch-cifar and what follows it).
 STATISTICS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -44,14 +46,18 @@ STATISTICS = {
 
 
 def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
-    """The encoder with fresh weights from torch's global generator; `feature_dim` is the width of h."""
+    """The encoder with fresh weights from torch's global generator; `feature_dim` is the width of
+    h.
+    """
     if encoder.architecture in CONVNETS:
         return ConvNet(encoder.width, CONVNETS[encoder.architecture], encoder.input_normalization)
     return ResNet(encoder)
 
 
 def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
-    """Multiply-adds of convolutions and linear layers for one image of image_size x image_size; allocates nothing."""
+    """Multiply-adds of convolutions and linear layers for one image of image_size x image_size;
+    allocates nothing.
+    """
     total = 0
 
     def count(layer: nn.Module, _: Any, output: Tensor) -> None:
@@ -71,7 +77,8 @@ def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
 class InputNormalization(nn.Module):
     """(images - mean) / deviation, channel by channel, of images in [0, 1]; no part of the state.
 
-    Folded into the first convolution it would not be the same: that pads with zeros, which here are the mean colour.
+    Folded into the first convolution it would not be the same: that pads with zeros, which here are
+    the mean colour.
     """
 
     mean: Tensor
@@ -81,7 +88,9 @@ class InputNormalization(nn.Module):
         super().__init__()
         mean, deviation = STATISTICS[statistics]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "deviation", torch.tensor(deviation).view(1, 3, 1, 1), persistent=False
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.deviation
@@ -98,7 +107,14 @@ class ResNet(nn.Module):
         stem = channels[0]
         small = encoder.stem == "cifar"
         self.normalize = _input_normalization(encoder.input_normalization)
-        self.conv1 = nn.Conv2d(3, stem, 3 if small else 7, stride=1 if small else 2, padding=1 if small else 3, bias=False)
+        self.conv1 = nn.Conv2d(
+            3,
+            stem,
+            3 if small else 7,
+            stride=1 if small else 2,
+            padding=1 if small else 3,
+            bias=False,
+        )
         self.bn1 = GlobalBatchNorm(stem)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         outputs = [planes * block.expansion for planes in channels]
@@ -118,12 +134,16 @@ class ResNet(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Four stages of 3x3 convolutions, each with BN and ReLU, without shortcuts: for small images on a CPU.
+    """Four stages of 3x3 convolutions, each with BN and ReLU, without shortcuts: for small images
+    on a CPU.
 
-    One image of 32 x 32 pixels takes 15 M multiply-adds with one convolution a stage, 53 M with two and 91 M with three.
+    One image of 32 x 32 pixels takes 15 M multiply-adds with one convolution a stage, 53 M with two
+    and 91 M with three.
     """
 
-    def __init__(self, width: float, convolutions_per_stage: int = 1, input_normalization: str = "none") -> None:
+    def __init__(
+        self, width: float, convolutions_per_stage: int = 1, input_normalization: str = "none"
+    ) -> None:
         super().__init__()
         self.normalize = _input_normalization(input_normalization)
         channels = [3, *(_scaled(count, width) for count in CONVNET_CHANNELS)]
@@ -133,7 +153,14 @@ class ConvNet(nn.Module):
                 first = place == 0
                 stride = 2 if first and stage else 1
                 layers += [
-                    nn.Conv2d(inputs if first else outputs, outputs, 3, stride=stride, padding=1, bias=False),
+                    nn.Conv2d(
+                        inputs if first else outputs,
+                        outputs,
+                        3,
+                        stride=stride,
+                        padding=1,
+                        bias=False,
+                    ),
                     GlobalBatchNorm(outputs),
                     nn.ReLU(inplace=True),
                 ]
@@ -154,25 +181,39 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _block(kind: Literal["basic", "bottleneck"]) -> "type[BasicBlock] | type[Bottleneck]":
-    from torchvision.models.resnet import BasicBlock, Bottleneck  # here: torchvision takes seconds to import
+    # here: torchvision takes seconds to import
+    from torchvision.models.resnet import BasicBlock, Bottleneck
 
     block: type[BasicBlock] | type[Bottleneck] = BasicBlock if kind == "basic" else Bottleneck
     return block
 
 
-def _stage(block: "type[BasicBlock] | type[Bottleneck]", depth: int, inputs: int, planes: int, *, stride: int) -> nn.Sequential:
+def _stage(
+    block: "type[BasicBlock] | type[Bottleneck]",
+    depth: int,
+    inputs: int,
+    planes: int,
+    *,
+    stride: int,
+) -> nn.Sequential:
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), GlobalBatchNorm(outputs))
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), GlobalBatchNorm(outputs)
+        )
     first = block(inputs, planes, stride, shortcut, norm_layer=GlobalBatchNorm)
-    return nn.Sequential(first, *(block(outputs, planes, norm_layer=GlobalBatchNorm) for _ in range(depth - 1)))
+    return nn.Sequential(
+        first, *(block(outputs, planes, norm_layer=GlobalBatchNorm) for _ in range(depth - 1))
+    )
 
 
 def _initialize_convolutions(network: nn.Module) -> None:
-    """Variance 1 / fan-in from a normal truncated at two standard deviations: the authors' default initializer.
+    """Variance 1 / fan-in from a normal truncated at two standard deviations: the authors' default
+    initializer.
 
-    torchvision draws with twice the variance, by fan-out. BN takes the scale out of the forward pass either way.
+    torchvision draws with twice the variance, by fan-out. BN takes the scale out of the forward
+    pass either way.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):

@@ -1,4 +1,5 @@
-"""A trained encoder as files that others load: torchvision, timm, safetensors or ONNX, each with a card that says what it is.
+"""A trained encoder as files that others load: torchvision, timm, safetensors or ONNX, each with a
+card that says what it is.
 
 Only the encoder leaves: the projection head is thrown away after pre-training (section 2.1).
 Shapes: images [N, 3, S, S] in [0, 1], S the size of the views; features [N, D].
@@ -48,7 +49,9 @@ TOLERANCE = 1e-5  # of the largest feature: how far ONNX Runtime may be from tor
 
 @dataclass(frozen=True)
 class CardResult:
-    """A row of the card: a result with its 95 % interval, if it has one, and by which protocol it was found."""
+    """A row of the card: a result with its 95 % interval, if it has one, and by which protocol it
+    was found.
+    """
 
     name: str
     value: float
@@ -67,11 +70,13 @@ def exported(
 ) -> dict[str, bytes]:
     """File names and contents: the encoder of a training state, and MODEL_CARD.md with its results.
 
-    `run` is the fingerprint on the card, the specification's by default; `published` says where weights came from that were
-    not trained here, of which the specification's part on training does not hold.
+    `run` is the fingerprint on the card, the specification's by default; `published` says where
+    weights came from that were not trained here, of which the specification's part on training does
+    not hold.
 
-    Images go in as this program's views are, in [0, 1]; a normalisation of the specification is inside where the format has
-    code (onnx), or is built with the encoder (safetensors). Raises SpecError for what a format cannot express or lacks.
+    Images go in as this program's views are, in [0, 1]; a normalisation of the specification is
+    inside where the format has code (onnx), or is built with the encoder (safetensors). Raises
+    SpecError for what a format cannot express or lacks.
     """
     if problems := _problems(spec, format):
         raise SpecError(problems)
@@ -85,12 +90,21 @@ def exported(
             content = _onnx(encoder, spec.view_size)
     features = int(encoder.feature_dim)  # type: ignore[arg-type]
     origin = f"published weights, {published}" if published else _training(spec, state["epoch"])
-    card = _card(spec, format, run or spec.fingerprint(), origin, features, results, trained_here=not published)
+    card = _card(
+        spec,
+        format,
+        run or spec.fingerprint(),
+        origin,
+        features,
+        results,
+        trained_here=not published,
+    )
     return {FILES[format]: content, CARD: card.encode()}
 
 
 def load_exported(path: Path) -> tuple[nn.Module, RunSpec]:
-    """The encoder of a .safetensors file of this program, in inference mode on the CPU, and the run's specification.
+    """The encoder of a .safetensors file of this program, in inference mode on the CPU, and the
+    run's specification.
 
     Every key must fit. Raises SpecError for another file.
     """
@@ -105,12 +119,16 @@ def load_exported(path: Path) -> tuple[nn.Module, RunSpec]:
     except (OSError, SafetensorError) as error:
         raise SpecError([f"{path}: cannot be read ({error})"]) from None
     if "simclr" not in metadata:
-        raise SpecError([f"{path}: does not say by which specification it was trained, as files of `export` do"])
+        raise SpecError(
+            [f"{path}: does not say by which specification it was trained, as files of `export` do"]
+        )
     spec = RunSpec.read(json.loads(metadata["simclr"]))
     try:
         return load_encoder(spec, {"model": tensors}, Worker(torch.device("cpu"))), spec
     except RuntimeError as error:
-        raise SpecError([f"{path}: its tensors are not those of its specification: {error}"]) from None
+        raise SpecError(
+            [f"{path}: its tensors are not those of its specification: {error}"]
+        ) from None
 
 
 def _problems(spec: RunSpec, format: ExportFormat) -> list[str]:
@@ -120,14 +138,19 @@ def _problems(spec: RunSpec, format: ExportFormat) -> list[str]:
         return problems
     encoder, instead = spec.encoder, "; safetensors and onnx can hold it"
     if encoder.architecture in CONVNETS:
-        return [f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"]
+        return [
+            f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
+        ]
     for field, value, has in (
         ("width", f"{encoder.width:g}", "1"),
         ("stem", encoder.stem, "imagenet"),
         ("input_normalization", encoder.input_normalization, "none"),
     ):
         if value != has:
-            problems.append(f"encoder.{field}={value}: {encoder.architecture} of {format} has only {has}{instead}")
+            problems.append(
+                f"encoder.{field}={value}: {encoder.architecture} of {format} has only "
+                f"{has}{instead}"
+            )
     return problems
 
 
@@ -144,7 +167,10 @@ def _state_dict(encoder: nn.Module) -> bytes:
 def _safetensors(encoder: nn.Module, spec: RunSpec) -> bytes:
     from safetensors.torch import save
 
-    return save(encoder.state_dict(), metadata={"format": "pt", "simclr": json.dumps(_without_paths(spec).tree())})
+    return save(
+        encoder.state_dict(),
+        metadata={"format": "pt", "simclr": json.dumps(_without_paths(spec).tree())},
+    )
 
 
 def _without_paths(spec: RunSpec) -> RunSpec:
@@ -155,7 +181,13 @@ def _without_paths(spec: RunSpec) -> RunSpec:
 def _onnx(encoder: nn.Module, side: int) -> bytes:
     size = sum(tensor.numel() * tensor.element_size() for tensor in encoder.state_dict().values())
     if size > ONNX_BYTES:
-        raise SpecError([f"--format onnx: the encoder has {size / 2**30:.1f} GiB, a file below 2; safetensors can hold it"])
+        raise SpecError(
+            [
+                f"--format onnx: the encoder has {size / 2**30:.1f} GiB, a file below 2; "
+                "safetensors "
+                "can hold it"
+            ]
+        )
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     program = torch.onnx.export(
         encoder,
@@ -181,9 +213,14 @@ def _compare(content: bytes, encoder: Callable[[Tensor], Tensor], images: Tensor
     theirs = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
     with torch.inference_mode():
         ours = encoder(images)
-    difference = float((theirs - ours).abs().max() / ours.abs().max().clamp_min(torch.finfo(torch.float32).tiny))
+    difference = float(
+        (theirs - ours).abs().max() / ours.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+    )
     if not difference <= TOLERANCE:
-        raise RuntimeError(f"ONNX Runtime's features differ by {difference:.2g} of the largest, more than {TOLERANCE:g}")
+        raise RuntimeError(
+            f"ONNX Runtime's features differ by {difference:.2g} of the largest, more than "
+            f"{TOLERANCE:g}"
+        )
 
 
 def _card(
@@ -196,15 +233,24 @@ def _card(
     *,
     trained_here: bool,
 ) -> str:
-    """MODEL_CARD.md: what the file is, how it is loaded, what it was trained on and how well it did, and under which terms."""
+    """MODEL_CARD.md: what the file is, how it is loaded, what it was trained on and how well it
+    did, and under which terms.
+    """
     encoder, side = spec.encoder, spec.view_size
     inputs = "values in [0, 1], neither the mean nor the standard deviation of a data set taken out"
     if encoder.input_normalization != "none":
-        inputs = f"values in [0, 1]; the encoder itself normalises them with {encoder.input_normalization}'s statistics"
-    versions = [f"Python {platform.python_version()}", *(f"{name} {version}" for name, version in _versions(format))]
+        inputs = (
+            "values in [0, 1]; the encoder itself normalises them with "
+            f"{encoder.input_normalization}'s statistics"
+        )
+    versions = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {version}" for name, version in _versions(format)),
+    ]
     return f"""# {encoder.architecture}, {origin}
 
-An image encoder in `{FILES[format]}`, written by simclr-orch from run `{run}`. {_HERE if trained_here else _ELSEWHERE}
+An image encoder in `{FILES[format]}`, written by simclr-orch from run `{run}`.
+{_HERE if trained_here else _ELSEWHERE}
 
 - Input: float32 `[N, 3, {side}, {side}]`, RGB, {inputs}.
 - Output: float32 `[N, {features}]`, after the global average pool.
@@ -250,21 +296,32 @@ def _table(results: Sequence[CardResult]) -> str:
     return "\n".join(lines)
 
 
-_HERE = """The projection head that it
-was trained with is left out, as the SimCLR paper (arXiv:2002.05709) does after pre-training."""
-_ELSEWHERE = """It was trained
-elsewhere: of the specification below, `encoder` is what it is and `data` what it was judged on; the rest does not apply."""
-_TERMS_HERE = """The code that trained it is under Apache-2.0. The weights come from the data above, whose own licence and
-terms apply to what is made of it."""
+_HERE = (
+    "The projection head that it was trained with is left out, as the SimCLR paper "
+    "(arXiv:2002.05709) does after pre-training."
+)
+_ELSEWHERE = (
+    "It was trained elsewhere: of the specification below, `encoder` is what it is and `data` "
+    "what it was judged on; the rest does not apply."
+)
+_TERMS_HERE = (
+    "The code that trained it is under Apache-2.0. The weights come from the data above, whose "
+    "own licence and terms apply to what is made of it."
+)
 _TERMS_ELSEWHERE = (
-    "The code that wrote this file is under Apache-2.0, the weights under the licence of those who published them."
+    "The code that wrote this file is under Apache-2.0, the weights under the licence of "
+    "those who published them."
 )
 
 
 def _training(spec: RunSpec, epochs: int) -> str:
     if epochs == 0:
         return "untrained"
-    how = "trained with labels" if spec.loss.name == "cross-entropy" else f"pre-trained by SimCLR ({spec.loss.name})"
+    how = (
+        "trained with labels"
+        if spec.loss.name == "cross-entropy"
+        else (f"pre-trained by SimCLR ({spec.loss.name})")
+    )
     return f"{how} on {spec.data.name} for {epochs} epoch{'s' if epochs > 1 else ''}"
 
 

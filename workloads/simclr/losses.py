@@ -1,9 +1,11 @@
-"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and what similarities tell of embeddings (Table 5).
+"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and what similarities tell of
+embeddings (Table 5).
 
 Letters: N images of one worker, W workers, D dimensions of an embedding, A anchors, K keys.
 
-Each worker compares its own anchors with every worker's keys: the mean over workers of loss and gradient is that of one
-process on the whole batch, and no worker holds more than a block of rows of the matrix of similarities.
+Each worker compares its own anchors with every worker's keys: the mean over workers of loss and
+gradient is that of one process on the whole batch, and no worker holds more than a block of rows of
+the matrix of similarities.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,16 +27,16 @@ BLOCK_ELEMENTS = 2**21  # similarities held at a time: 8 MiB in fp32
 GPU_BLOCK_ELEMENTS = 2**25  # 128 MiB: small blocks leave a GPU idle
 
 Reduction = Literal["mean", "sum"]
-# Logits [a, K] of some anchors and where their positives are [a, 1], to the sum of these anchors' losses, [], and its
-# derivative by each logit [a, K].
+# Logits [a, K] of some anchors and where their positives are [a, 1], to the sum of these anchors'
+# losses, [], and its derivative by each logit [a, K].
 Terms = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def contrastive_loss(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
     """The loss that a specification asks for, on two views' embeddings [N, D].
 
-    "sum-of-views" is the authors' code: the mean over the anchors of one view plus that of the other, twice equation 1.
-    Raises SpecError for cross-entropy, which compares no views.
+    "sum-of-views" is the authors' code: the mean over the anchors of one view plus that of the
+    other, twice equation 1. Raises SpecError for cross-entropy, which compares no views.
     """
     mean = _mean_over_anchors(z0, z1, loss)
     match loss.reduction:
@@ -47,7 +49,13 @@ def contrastive_loss(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
 def _mean_over_anchors(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
     match loss.name:
         case "nt-xent":
-            return nt_xent(z0, z1, temperature=loss.temperature, normalize=loss.normalize, negatives=loss.negatives)
+            return nt_xent(
+                z0,
+                z1,
+                temperature=loss.temperature,
+                normalize=loss.normalize,
+                negatives=loss.negatives,
+            )
         case "nt-logistic":
             return nt_logistic(
                 z0,
@@ -67,7 +75,12 @@ def _mean_over_anchors(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
                 negative_reduction=loss.negative_reduction,
             )
         case "cross-entropy":
-            raise SpecError(["loss.name='cross-entropy': compares no two views; nt-xent, nt-logistic, margin-triplet do"])
+            raise SpecError(
+                [
+                    "loss.name='cross-entropy': compares no two views; nt-xent, nt-logistic, "
+                    "margin-triplet do"
+                ]
+            )
 
 
 def nt_xent(
@@ -80,9 +93,10 @@ def nt_xent(
 ) -> Tensor:
     """NT-Xent of two views' embeddings [N, D], averaged over their 2N anchors (equation 1).
 
-    The candidates of an anchor are the other 2N - 1 embeddings, or, with negatives="cross" (Table 4), the N of the
-    other view; the positive is always among them. `normalize=False` takes raw inner products (Table 5). Half-precision
-    inputs are compared in fp32, whatever autocast says. In a process group this is a collective over equal N.
+    The candidates of an anchor are the other 2N - 1 embeddings, or, with negatives="cross" (Table
+    4), the N of the other view; the positive is always among them. `normalize=False` takes raw
+    inner products (Table 5). Half-precision inputs are compared in fp32, whatever autocast says. In
+    a process group this is a collective over equal N.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys, own = _anchors_and_keys(z0, z1, normalize)
@@ -90,7 +104,9 @@ def nt_xent(
             return _cross_view_loss(anchors, keys, own, temperature, _softmax_terms)
         second = own + keys.shape[1]
         positives, own = torch.cat([second, own]), torch.cat([own, second])
-        return _blockwise_loss(anchors.flatten(0, 1), keys.flatten(0, 1), positives, own, temperature, _softmax_terms)
+        return _blockwise_loss(
+            anchors.flatten(0, 1), keys.flatten(0, 1), positives, own, temperature, _softmax_terms
+        )
 
 
 def nt_logistic(
@@ -104,10 +120,11 @@ def nt_logistic(
 ) -> Tensor:
     """NT-Logistic (Table 2) of two views' embeddings [N, D], averaged over their 2N anchors.
 
-    An anchor's loss is -log sigmoid(s+ / t) and, over its negatives, the mean or sum of -log sigmoid(-s- / t). Negatives
-    are the other view's N - 1 embeddings of other images ("negatives from one augmentation view only", Table 4; the paper
-    says neither which view nor mean or sum). `semi_hard` keeps of them only the one most similar to the anchor among those
-    less similar than the positive (B.10); where there is none, as for N = 1, the positive's term is all.
+    An anchor's loss is -log sigmoid(s+ / t) and, over its negatives, the mean or sum of -log
+    sigmoid(-s- / t). Negatives are the other view's N - 1 embeddings of other images ("negatives
+    from one augmentation view only", Table 4; the paper says neither which view nor mean or sum).
+    `semi_hard` keeps of them only the one most similar to the anchor among those less similar than
+    the positive (B.10); where there is none, as for N = 1, the positive's term is all.
     Precision and process groups are as in `nt_xent`.
     """
     with torch.autocast(z0.device.type, enabled=False):
@@ -125,26 +142,33 @@ def margin_triplet(
     semi_hard: bool = False,
     negative_reduction: Reduction = "mean",
 ) -> Tensor:
-    """Margin triplet loss (Table 2) of two views' embeddings [N, D], averaged over their 2N anchors.
+    """Margin triplet loss (Table 2) of two views' embeddings [N, D], averaged over their 2N
+    anchors.
 
-    An anchor's loss is the mean or sum of max(s- - s+ + margin, 0) over its negatives, those of `nt_logistic`. `semi_hard`
-    keeps of them only the one most similar to the anchor among those with s+ - margin < s- < s+ (B.10); where there is
-    none, as for N = 1 or for margin = 0, the loss and its gradient are 0.
+    An anchor's loss is the mean or sum of max(s- - s+ + margin, 0) over its negatives, those of
+    `nt_logistic`. `semi_hard` keeps of them only the one most similar to the anchor among those
+    with s+ - margin < s- < s+ (B.10); where there is none, as for N = 1 or for margin = 0, the loss
+    and its gradient are 0.
     Precision and process groups are as in `nt_xent`.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys, positives = _anchors_and_keys(z0, z1, normalize)
-        terms = partial(_triplet_terms, margin=margin, semi_hard=semi_hard, reduction=negative_reduction)
+        terms = partial(
+            _triplet_terms, margin=margin, semi_hard=semi_hard, reduction=negative_reduction
+        )
         return _cross_view_loss(anchors, keys, positives, 1.0, terms)
 
 
 @torch.no_grad()
-def contrastive_metrics(z0: Tensor, z1: Tensor, *, temperature: float, normalize: bool = True) -> tuple[Tensor, Tensor]:
-    """Contrastive accuracy in percent and entropy in nats (Table 5) of two views' embeddings [N, D]; both shapes [].
+def contrastive_metrics(
+    z0: Tensor, z1: Tensor, *, temperature: float, normalize: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Contrastive accuracy in percent and entropy in nats (Table 5) of two views' embeddings [N,
+    D]; both shapes [].
 
-    As in the authors' code: anchors are the first view's embeddings, candidates the second view's of all workers, so
-    that the entropy is at most ln(W * N). In a process group the values are of the own anchors; their mean over workers
-    is that of one process on the whole batch.
+    As in the authors' code: anchors are the first view's embeddings, candidates the second view's
+    of all workers, so that the entropy is at most ln(W * N). In a process group the values are of
+    the own anchors; their mean over workers is that of one process on the whole batch.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys = _embeddings(z0, normalize), all_gather(_embeddings(z1, normalize))
@@ -159,21 +183,29 @@ def contrastive_metrics(z0: Tensor, z1: Tensor, *, temperature: float, normalize
 
 def _embeddings(z: Tensor, normalize: bool) -> Tensor:
     z = z.to(torch.promote_types(z.dtype, torch.float32))
-    # The bound is the authors' 1e-12 on the squared norm: an embedding of zeros stays zero instead of becoming NaN.
+    # The bound is the authors' 1e-12 on the squared norm: an embedding of zeros stays zero instead
+    # of becoming NaN.
     return F.normalize(z, dim=1, eps=1e-6) if normalize else z
 
 
 def _anchors_and_keys(z0: Tensor, z1: Tensor, normalize: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Own embeddings [2, N, D], every worker's [2, W * N, D], and which of the latter are an image's own, [N]."""
+    """Own embeddings [2, N, D], every worker's [2, W * N, D], and which of the latter are an
+    image's own, [N].
+    """
     n = len(z0)
     anchors = _embeddings(torch.cat([z0, z1]), normalize).view(2, n, -1)
-    # An image's views travel together: sent one view after the other, they would come back interleaved by worker.
+    # An image's views travel together: sent one view after the other, they would come back
+    # interleaved by worker.
     keys = all_gather_with_gradient(anchors.transpose(0, 1)).transpose(0, 1).contiguous()
     return anchors, keys, torch.arange(n, device=z0.device) + rank() * n
 
 
-def _cross_view_loss(anchors: Tensor, keys: Tensor, positives: Tensor, temperature: float, terms: Terms) -> Tensor:
-    """The mean of both directions: own first views against all second ones, own second views against all first ones."""
+def _cross_view_loss(
+    anchors: Tensor, keys: Tensor, positives: Tensor, temperature: float, terms: Terms
+) -> Tensor:
+    """The mean of both directions: own first views against all second ones, own second views
+    against all first ones.
+    """
     (first_anchors, second_anchors), (first_keys, second_keys) = anchors.unbind(), keys.unbind()
     return (
         _blockwise_loss(first_anchors, second_keys, positives, None, temperature, terms)
@@ -183,7 +215,10 @@ def _cross_view_loss(anchors: Tensor, keys: Tensor, positives: Tensor, temperatu
 
 def _blocks(anchors: Tensor, keys: Tensor) -> Iterator[slice]:
     """Rows of the anchors that are compared at a time with all keys."""
-    rows, elements = len(anchors), BLOCK_ELEMENTS if anchors.device.type == "cpu" else GPU_BLOCK_ELEMENTS
+    rows, elements = (
+        len(anchors),
+        BLOCK_ELEMENTS if anchors.device.type == "cpu" else GPU_BLOCK_ELEMENTS,
+    )
     size = max(1, elements // len(keys))
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
@@ -197,7 +232,9 @@ def _softmax_terms(logits: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
     return loss, slope
 
 
-def _logistic_terms(logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction) -> tuple[Tensor, Tensor]:
+def _logistic_terms(
+    logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction
+) -> tuple[Tensor, Tensor]:
     at_positive = logits.gather(1, positive)
     weights = _negative_weights(logits, positive, semi_hard, reduction)
     loss = -F.logsigmoid(at_positive).sum() - (weights * F.logsigmoid(-logits)).sum()
@@ -214,34 +251,54 @@ def _triplet_terms(
     return (weights * violation).sum(), slope.scatter_(1, positive, -slope.sum(dim=1, keepdim=True))
 
 
-def _negative_weights(logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction) -> Tensor:
-    """What each key weighs as a negative in its anchor's loss, [a, K]: all others than the positive, or one semi-hard."""
+def _negative_weights(
+    logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction
+) -> Tensor:
+    """What each key weighs as a negative in its anchor's loss, [a, K]: all others than the
+    positive, or one semi-hard.
+    """
     if semi_hard:
-        # That it lies inside a margin needs no asking: beyond, its loss is 0. Of equally similar ones the first is taken.
+        # That it lies inside a margin needs no asking: beyond, its loss is 0. Of equally similar
+        # ones the first is taken.
         farther = logits < logits.gather(1, positive)
         closest = logits.masked_fill(~farther, -torch.inf).argmax(dim=1, keepdim=True)
-        return torch.zeros_like(logits).scatter_(1, closest, farther.gather(1, closest).to(logits.dtype))
+        return torch.zeros_like(logits).scatter_(
+            1, closest, farther.gather(1, closest).to(logits.dtype)
+        )
     weight = 1 / max(1, logits.shape[1] - 1) if reduction == "mean" else 1.0
     return torch.full_like(logits, weight).scatter_(1, positive, 0)
 
 
 def _blockwise_loss(
-    anchors: Tensor, keys: Tensor, positives: Tensor, own: Tensor | None, temperature: float, terms: Terms
+    anchors: Tensor,
+    keys: Tensor,
+    positives: Tensor,
+    own: Tensor | None,
+    temperature: float,
+    terms: Terms,
 ) -> Tensor:
     loss: Tensor = _BlockwiseLoss.apply(anchors, keys, positives, own, temperature, terms)
     return loss
 
 
 class _BlockwiseLoss(torch.autograd.Function):
-    """Mean loss of the anchors [A, D], whose logits are anchors @ keys.T / temperature and positives keys `positives[a]`.
+    """Mean loss of the anchors [A, D], whose logits are anchors @ keys.T / temperature and
+    positives keys `positives[a]`.
 
-    Key `own[a]`, if given, is the anchor itself and no candidate. The gradient (Table 2) is taken block by block while
-    a block's logits are at hand, so that the matrix [A, K] never exists as a whole and nothing is computed twice.
+    Key `own[a]`, if given, is the anchor itself and no candidate. The gradient (Table 2) is taken
+    block by block while a block's logits are at hand, so that the matrix [A, K] never exists as a
+    whole and nothing is computed twice.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, anchors: Tensor, keys: Tensor, positives: Tensor, own: Tensor | None, temperature: float, terms: Terms
+        ctx: Any,
+        anchors: Tensor,
+        keys: Tensor,
+        positives: Tensor,
+        own: Tensor | None,
+        temperature: float,
+        terms: Terms,
     ) -> Tensor:
         differentiable = any(ctx.needs_input_grad)
         grad_anchors, grad_keys = torch.empty_like(anchors), torch.zeros_like(keys)
@@ -266,4 +323,11 @@ class _BlockwiseLoss(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         grad_anchors, grad_keys = ctx.saved_tensors
-        return grad_anchors * (grad * ctx.scale), grad_keys * (grad * ctx.scale), None, None, None, None
+        return (
+            grad_anchors * (grad * ctx.scale),
+            grad_keys * (grad * ctx.scale),
+            None,
+            None,
+            None,
+            None,
+        )

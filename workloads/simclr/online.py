@@ -1,6 +1,8 @@
-"""The online probe: a linear classifier of h, trained along with the encoder and without a say in it (B.6).
+"""The online probe: a linear classifier of h, trained along with the encoder and without a say in
+it (B.6).
 
-The paper names it as equivalent to linear evaluation; it costs next to nothing and sees the augmented views only.
+The paper names it as equivalent to linear evaluation; it costs next to nothing and sees the
+augmented views only.
 
 Shapes: n images of this worker, D the width of h, C classes.
 """
@@ -18,22 +20,29 @@ __all__ = ["OnlineProbe"]
 
 
 class OnlineProbe:
-    """The classifier and its optimizer: SGD with Nesterov momentum 0.9 and no regularisation, from zero.
+    """The classifier and its optimizer: SGD with Nesterov momentum 0.9 and no regularisation, from
+    zero.
 
-    The peak rate is 0.1 * B / 256 for a batch of B images, as in linear evaluation, with the warm-up and the decay of
-    pre-training. The authors' code uses the optimizer and the rate of pre-training there, whose LARS leaves this layer
-    out of its adaptation: what suits the encoder would then decide how well the classifier learns.
+    The peak rate is 0.1 * B / 256 for a batch of B images, as in linear evaluation, with the
+    warm-up and the decay of pre-training. The authors' code uses the optimizer and the rate of
+    pre-training there, whose LARS leaves this layer out of its adaptation: what suits the encoder
+    would then decide how well the classifier learns.
     """
 
     metric = "online_accuracy"
 
     def __init__(self, feature_dim: int, classes: int, batch_size: int, worker: Worker) -> None:
         self.peak = 0.1 * batch_size / 256
-        # Made without its usual weights, which would be drawn from the stream of random numbers that others read.
-        self.classifier = nn.Linear(feature_dim, classes, device="meta").to_empty(device=worker.device)
+        # Made without its usual weights, which would be drawn from the stream of random numbers
+        # that others read.
+        self.classifier = nn.Linear(feature_dim, classes, device="meta").to_empty(
+            device=worker.device
+        )
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
-        self.optimizer = torch.optim.SGD(self.classifier.parameters(), lr=self.peak, momentum=0.9, nesterov=True)
+        self.optimizer = torch.optim.SGD(
+            self.classifier.parameters(), lr=self.peak, momentum=0.9, nesterov=True
+        )
         self.worker = worker
 
     def set_rate(self, rate: float) -> None:
@@ -41,9 +50,11 @@ class OnlineProbe:
         self.optimizer.param_groups[0]["lr"] = rate
 
     def step(self, h: Tensor, labels: Tensor) -> Tensor:
-        """One update from h [2 n, D] of both views, all first ones before all second ones, and the images' labels [n].
+        """One update from h [2 n, D] of both views, all first ones before all second ones, and the
+        images' labels [n].
 
-        Returns the accuracy in % before the update, without waiting for the device. In fp32, and h gets no gradient.
+        Returns the accuracy in % before the update, without waiting for the device. In fp32, and h
+        gets no gradient.
         """
         h, labels = h.detach().float(), labels.repeat(len(h) // len(labels))
         logits = self.classifier(h)
@@ -57,7 +68,10 @@ class OnlineProbe:
 
     def state_dict(self) -> dict[str, Any]:
         """The live tensors, by the names that `online_judgement` and `load_state_dict` read."""
-        return {"classifier": self.classifier.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {
+            "classifier": self.classifier.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from an earlier `state_dict`, whose tensors the next step may change."""
@@ -67,9 +81,15 @@ class OnlineProbe:
     def _average_gradients(self) -> None:
         if self.worker.world_size == 1:
             return
-        gradients = [parameter.grad for parameter in self.classifier.parameters() if parameter.grad is not None]
+        gradients = [
+            parameter.grad
+            for parameter in self.classifier.parameters()
+            if parameter.grad is not None
+        ]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         flat /= self.worker.world_size
-        for gradient, mean in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
+        for gradient, mean in zip(
+            gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True
+        ):
             gradient.copy_(mean.view_as(gradient))

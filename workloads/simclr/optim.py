@@ -1,4 +1,6 @@
-"""LARS, each optimizer's parameter groups, and the learning rate of a step (appendix A, B.6 and the authors' code)."""
+"""LARS, each optimizer's parameter groups, and the learning rate of a step (appendix A, B.6 and the
+authors' code).
+"""
 
 import math
 from collections.abc import Callable, Iterable
@@ -21,10 +23,10 @@ class LARS(Optimizer):
         v <- momentum * v + lr * trust * g
         w <- w - v
 
-    The weight decay is part of |g|, and the learning rate is applied inside the momentum, which matters as soon as it
-    changes from step to step. Groups with `adapt=False` (biases, BN) have trust 1 and no weight decay; adaptation does
-    not depend on the weight decay. Raises ValueError for a negative lr, weight decay or trust coefficient and for a
-    momentum outside [0, 1).
+    The weight decay is part of |g|, and the learning rate is applied inside the momentum, which
+    matters as soon as it changes from step to step. Groups with `adapt=False` (biases, BN) have
+    trust 1 and no weight decay; adaptation does not depend on the weight decay. Raises ValueError
+    for a negative lr, weight decay or trust coefficient and for a momentum outside [0, 1).
     """
 
     def __init__(
@@ -35,7 +37,11 @@ class LARS(Optimizer):
         weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,
     ) -> None:
-        for name, value in (("lr", lr), ("weight_decay", weight_decay), ("trust_coefficient", trust_coefficient)):
+        for name, value in (
+            ("lr", lr),
+            ("weight_decay", weight_decay),
+            ("trust_coefficient", trust_coefficient),
+        ):
             if value < 0:
                 raise ValueError(f"{name}={value}: must not be negative")
         if not 0 <= momentum < 1:
@@ -90,8 +96,12 @@ class LARS(Optimizer):
         return momentum
 
 
-def _trust(weights: list[Tensor], grads: tuple[Tensor, ...] | list[Tensor], coefficient: float) -> Tensor:
-    """Each weight's trust ratio, in one tensor on the device: reading the numbers would stall a GPU once per weight."""
+def _trust(
+    weights: list[Tensor], grads: tuple[Tensor, ...] | list[Tensor], coefficient: float
+) -> Tensor:
+    """Each weight's trust ratio, in one tensor on the device: reading the numbers would stall a GPU
+    once per weight.
+    """
     weight_norms = torch.stack(torch._foreach_norm(weights))
     grad_norms = torch.stack(torch._foreach_norm(grads))
     defined = (weight_norms > 0) & (grad_norms > 0)
@@ -101,17 +111,27 @@ def _trust(weights: list[Tensor], grads: tuple[Tensor, ...] | list[Tensor], coef
 def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dict[str, Any]]:
     """The module's trainable parameters in groups for an optimizer.
 
-    With `exclude_bias_and_norm`, parameters of at most one dimension (biases, BN's scale and offset) are a group of
-    their own, without weight decay and without LARS's adaptation; and so is a supervised classifier, as in the authors'
-    code. Groups without parameters are left out.
+    With `exclude_bias_and_norm`, parameters of at most one dimension (biases, BN's scale and
+    offset) are a group of their own, without weight decay and without LARS's adaptation; and so is
+    a supervised classifier, as in the authors' code. Groups without parameters are left out.
     """
-    trainable = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    trainable = {
+        name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad
+    }
     if not exclude_bias_and_norm:
         return [{"params": list(trainable.values()), "adapt": True}]
-    exempt = {name for name, parameter in trainable.items() if parameter.ndim <= 1 or name.startswith("classifier.")}
+    exempt = {
+        name
+        for name, parameter in trainable.items()
+        if parameter.ndim <= 1 or name.startswith("classifier.")
+    }
     groups: list[dict[str, Any]] = [
         {"params": [trainable[name] for name in trainable if name not in exempt], "adapt": True},
-        {"params": [trainable[name] for name in trainable if name in exempt], "adapt": False, "weight_decay": 0.0},
+        {
+            "params": [trainable[name] for name in trainable if name in exempt],
+            "adapt": False,
+            "weight_decay": 0.0,
+        },
     ]
     return [group for group in groups if group["params"]]
 
@@ -125,17 +145,23 @@ def build(module: nn.Module, optim: OptimSpec, lr: float) -> Optimizer:
         case "sgd":
             return SGD(groups, lr=lr, momentum=optim.momentum, weight_decay=optim.weight_decay)
         case "adamw":
-            return AdamW(groups, lr=lr, betas=(optim.momentum, 0.999), weight_decay=optim.weight_decay)
+            return AdamW(
+                groups, lr=lr, betas=(optim.momentum, 0.999), weight_decay=optim.weight_decay
+            )
 
 
 def learning_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int) -> float:
-    """The learning rate of one step: linear from 0 to `peak` at step `warmup_steps`, then cosine to 0 at `total_steps`.
+    """The learning rate of one step: linear from 0 to `peak` at step `warmup_steps`, then cosine to
+    0 at `total_steps`.
 
-    A warm-up as long as the run never decays. Past the end the last value holds. Raises ValueError for a warm-up longer
-    than the run or a negative step.
+    A warm-up as long as the run never decays. Past the end the last value holds. Raises ValueError
+    for a warm-up longer than the run or a negative step.
     """
     if step < 0 or not 0 <= warmup_steps <= total_steps:
-        raise ValueError(f"needs step={step} >= 0 and 0 <= warmup_steps={warmup_steps} <= total_steps={total_steps}")
+        raise ValueError(
+            f"needs step={step} >= 0 and 0 <= warmup_steps={warmup_steps} <= "
+            f"total_steps={total_steps}"
+        )
     step = min(step, total_steps)
     if step < warmup_steps:
         return peak * step / warmup_steps

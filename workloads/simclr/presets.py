@@ -21,14 +21,23 @@ __all__ = [
 def shapes() -> RunSpec:
     """Coloured shapes drawn from a seed, for a laptop without data; a cell takes seconds.
 
-    Source: ours. The setting shows the colour-histogram shortcut of Figure 6 on images that need no download; tuned on its
-    validation split. Expected: 33.0 +- 0.9 % linear evaluation (3 seeds), 30.5 +- 3.8 % untrained, 51.6 +- 2.2 % with colour
-    and Sobel on one view. Cost: about 5 s on one core of an AMD EPYC.
+    Source: ours. The setting shows the colour-histogram shortcut of Figure 6 on images that need no
+    download; tuned on its validation split. Expected: 33.0 +- 0.9 % linear evaluation (3 seeds),
+    30.5 +- 3.8 % untrained, 51.6 +- 2.2 % with colour and Sobel on one view. Cost: about 5 s on one
+    core of an AMD EPYC.
     """
     return RunSpec.read(
         {
             "data": {"name": "shapes", "image_size": 24, "train_images": 2000, "test_images": 1000},
-            **_small_convnet(width=0.375, batch=128, epochs=7, rate=0.01, temperature=0.2, strength=1.0, min_area=0.4),
+            **_small_convnet(
+                width=0.375,
+                batch=128,
+                epochs=7,
+                rate=0.01,
+                temperature=0.2,
+                strength=1.0,
+                min_area=0.4,
+            ),
         }
     )
 
@@ -36,18 +45,27 @@ def shapes() -> RunSpec:
 def digits() -> RunSpec:
     """scikit-learn's 1,797 handwritten digits, real and tiny; a cell takes seconds.
 
-    Source: ours. The images are grey, so that colour distortion changes brightness and contrast only. Expected:
-    97.8 +- 0.2 % linear evaluation and 91.5 +- 1.8 % kNN (3 seeds). Cost: about 15 s on two cores of an AMD EPYC.
+    Source: ours. The images are grey, so that colour distortion changes brightness and contrast
+    only. Expected:
+    97.8 +- 0.2 % linear evaluation and 91.5 +- 1.8 % kNN (3 seeds). Cost: about 15 s on two cores
+    of an AMD EPYC.
     """
-    return RunSpec.read({"data": {"name": "digits", "image_size": 16}, **_small_convnet(width=0.5, batch=128, epochs=20)})
+    return RunSpec.read(
+        {
+            "data": {"name": "digits", "image_size": 16},
+            **_small_convnet(width=0.5, batch=128, epochs=20),
+        }
+    )
 
 
 def cifar10_small() -> RunSpec:
-    """CIFAR-10 for a CPU: 10,000 training images and a small convolutional encoder; a cell takes minutes.
+    """CIFAR-10 for a CPU: 10,000 training images and a small convolutional encoder; a cell takes
+    minutes.
 
-    Source: ours, with the paper's CIFAR-10 policy (B.9: s = 0.5, no blur, temperature 0.5). Give the images, in
-    train/<class>/ and test/<class>/, with --set data.root=FOLDER. Expected: 51.5 +- 0.1 % linear evaluation, 42.0 +- 0.2 %
-    untrained (2 seeds, CIFAR-10 as JPEG of quality 75). Cost: about 3 minutes on one core of an AMD EPYC.
+    Source: ours, with the paper's CIFAR-10 policy (B.9: s = 0.5, no blur, temperature 0.5). Give
+    the images, in train/<class>/ and test/<class>/, with --set data.root=FOLDER. Expected: 51.5 +-
+    0.1 % linear evaluation, 42.0 +- 0.2 % untrained (2 seeds, CIFAR-10 as JPEG of quality 75).
+    Cost: about 3 minutes on one core of an AMD EPYC.
     """
     return RunSpec.read(
         {
@@ -60,10 +78,10 @@ def cifar10_small() -> RunSpec:
 def cifar10() -> RunSpec:
     """CIFAR-10 with ResNet-18 and the CIFAR stem, 500 epochs at batch 512.
 
-    Source: the authors' CIFAR command (LARS, base rate 1.0, temperature 0.5, s = 0.5, no blur), at half its epochs.
-    Expected: about 90 % linear evaluation; others report about 91 after 1,000 epochs. Run by us for 50 epochs only: 75.6 %
-    linear evaluation, 69.8 % kNN (1 seed, CIFAR-10 as JPEG of quality 75). Cost: 2.6 s an epoch on an H100, about 25 minutes
-    in all.
+    Source: the authors' CIFAR command (LARS, base rate 1.0, temperature 0.5, s = 0.5, no blur), at
+    half its epochs. Expected: about 90 % linear evaluation; others report about 91 after 1,000
+    epochs. Run by us for 50 epochs only: 75.6 % linear evaluation, 69.8 % kNN (1 seed, CIFAR-10 as
+    JPEG of quality 75). Cost: 2.6 s an epoch on an H100, about 25 minutes in all.
     """
     return RunSpec.read(_cifar10(architecture="resnet18", batch=512, epochs=500))
 
@@ -71,21 +89,28 @@ def cifar10() -> RunSpec:
 def cifar10_paper() -> RunSpec:
     """CIFAR-10 as in the paper's appendix B.9: ResNet-50, batch 1024, 1,000 epochs.
 
-    Expected: 94.0 % linear evaluation (paper); independent reproductions report 93.4 to 93.7. Not run by us. Cost: about
-    10 GPU-hours on an A100, from the 36.9 s an epoch that others report.
+    Expected: 94.0 % linear evaluation (paper); independent reproductions report 93.4 to 93.7. Not
+    run by us. Cost: about 10 GPU-hours on an A100, from the 36.9 s an epoch that others report.
     """
     return RunSpec.read(_cifar10(architecture="resnet50", batch=1024, epochs=1000))
 
 
 def imagenet_paper() -> RunSpec:
-    """ImageNet as in the paper's ablations: ResNet-50, batch 4096, 100 epochs, linear evaluation by SGD.
+    """ImageNet as in the paper's ablations: ResNet-50, batch 4096, 100 epochs, linear evaluation by
+    SGD.
 
-    Source: section 2 and appendix B.6. Expected: 64.5 % top-1 (paper). Not run by us. Cost in the paper: 1.5 hours on 128
-    TPU v3 cores. Ours differs in storing images at 256 pixels, before the 224-pixel views are cropped from them.
+    Source: section 2 and appendix B.6. Expected: 64.5 % top-1 (paper). Not run by us. Cost in the
+    paper: 1.5 hours on 128 TPU v3 cores. Ours differs in storing images at 256 pixels, before the
+    224-pixel views are cropped from them.
     """
     return RunSpec.read(
         {
-            "data": {"name": "imagenet", "image_size": 256, "validation_fraction": 0.01, "grey_images": "convert"},
+            "data": {
+                "name": "imagenet",
+                "image_size": 256,
+                "validation_fraction": 0.01,
+                "grey_images": "convert",
+            },
             "augment": {"output_size": 224},
             "eval": {"protocol": "sgd"},
         }
@@ -120,7 +145,11 @@ def _small_convnet(
     min_area: float = 0.2,
 ) -> dict[str, Any]:
     return {
-        "augment": {"operations": ["crop", "color"], "color": {"strength": strength}, "crop": {"min_area": min_area}},
+        "augment": {
+            "operations": ["crop", "color"],
+            "color": {"strength": strength},
+            "crop": {"min_area": min_area},
+        },
         "encoder": {"architecture": "convnet", "width": width, "stem": "cifar"},
         "loss": {"temperature": temperature},
         "optim": {
@@ -132,7 +161,8 @@ def _small_convnet(
         },
         "schedule": {"epochs": epochs, "batch_size": batch, "warmup_epochs": 1},
         "eval": {
-            # As `evaluate` takes them: of the paper's batches and 56 candidates there would be no end on a laptop.
+            # As `evaluate` takes them: of the paper's batches and 56 candidates there would be no
+            # end on a laptop.
             "finetune": {"batch_size": 64, "base_learning_rate": 0.2},
             "transfer": {
                 "steps": 200,

@@ -1,9 +1,10 @@
 """Training as a generator: one yielded result an epoch, from which a later run continues.
 
-The loop is that of SimCLR's pre-training and of its supervised counterpart; their objectives say what a batch's views are
-and what their loss is.
+The loop is that of SimCLR's pre-training and of its supervised counterpart; their objectives say
+what a batch's views are and what their loss is.
 
-Shapes: N source images of the global batch, n = N / workers of them here, D the width of h, P the width of z.
+Shapes: N source images of the global batch, n = N / workers of them here, D the width of h, P the
+width of z.
 """
 
 import math
@@ -33,16 +34,31 @@ from workloads.simclr.head import projection_head
 from workloads.simclr.losses import contrastive_loss, contrastive_metrics
 from workloads.simclr.online import OnlineProbe
 from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
-from workloads.simclr.supervised import SupervisedModel, SupervisedObjective, is_supervised, supervised_problems
+from workloads.simclr.supervised import (
+    SupervisedModel,
+    SupervisedObjective,
+    is_supervised,
+    supervised_problems,
+)
 from workloads.simclr.views import apply_two_views, draw_two_views
 from workloads.spec import SpecError
 
-__all__ = ["EpochResult", "LossNotFiniteError", "SimCLR", "autocast", "initial_model", "pretrain", "problems_with"]
+__all__ = [
+    "EpochResult",
+    "LossNotFiniteError",
+    "SimCLR",
+    "autocast",
+    "initial_model",
+    "pretrain",
+    "problems_with",
+]
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave: plain-number metrics, and the state from which the next epoch continues."""
+    """What an epoch gave: plain-number metrics, and the state from which the next epoch
+    continues.
+    """
 
     epoch: int
     metrics: dict[str, float]
@@ -58,8 +74,15 @@ class LossNotFiniteError(RuntimeError):
         self.last_good_epoch = last_good_epoch
 
     def __str__(self) -> str:
-        kept = f"the state after epoch {self.last_good_epoch}" if self.last_good_epoch else "none, it was the first epoch"
-        return f"loss is {self.loss} at step {self.step} (learning rate {self.learning_rate:.6g}); last good state: {kept}"
+        kept = (
+            f"the state after epoch {self.last_good_epoch}"
+            if self.last_good_epoch
+            else ("none, it was the first epoch")
+        )
+        return (
+            f"loss is {self.loss} at step {self.step} (learning rate {self.learning_rate:.6g}); "
+            f"last good state: {kept}"
+        )
 
 
 class SimCLR(nn.Module):
@@ -87,7 +110,9 @@ class ContrastiveObjective:
     metrics: ClassVar = ("loss", "contrastive_accuracy", "contrastive_entropy")
 
     def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
-        """Both views of this worker's images, [2 n, 3, H, W], all first views before all second ones."""
+        """Both views of this worker's images, [2 n, 3, H, W], all first views before all second
+        ones.
+        """
         height, width = images.shape[-2:]
         parameters = draw_two_views(self.augment, batch, height, width, generator)
         return torch.cat(apply_two_views(images, parameters[mine], self.augment))
@@ -100,7 +125,11 @@ class ContrastiveObjective:
     def measures(self, z: Tensor, _: Tensor) -> list[Tensor]:
         """Contrastive accuracy in % and entropy in nats (Table 5)."""
         z0, z1 = z.chunk(2)
-        return [*contrastive_metrics(z0, z1, temperature=self.of.temperature, normalize=self.of.normalize)]
+        return [
+            *contrastive_metrics(
+                z0, z1, temperature=self.of.temperature, normalize=self.of.normalize
+            )
+        ]
 
 
 Model = SimCLR | SupervisedModel
@@ -108,19 +137,25 @@ Objective = ContrastiveObjective | SupervisedObjective
 Batch = tuple[Tensor, Tensor]  # views or images, and the labels of the images
 
 
-def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None) -> Iterator[EpochResult]:
+def pretrain(
+    spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None
+) -> Iterator[EpochResult]:
     """Train from scratch, or from the `state` of an earlier result, and yield after each epoch.
 
-    A resumed run equals an uninterrupted one: order, views and initial weights depend on (seed, epoch, step) alone, and
-    so, up to rounding, does the result on any number of workers. With `schedule.epochs=0` the untrained model is yielded.
-    The state's `model` holds encoder.* and head.*, or encoder.* and classifier.* of a supervised run (`cross-entropy`).
-    With `eval.online` a trained state has `online`, too, the probe of `workloads.simclr.online`; nothing else changes.
-    Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training diverges.
+    A resumed run equals an uninterrupted one: order, views and initial weights depend on (seed,
+    epoch, step) alone, and so, up to rounding, does the result on any number of workers. With
+    `schedule.epochs=0` the untrained model is yielded. The state's `model` holds encoder.* and
+    head.*, or encoder.* and classifier.* of a supervised run (`cross-entropy`). With `eval.online`
+    a trained state has `online`, too, the probe of `workloads.simclr.online`; nothing else changes.
+    Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training
+    diverges.
     """
     data = load(spec.data)
     if problems := problems_with(spec, len(data.train), worker.world_size):
         raise SpecError(problems)
-    model: Model = initial_model(spec, len(data.classes)) if is_supervised(spec) else initial_model(spec)
+    model: Model = (
+        initial_model(spec, len(data.classes)) if is_supervised(spec) else initial_model(spec)
+    )
     model = model.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = optim.build(model, spec.optim, spec.learning_rate)
     if spec.schedule.epochs == 0:
@@ -128,7 +163,9 @@ def pretrain(spec: RunSpec, worker: Worker, resume: dict[str, Any] | None = None
         return
     probe = None
     if spec.eval.online:
-        probe = OnlineProbe(model.encoder.feature_dim, len(data.classes), spec.schedule.batch_size, worker)
+        probe = OnlineProbe(
+            model.encoder.feature_dim, len(data.classes), spec.schedule.batch_size, worker
+        )
     first = _restore(spec, model, optimizer, probe, resume) if resume else 0
     trained: nn.Module = of_all_workers(model, worker)
     for epoch in range(first, spec.schedule.epochs):
@@ -147,7 +184,8 @@ def initial_model(spec: RunSpec, classes: int) -> SupervisedModel: ...
 def initial_model(spec: RunSpec, classes: int | None = None) -> Model:
     """The untrained model: the same weights for the same seed, on every device and worker.
 
-    With `classes`, a classifier of so many takes the place of the projection head; the encoder is the same.
+    With `classes`, a classifier of so many takes the place of the projection head; the encoder is
+    the same.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(spec.seed, "weights"))
@@ -155,23 +193,35 @@ def initial_model(spec: RunSpec, classes: int | None = None) -> Model:
 
 
 def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str]:
-    """Why a run cannot train on so many images and workers, or be judged afterwards; empty when it can."""
+    """Why a run cannot train on so many images and workers, or be judged afterwards; empty when it
+    can.
+    """
     batch, found = spec.schedule.batch_size, supervised_problems(spec)
     if batch > train_images and spec.schedule.epochs:
-        found.append(f"schedule.batch_size={batch}: is larger than the {train_images} training images")
+        found.append(
+            f"schedule.batch_size={batch}: is larger than the {train_images} training images"
+        )
     if batch % world_size:
         found.append(f"schedule.batch_size={batch}: is not divisible by {world_size} workers")
     if spec.eval.online and is_supervised(spec):
-        found.append("eval.online=True: loss.name='cross-entropy' trains its own classifier with the encoder; needs false")
+        found.append(
+            "eval.online=True: loss.name='cross-entropy' trains its own classifier with the "
+            "encoder; needs false"
+        )
     grey = spec.augment.color.grayscale_probability
     if "color" in spec.eval.probe.tasks and not 0 < grey < 1:
-        found.append(f"augment.color.grayscale_probability={grey:g}: leaves 'color' of eval.probe.tasks nothing to tell")
+        found.append(
+            f"augment.color.grayscale_probability={grey:g}: leaves 'color' of eval.probe.tasks "
+            "nothing to tell"
+        )
     return found
 
 
 def autocast(spec: RunSpec, worker: Worker) -> AbstractContextManager[None]:
     """bf16 where the specification asks for it and the device has it."""
-    return torch.autocast(worker.device.type, torch.bfloat16, enabled=spec.precision == "bf16" and worker.bf16)
+    return torch.autocast(
+        worker.device.type, torch.bfloat16, enabled=spec.precision == "bf16" and worker.bf16
+    )
 
 
 def _train_epoch(
@@ -202,7 +252,8 @@ def _train_epoch(
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
         if looks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
-    # The update after the last finite loss may have ruined the weights, and then no epoch continues from them.
+    # The update after the last finite loss may have ruined the weights, and then no epoch continues
+    # from them.
     if not all_finite(model):
         last = (epoch + 1) * steps - 1
         raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
@@ -216,7 +267,11 @@ def _train_epoch(
 
 
 def _objective(spec: RunSpec) -> Objective:
-    return SupervisedObjective(spec.augment) if is_supervised(spec) else ContrastiveObjective(spec.augment, spec.loss)
+    return (
+        SupervisedObjective(spec.augment)
+        if is_supervised(spec)
+        else ContrastiveObjective(spec.augment, spec.loss)
+    )
 
 
 def _train_step(
@@ -228,7 +283,9 @@ def _train_step(
     batch: Batch,
     worker: Worker,
 ) -> Tensor:
-    """One update; returns the loss, the objective's other measures and the probe's without waiting for the device."""
+    """One update; returns the loss, the objective's other measures and the probe's without waiting
+    for the device.
+    """
     views, labels = batch
     with autocast(spec, worker):
         # Both views of SimCLR in one pass: BN that sees them apart could tell them apart.
@@ -246,15 +303,24 @@ def _train_step(
     return torch.stack([value.detach().float() for value in measures])
 
 
-def _batch(spec: RunSpec, objective: Objective, labelled: Batch, mine: slice, step: int, worker: Worker) -> Batch:
-    """The objective's views of this worker's images, which are `mine` of the batch, and their labels."""
+def _batch(
+    spec: RunSpec, objective: Objective, labelled: Batch, mine: slice, step: int, worker: Worker
+) -> Batch:
+    """The objective's views of this worker's images, which are `mine` of the batch, and their
+    labels.
+    """
     images, labels = (tensor.to(worker.device, non_blocking=True) for tensor in labelled)
-    # Drawn for the whole batch and then sliced, so that a view does not depend on the number of workers.
-    views = objective.views(images, mine, spec.schedule.batch_size, _generator(spec.seed, "views", step))
+    # Drawn for the whole batch and then sliced, so that a view does not depend on the number of
+    # workers.
+    views = objective.views(
+        images, mine, spec.schedule.batch_size, _generator(spec.seed, "views", step)
+    )
     return views.contiguous(memory_format=torch.channels_last), labels
 
 
-def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int, peak: float | None = None) -> float:
+def _learning_rate(
+    spec: RunSpec, step: int, steps_per_epoch: int, peak: float | None = None
+) -> float:
     return optim.learning_rate(
         step,
         peak=spec.learning_rate if peak is None else peak,
@@ -263,7 +329,9 @@ def _learning_rate(spec: RunSpec, step: int, steps_per_epoch: int, peak: float |
     )
 
 
-def _refuse_infinite(spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, worker: Worker) -> None:
+def _refuse_infinite(
+    spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, worker: Worker
+) -> None:
     # Over all workers, so that every one of them stops at the same step and none waits for another.
     recent = means_over_workers(torch.stack(seen[-CHECK_EVERY:])[:, 0], worker)
     for back, loss in enumerate(recent, start=len(seen) - len(recent)):
@@ -273,7 +341,11 @@ def _refuse_infinite(spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, 
 
 
 def _state(
-    spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, epoch: int, probe: OnlineProbe | None = None
+    spec: RunSpec,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    probe: OnlineProbe | None = None,
 ) -> dict[str, Any]:
     # Copies: the next epoch changes the live tensors in place.
     online = {"online": _copied(probe.state_dict())} if probe else {}
@@ -287,7 +359,11 @@ def _state(
 
 
 def _restore(
-    spec: RunSpec, model: Model, optimizer: torch.optim.Optimizer, probe: OnlineProbe | None, state: dict[str, Any]
+    spec: RunSpec,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    probe: OnlineProbe | None,
+    state: dict[str, Any],
 ) -> int:
     if state["fingerprint"] != spec.fingerprint():
         raise SpecError([f"resume: the state is of another specification ({state['fingerprint']})"])

@@ -1,4 +1,5 @@
-"""Supervised training, what the paper holds SimCLR against (Tables 1 and B.3, Figure 7): the same loop on labels.
+"""Supervised training, what the paper holds SimCLR against (Tables 1 and B.3, Figure 7): the same
+loop on labels.
 
 Shapes: N images of the global batch, n of them on this worker, D the width of h, C classes.
 """
@@ -19,8 +20,9 @@ __all__ = ["SupervisedModel", "SupervisedObjective", "is_supervised", "supervise
 class SupervisedModel(nn.Module):
     """Encoder f and a linear classifier of h, without a projection head.
 
-    The classifier starts as every dense layer of the authors' code, N(0, 0.01^2) with zero biases: from zero, as the logits of
-    linear evaluation do, the encoder would learn late. The first loss is ln(C), nearly.
+    The classifier starts as every dense layer of the authors' code, N(0, 0.01^2) with zero biases:
+    from zero, as the logits of linear evaluation do, the encoder would learn late. The first loss
+    is ln(C), nearly.
     """
 
     def __init__(self, encoder: EncoderSpec, classes: int) -> None:
@@ -38,7 +40,9 @@ class SupervisedModel(nn.Module):
 
 @dataclass(frozen=True)
 class SupervisedObjective:
-    """Mean cross-entropy of one augmented view of each image, drawn by the policy that SimCLR draws two by."""
+    """Mean cross-entropy of one augmented view of each image, drawn by the policy that SimCLR draws
+    two by.
+    """
 
     augment: AugmentSpec
 
@@ -51,7 +55,9 @@ class SupervisedObjective:
         return apply_view(images, parameters[mine], self.augment)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of logits [n, C], in fp32 under autocast, too. Workers have equally many images: their mean is that of the batch."""
+        """Of logits [n, C], in fp32 under autocast, too. Workers have equally many images: their
+        mean is that of the batch.
+        """
         return F.cross_entropy(logits, labels)
 
     def measures(self, logits: Tensor, labels: Tensor) -> list[Tensor]:
@@ -70,9 +76,18 @@ def supervised_problems(spec: RunSpec) -> list[str]:
         return []
     found, tasks = [], list(spec.eval.probe.tasks)
     if spec.augment.branches == "one":
-        found.append("augment.branches='one': loss.name='cross-entropy' trains on one view of an image; needs 'both'")
+        found.append(
+            "augment.branches='one': loss.name='cross-entropy' trains on one view of an image; "
+            "needs 'both'"
+        )
     if spec.eval.projection:
-        found.append("eval.projection=True: loss.name='cross-entropy' trains no projection head to judge; needs false")
+        found.append(
+            "eval.projection=True: loss.name='cross-entropy' trains no projection head to judge; "
+            "needs false"
+        )
     if tasks:
-        found.append(f"eval.probe.tasks={tasks}: loss.name='cross-entropy' trains no projection head to probe; needs []")
+        found.append(
+            f"eval.probe.tasks={tasks}: loss.name='cross-entropy' trains no projection head to "
+            "probe; needs []"
+        )
     return found

@@ -17,14 +17,22 @@ def load_encoder(spec: RunSpec, state: dict[str, Any], worker: Worker) -> nn.Mod
     encoder = initial_model(spec).encoder
     # Without what follows it: an untrained encoder's fingerprint does not name a head.
     weights = {name: value for name, value in state["model"].items() if name.startswith("encoder.")}
-    encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in weights.items()})
+    encoder.load_state_dict(
+        {name.removeprefix("encoder."): value for name, value in weights.items()}
+    )
     return encoder.to(worker.device).eval()
 
 
 def load_model(spec: RunSpec, state: dict[str, Any], worker: Worker) -> SimCLR | SupervisedModel:
-    """The encoder and its projection head, or a supervised run's classifier, in inference mode. Every key must fit."""
+    """The encoder and its projection head, or a supervised run's classifier, in inference mode.
+    Every key must fit.
+    """
     weights = state["model"]
     model: SimCLR | SupervisedModel
-    model = initial_model(spec, len(weights["classifier.bias"])) if is_supervised(spec) else initial_model(spec)
+    model = (
+        initial_model(spec, len(weights["classifier.bias"]))
+        if is_supervised(spec)
+        else initial_model(spec)
+    )
     model.load_state_dict(weights)
     return model.to(worker.device).eval()

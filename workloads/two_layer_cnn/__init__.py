@@ -1,1 +1,3 @@
-"""SimCLR pre-training in two-layer CNNs (Zhang & Cao, arXiv 2409.18685): how many labels it saves, on generated data."""
+"""SimCLR pre-training in two-layer CNNs (Zhang & Cao, arXiv 2409.18685): how many labels it saves,
+on generated data.
+"""

@@ -1,4 +1,6 @@
-"""A cell of the two-layer study, several seeds at once: `python -m workloads.two_layer_cnn --seeds 5`."""
+"""A cell of the two-layer study, several seeds at once: `python -m workloads.two_layer_cnn --seeds
+5`.
+"""
 
 import argparse
 import json
@@ -15,11 +17,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run all seeds as one batch, print one JSON line for each. Returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        base = TwoLayerSpec.read(read_yaml(options.config)) if options.config else preset(options.preset)
+        base = (
+            TwoLayerSpec.read(read_yaml(options.config))
+            if options.config
+            else preset(options.preset)
+        )
         spec = base.with_values(read_assignments(options.set))
         if options.seeds < 1:
             raise SpecError([f"--seeds {options.seeds}: at least 1 is needed"])
-        _run([spec.with_values({"seed": spec.seed + more}) for more in range(options.seeds)], options.curves)
+        _run(
+            [spec.with_values({"seed": spec.seed + more}) for more in range(options.seeds)],
+            options.curves,
+        )
     except SpecError as error:
         print(error, file=sys.stderr)
         return 2
@@ -35,8 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", default="gaussian-patches", metavar="|".join(PRESETS))
     source.add_argument("--config", type=Path, help="a whole specification as YAML")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--seeds", type=int, default=1, help="how many, counted from the specification's")
-    parser.add_argument("--curves", action="store_true", help="add the training curves to each line")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="how many, counted from the specification's"
+    )
+    parser.add_argument(
+        "--curves", action="store_true", help="add the training curves to each line"
+    )
     return parser
 
 

@@ -1,8 +1,10 @@
-"""Inputs of two patches, a signal and a noise patch, drawn from (seed, purpose) so that cells share what they can.
+"""Inputs of two patches, a signal and a noise patch, drawn from (seed, purpose) so that cells share
+what they can.
 
-Source: Definition 3.1, in the form of Cao, Chen, Belkin and Gu (2022): noise is N(0, sigma_p^2 (I - mu mu^T / ||mu||^2)). Which
-patch carries the signal does not matter, since both pass through the same filters; here it is the first. The definition draws
-labels at random; here they alternate, so that sets are balanced and a larger set begins with the smaller one.
+Source: Definition 3.1, in the form of Cao, Chen, Belkin and Gu (2022): noise is N(0, sigma_p^2 (I -
+mu mu^T / ||mu||^2)). Which patch carries the signal does not matter, since both pass through the
+same filters; here it is the first. The definition draws labels at random; here they alternate, so
+that sets are balanced and a larger set begins with the smaller one.
 
 Legend: N inputs, V views, S distinct signal patches, P images of a class, d length of a patch.
 """
@@ -35,7 +37,9 @@ _STREAMS: dict[Purpose, int] = {"unlabeled": 0, "labeled": 1, "test": 2, "filter
 
 
 class Signals(NamedTuple):
-    """The signal patches [P, d] of each class, in units of ||mu||; `direction` [d] is mu / ||mu||."""
+    """The signal patches [P, d] of each class, in units of ||mu||; `direction` [d] is mu /
+    ||mu||.
+    """
 
     direction: Tensor
     train: tuple[Tensor, Tensor]
@@ -46,7 +50,8 @@ class Signals(NamedTuple):
 class Samples:
     """N inputs, each in V views that share the signal patch; signal patches in units of ||mu||.
 
-    Input i is (||mu|| rows[signal_of[i]], rows[S + v N + i]) in view v. Runs that differ in SNR alone have equal samples.
+    Input i is (||mu|| rows[signal_of[i]], rows[S + v N + i]) in view v. Runs that differ in SNR
+    alone have equal samples.
     """
 
     rows: Tensor  # [S + V N, d], float64 as drawn
@@ -65,7 +70,9 @@ class Samples:
         return scale
 
     def to(self, dtype: torch.dtype) -> "Samples":
-        """The same in another precision; drawn in double precision first, so that both see the same inputs."""
+        """The same in another precision; drawn in double precision first, so that both see the same
+        inputs.
+        """
         return Samples(self.rows.to(dtype), self.signal_of, self.labels.to(dtype))
 
 
@@ -78,27 +85,35 @@ def signals(data: PatchDataSpec) -> Signals:
         return Signals(direction, both, both)
     images = load(data.images())
     _refuse_unknown_classes(data, images)
-    train, test = ([_of_class(split, label) for label in data.classes] for split in (images.train, images.test))
+    train, test = (
+        [_of_class(split, label) for label in data.classes] for split in (images.train, images.test)
+    )
     means = [pixels.mean(0) for pixels in train]
     # Without centring, what both classes share would be the strongest feature and no signal.
     centre, mu = (means[0] + means[1]) / 2, (means[0] - means[1]) / 2
     if not mu.norm() > 0:
-        raise SpecError([f"data.classes={list(data.classes)}: the mean images of the classes are equal"])
+        raise SpecError(
+            [f"data.classes={list(data.classes)}: the mean images of the classes are equal"]
+        )
     train, test = ([(pixels - centre) / mu.norm() for pixels in part] for part in (train, test))
     return Signals(mu / mu.norm(), (train[0], train[1]), (test[0], test[1]))
 
 
 def pretraining_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
-    """Both views of the inputs of pre-training: the same signal, independent noise unless `view_correlation` says otherwise.
+    """Both views of the inputs of pre-training: the same signal, independent noise unless
+    `view_correlation` says otherwise.
 
-    An image cannot be drawn again given its class without its label, so that its second view has the same signal patch.
+    An image cannot be drawn again given its class without its label, so that its second view has
+    the same signal patch.
     """
     purpose: Purpose = "labeled" if spec.pretrain.method == "simclr-labeled" else "unlabeled"
     return _draw(spec, source.train, source.direction, purpose, spec.pretrain_inputs, views=2)
 
 
 def labeled_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
-    """The inputs of fine-tuning. Images may be among the unlabeled ones, too, with other noise beside them."""
+    """The inputs of fine-tuning. Images may be among the unlabeled ones, too, with other noise
+    beside them.
+    """
     return _draw(spec, source.train, source.direction, "labeled", spec.data.labels, views=1)
 
 
@@ -118,7 +133,13 @@ def filter_split(spec: TwoLayerSpec) -> Tensor:
 
 
 def _draw(
-    spec: TwoLayerSpec, pools: tuple[Tensor, Tensor], direction: Tensor, purpose: Purpose, count: int, *, views: int
+    spec: TwoLayerSpec,
+    pools: tuple[Tensor, Tensor],
+    direction: Tensor,
+    purpose: Purpose,
+    count: int,
+    *,
+    views: int,
 ) -> Samples:
     chosen = []
     for which, pool in enumerate(pools):
@@ -135,7 +156,9 @@ def _draw(
     return Samples(torch.cat([*chosen, *noise]), signal_of, 1.0 - 2.0 * (turn % 2).double())
 
 
-def _noise(spec: TwoLayerSpec, purpose: Purpose, view: int, count: int, direction: Tensor) -> Tensor:
+def _noise(
+    spec: TwoLayerSpec, purpose: Purpose, view: int, count: int, direction: Tensor
+) -> Tensor:
     noise = _normal(spec.seed, purpose, view, count, spec.data.dim)
     # Row by row: a matrix product may round a row differently when there are more of them.
     along = (noise * direction).sum(1)
@@ -143,18 +166,23 @@ def _noise(spec: TwoLayerSpec, purpose: Purpose, view: int, count: int, directio
 
 
 def _normal(seed: int, purpose: Purpose, part: int, count: int, dim: int) -> Tensor:
-    # numpy fills arrays in order, so that more rows begin with the fewer; torch's blocks of 16 do not promise that.
+    # numpy fills arrays in order, so that more rows begin with the fewer; torch's blocks of 16 do
+    # not promise that.
     return torch.from_numpy(_stream(seed, purpose, part).standard_normal((count, dim)))
 
 
 def _stream(seed: int, purpose: Purpose, part: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _STREAMS[purpose], part])))
+    return np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence([seed, _STREAMS[purpose], part]))
+    )
 
 
 def _refuse_unknown_classes(data: PatchDataSpec, images: DataSet) -> None:
     known = len(images.classes)
     if max(data.classes) >= known:
-        raise SpecError([f"data.classes={list(data.classes)}: {data.name} has the classes 0 to {known - 1}"])
+        raise SpecError(
+            [f"data.classes={list(data.classes)}: {data.name} has the classes 0 to {known - 1}"]
+        )
 
 
 def _of_class(split: Split, label: int) -> Tensor:

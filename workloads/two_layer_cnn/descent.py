@@ -1,4 +1,5 @@
-"""Gradient descent of several runs at once, each of which stops at its own step and then changes no more.
+"""Gradient descent of several runs at once, each of which stops at its own step and then changes no
+more.
 
 Legend: B runs, A of them still moving, R filters of a run, K patches, d length of a patch.
 """
@@ -18,7 +19,8 @@ REPORT_EVERY = 20  # steps between points of a curve
 REPORT_EVERY_AT_FIRST = 4  # in the first hundred, within which pre-training ends
 
 Curve = dict[str, list[float]]
-# From activations [A, R, K] and the indices of the moving runs [A]: loss [A] and learning rate times gradient [A, R, K].
+# From activations [A, R, K] and the indices of the moving runs [A]: loss [A] and learning rate
+# times gradient [A, R, K].
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 # From the span and the losses [A]: which runs have arrived [A].
 Arrival = Callable[[Span, Tensor], Tensor]
@@ -37,9 +39,11 @@ class NotFiniteError(RuntimeError):
 
 @dataclass
 class Descended:
-    """Where each of B runs ended: filters [B, R, d], steps taken, whether it arrived, and its curve.
+    """Where each of B runs ended: filters [B, R, d], steps taken, whether it arrived, and its
+    curve.
 
-    A curve has the lists `step`, `loss`, `alignment` (mean |cos(w_r, mu)|) and `norm` (mean ||w_r||), the last point included.
+    A curve has the lists `step`, `loss`, `alignment` (mean |cos(w_r, mu)|) and `norm` (mean
+    ||w_r||), the last point included.
     """
 
     filters: Tensor
@@ -57,12 +61,16 @@ def descend(
     max_steps: int,
     resume: dict[str, Any] | None = None,
 ) -> Generator[dict[str, Any], None, Descended]:
-    """Step until every run has arrived or taken `max_steps`; yields a state now and then, returns where the runs ended.
+    """Step until every run has arrived or taken `max_steps`; yields a state now and then, returns
+    where the runs ended.
 
-    `resume` is a state that an equal descent yielded; the rest is then as if nothing had happened. Raises NotFiniteError.
+    `resume` is a state that an equal descent yielded; the rest is then as if nothing had happened.
+    Raises NotFiniteError.
     """
     count = len(span.runs)
-    ended = Descended(span.filters(), [0] * count, [False] * count, [_empty_curve() for _ in range(count)])
+    ended = Descended(
+        span.filters(), [0] * count, [False] * count, [_empty_curve() for _ in range(count)]
+    )
     step = _restore(span, ended, resume) if resume else 0
     while len(span.runs):
         loss, change = objective(span.activations, span.runs)
@@ -89,7 +97,9 @@ def _empty_curve() -> Curve:
     return {"step": [], "loss": [], "alignment": [], "norm": []}
 
 
-def _observe(span: Span, curves: list[Curve], step: int, loss: Tensor, direction: Tensor, which: Tensor) -> None:
+def _observe(
+    span: Span, curves: list[Curve], step: int, loss: Tensor, direction: Tensor, which: Tensor
+) -> None:
     norms = span.norms()
     alignment = (span.along(direction).abs() / norms).mean(1)
     seen = torch.stack([loss, alignment, norms.mean(1)], 1)[which].tolist()
@@ -121,7 +131,9 @@ def _state(span: Span, ended: Descended, step: int) -> dict[str, Any]:
         "filters": ended.filters.to("cpu", copy=True),
         "steps": list(ended.steps),
         "arrived": list(ended.arrived),
-        "curves": [{name: list(values) for name, values in curve.items()} for curve in ended.curves],
+        "curves": [
+            {name: list(values) for name, values in curve.items()} for curve in ended.curves
+        ],
     }
 
 
@@ -132,6 +144,8 @@ def _restore(span: Span, ended: Descended, state: dict[str, Any]) -> int:
     span.move_to(state["coordinates"])
     ended.filters = state["filters"].to(ended.filters, copy=True)
     ended.steps, ended.arrived = list(state["steps"]), list(state["arrived"])
-    ended.curves = [{name: list(values) for name, values in curve.items()} for curve in state["curves"]]
+    ended.curves = [
+        {name: list(values) for name, values in curve.items()} for curve in state["curves"]
+    ]
     step: int = state["step"]
     return step

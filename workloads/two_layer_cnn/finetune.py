@@ -1,6 +1,7 @@
 """Supervised training of the two-layer CNN from given filters, and its test error.
 
-Legend: B runs, A of them with the same inputs, R = 2m filters, K patches, N inputs, d length of a patch.
+Legend: B runs, A of them with the same inputs, R = 2m filters, K patches, N inputs, d length of a
+patch.
 """
 
 from collections.abc import Generator, Sequence
@@ -29,16 +30,22 @@ class Finetuned:
 
 
 def finetune(
-    specs: Sequence[TwoLayerSpec], filters: Sequence[Tensor], source: Signals, resume: dict[str, Any] | None = None
+    specs: Sequence[TwoLayerSpec],
+    filters: Sequence[Tensor],
+    source: Signals,
+    resume: dict[str, Any] | None = None,
 ) -> Generator[dict[str, Any], None, list[Finetuned]]:
-    """Train each specification's network from its filters [R, d]. The sizes and the optimizer of all agree.
+    """Train each specification's network from its filters [R, d]. The sizes and the optimizer of
+    all agree.
 
-    The filters are split at random into those of F_+ and those of F_-. Yields states now and then, from which it continues;
-    returns what it gave, in the order of `specs`.
+    The filters are split at random into those of F_+ and those of F_-. Yields states now and then,
+    from which it continues; returns what it gave, in the order of `specs`.
     """
     shared, owner = tables(specs, _identity, lambda spec: labeled_inputs(spec, source))
     dtype, first = specs[0].dtype, shared[0].to(specs[0].dtype)
-    initial = torch.stack([start[filter_split(spec)] for spec, start in zip(specs, filters, strict=True)])
+    initial = torch.stack(
+        [start[filter_split(spec)] for spec, start in zip(specs, filters, strict=True)]
+    )
     scale = torch.stack([first.scale(spec.data.signal_norm) for spec in specs])
     span = Span(initial, [samples.rows.to(dtype) for samples in shared], owner, scale)
     rates = torch.tensor([spec.finetune_rate for spec in specs], dtype=dtype)
@@ -52,7 +59,9 @@ def finetune(
         return loss <= how.loss_target
 
     direction = source.direction.to(dtype)
-    ended = yield from descend(span, step, fitted, direction, max_steps=how.max_steps, resume=resume)
+    ended = yield from descend(
+        span, step, fitted, direction, max_steps=how.max_steps, resume=resume
+    )
     tests = _test(specs, ended.filters, source)
     given = []
     for run, (error, loss) in enumerate(tests):
@@ -69,12 +78,18 @@ def finetune(
 
 
 def _identity(spec: TwoLayerSpec) -> tuple[object, ...]:
-    """Runs of one batch that agree in this have the same labeled inputs and the same test inputs, up to ||mu||."""
+    """Runs of one batch that agree in this have the same labeled inputs and the same test inputs,
+    up to ||mu||.
+    """
     return (spec.seed, spec.data.noise_std)
 
 
-def _test(specs: Sequence[TwoLayerSpec], filters: Tensor, source: Signals) -> list[tuple[float, float]]:
-    """Error in % and logistic loss of each run on its test inputs; an output of exactly 0 is an error."""
+def _test(
+    specs: Sequence[TwoLayerSpec], filters: Tensor, source: Signals
+) -> list[tuple[float, float]]:
+    """Error in % and logistic loss of each run on its test inputs; an output of exactly 0 is an
+    error.
+    """
     scores = []
     for _, together in groupby(zip(specs, filters, strict=True), lambda pair: _identity(pair[0])):
         samples = None

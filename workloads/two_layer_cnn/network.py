@@ -1,4 +1,5 @@
-"""The two-layer CNN that is fine-tuned: F_+ - F_-, with fixed second-layer weights +1/m and -1/m (section 3).
+"""The two-layer CNN that is fine-tuned: F_+ - F_-, with fixed second-layer weights +1/m and -1/m
+(section 3).
 
 Legend: B runs, R = 2m filters of which the first m are F_+, K patches, N inputs.
 """

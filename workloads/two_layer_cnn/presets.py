@@ -1,4 +1,6 @@
-"""The base recipes of the two-layer study. Each docstring states source, expected error and cost."""
+"""The base recipes of the two-layer study. Each docstring states source, expected error and
+cost.
+"""
 
 from collections.abc import Callable
 
@@ -9,23 +11,27 @@ __all__ = ["PRESETS", "digit_patches", "fashion_mnist_patches", "gaussian_patche
 
 
 def gaussian_patches() -> TwoLayerSpec:
-    """Generated inputs in 1,000 dimensions, 250 of them unlabeled; SNR 0.2 and 64 labels unless set otherwise.
+    """Generated inputs in 1,000 dimensions, 250 of them unlabeled; SNR 0.2 and 64 labels unless set
+    otherwise.
 
-    Source: Definition 3.1 and the count of unlabeled inputs of the paper's appendix A, which gives no other numbers; learning
-    rates and stopping rules are ours. Expected, at 8 and at 64 labels: 0.0 % and 0.0 % test error; without pre-training
-    (pretrain.method=none) 49.4 +- 0.9 % and 44.5 +- 5.8 % (5 seeds), below 1 % from 512 labels on. Up to 64 labels, one
-    of five direct runs does not fit an input that no filter of its class responds to. Cost: under a second a cell on one
+    Source: Definition 3.1 and the count of unlabeled inputs of the paper's appendix A, which gives
+    no other numbers; learning rates and stopping rules are ours. Expected, at 8 and at 64 labels:
+    0.0 % and 0.0 % test error; without pre-training (pretrain.method=none) 49.4 +- 0.9 % and 44.5
+    +- 5.8 % (5 seeds), below 1 % from 512 labels on. Up to 64 labels, one of five direct runs does
+    not fit an input that no filter of its class responds to. Cost: under a second a cell on one
     core of an AMD EPYC.
     """
     return TwoLayerSpec()
 
 
 def digit_patches() -> TwoLayerSpec:
-    """scikit-learn's handwritten 0 and 1 as signal patches beside Gaussian noise patches, 200 inputs unlabeled.
+    """scikit-learn's handwritten 0 and 1 as signal patches beside Gaussian noise patches, 200
+    inputs unlabeled.
 
-    Source: the paper's appendix A has such a variant on MNIST with 200 unlabeled images and gives no more; how images become
-    signals is ours (`PatchDataSpec`). Expected, at 8 and at 64 labels: 3.2 +- 1.2 % and 0.9 +- 1.2 % test error; without
-    pre-training 50.4 +- 1.7 % and 47.4 +- 3.9 % (5 seeds). Cost: under a second a cell on one core of an AMD EPYC.
+    Source: the paper's appendix A has such a variant on MNIST with 200 unlabeled images and gives
+    no more; how images become signals is ours (`PatchDataSpec`). Expected, at 8 and at 64 labels:
+    3.2 +- 1.2 % and 0.9 +- 1.2 % test error; without pre-training 50.4 +- 1.7 % and 47.4 +- 3.9 %
+    (5 seeds). Cost: under a second a cell on one core of an AMD EPYC.
     """
     return TwoLayerSpec.read({"data": {"name": "digits", "unlabeled": 200, "signal_to_noise": 0.2}})
 
@@ -33,10 +39,13 @@ def digit_patches() -> TwoLayerSpec:
 def fashion_mnist_patches() -> TwoLayerSpec:
     """The same with T-shirts and trousers; give the data with --set data.root=FOLDER.
 
-    Source: as `digit_patches`. For MNIST itself, write its images into train/<class>/ and test/<class>/ and set
-    data.name=image-folder. Expected: not known. Not run by us. Cost: seconds a cell on one core, from `digit_patches`.
+    Source: as `digit_patches`. For MNIST itself, write its images into train/<class>/ and
+    test/<class>/ and set data.name=image-folder. Expected: not known. Not run by us. Cost: seconds
+    a cell on one core, from `digit_patches`.
     """
-    return TwoLayerSpec.read({"data": {"name": "fashion-mnist", "unlabeled": 200, "signal_to_noise": 0.2}})
+    return TwoLayerSpec.read(
+        {"data": {"name": "fashion-mnist", "unlabeled": 200, "signal_to_noise": 0.2}}
+    )
 
 
 PRESETS: dict[str, Callable[[], TwoLayerSpec]] = {

@@ -27,7 +27,9 @@ __all__ = ["Pretrained", "pretrain"]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Filters [R, d] before fine-tuning, in the order of their initial ones; plain-number metrics; the training curve."""
+    """Filters [R, d] before fine-tuning, in the order of their initial ones; plain-number metrics;
+    the training curve.
+    """
 
     filters: Tensor
     metrics: dict[str, float]
@@ -37,9 +39,11 @@ class Pretrained:
 def pretrain(
     specs: Sequence[TwoLayerSpec], source: Signals, resume: dict[str, Any] | None = None
 ) -> Generator[dict[str, Any], None, list[Pretrained]]:
-    """Filters for each specification. They agree in everything but seed, SNR, noise and view correlation.
+    """Filters for each specification. They agree in everything but seed, SNR, noise and view
+    correlation.
 
-    Yields states now and then, from which it continues; returns what it gave, in the order of `specs`.
+    Yields states now and then, from which it continues; returns what it gave, in the order of
+    `specs`.
     """
     match specs[0].pretrain.method:
         case "none":
@@ -56,12 +60,17 @@ def _untrained(spec: TwoLayerSpec, source: Signals) -> Pretrained:
 
 
 def _on_principal_component(spec: TwoLayerSpec, source: Signals) -> Pretrained:
-    """Each filter is its initial one's share of the first principal component, where the power method ends."""
+    """Each filter is its initial one's share of the first principal component, where the power
+    method ends.
+    """
     inputs, _ = summed_patches(pretraining_inputs(spec, source), spec.data.signal_norm)
     component = principal_component(inputs)
     filters = torch.outer(initial_filters(spec) @ component, component)
     filters *= spec.pretrained_norm / filters.norm(dim=1).mean()
-    metrics = {"alignment": _alignment(filters, source.direction), "unlabeled_snr2": _unlabeled_snr2(spec)}
+    metrics = {
+        "alignment": _alignment(filters, source.direction),
+        "unlabeled_snr2": _unlabeled_snr2(spec),
+    }
     return Pretrained(filters.to(spec.dtype), metrics)
 
 
@@ -70,7 +79,9 @@ def _contrastive(
 ) -> Generator[dict[str, Any], None, list[Pretrained]]:
     shared, owner = tables(specs, _identity, lambda spec: pretraining_inputs(spec, source))
     dtype, first = specs[0].dtype, shared[0].to(specs[0].dtype)
-    initial = torch.stack([spec.pretrain.initial_std * initial_filters(spec) for spec in specs]).to(dtype)
+    initial = torch.stack([spec.pretrain.initial_std * initial_filters(spec) for spec in specs]).to(
+        dtype
+    )
     scale = torch.stack([first.scale(spec.data.signal_norm) for spec in specs])
     span = Span(initial, [samples.rows.to(dtype) for samples in shared], owner, scale)
     rates = torch.tensor([spec.pretrain_rate for spec in specs], dtype=dtype)
@@ -79,14 +90,18 @@ def _contrastive(
 
     def step(activations: Tensor, runs: Tensor) -> tuple[Tensor, Tensor]:
         relu = how.method == "simclr-relu"
-        loss, gradient = contrastive_step(activations, first, temperature=how.temperature, relu=relu)
+        loss, gradient = contrastive_step(
+            activations, first, temperature=how.temperature, relu=relu
+        )
         return loss, gradient.mul_(rates[runs, None, None])
 
     def long_enough(span: Span, _: Tensor) -> Tensor:
         return span.norms().mean(1) >= norms[span.runs]
 
     direction = source.direction.to(dtype)
-    ended = yield from descend(span, step, long_enough, direction, max_steps=how.max_steps, resume=resume)
+    ended = yield from descend(
+        span, step, long_enough, direction, max_steps=how.max_steps, resume=resume
+    )
     given = []
     for run, spec in enumerate(specs):
         curve = ended.curves[run]
@@ -111,14 +126,18 @@ def _theory(spec: TwoLayerSpec, samples: Samples, source: Signals) -> dict[str, 
     metrics = {"unlabeled_snr2": _unlabeled_snr2(spec)}
     if spec.pretrain.method == "simclr-relu":
         return metrics
-    largest, next_largest, vector = pretraining_spectrum(*summed_patches(samples, spec.data.signal_norm))
+    largest, next_largest, vector = pretraining_spectrum(
+        *summed_patches(samples, spec.data.signal_norm)
+    )
     metrics |= {
         "top_eigenvalue_ratio": largest / (2 * spec.data.signal_norm**2),
         "eigenvalue_gap": next_largest / largest,
         "eigenvector_alignment": float((vector @ source.direction).abs()),
     }
     if spec.data.view_correlation == 0 and spec.data.name == "gaussian":
-        metrics["predicted_alignment"] = predicted_alignment(spec.pretrain_inputs, spec.data.signal_to_noise)
+        metrics["predicted_alignment"] = predicted_alignment(
+            spec.pretrain_inputs, spec.data.signal_to_noise
+        )
     return metrics
 
 

@@ -1,7 +1,9 @@
-"""Many cells of the two-layer study at once: pre-train what is different, fine-tune everything, test it.
+"""Many cells of the two-layer study at once: pre-train what is different, fine-tune everything,
+test it.
 
-Cells whose arrays have equal shapes are one batch, whatever their seeds, signal-to-noise ratios and ways to start; cells with
-equal unlabeled inputs share their pre-training. Each cell's result is what it would be alone, up to rounding.
+Cells whose arrays have equal shapes are one batch, whatever their seeds, signal-to-noise ratios and
+ways to start; cells with equal unlabeled inputs share their pre-training. Each cell's result is
+what it would be alone, up to rounding.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -26,7 +28,8 @@ Given = TypeVar("Given", Pretrained, Finetuned)
 
 @dataclass(frozen=True)
 class StepResult:
-    """Progress of one batch: its phase and step, metrics for each cell (empty for cells of other batches), and the state.
+    """Progress of one batch: its phase and step, metrics for each cell (empty for cells of other
+    batches), and the state.
 
     The metrics are the last point of a cell's curve: `step`, `loss`, `alignment` and `norm`.
     """
@@ -38,7 +41,9 @@ class StepResult:
 
 
 class DivergedError(RuntimeError):
-    """The loss of a cell became infinite or undefined; in pre-training, of all cells with that `pretrain_fingerprint`."""
+    """The loss of a cell became infinite or undefined; in pre-training, of all cells with that
+    `pretrain_fingerprint`.
+    """
 
     def __init__(self, phase: Phase, step: int, fingerprint: str) -> None:
         super().__init__(phase, step, fingerprint)
@@ -46,7 +51,10 @@ class DivergedError(RuntimeError):
 
     def __str__(self) -> str:
         field = f"{self.phase}.learning_rate"
-        return f"{self.phase} of {self.fingerprint}: the loss is not finite at step {self.step}; a smaller {field} may help"
+        return (
+            f"{self.phase} of {self.fingerprint}: the loss is not finite at step {self.step}; a "
+            f"smaller {field} may help"
+        )
 
 
 def run(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> list[dict[str, float]]:
@@ -60,8 +68,9 @@ def run(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> list[dict
 def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterator[StepResult]:
     """Train and test all cells; the last yielded state holds what `results` and `curves` give.
 
-    `resume` is a state that was yielded for equal cells: a resumed run equals an uninterrupted one. A state holds plain data
-    and tensors of its own. Raises SpecError when the data cannot serve the cells, DivergedError when a loss is not finite.
+    `resume` is a state that was yielded for equal cells: a resumed run equals an uninterrupted one.
+    A state holds plain data and tensors of its own. Raises SpecError when the data cannot serve the
+    cells, DivergedError when a loss is not finite.
     """
     state = _fresh(specs) if resume is None else _continued(specs, resume)
     for batch in _batches(specs, "pretrain", _pretrain_shape, _pretrain_numbers):
@@ -69,7 +78,9 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
         if state["pretrained"].keys() >= {*keys}:
             continue
         source = signals(batch[0].data)
-        given = yield from _forward(specs, keys, "pretrain", state, pretrain(batch, source, state["running"]))
+        given = yield from _forward(
+            specs, keys, "pretrain", state, pretrain(batch, source, state["running"])
+        )
         added = {key: dict(vars(one)) for key, one in zip(keys, given, strict=True)}
         state = state | {"pretrained": state["pretrained"] | added, "running": None}
     for batch in _batches(specs, "finetune", _finetune_shape, _finetune_numbers):
@@ -78,25 +89,35 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
             continue
         source = signals(batch[0].data)
         filters = [state["pretrained"][spec.pretrain_fingerprint()]["filters"] for spec in batch]
-        tuned = yield from _forward(specs, keys, "finetune", state, finetune(batch, filters, source, state["running"]))
+        tuned = yield from _forward(
+            specs, keys, "finetune", state, finetune(batch, filters, source, state["running"])
+        )
         added = {key: dict(vars(one)) for key, one in zip(keys, tuned, strict=True)}
         state = state | {"finetuned": state["finetuned"] | added, "running": None}
         last = [one.curve for one in tuned]
         yield StepResult(
-            "finetune", int(max(curve["step"][-1] for curve in last)), _placed(specs, keys, "finetune", last), state
+            "finetune",
+            int(max(curve["step"][-1] for curve in last)),
+            _placed(specs, keys, "finetune", last),
+            state,
         )
 
 
 def results(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[str, float]]:
-    """The metrics of each cell from the last state of `train`: test_error and others, errors in %, flags 0 or 1."""
+    """The metrics of each cell from the last state of `train`: test_error and others, errors in %,
+    flags 0 or 1.
+    """
     return [
-        state["pretrained"][spec.pretrain_fingerprint()]["metrics"] | state["finetuned"][spec.fingerprint()]["metrics"]
+        state["pretrained"][spec.pretrain_fingerprint()]["metrics"]
+        | state["finetuned"][spec.fingerprint()]["metrics"]
         for spec in specs
     ]
 
 
 def curves(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[Phase, Curve]]:
-    """The training curves of each cell from the last state of `train`; none of a phase without gradient descent."""
+    """The training curves of each cell from the last state of `train`; none of a phase without
+    gradient descent.
+    """
     found: list[dict[Phase, Curve]] = []
     for spec in specs:
         pretrained = state["pretrained"][spec.pretrain_fingerprint()]["curve"]
@@ -111,7 +132,9 @@ def _batches(
     shape: Callable[[TwoLayerSpec], object],
     numbers: Callable[[TwoLayerSpec], int],
 ) -> list[list[TwoLayerSpec]]:
-    """Different cells in batches of equal shape, not too large, cells with equal inputs next to one another."""
+    """Different cells in batches of equal shape, not too large, cells with equal inputs next to one
+    another.
+    """
     different = {_KEY[phase](spec): spec for spec in specs}
     by_shape: dict[object, list[TwoLayerSpec]] = {}
     for spec in different.values():
@@ -129,12 +152,25 @@ def _source(data: PatchDataSpec) -> tuple[object, ...]:
 
 
 def _pretrain_shape(spec: TwoLayerSpec) -> tuple[object, ...]:
-    return (_source(spec.data), spec.pretrain, spec.pretrain_inputs, spec.network.filters, spec.precision)
+    return (
+        _source(spec.data),
+        spec.pretrain,
+        spec.pretrain_inputs,
+        spec.network.filters,
+        spec.precision,
+    )
 
 
 def _finetune_shape(spec: TwoLayerSpec) -> tuple[object, ...]:
     network = (spec.network.filters, spec.network.power)
-    return (_source(spec.data), network, spec.finetune, spec.data.labels, spec.data.test, spec.precision)
+    return (
+        _source(spec.data),
+        network,
+        spec.finetune,
+        spec.data.labels,
+        spec.data.test,
+        spec.precision,
+    )
 
 
 def _pretrain_numbers(spec: TwoLayerSpec) -> int:
@@ -147,7 +183,11 @@ def _finetune_numbers(spec: TwoLayerSpec) -> int:
 
 
 def _forward(
-    specs: Sequence[TwoLayerSpec], keys: Sequence[str], phase: Phase, state: State, descent: Generator[State, None, list[Given]]
+    specs: Sequence[TwoLayerSpec],
+    keys: Sequence[str],
+    phase: Phase,
+    state: State,
+    descent: Generator[State, None, list[Given]],
 ) -> Generator[StepResult, None, list[Given]]:
     """Yield what a batch yields, as progress among all cells; return what it returns."""
     while True:
@@ -166,7 +206,10 @@ def _placed(
     specs: Sequence[TwoLayerSpec], keys: Sequence[str], phase: Phase, curves: Sequence[Curve]
 ) -> list[dict[str, float]]:
     """The last point of each curve of a batch, at the places of the cells that it is for."""
-    last = {key: {name: values[-1] for name, values in curve.items()} for key, curve in zip(keys, curves, strict=True)}
+    last = {
+        key: {name: values[-1] for name, values in curve.items()}
+        for key, curve in zip(keys, curves, strict=True)
+    }
     return [dict(last.get(_KEY[phase](spec), {})) for spec in specs]
 
 
@@ -177,10 +220,17 @@ _KEY: dict[Phase, Callable[[TwoLayerSpec], str]] = {
 
 
 def _fresh(specs: Sequence[TwoLayerSpec]) -> State:
-    return {"cells": [spec.fingerprint() for spec in specs], "pretrained": {}, "finetuned": {}, "running": None}
+    return {
+        "cells": [spec.fingerprint() for spec in specs],
+        "pretrained": {},
+        "finetuned": {},
+        "running": None,
+    }
 
 
 def _continued(specs: Sequence[TwoLayerSpec], state: State) -> State:
     if state["cells"] != [spec.fingerprint() for spec in specs]:
-        raise SpecError([f"resume: the state is of other cells ({', '.join(state['cells'][:3])} ...)"])
+        raise SpecError(
+            [f"resume: the state is of other cells ({', '.join(state['cells'][:3])} ...)"]
+        )
     return state

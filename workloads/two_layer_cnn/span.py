@@ -1,9 +1,11 @@
-"""Filters of several runs, moved by gradient descent inside the span of the patches that they are trained on.
+"""Filters of several runs, moved by gradient descent inside the span of the patches that they are
+trained on.
 
-A gradient with respect to a filter is a combination of training patches, so with w = w(0) + sum_k c_k x_k it is enough to
-follow the coefficients c: all that training reads, the inner products <w, x_k>, follows from the Gram matrix of the patches.
-That is exact, costs K^2 instead of 2 K d a filter and step, and runs with the same patches share one matrix product. Where
-there are more than 2d patches it is cheaper to move the filters themselves.
+A gradient with respect to a filter is a combination of training patches, so with w = w(0) + sum_k
+c_k x_k it is enough to follow the coefficients c: all that training reads, the inner products <w,
+x_k>, follows from the Gram matrix of the patches. That is exact, costs K^2 instead of 2 K d a
+filter and step, and runs with the same patches share one matrix product. Where there are more than
+2d patches it is cheaper to move the filters themselves.
 
 Legend: B runs that still move, R filters of a run, K patches of a run, d length of a patch.
 """
@@ -20,9 +22,11 @@ __all__ = ["Span", "tables"]
 
 
 class Span:
-    """B runs with filters [B, R, d] and, for each run, one of the patch tables `rows`, all of equal shape [K, d].
+    """B runs with filters [B, R, d] and, for each run, one of the patch tables `rows`, all of equal
+    shape [K, d].
 
-    owner: the table of each run, in increasing order; scale [B, K]: what its patches are multiplied by in a run.
+    owner: the table of each run, in increasing order; scale [B, K]: what its patches are multiplied
+    by in a run.
     """
 
     def __init__(
@@ -44,7 +48,9 @@ class Span:
         self.runs = torch.arange(len(initial))
         self.coordinates = initial.new_zeros(*initial.shape[:2], patches if self.gram else dim)
         self._shares = self._find_shares()
-        self._start = torch.empty(*initial.shape[:2], patches, dtype=initial.dtype, device=initial.device)
+        self._start = torch.empty(
+            *initial.shape[:2], patches, dtype=initial.dtype, device=initial.device
+        )
         for table, where in self._shares:
             self._start[where] = initial[where] @ self._rows[table].T
         self._products = self._now()
@@ -55,7 +61,9 @@ class Span:
         return self._products * self._scale
 
     def descend(self, gradient: Tensor) -> None:
-        """Move against a gradient with respect to the activations [B, R, K], already multiplied by the learning rates."""
+        """Move against a gradient with respect to the activations [B, R, K], already multiplied by
+        the learning rates.
+        """
         change = gradient * self._scale
         if self.gram:
             self.coordinates -= change
@@ -69,7 +77,11 @@ class Span:
         self.runs, self._owner = self.runs[mask], self._owner[mask]
         self._shares = self._find_shares()
         self._initial, self._scale = self._initial[mask], self._scale[mask]
-        self._start, self._products, self.coordinates = self._start[mask], self._products[mask], self.coordinates[mask]
+        self._start, self._products, self.coordinates = (
+            self._start[mask],
+            self._products[mask],
+            self.coordinates[mask],
+        )
 
     def move_to(self, coordinates: Tensor) -> None:
         """Continue from the `coordinates` of an equal span."""
@@ -90,8 +102,11 @@ class Span:
         if not self.gram:
             norms: Tensor = self.filters().norm(dim=2)
             return norms
-        # ||w||^2 = ||w(0)||^2 + c . (2 X w(0) + X X^T c), and the products are X w = X w(0) + X X^T c.
-        squares = self._initial.square().sum(2) + (self.coordinates * (self._start + self._products)).sum(2)
+        # ||w||^2 = ||w(0)||^2 + c . (2 X w(0) + X X^T c), and the products are X w = X w(0) + X X^T
+        # c.
+        squares = self._initial.square().sum(2) + (
+            self.coordinates * (self._start + self._products)
+        ).sum(2)
         return squares.clamp_(min=0).sqrt_()
 
     def along(self, direction: Tensor) -> Tensor:
@@ -105,7 +120,9 @@ class Span:
         return along
 
     def _now(self) -> Tensor:
-        """<w, row> [B, R, K], from the start each time, so that rounding errors of the steps do not add up."""
+        """<w, row> [B, R, K], from the start each time, so that rounding errors of the steps do not
+        add up.
+        """
         products = torch.empty_like(self._start)
         for table, where in self._shares:
             torch.addmm(
@@ -128,9 +145,13 @@ class Span:
 
 
 def tables(
-    specs: Sequence[TwoLayerSpec], identity: Callable[[TwoLayerSpec], object], draw: Callable[[TwoLayerSpec], Samples]
+    specs: Sequence[TwoLayerSpec],
+    identity: Callable[[TwoLayerSpec], object],
+    draw: Callable[[TwoLayerSpec], Samples],
 ) -> tuple[list[Samples], list[int]]:
-    """The different inputs of some runs, each drawn once, and which of them each run has. Equal ones must stand together."""
+    """The different inputs of some runs, each drawn once, and which of them each run has. Equal
+    ones must stand together.
+    """
     found: dict[object, int] = {}
     drawn: list[Samples] = []
     owner = []

@@ -1,7 +1,8 @@
 """Every field that can change the result of one cell of the two-layer study.
 
-Source: Zhang & Cao, "Understanding the Benefits of SimCLR Pre-Training in Two-Layer CNNs", arXiv 2409.18685. The paper gives
-the model and its conditions but few hyper-parameters; learning rates, stopping rules and initial scales here are ours.
+Source: Zhang & Cao, "Understanding the Benefits of SimCLR Pre-Training in Two-Layer CNNs", arXiv
+2409.18685. The paper gives the model and its conditions but few hyper-parameters; learning rates,
+stopping rules and initial scales here are ours.
 """
 
 import math
@@ -25,26 +26,43 @@ assert set(get_args(ImageSource)) <= set(get_args(DataSetName))
 
 
 class PatchDataSpec(Part):
-    """Inputs of two patches of d numbers: a signal patch that carries the label, and a Gaussian noise patch (Definition 3.1).
+    """Inputs of two patches of d numbers: a signal patch that carries the label, and a Gaussian
+    noise patch (Definition 3.1).
 
-    `gaussian`: the signal patch is y mu. The others: it is an image of one of two classes, centred between the class means
-    of the training images and scaled so that half the difference of these means, called mu, has the norm that the
-    signal-to-noise ratio asks for. The noise is orthogonal to mu. Every set holds both classes equally often.
+    `gaussian`: the signal patch is y mu. The others: it is an image of one of two classes, centred
+    between the class means of the training images and scaled so that half the difference of these
+    means, called mu, has the norm that the signal-to-noise ratio asks for. The noise is orthogonal
+    to mu. Every set holds both classes equally often.
     """
 
     name: Literal["gaussian", ImageSource] = "gaussian"
-    root: str | None = Field(None, description="folder of the images; not needed by gaussian and digits")
-    content: str | None = Field(None, description="digest of the images behind `root`; other images are refused")
-    classes: tuple[int, int] = Field((0, 1), description="of images: the classes labelled +1 and -1")
-    image_size: Annotated[int, Field(ge=8, le=64)] = Field(28, description="of images: side in pixels; d is its square")
-    dimension: Annotated[int, Field(ge=2, le=100_000)] = Field(1000, description="of gaussian: d, the length of a patch")
+    root: str | None = Field(
+        None, description="folder of the images; not needed by gaussian and digits"
+    )
+    content: str | None = Field(
+        None, description="digest of the images behind `root`; other images are refused"
+    )
+    classes: tuple[int, int] = Field(
+        (0, 1), description="of images: the classes labelled +1 and -1"
+    )
+    image_size: Annotated[int, Field(ge=8, le=64)] = Field(
+        28, description="of images: side in pixels; d is its square"
+    )
+    dimension: Annotated[int, Field(ge=2, le=100_000)] = Field(
+        1000, description="of gaussian: d, the length of a patch"
+    )
     signal_to_noise: Positive = Field(0.2, description="SNR = ||mu|| / (noise_std sqrt(d))")
     noise_std: Positive = 1.0
-    unlabeled: Annotated[Even, Field(le=4096)] = Field(250, description="n0, inputs of pre-training")
+    unlabeled: Annotated[Even, Field(le=4096)] = Field(
+        250, description="n0, inputs of pre-training"
+    )
     labels: Annotated[Even, Field(le=4096)] = Field(64, description="n, inputs of fine-tuning")
     test: Annotated[Even, Field(le=100_000)] = 2000
     view_correlation: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="rho: the second view's noise is rho xi + sqrt(1 - rho^2) xi'; 0 is the paper's ideal augmentation"
+        0.0,
+        description="rho: the second view's noise is rho xi + sqrt(1 - rho^2) xi'; "
+        "0 is the paper's "
+        "ideal augmentation",
     )
 
     @model_validator(mode="after")
@@ -52,7 +70,9 @@ class PatchDataSpec(Part):
         if self.name in ("gaussian", *EMBEDDED) and self.root is not None:
             raise ValueError(f"data.root={self.root!r}: {self.name!r} takes no root")
         if len(set(self.classes)) < 2 or min(self.classes) < 0:
-            raise ValueError(f"data.classes={list(self.classes)}: needs two different numbers from 0")
+            raise ValueError(
+                f"data.classes={list(self.classes)}: needs two different numbers from 0"
+            )
         return self
 
     @property
@@ -69,28 +89,37 @@ class PatchDataSpec(Part):
         """The images that signal patches are taken from; not of gaussian."""
         if self.name == "gaussian":
             raise ValueError("gaussian data have no images")
-        return DataSpec(name=self.name, root=self.root, content=self.content, image_size=self.image_size)
+        return DataSpec(
+            name=self.name, root=self.root, content=self.content, image_size=self.image_size
+        )
 
 
 class PretrainSpec(Part):
     """What the filters learn before they see labels.
 
-    simclr: gradient descent on the contrastive loss of a linear CNN, as in the paper. none: nothing, the direct arm of
-    Theorem 4.3. Controls: pca puts all filters on the first principal component of the unlabeled inputs; simclr-relu
-    pre-trains with ReLU filters (degree 1, so that they leave the tiny scale as linear ones do); simclr-labeled is simclr
-    on the labeled inputs alone.
+    simclr: gradient descent on the contrastive loss of a linear CNN, as in the paper. none:
+    nothing, the direct arm of Theorem 4.3. Controls: pca puts all filters on the first principal
+    component of the unlabeled inputs; simclr-relu pre-trains with ReLU filters (degree 1, so that
+    they leave the tiny scale as linear ones do); simclr-labeled is simclr on the labeled inputs
+    alone.
     """
 
     method: Method = "simclr"
     temperature: Positive = 1.0
     learning_rate: Positive = Field(0.1, description="times temperature / ||mu||^2")
-    initial_std: Positive = Field(1e-6, description="sigma_0; larger ones saturate the softmax before filters align")
-    target_norm: Positive = Field(0.3, description="stop once the mean ||w_r|| is this / (||mu|| sqrt(2m))")
+    initial_std: Positive = Field(
+        1e-6, description="sigma_0; larger ones saturate the softmax before filters align"
+    )
+    target_norm: Positive = Field(
+        0.3, description="stop once the mean ||w_r|| is this / (||mu|| sqrt(2m))"
+    )
     max_steps: Annotated[int, Field(ge=1)] = 400
 
 
 class NetworkSpec(Part):
-    """F_+ - F_-, each the mean over its filters of max(0, <w, patch>)^q summed over both patches; fixed second layer."""
+    """F_+ - F_-, each the mean over its filters of max(0, <w, patch>)^q summed over both patches;
+    fixed second layer.
+    """
 
     filters: Annotated[int, Field(ge=1)] = Field(10, description="m, of each of F_+ and F_-")
     power: Annotated[int, Field(ge=2, le=6)] = Field(3, description="q; the theorems need q > 2")
@@ -106,13 +135,17 @@ class FinetuneSpec(Part):
 
 
 class TwoLayerSpec(Part):
-    """One cell of the two-layer study: everything that can change its result, and nothing that cannot."""
+    """One cell of the two-layer study: everything that can change its result, and nothing that
+    cannot.
+    """
 
     data: PatchDataSpec = PatchDataSpec()
     pretrain: PretrainSpec = PretrainSpec()
     network: NetworkSpec = NetworkSpec()
     finetune: FinetuneSpec = FinetuneSpec()
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="data, initial filters and their split into F_+ and F_-")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="data, initial filters and their split into F_+ and F_-"
+    )
     precision: Literal["float64", "float32"] = "float64"
 
     @property
@@ -133,22 +166,36 @@ class TwoLayerSpec(Part):
     @property
     def pretrained_norm(self) -> float:
         """Mean norm of the filters at which pre-training stops."""
-        return self.pretrain.target_norm / (self.data.signal_norm * math.sqrt(2 * self.network.filters))
+        return self.pretrain.target_norm / (
+            self.data.signal_norm * math.sqrt(2 * self.network.filters)
+        )
 
     @property
     def finetune_rate(self) -> float:
-        """Learning rate of fine-tuning: neither the signal nor a single noise patch may make it overshoot."""
+        """Learning rate of fine-tuning: neither the signal nor a single noise patch may make it
+        overshoot.
+        """
         noise = self.data.noise_std**2 * self.data.dim / self.data.labels
-        return self.finetune.learning_rate * self.network.filters / max(self.data.signal_norm**2, noise)
+        return (
+            self.finetune.learning_rate
+            * self.network.filters
+            / max(self.data.signal_norm**2, noise)
+        )
 
     def fingerprint(self) -> str:
-        """Stable hex digest of everything that can change the result; fields that this run does not read are left out."""
+        """Stable hex digest of everything that can change the result; fields that this run does not
+        read are left out.
+        """
         return digest({"revision": RESULT_REVISION, "two-layer-cnn": self._that_matters()})
 
     def pretrain_fingerprint(self) -> str:
         """The same for what pre-training gives: equal for runs that can share it."""
         tree = self._that_matters()
-        pretrained = {"data": tree["data"], "pretrain": tree["pretrain"], "filters": self.network.filters}
+        pretrained = {
+            "data": tree["data"],
+            "pretrain": tree["pretrain"],
+            "filters": self.network.filters,
+        }
         pretrained |= {"seed": self.seed, "precision": self.precision}
         del tree["data"]["test"]
         if self.pretrain.method != "simclr-labeled":
@@ -171,7 +218,11 @@ class TwoLayerSpec(Part):
 
 
 _UNREAD_DATA = {"gaussian": ("root", "content", "classes", "image_size"), "images": ("dimension",)}
-_CONTRASTIVE = tuple(f"pretrain.{name}" for name in PretrainSpec.model_fields if name not in ("method", "target_norm"))
+_CONTRASTIVE = tuple(
+    f"pretrain.{name}"
+    for name in PretrainSpec.model_fields
+    if name not in ("method", "target_norm")
+)
 _UNREAD_BY: dict[Method, tuple[str, ...]] = {
     "simclr": ("network.initial_std",),
     "simclr-relu": ("network.initial_std",),

@@ -19,9 +19,11 @@ State = dict[str, Any]
 
 
 def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Iterator[Progress]:
-    """Train all runs, which differ. A run whose loss is not finite ends with that error, and its batch begins anew without it.
+    """Train all runs, which differ. A run whose loss is not finite ends with that error, and its
+    batch begins anew without it.
 
-    `resume` is any state that was yielded: what it knows of these runs is used. Raises SpecError as `train` does.
+    `resume` is any state that was yielded: what it knows of these runs is used. Raises SpecError as
+    `train` does.
     """
     places = {spec.fingerprint(): place for place, spec in enumerate(specs)}
     assert len(places) == len(specs), "equal runs are one run"
@@ -36,31 +38,49 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
                 state = result.state | {"seconds": dict(seconds)}
                 fresh = [spec for spec in left if spec.fingerprint() not in before]
                 ended = _ended(fresh, state, seconds)
-                yield Progress({places[name]: one for name, one in ended.items()}, _on_average(result), state)
+                yield Progress(
+                    {places[name]: one for name, one in ended.items()}, _on_average(result), state
+                )
             return
         except DivergedError as error:
             lost = {
-                spec.fingerprint() for spec in left if error.fingerprint in (spec.fingerprint(), spec.pretrain_fingerprint())
+                spec.fingerprint()
+                for spec in left
+                if error.fingerprint in (spec.fingerprint(), spec.pretrain_fingerprint())
             }
             assert lost, "the error names one of the runs, or the pre-training of some"
-            yield Progress({places[name]: Ended(seconds=seconds.get(name, 0.0), error=error) for name in lost}, {}, state)
+            yield Progress(
+                {places[name]: Ended(seconds=seconds.get(name, 0.0), error=error) for name in lost},
+                {},
+                state,
+            )
         done = lost.union(state["finetuned"] if state else ())
         left = [spec for spec in left if spec.fingerprint() not in done]
 
 
 def _carried_over(state: State | None, specs: Sequence[TwoLayerSpec]) -> State | None:
-    """What a state knows of these runs; the batch that it is in the middle of may be another one for them."""
+    """What a state knows of these runs; the batch that it is in the middle of may be another one
+    for them.
+    """
     cells = [spec.fingerprint() for spec in specs]
     if state is None or state["cells"] == cells:
         return state
     return state | {"cells": cells, "running": None}
 
 
-def _timed(progress: Iterator[StepResult], specs: Sequence[TwoLayerSpec], seconds: dict[str, float]) -> Iterator[StepResult]:
-    """Forward, and add the time of each step to the `seconds` of the runs that took it, in equal shares."""
+def _timed(
+    progress: Iterator[StepResult], specs: Sequence[TwoLayerSpec], seconds: dict[str, float]
+) -> Iterator[StepResult]:
+    """Forward, and add the time of each step to the `seconds` of the runs that took it, in equal
+    shares.
+    """
     began = time.perf_counter()
     for result in progress:
-        moved = [spec.fingerprint() for spec, metrics in zip(specs, result.metrics, strict=True) if metrics]
+        moved = [
+            spec.fingerprint()
+            for spec, metrics in zip(specs, result.metrics, strict=True)
+            if metrics
+        ]
         share = (time.perf_counter() - began) / max(len(moved), 1)
         for name in moved:
             seconds[name] = seconds.get(name, 0.0) + share
@@ -68,10 +88,14 @@ def _timed(progress: Iterator[StepResult], specs: Sequence[TwoLayerSpec], second
         began = time.perf_counter()
 
 
-def _ended(specs: Sequence[TwoLayerSpec], state: State, seconds: Mapping[str, float]) -> dict[str, Ended]:
+def _ended(
+    specs: Sequence[TwoLayerSpec], state: State, seconds: Mapping[str, float]
+) -> dict[str, Ended]:
     """Those of the runs that the state has results of."""
     known = [spec for spec in specs if spec.fingerprint() in state["finetuned"]]
-    return {spec.fingerprint(): _one_ended(spec, state, seconds[spec.fingerprint()]) for spec in known}
+    return {
+        spec.fingerprint(): _one_ended(spec, state, seconds[spec.fingerprint()]) for spec in known
+    }
 
 
 def _one_ended(spec: TwoLayerSpec, state: State, seconds: float) -> Ended:
@@ -83,7 +107,9 @@ def _one_ended(spec: TwoLayerSpec, state: State, seconds: float) -> Ended:
 
 
 def _history(drawn: Mapping[Phase, Mapping[str, Sequence[float]]]) -> list[dict[str, float]]:
-    """The points of both curves, one after the other; `epoch` counts the steps of both, `phase` is 0 and then 1."""
+    """The points of both curves, one after the other; `epoch` counts the steps of both, `phase` is
+    0 and then 1.
+    """
     points: list[dict[str, float]] = []
     first = 0.0
     for number, phase in enumerate(_PHASES):
@@ -92,8 +118,11 @@ def _history(drawn: Mapping[Phase, Mapping[str, Sequence[float]]]) -> list[dict[
         curve = drawn[phase]
         for index in _spread(len(curve["step"])):
             point = {"epoch": first + curve["step"][index], "phase": float(number)}
-            points.append(point | {name: curve[name][index] for name in ("loss", "alignment", "norm")})
-        first = points[-1]["epoch"] + 1  # the first point of fine-tuning is no step, yet a point of its own
+            points.append(
+                point | {name: curve[name][index] for name in ("loss", "alignment", "norm")}
+            )
+        # the first point of fine-tuning is no step, yet a point of its own
+        first = points[-1]["epoch"] + 1
     return points
 
 
@@ -106,5 +135,8 @@ def _spread(count: int) -> list[int]:
 
 def _on_average(result: StepResult) -> dict[str, float]:
     moving = [metrics for metrics in result.metrics if metrics]
-    means = {name: statistics.fmean(metrics[name] for metrics in moving) for name in ("loss", "alignment")}
+    means = {
+        name: statistics.fmean(metrics[name] for metrics in moving)
+        for name in ("loss", "alignment")
+    }
     return {"phase": float(_PHASES.index(result.phase)), "step": float(result.step)} | means

@@ -1,7 +1,9 @@
-"""An ablation drawn: this run, beside it the paper's numbers if there are any, and under them what they rest on.
+"""An ablation drawn: this run, beside it the paper's numbers if there are any, and under them what
+they rest on.
 
-The caption gives the number of seeds and their spread, the untrained encoder, every cell without a value, runs that do not
-count, and how the cells differ from the paper's. matplotlib's object interface only: no window, no global state.
+The caption gives the number of seeds and their spread, the untrained encoder, every cell without a
+value, runs that do not count, and how the cells differ from the paper's. matplotlib's object
+interface only: no window, no global state.
 """
 
 import statistics
@@ -13,7 +15,17 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from orchestrator.report.figures.maps import maps, points, points_window
-from orchestrator.report.figures.panels import AVERAGE, SMALLEST, STYLE, Side, heatmaps, lines, rows, windows, wrapped
+from orchestrator.report.figures.panels import (
+    AVERAGE,
+    SMALLEST,
+    STYLE,
+    Side,
+    heatmaps,
+    lines,
+    rows,
+    windows,
+    wrapped,
+)
 from orchestrator.report.quantities import Quantity, judged_by, quantity
 from orchestrator.report.summary import Summary, listed
 from search_spaces import Ablation, Layout
@@ -25,10 +37,19 @@ _DATA_OF_SETTING = {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"}
 _LISTED_CELLS = 6
 
 
-def draw(ablation: Ablation, layout: Layout, cells: Sequence[Summary], *, reference: Summary | None, subtitle: str) -> Figure:
-    """The ablation's figure. A cell of the layout without a summary is missing; a summary without a cell is an error.
+def draw(
+    ablation: Ablation,
+    layout: Layout,
+    cells: Sequence[Summary],
+    *,
+    reference: Summary | None,
+    subtitle: str,
+) -> Figure:
+    """The ablation's figure. A cell of the layout without a summary is missing; a summary without a
+    cell is an error.
 
-    `reference` is the untrained encoder, judged like the cells. `subtitle` says what was run: preset, data, hardware.
+    `reference` is the untrained encoder, judged like the cells. `subtitle` says what was run:
+    preset, data, hardware.
     """
     summaries = _of_every_cell(layout, cells)
     paper, judged = _paper(summaries, ablation), judged_by(ablation)
@@ -46,17 +67,27 @@ def draw(ablation: Ablation, layout: Layout, cells: Sequence[Summary], *, refere
                 figure = maps(layout, run, judged, ablation.overlays)
             case "points":
                 against = {at: cell.against for at, cell in summaries.items() if cell.against}
-                figure = points(layout, run, against, (_against(ablation), judged), ablation.overlays)
+                figure = points(
+                    layout, run, against, (_against(ablation), judged), ablation.overlays
+                )
             case _:
                 assert_never(ablation.figure)
         figure.suptitle(wrapped([ablation.title, subtitle], figure, points=10), fontsize=10)
-        caption = [*_results(ablation, summaries), *_untrained(ablation, sides, reference), layout.note]
-        figure.supxlabel(wrapped(caption, figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01)
+        caption = [
+            *_results(ablation, summaries),
+            *_untrained(ablation, sides, reference),
+            layout.note,
+        ]
+        figure.supxlabel(
+            wrapped(caption, figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01
+        )
     return figure
 
 
 def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
-    """Write `stem`.png and `stem`.svg into `folder`, made if needed. Equal figures give equal files."""
+    """Write `stem`.png and `stem`.svg into `folder`, made if needed. Equal figures give equal
+    files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
     with mpl.rc_context({"svg.hashsalt": "simclr-orch"}):
@@ -70,7 +101,10 @@ def _of_every_cell(layout: Layout, cells: Sequence[Summary]) -> dict[Place, Summ
     found = {summary.at: summary for summary in cells}
     if unknown := found.keys() - {cell.at for cell in layout.cells}:
         raise ValueError(f"no such cell in the layout: {sorted(unknown)!r}")
-    return {cell.at: found.get(cell.at) or Summary(cell.at, (), 0, 1, cell.paper) for cell in layout.cells}
+    return {
+        cell.at: found.get(cell.at) or Summary(cell.at, (), 0, 1, cell.paper)
+        for cell in layout.cells
+    }
 
 
 def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None, *, title: str) -> Side:
@@ -103,7 +137,9 @@ def _against(ablation: Ablation) -> Quantity:
 def _results(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str]:
     """Seeds and spread of the cells that have a value, and the names of those that have none."""
     colored = ablation.figure in ("heatmap", "maps")
-    sentences = [_seeds(summaries.values()) + _spread(summaries, judged_by(ablation), colored=colored)]
+    sentences = [
+        _seeds(summaries.values()) + _spread(summaries, judged_by(ablation), colored=colored)
+    ]
     if ablation.figure == "heatmap":
         sentences[0] += f" {AVERAGE}: of the row's values as shown."
     for word, gap in (("Failed", "failed"), ("Missing", "missing")):
@@ -121,7 +157,10 @@ def _uncounted(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[s
     runs = sum(cell.uncounted for cell in left_out.values())
     finished = runs + sum(cell.n for cell in summaries.values())
     marked = "dot; hatched: none is left" if ablation.figure in ("heatmap", "maps") else "hollow"
-    names = [f"({', '.join(at)}) {cell.uncounted} of {cell.uncounted + cell.n}" for at, cell in left_out.items()]
+    names = [
+        f"({', '.join(at)}) {cell.uncounted} of {cell.uncounted + cell.n}"
+        for at, cell in left_out.items()
+    ]
     return [
         f"Left out, as {ablation.counts_if} is not 1: {runs} of {finished} runs, "
         f"in {len(left_out)} of {len(summaries)} cells ({marked}): {listed(names, _LISTED_CELLS)}."
@@ -147,7 +186,10 @@ def _spread(summaries: Mapping[Place, Summary], judged: Quantity, *, colored: bo
     if colored:
         worst = max(spreads, key=lambda at: spreads[at])
         median = statistics.median(spreads.values())
-        found = f"median {judged.text(median)}, largest {judged.text(spreads[worst])} {judged.differences}".rstrip()
+        found = (
+            f"median {judged.text(median)}, largest {judged.text(spreads[worst])} "
+            f"{judged.differences}"
+        ).rstrip()
         return f", sample sd: {found} ({', '.join(worst)})."
     return ", bars: sample sd, none where n = 1." if singles else ", bars: sample sd."
 
@@ -165,4 +207,7 @@ def _untrained(ablation: Ablation, sides: Sequence[Side], reference: Summary | N
         case _:
             low, high = windows(sides, judged_by(ablation))[0]
             where = "dashed line" if low <= reference.mean <= high else "out of the panel's range"
-    return [f"Untrained encoder: {judged.told(reference.mean, reference.spread)} (n = {reference.n}; {where})."]
+    return [
+        f"Untrained encoder: {judged.told(reference.mean, reference.spread)} (n = {reference.n}; "
+        f"{where})."
+    ]

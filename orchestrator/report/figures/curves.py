@@ -1,4 +1,6 @@
-"""Training curves of an ablation's cells, from what their runs logged: the median over seeds and the range around it."""
+"""Training curves of an ablation's cells, from what their runs logged: the median over seeds and
+the range around it.
+"""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -23,21 +25,33 @@ Numbers = NDArray[np.float64]
 
 ALL_CELLS = 12  # so many are drawn, all of them; of more, six
 _FEWER = 6
-_PHASES = {"simclr": ("training",), "two-layer-cnn": ("pre-training", "fine-tuning")}  # by the number that is logged
+# by the number that is logged
+_PHASES = {"simclr": ("training",), "two-layer-cnn": ("pre-training", "fine-tuning")}
 _LOGGED = {
-    "simclr": {"loss": Quantity("training loss"), "contrastive_accuracy": quantity("contrastive_accuracy")},
-    "two-layer-cnn": {"loss": Quantity("training loss", "nats"), "alignment": quantity("alignment")},
+    "simclr": {
+        "loss": Quantity("training loss"),
+        "contrastive_accuracy": quantity("contrastive_accuracy"),
+    },
+    "two-layer-cnn": {
+        "loss": Quantity("training loss", "nats"),
+        "alignment": quantity("alignment"),
+    },
 }
 _UNIT_OF_TIME = {"simclr": "epoch", "two-layer-cnn": "step"}
 
 
 def draw_curves(
-    ablation: Ablation, layout: Layout, histories: Mapping[Place, Sequence[History]], *, subtitle: str
+    ablation: Ablation,
+    layout: Layout,
+    histories: Mapping[Place, Sequence[History]],
+    *,
+    subtitle: str,
 ) -> Figure | None:
-    """A panel for each phase of training and each quantity; None where no more than one point in time was logged.
+    """A panel for each phase of training and each quantity; None where no more than one point in
+    time was logged.
 
-    `histories` has the finished runs of each cell. Tables of up to 12 cells are drawn whole; of larger ones SimCLR's are not
-    drawn, and of the two-layer study's a few cells are.
+    `histories` has the finished runs of each cell. Tables of up to 12 cells are drawn whole; of
+    larger ones SimCLR's are not drawn, and of the two-layer study's a few cells are.
     """
     if ablation.workload == "simclr" and len(layout.cells) > ALL_CELLS:
         return None
@@ -47,12 +61,16 @@ def draw_curves(
     shown = [key for key in logged if any(key in entry for history in runs for entry in history)]
     names = _PHASES[ablation.workload]
     phases = [
-        (i, name) for i, name in enumerate(names) if any(len(_points(run, key, i)[0]) > 1 for run in runs for key in shown)
+        (i, name)
+        for i, name in enumerate(names)
+        if any(len(_points(run, key, i)[0]) > 1 for run in runs for key in shown)
     ]
     if not phases:
         return None
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.6 + 3.9 * len(phases), 1.6 + 2.4 * len(shown)), layout="constrained")
+        figure = Figure(
+            figsize=(2.6 + 3.9 * len(phases), 1.6 + 2.4 * len(shown)), layout="constrained"
+        )
         grid = figure.subplots(len(shown), len(phases), squeeze=False, sharex="col")
         for (row, key), (column, (phase, name)) in product(enumerate(shown), enumerate(phases)):
             axes: Axes = grid[row, column]
@@ -62,14 +80,21 @@ def draw_curves(
             axes.set(title=name.capitalize() if row == 0 else "")
             axes.set_xlabel(_UNIT_OF_TIME[ablation.workload] if row == len(shown) - 1 else "")
         _legend(figure, layout, cells)
-        figure.suptitle(wrapped([f"{ablation.title}: training curves", subtitle], figure, points=10), fontsize=10)
+        figure.suptitle(
+            wrapped([f"{ablation.title}: training curves", subtitle], figure, points=10),
+            fontsize=10,
+        )
         caption = _caption(ablation, layout, cells, histories)
-        figure.supxlabel(wrapped([caption], figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01)
+        figure.supxlabel(
+            wrapped([caption], figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01
+        )
     return figure
 
 
 def chosen_cells(layout: Layout) -> tuple[Place, ...]:
-    """All cells of a small layout; of a large one the middle row, its ends and middle, in up to three panels."""
+    """All cells of a small layout; of a large one the middle row, its ends and middle, in up to
+    three panels.
+    """
     cells = tuple(cell.at for cell in layout.cells)
     if len(cells) <= ALL_CELLS:
         return cells
@@ -93,14 +118,22 @@ def _spread(labels: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def _points(history: History, key: str, phase: int) -> tuple[list[float], list[float]]:
-    """When and what a run logged in one phase. Workloads with one phase need not say which; later ones count from 0."""
-    found = [(entry["epoch"], entry[key]) for entry in history if entry.get("phase", 0) == phase and key in entry]
+    """When and what a run logged in one phase. Workloads with one phase need not say which; later
+    ones count from 0.
+    """
+    found = [
+        (entry["epoch"], entry[key])
+        for entry in history
+        if entry.get("phase", 0) == phase and key in entry
+    ]
     first = found[0][0] if phase and found else 0.0
     return [epoch - first for epoch, _ in found], [value for _, value in found]
 
 
 def _curve(axes: Axes, runs: Sequence[tuple[list[float], list[float]]], index: int) -> None:
-    """Median and range of runs that may have stopped at different times: one that has stopped keeps its last value."""
+    """Median and range of runs that may have stopped at different times: one that has stopped keeps
+    its last value.
+    """
     known = [run for run in runs if run[0]]
     if not known:
         return
@@ -109,12 +142,21 @@ def _curve(axes: Axes, runs: Sequence[tuple[list[float], list[float]]], index: i
     shape = look(index) | {"marker": "none" if len(times) > 1 else look(index)["marker"]}
     axes.plot(times, np.median(values, axis=0), **shape)
     if len(known) > 1:
-        axes.fill_between(times, values.min(axis=0), values.max(axis=0), color=shape["color"], alpha=0.18, linewidth=0)
+        axes.fill_between(
+            times,
+            values.min(axis=0),
+            values.max(axis=0),
+            color=shape["color"],
+            alpha=0.18,
+            linewidth=0,
+        )
 
 
 def _finish(axes: Axes, shown: Quantity, column: int) -> None:
     """Grid, label, and a logarithmic axis for what falls by more than a factor of ten."""
-    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.ones(1)])
+    drawn = np.concatenate(
+        [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.ones(1)]
+    )
     if shown.high is None and drawn.min() > 0 and drawn.max() > 10 * drawn.min():
         axes.set_yscale("log")
     elif shown.high is not None:
@@ -128,19 +170,38 @@ def _finish(axes: Axes, shown: Quantity, column: int) -> None:
 def _legend(figure: Figure, layout: Layout, cells: Sequence[Place]) -> None:
     title = textwrap.fill(" · ".join(axis.name for axis in layout.axes), 30, break_on_hyphens=False)
     keys = [
-        Line2D([], [], label=textwrap.fill(" · ".join(at), 30, break_on_hyphens=False), **look(index) | {"marker": "none"})
+        Line2D(
+            [],
+            [],
+            label=textwrap.fill(" · ".join(at), 30, break_on_hyphens=False),
+            **look(index) | {"marker": "none"},
+        )
         for index, at in enumerate(cells)
     ]
-    figure.legend(handles=keys, title=title, loc="outside right center", alignment="left", frameon=False, handlelength=3.2)
+    figure.legend(
+        handles=keys,
+        title=title,
+        loc="outside right center",
+        alignment="left",
+        frameon=False,
+        handlelength=3.2,
+    )
 
 
-def _caption(ablation: Ablation, layout: Layout, cells: Sequence[Place], histories: Mapping[Place, Sequence[History]]) -> str:
+def _caption(
+    ablation: Ablation,
+    layout: Layout,
+    cells: Sequence[Place],
+    histories: Mapping[Place, Sequence[History]],
+) -> str:
     counts = sorted({len(histories[at]) for at in cells})
     count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     spread = ": line, median; band, lowest to highest" if counts[-1] > 1 else ""
     sentences = [f"n = {count} seed{'s' if counts[-1] > 1 else ''} a cell{spread}."]
     if ablation.workload == "two-layer-cnn":
-        sentences.append("A run that has stopped keeps its last value; of equal curves the last one is seen.")
+        sentences.append(
+            "A run that has stopped keeps its last value; of equal curves the last one is seen."
+        )
     if len(cells) < len(layout.cells):
         sentences.append(f"{len(cells)} of {len(layout.cells)} cells shown.")
     if ablation.counts_if:

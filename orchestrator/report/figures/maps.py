@@ -1,7 +1,8 @@
-"""Figures of theory: a heat map for each label of a third axis, or a point for each cell, with what is predicted drawn in.
+"""Figures of theory: a heat map for each label of a third axis, or a point for each cell, with what
+is predicted drawn in.
 
-Both show this run only. A prediction is drawn where its numbers are among the axes' labels: for maps between the centres of
-rows and columns, by their logarithms where all are positive.
+Both show this run only. A prediction is drawn where its numbers are among the axes' labels: for
+maps between the centres of rows and columns, by their logarithms where all are positive.
 """
 
 import math
@@ -50,11 +51,13 @@ _THEORY: dict[str, Any] = {"color": "black", "linewidth": 1.6}
 _THEORY_DASHES: tuple[Any, ...] = ((0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), "-")
 
 
-# Maps -----------------------------------------------------------------------------------------------------------------
+# Maps ---------------------------------------------------------------------------------------------
 
 
 def maps(layout: Layout, side: Side, quantity: Quantity, overlays: Sequence[Overlay]) -> Figure:
-    """A heat map for each label of the third axis, the first axis upwards and the second across; one scale of colour."""
+    """A heat map for each label of the third axis, the first axis upwards and the second across;
+    one scale of colour.
+    """
     up, across, third = layout.axes
     width = _CELL[0] * len(across.labels) + 0.5
     columns = max(1, min(len(third.labels), int(WIDEST / width)))
@@ -65,21 +68,36 @@ def maps(layout: Layout, side: Side, quantity: Quantity, overlays: Sequence[Over
     norm = _norm(side, quantity)
     for index, (axes, label) in enumerate(zip(grid.flat, third.labels, strict=False)):
         image = _map(axes, (up, across), side, label, quantity, norm)
-        _theory(axes, (up, across), [(i, one) for i, one in enumerate(overlays) if not one.only or label in one.only])
+        _theory(
+            axes,
+            (up, across),
+            [(i, one) for i, one in enumerate(overlays) if not one.only or label in one.only],
+        )
         axes.set(title=f"{third.name}: {label}", ylabel=up.name if index % columns == 0 else "")
         axes.set_xlabel(across.name if index + columns >= len(third.labels) else "")
     for axes in grid.flat[len(third.labels) :]:
         axes.remove()
-    mark_reference(figure.colorbar(image, ax=grid, label=quantity.label, pad=0.02).ax, side.reference)
+    mark_reference(
+        figure.colorbar(image, ax=grid, label=quantity.label, pad=0.02).ax, side.reference
+    )
     return figure
 
 
 def _norm(side: Side, quantity: Quantity) -> Normalize:
-    known = [*side.values.values(), *([] if side.reference is None else [side.reference])] or [quantity.low]
+    known = [*side.values.values(), *([] if side.reference is None else [side.reference])] or [
+        quantity.low
+    ]
     return Normalize(min(known), max(*known, min(known) + quantity.resolution))
 
 
-def _map(axes: Axes, plane: tuple[Axis, Axis], side: Side, label: str, quantity: Quantity, norm: Normalize) -> AxesImage:
+def _map(
+    axes: Axes,
+    plane: tuple[Axis, Axis],
+    side: Side,
+    label: str,
+    quantity: Quantity,
+    norm: Normalize,
+) -> AxesImage:
     up, across = plane
     matrix = np.full((len(up.labels), len(across.labels)), np.nan)
     for (row, first), (column, second) in product(enumerate(up.labels), enumerate(across.labels)):
@@ -87,15 +105,31 @@ def _map(axes: Axes, plane: tuple[Axis, Axis], side: Side, label: str, quantity:
         if (value := side.values.get(at)) is not None:
             matrix[row, column] = value
             # The outline keeps a prediction's line out of the digits.
-            outline = patheffects.withStroke(linewidth=2.5, foreground=colormaps["cividis"](norm(value)))
-            look_of: dict[str, Any] = {"color": "black" if norm(value) > 0.5 else "white", "path_effects": [outline]}
-            axes.text(column, row, quantity.text(value), ha="center", va="center", fontsize=SMALLEST, zorder=3, **look_of)
+            outline = patheffects.withStroke(
+                linewidth=2.5, foreground=colormaps["cividis"](norm(value))
+            )
+            look_of: dict[str, Any] = {
+                "color": "black" if norm(value) > 0.5 else "white",
+                "path_effects": [outline],
+            }
+            axes.text(
+                column,
+                row,
+                quantity.text(value),
+                ha="center",
+                va="center",
+                fontsize=SMALLEST,
+                zorder=3,
+                **look_of,
+            )
         elif gap := side.gaps.get(at):
             # A box is too narrow for these two words.
             hatch(axes, (column - 0.5, row - 0.5, 1, 1), "none" if gap == UNCOUNTED else gap)
         if at in side.partial:
             mark_partial(axes, column + 0.36, row + 0.34)
-    image = axes.imshow(np.ma.masked_invalid(matrix), cmap="cividis", norm=norm, aspect="auto", origin="lower")
+    image = axes.imshow(
+        np.ma.masked_invalid(matrix), cmap="cividis", norm=norm, aspect="auto", origin="lower"
+    )
     axes.set_xticks(range(len(across.labels)), across.labels)
     axes.set_yticks(range(len(up.labels)), up.labels)
     axes.tick_params(length=0)
@@ -114,28 +148,50 @@ def _theory(axes: Axes, plane: tuple[Axis, Axis], overlays: Sequence[tuple[int, 
     if overlays:
         figure = axes.get_figure(root=True)
         assert figure is not None, "axes are drawn in one"
-        below = axes.transAxes + ScaledTranslation(0, -0.36, figure.dpi_scale_trans)  # inches: under the axis' name
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, frameon=False, handlelength=3.5)
+        # inches: under the axis' name
+        below = axes.transAxes + ScaledTranslation(0, -0.36, figure.dpi_scale_trans)
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            bbox_transform=below,
+            frameon=False,
+            handlelength=3.5,
+        )
 
 
 def _path(overlay: Overlay, across: Axis, up: Axis) -> tuple[Numbers, Numbers]:
-    """An overlay in places of labels, straight between its points as the labels are spaced; nan outside of the cells."""
+    """An overlay in places of labels, straight between its points as the labels are spaced; nan
+    outside of the cells.
+    """
     rulers = _ruler(across), _ruler(up)
-    known = [scale(np.array(values)) for (scale, _), values in zip(rulers, zip(*overlay.points, strict=True), strict=True)]
+    known = [
+        scale(np.array(values))
+        for (scale, _), values in zip(rulers, zip(*overlay.points, strict=True), strict=True)
+    ]
     fine = np.linspace(0, len(overlay.points) - 1, 200 * (len(overlay.points) - 1) + 1)
-    x, y = (place(np.interp(fine, np.arange(len(values)), values)) for (_, place), values in zip(rulers, known, strict=True))
+    x, y = (
+        place(np.interp(fine, np.arange(len(values)), values))
+        for (_, place), values in zip(rulers, known, strict=True)
+    )
     outside = np.isnan(x) | np.isnan(y)
     return np.where(outside, np.nan, x), np.where(outside, np.nan, y)
 
 
 def _ruler(axis: Axis) -> tuple[Callable[[Numbers], Numbers], Callable[[Numbers], Numbers]]:
-    """From numbers to the scale that labels are compared on, and from there to places: 0 is the first label's centre."""
+    """From numbers to the scale that labels are compared on, and from there to places: 0 is the
+    first label's centre.
+    """
     numbers = [number for label in axis.labels if (number := _number(label)) is not None]
     if not numbers:
-        raise ValueError(f"axis {axis.name!r}: a prediction cannot be drawn along labels that are no numbers, {axis.labels!r}")
+        raise ValueError(
+            f"axis {axis.name!r}: a prediction cannot be drawn along labels that are no numbers, "
+            f"{axis.labels!r}"
+        )
     scale: Callable[[Numbers], Numbers] = np.log if min(numbers) > 0 else np.asarray
     centres = scale(np.array(numbers))
-    first, last = (centres[1] - centres[0], centres[-1] - centres[-2]) if len(centres) > 1 else (1.0, 1.0)
+    first, last = (
+        (centres[1] - centres[0], centres[-1] - centres[-2]) if len(centres) > 1 else (1.0, 1.0)
+    )
     # A cell more at either end, so that lines go on to the border of the map.
     centres = np.array([centres[0] - first, *centres, centres[-1] + last])
     places = np.arange(-1.0, len(numbers) + 1)
@@ -158,10 +214,14 @@ def _number(label: str) -> float | None:
 def _theory_look(index: int) -> dict[str, Any]:
     """Black on a white band, so that it is seen on every colour."""
     band = [patheffects.Stroke(linewidth=4, foreground="white"), patheffects.Normal()]
-    return {**_THEORY, "linestyle": _THEORY_DASHES[index % len(_THEORY_DASHES)], "path_effects": band}
+    return {
+        **_THEORY,
+        "linestyle": _THEORY_DASHES[index % len(_THEORY_DASHES)],
+        "path_effects": band,
+    }
 
 
-# Points ---------------------------------------------------------------------------------------------------------------
+# Points -------------------------------------------------------------------------------------------
 
 
 def points(
@@ -171,9 +231,11 @@ def points(
     quantities: tuple[Quantity, Quantity],
     overlays: Sequence[Overlay],
 ) -> Figure:
-    """Each cell's value over that of another metric (`against`, one a seed), marked by its label on the first axis.
+    """Each cell's value over that of another metric (`against`, one a seed), marked by its label on
+    the first axis.
 
-    `quantities`: what lies across, and what the cells are judged by. A hollow point has runs that do not count.
+    `quantities`: what lies across, and what the cells are judged by. A hollow point has runs that
+    do not count.
     """
     series = layout.axes[0]
     figure = Figure(figsize=(8.5, 4.8), layout="constrained")
@@ -185,14 +247,28 @@ def points(
             if at in side.partial:
                 shape |= hollow(index)
             up, across = side.spreads.get(at, math.nan), _sd(against[at])
-            axes.errorbar(where[at], side.values[at], yerr=up, xerr=across, capsize=2, elinewidth=1, label=label, **shape)
+            axes.errorbar(
+                where[at],
+                side.values[at],
+                yerr=up,
+                xerr=across,
+                capsize=2,
+                elinewidth=1,
+                label=label,
+                **shape,
+            )
     if where and min(where.values()) > 0:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlim(min(where.values()) / 1.5, max(where.values()) * 1.5)
     limits = axes.get_xlim()
     for index, overlay in enumerate(overlays):
-        axes.plot(*zip(*overlay.points, strict=True), label=overlay.label, zorder=1.5, **_theory_look(index))
+        axes.plot(
+            *zip(*overlay.points, strict=True),
+            label=overlay.label,
+            zorder=1.5,
+            **_theory_look(index),
+        )
     window = points_window(side, quantities[1], overlays)
     reference_line(axes, side, window)
     axes.grid(**GRID)
@@ -202,7 +278,9 @@ def points(
     return figure
 
 
-def points_window(side: Side, quantity: Quantity, overlays: Sequence[Overlay]) -> tuple[float, float]:
+def points_window(
+    side: Side, quantity: Quantity, overlays: Sequence[Overlay]
+) -> tuple[float, float]:
     """Limits upwards: the values with their bars, and as much of the predictions as fits."""
     low, high = windows([side], quantity)[0]
     predicted = [y for overlay in overlays for _, y in overlay.points]
@@ -217,10 +295,19 @@ def _points_legend(figure: Figure, series: Axis, overlays: Sequence[Overlay]) ->
         for index, label in enumerate(series.labels)
     ]
     keys += [
-        Line2D([], [], label=textwrap.fill(one.label, 32, break_on_hyphens=False), **_theory_look(i))
+        Line2D(
+            [], [], label=textwrap.fill(one.label, 32, break_on_hyphens=False), **_theory_look(i)
+        )
         for i, one in enumerate(overlays)
     ]
-    figure.legend(handles=keys, title=title, loc="outside right center", alignment="left", frameon=False, handlelength=2.5)
+    figure.legend(
+        handles=keys,
+        title=title,
+        loc="outside right center",
+        alignment="left",
+        frameon=False,
+        handlelength=2.5,
+    )
 
 
 def _sd(values: Sequence[float]) -> float:

@@ -1,6 +1,8 @@
-"""What a representation looks like, drawn: spectra of h, z and of a linear head (Figure B.3), maps (B.4), and neighbours.
+"""What a representation looks like, drawn: spectra of h, z and of a linear head (Figure B.3), maps
+(B.4), and neighbours.
 
-Captions give the number of test images. matplotlib's object interface only: no window, no global state.
+Captions give the number of test images. matplotlib's object interface only: no window, no global
+state.
 """
 
 import io
@@ -24,9 +26,33 @@ __all__ = ["draw_representation"]
 _NAMES = {"h": "h, the representation", "z": "z = g(h), after the head"}
 _MAPS: dict[MapName, str] = {"tsne": "t-SNE", "umap": "UMAP"}
 # Petroff's ten colours, made for colour-blind readers; Okabe and Ito's are too few for ten classes.
-_COLORS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadb")
-_MARKERS = {"o": 1.0, "s": 0.95, "^": 1.1, "D": 0.9, "v": 1.1, "P": 1.15, "X": 1.15, "*": 1.5, "<": 1.1, ">": 1.1}  # and sizes
-_TILE = 0.70  # inches from one image among neighbours to the next, in which lengths there are measured
+_COLORS = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadb",
+)
+# and sizes
+_MARKERS = {
+    "o": 1.0,
+    "s": 0.95,
+    "^": 1.1,
+    "D": 0.9,
+    "v": 1.1,
+    "P": 1.15,
+    "X": 1.15,
+    "*": 1.5,
+    "<": 1.1,
+    ">": 1.1,
+}
+# inches from one image among neighbours to the next, in which lengths there are measured
+_TILE = 0.70
 _HALF = 0.42  # of an image's side
 _ROW = 1.22  # from row to row
 _ASIDE = 1.25  # from the query to its nearest neighbour
@@ -35,7 +61,8 @@ _WRONG: dict[str, Any] = {"edgecolor": "#D55E00", "linestyle": (0, (2, 1)), "lin
 
 
 def draw_representation(representation: Representation, title: str) -> dict[str, bytes]:
-    """PNG and SVG by file name: spectrum, neighbours, and head-spectrum, tsne and umap where there is something to draw.
+    """PNG and SVG by file name: spectrum, neighbours, and head-spectrum, tsne and umap where there
+    is something to draw.
 
     Equal representations give equal files. `title` says which run it is.
     """
@@ -50,7 +77,12 @@ def draw_representation(representation: Representation, title: str) -> dict[str,
         files = {}
         for name, figure in figures.items():
             figure.suptitle(wrapped([title], figure, points=10), fontsize=10)
-            figure.supxlabel(wrapped(captions[name], figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01)
+            figure.supxlabel(
+                wrapped(captions[name], figure, points=SMALLEST),
+                fontsize=SMALLEST,
+                ha="left",
+                x=0.01,
+            )
             files[f"{name}.png"] = _encoded(figure, "png", {"Software": None})
             files[f"{name}.svg"] = _encoded(figure, "svg", {"Date": None})
     return files
@@ -67,27 +99,35 @@ def _captions(representation: Representation) -> dict[str, list[str]]:
     """What the reader must know of each picture, in paragraphs."""
     options, mapped = representation.options, len(representation.mapped_labels)
     classes = len(np.unique(representation.mapped_labels))
-    of = f"n = {mapped} test images of {classes} of {len(representation.classes)} classes; l2-normalised features."
+    of = (
+        f"n = {mapped} test images of {classes} of {len(representation.classes)} classes; "
+        "l2-normalised features."
+    )
     far = "Axes have no unit; distances between groups say little."
     perplexity, neighbours = options.clipped(mapped)
     return {
         "spectrum": [
-            f"n = {representation.measured} test images, clean views. Singular values of the centred features over the "
+            f"n = {representation.measured} test images, clean views. Singular values of the "
+            "centred features over the "
             "largest. Effective rank: exp of the entropy of their shares (Roy & Vetterli 2007).",
             *(f"Warning: {warning}." for warning in representation.warnings),
         ],
-        "head-spectrum": ["The weight of the head's only layer, n = 1 matrix, without what batch normalisation scales."],
+        "head-spectrum": [
+            "The weight of the head's only layer, n = 1 matrix, without what batch normalisation "
+            "scales."
+        ],
         "tsne": [f"{of} Perplexity {perplexity:.3g}, started from the principal components. {far}"],
         "umap": [f"{of} {neighbours} neighbours. {far}"],
         "neighbours": [
             f"The nearest by cosine among n = {representation.searched} test images, of n = "
-            f"{len(representation.queries.labels)} queries. Check mark and full frame: the query's class; "
+            f"{len(representation.queries.labels)} queries. Check mark and full frame: the "
+            "query's class; "
             "cross and dashed frame: another."
         ],
     }
 
 
-# Spectra ----------------------------------------------------------------------------------------------------------------
+# Spectra ------------------------------------------------------------------------------------------
 
 
 def _spectrum(representation: Representation) -> Figure:
@@ -97,11 +137,22 @@ def _spectrum(representation: Representation) -> Figure:
         rank = representation.results[f"effective_rank_{name}"]
         label = f"{_NAMES[name]}: effective rank {rank:.3g} of {space.dimensions}"
         values = space.singular_values
-        # Rounding leaves values next to nothing, which would take up the axis; of equal features all are 0.
+        # Rounding leaves values next to nothing, which would take up the axis; of equal features
+        # all are 0.
         values = values[values > 1e-6 * values[0]]
         shares = values / values[:1]
-        axes.plot(np.arange(1, len(shares) + 1), shares, label=label, markevery=max(1, len(shares) // 12), **look(index))
-    axes.set(yscale="log", xlabel="singular value, by size (index)", ylabel="singular value / largest (log scale)")
+        axes.plot(
+            np.arange(1, len(shares) + 1),
+            shares,
+            label=label,
+            markevery=max(1, len(shares) // 12),
+            **look(index),
+        )
+    axes.set(
+        yscale="log",
+        xlabel="singular value, by size (index)",
+        ylabel="singular value / largest (log scale)",
+    )
     _grid(axes)
     axes.set_ylim(top=1.5)
     axes.legend(loc="best", frameon=False, handlelength=3.5)
@@ -116,7 +167,9 @@ def _head_spectrum(head: HeadSpectrum) -> Figure:
     panels: Sequence[Axes] = figure.subplots(1, 2)
     for axes, scale in zip(panels, ("linear", "log"), strict=True):
         shown = head.squared[head.squared > 0] if scale == "log" else head.squared
-        axes.plot(np.arange(1, len(shown) + 1), shown, markevery=max(1, len(shown) // 12), **look(0))
+        axes.plot(
+            np.arange(1, len(shown) + 1), shown, markevery=max(1, len(shown) // 12), **look(0)
+        )
         axes.set(yscale=scale, xlabel=f"{of}, by size (index)", ylabel=f"{what}, {scale} scale")
         _grid(axes)
     panels[0].set_title(f"W of {head.shape[0]} x {head.shape[1]}", loc="left")
@@ -128,31 +181,49 @@ def _grid(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-# Maps -------------------------------------------------------------------------------------------------------------------
+# Maps ---------------------------------------------------------------------------------------------
 
 
 def _map(representation: Representation, name: MapName) -> Figure:
     """A panel for each space that has this map, and one legend of the classes that are in it."""
-    spaces = {space: found.maps[name] for space, found in representation.spaces.items() if name in found.maps}
+    spaces = {
+        space: found.maps[name]
+        for space, found in representation.spaces.items()
+        if name in found.maps
+    }
     classes = np.unique(representation.mapped_labels)
     figure = Figure(figsize=(4.6 * len(spaces) + 1.6, 4.9), layout="constrained")
-    for axes, (space, points) in zip(figure.subplots(1, len(spaces), squeeze=False)[0], spaces.items(), strict=True):
+    for axes, (space, points) in zip(
+        figure.subplots(1, len(spaces), squeeze=False)[0], spaces.items(), strict=True
+    ):
         for index, label in enumerate(classes):
             mine = points[representation.mapped_labels == label]
-            axes.plot(mine[:, 0], mine[:, 1], gid=f"{space}-class-{label}", **_point(index, len(points)))
-        axes.set(title=_NAMES[space], xlabel=f"{_MAPS[name]} 1", ylabel=f"{_MAPS[name]} 2", xticks=[], yticks=[])
+            axes.plot(
+                mine[:, 0], mine[:, 1], gid=f"{space}-class-{label}", **_point(index, len(points))
+            )
+        axes.set(
+            title=_NAMES[space],
+            xlabel=f"{_MAPS[name]} 1",
+            ylabel=f"{_MAPS[name]} 2",
+            xticks=[],
+            yticks=[],
+        )
         axes.set_box_aspect(1)
         axes.spines[:].set(visible=True, color="#8c8c8c")
     keys = [
         Line2D([], [], label=_shortened(representation.classes[label], 22), **_point(index, 0))
         for index, label in enumerate(classes)
     ]
-    figure.legend(handles=keys, title="class", loc="outside right center", alignment="left", frameon=False)
+    figure.legend(
+        handles=keys, title="class", loc="outside right center", alignment="left", frameon=False
+    )
     return figure
 
 
 def _point(index: int, crowd: int) -> dict[str, Any]:
-    """A class' look, smaller where there are many points: colour and marker differ up to 10 classes, the pair up to 100."""
+    """A class' look, smaller where there are many points: colour and marker differ up to 10
+    classes, the pair up to 100.
+    """
     marker, size = [*_MARKERS.items()][(index + index // len(_COLORS)) % len(_MARKERS)]
     return {
         "color": _COLORS[index % len(_COLORS)],
@@ -164,7 +235,7 @@ def _point(index: int, crowd: int) -> dict[str, Any]:
     }
 
 
-# Neighbours -------------------------------------------------------------------------------------------------------------
+# Neighbours ---------------------------------------------------------------------------------------
 
 
 def _neighbours(representation: Representation) -> Figure:
@@ -179,14 +250,21 @@ def _neighbours(representation: Representation) -> Figure:
         _neighbour_panel(axes, space.neighbours, queries, representation.classes)
         share = 100 * (space.neighbours.labels == queries.labels[:, None]).mean()
         axes.set_title(f"{_NAMES[name]}\n{share:.0f} % of neighbours are of the query's class")
-        axes.set(xlim=(_ASIDE - 0.6, _ASIDE + columns - 0.4), ylim=(_ROW * (rows - 1) + 0.6, -0.8), aspect="equal")
+        axes.set(
+            xlim=(_ASIDE - 0.6, _ASIDE + columns - 0.4),
+            ylim=(_ROW * (rows - 1) + 0.6, -0.8),
+            aspect="equal",
+        )
         axes.set_xticks([_ASIDE + (columns - 1) / 2], ["neighbours, nearest first"])
         axes.set_yticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     for row, image in enumerate(queries.images):
         _tile(panels[0], image, (0, row), {"edgecolor": "black", "linewidth": 0.8})
-    words = [textwrap.fill(representation.classes[label], 16, max_lines=3, placeholder=" ...") for label in queries.labels]
+    words = [
+        textwrap.fill(representation.classes[label], 16, max_lines=3, placeholder=" ...")
+        for label in queries.labels
+    ]
     panels[0].set(xlim=(-0.6, _ASIDE + columns - 0.4), aspect="equal")
     panels[0].set_xticks([0, _ASIDE + (columns - 1) / 2], ["query", "neighbours, nearest first"])
     panels[0].set_yticks(_ROW * np.arange(rows), words)
@@ -199,14 +277,27 @@ def _neighbour_panel(axes: Axes, found: Shown, queries: Shown, classes: Sequence
         right = label == queries.labels[row]
         _tile(axes, found.images[row, column], (_ASIDE + column, row), _RIGHT if right else _WRONG)
         word = ("\u2713 " if right else "\u2717 ") + _shortened(classes[int(label)], 9)
-        axes.text(_ASIDE + column, _ROW * row - _HALF - 0.07, word, ha="center", va="bottom", fontsize=SMALLEST)
+        axes.text(
+            _ASIDE + column,
+            _ROW * row - _HALF - 0.07,
+            word,
+            ha="center",
+            va="bottom",
+            fontsize=SMALLEST,
+        )
 
 
-def _tile(axes: Axes, image: NDArray[np.uint8], at: tuple[float, int], frame: Mapping[str, Any]) -> None:
+def _tile(
+    axes: Axes, image: NDArray[np.uint8], at: tuple[float, int], frame: Mapping[str, Any]
+) -> None:
     """An image [3, S, S] at a column's place and a row, in its frame."""
     left, top = at[0] - _HALF, _ROW * at[1] - _HALF
     extent = (left, left + 2 * _HALF, top + 2 * _HALF, top)
-    axes.imshow(image.transpose(1, 2, 0), extent=extent, interpolation="nearest" if image.shape[-1] <= 96 else "auto")
+    axes.imshow(
+        image.transpose(1, 2, 0),
+        extent=extent,
+        interpolation="nearest" if image.shape[-1] <= 96 else "auto",
+    )
     axes.add_patch(Rectangle((left, top), 2 * _HALF, 2 * _HALF, fill=False, **frame))
 
 

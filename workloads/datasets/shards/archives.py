@@ -1,9 +1,10 @@
 """Where the images of a shard lie in its file, so that each can be read by itself later.
 
-A tar shard in the layout of WebDataset has members KEY.jpg (or another kind of image) and KEY.cls, a number or the name of
-a class, or KEY.json with a field `label` or `cls`; KEY is all before the first dot of the last part of a path. A Parquet
-shard has columns `image` (bytes, or a struct that has a field `bytes`) and `label`, and may have `key`. Parquet keeps the
-bytes of an image in one piece only where its pages are neither compressed nor encoded; elsewhere they are copied.
+A tar shard in the layout of WebDataset has members KEY.jpg (or another kind of image) and KEY.cls,
+a number or the name of a class, or KEY.json with a field `label` or `cls`; KEY is all before the
+first dot of the last part of a path. A Parquet shard has columns `image` (bytes, or a struct that
+has a field `bytes`) and `label`, and may have `key`. Parquet keeps the bytes of an image in one
+piece only where its pages are neither compressed nor encoded; elsewhere they are copied.
 """
 
 import json
@@ -32,7 +33,8 @@ class Member(NamedTuple):
 
 
 def members_of(file: BinaryIO, copy: Path) -> list[Member]:
-    """The images of the shard in `file` by their offsets there, or in `copy`, if it was necessary to create that.
+    """The images of the shard in `file` by their offsets there, or in `copy`, if it was necessary
+    to create that.
 
     Raises ValueError for a file that is no such shard, OSError where one cannot be read or written.
     """
@@ -66,7 +68,10 @@ def _of_tar(file: BinaryIO) -> list[Member]:
                 file.seek(member.offset_data)
                 labels[key] = _label(file.read(member.size), ending, member.name)
     if lacking := [name for key, (_, _, name) in images.items() if key not in labels]:
-        raise ValueError(f"{lacking[0]}: has no label beside it (.cls, or .json with label); {len(lacking)} lack one")
+        raise ValueError(
+            f"{lacking[0]}: has no label beside it (.cls, or .json with label); {len(lacking)} "
+            "lack one"
+        )
     return [Member(*image, labels[key]) for key, image in images.items()]
 
 
@@ -77,7 +82,11 @@ def _label(data: bytes, ending: str, name: str) -> Label:
             tree = json.loads(text)
         except ValueError:
             raise ValueError(f"{name}: is not JSON") from None
-        text = next((tree[field] for field in ("label", "cls") if field in tree), "") if isinstance(tree, dict) else ""
+        text = (
+            next((tree[field] for field in ("label", "cls") if field in tree), "")
+            if isinstance(tree, dict)
+            else ""
+        )
     if isinstance(text, bool) or not isinstance(text, int | str) or text == "":
         raise ValueError(f"{name}: says no label")
     try:
@@ -100,7 +109,9 @@ def _of_parquet(file: BinaryIO, copy: Path) -> list[Member]:
         found = _in_place(file, table, leaves[images], columns)
         return _copied(table, columns, copy) if found is None else found
     except pa.ArrowException as error:
-        raise ValueError(f"is no Parquet file, or a damaged one: {' '.join(str(error).split())}") from error
+        raise ValueError(
+            f"is no Parquet file, or a damaged one: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _in_place(file: BinaryIO, table: Any, column: int, columns: list[str]) -> list[Member] | None:
@@ -118,7 +129,9 @@ def _in_place(file: BinaryIO, table: Any, column: int, columns: list[str]) -> li
             at = chunk.find(value[: LENGTH_BYTES + NEAR], at) if data else at
             if at < 0 or (data and chunk[at : at + len(value)] != value):
                 return None
-            members.append(Member(described.data_page_offset + at + LENGTH_BYTES, len(data), name, label))
+            members.append(
+                Member(described.data_page_offset + at + LENGTH_BYTES, len(data), name, label)
+            )
             at += len(value) if data else 0
     return members
 
@@ -133,12 +146,25 @@ def _copied(table: Any, columns: list[str], copy: Path) -> list[Member]:
     return members
 
 
-def _rows(table: Any, group: int, columns: list[str], before: int) -> list[tuple[bytes, Label, str]]:
-    """Image, label and name of each row of a group; a row without a key is named by its number in the file."""
+def _rows(
+    table: Any, group: int, columns: list[str], before: int
+) -> list[tuple[bytes, Label, str]]:
+    """Image, label and name of each row of a group; a row without a key is named by its number in
+    the file.
+    """
     rows = table.read_row_group(group, columns=columns).to_pydict()
     images = [image["bytes"] if isinstance(image, dict) else image for image in rows["image"]]
     names = rows.get("key") or [f"{before + number:09d}" for number in range(len(images))]
     for name, image, label in zip(names, images, rows["label"], strict=True):
-        if not isinstance(image, bytes | None) or isinstance(label, bool) or not isinstance(label, int | str):
-            raise ValueError(f"row {name}: needs bytes as its image and a number or a name as its label")
-    return [(image or b"", label, str(name)) for image, label, name in zip(images, rows["label"], names, strict=True)]
+        if (
+            not isinstance(image, bytes | None)
+            or isinstance(label, bool)
+            or not isinstance(label, int | str)
+        ):
+            raise ValueError(
+                f"row {name}: needs bytes as its image and a number or a name as its label"
+            )
+    return [
+        (image or b"", label, str(name))
+        for image, label, name in zip(images, rows["label"], names, strict=True)
+    ]

@@ -1,4 +1,6 @@
-"""The files of a data set in shards: which there are, on a disk or in an object store, and the digest of their content."""
+"""The files of a data set in shards: which there are, on a disk or in an object store, and the
+digest of their content.
+"""
 
 import hashlib
 import io
@@ -19,7 +21,8 @@ MANIFEST = "manifest.json"
 SAMPLED = 64
 SAMPLE = 16 << 10  # bytes
 READERS = 8
-BUFFER = {True: 64 << 10, False: 8 << 20}  # bytes read at once from a local disk, and from an object store
+# bytes read at once from a local disk, and from an object store
+BUFFER = {True: 64 << 10, False: 8 << 20}
 
 
 class Shard(NamedTuple):
@@ -61,7 +64,9 @@ def shards_at(root: str) -> ShardFolder:
         listed = {name: _files(filesystem, base, name) for name in ("train", "test", "val")}
         manifest = _manifest(filesystem, base)
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise SpecError([f"data.root={root!r}: cannot be read: {' '.join(str(error).split())}"]) from error
+        raise SpecError(
+            [f"data.root={root!r}: cannot be read: {' '.join(str(error).split())}"]
+        ) from error
     test = listed["test"] if listed["test"] is not None else listed["val"]
     problems = [
         f"data.root={root!r}: has no folder {wanted}"
@@ -71,12 +76,17 @@ def shards_at(root: str) -> ShardFolder:
         if not files
     ]
     if manifest is not None and not manifest.get("complete"):
-        problems.append(f"data.root={root!r}: is not finished; run the `simclr-orch data shard` that began it again")
+        problems.append(
+            f"data.root={root!r}: is not finished; run the `simclr-orch data shard` that began "
+            "it again"
+        )
     if problems:
         raise SpecError(problems)
     assert listed["train"] is not None
     assert test is not None
-    return ShardFolder(filesystem, base.rstrip("/"), root, listed["train"], test, manifest, is_local)
+    return ShardFolder(
+        filesystem, base.rstrip("/"), root, listed["train"], test, manifest, is_local
+    )
 
 
 def _files(filesystem: Any, base: str, part: str) -> tuple[Shard, ...] | None:
@@ -86,7 +96,11 @@ def _files(filesystem: Any, base: str, part: str) -> tuple[Shard, ...] | None:
     if filesystem.get_file_info(f"{base}/{part}").type != FileType.Directory:
         return None
     infos = filesystem.get_file_info(FileSelector(f"{base}/{part}"))
-    shards = [Shard(f"{part}/{info.base_name}", info.size) for info in infos if info.base_name.endswith(ENDINGS)]
+    shards = [
+        Shard(f"{part}/{info.base_name}", info.size)
+        for info in infos
+        if info.base_name.endswith(ENDINGS)
+    ]
     return tuple(sorted(shard for shard in shards if not shard.path.startswith(f"{part}/.")))
 
 
@@ -100,7 +114,8 @@ def _manifest(filesystem: Any, base: str) -> dict[str, Any] | None:
 
 
 def content_of(folder: ShardFolder) -> str:
-    """The digest of every name and size, of the manifest, and of 64 blocks of 16 KiB spread over all bytes.
+    """The digest of every name and size, of the manifest, and of 64 blocks of 16 KiB spread over
+    all bytes.
 
     Raises SpecError where they cannot be read.
     """

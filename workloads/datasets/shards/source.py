@@ -1,12 +1,15 @@
-"""Shards: the images of a data set in a few large files, read where they lie and decoded whenever they are needed.
+"""Shards: the images of a data set in a few large files, read where they lie and decoded whenever
+they are needed.
 
 Below the root lie `train/` and `test/` (or `val/`), each with tar files or Parquet files
-(`workloads.datasets.shards.archives`), and `manifest.json` where `simclr-orch data shard` wrote them. Nothing is decoded up
-front: what is cached is an index, the file, offset, length and name of every image, in the order of classes and then of names.
-Shards that were written from a folder of images give its rows in its order, and so its splits and pixels.
+(`workloads.datasets.shards.archives`), and `manifest.json` where `simclr-orch data shard` wrote
+them. Nothing is decoded up front: what is cached is an index, the file, offset, length and name of
+every image, in the order of classes and then of names. Shards that were written from a folder of
+images give its rows in its order, and so its splits and pixels.
 
-An image that is grey shows it by its header, which the index reads; whether it can be decoded is known only by doing that.
-So a damaged image ends a run when it is met, unless `allow_unreadable` is above 0: then the index decodes every image.
+An image that is grey shows it by its header, which the index reads; whether it can be decoded is
+known only by doing that. So a damaged image ends a run when it is met, unless `allow_unreadable` is
+above 0: then the index decodes every image.
 """
 
 from collections.abc import Iterator
@@ -38,7 +41,9 @@ THUMBNAIL = 32  # side in pixels; of images that are decoded only to see whether
 
 @dataclass(frozen=True)
 class Scanned:
-    """The images of one shard, with what is known of each: whether it is grey, and why it cannot be read, or ''."""
+    """The images of one shard, with what is known of each: whether it is grey, and why it cannot be
+    read, or ''.
+    """
 
     members: list[Member]
     grey: list[bool]
@@ -48,17 +53,27 @@ class Scanned:
 def source(spec: DataSpec, root: str) -> Source:
     """The images of the shards below `root`, a folder or a URI that Arrow knows (`s3://...`).
 
-    The content is the digest of every shard's name and size, of the manifest, and of 64 blocks of 16 KiB spread over all
-    bytes: fast, and blind to a change between these that leaves the size as it was and the manifest alone.
+    The content is the digest of every shard's name and size, of the manifest, and of 64 blocks of
+    16 KiB spread over all bytes: fast, and blind to a change between these that leaves the size as
+    it was and the manifest alone.
     Raises SpecError with all that is wrong with the folder, and, while indexing, with its images.
     """
     folder = shards_at(root)
-    fields: dict[str, str | int] = {"grey_images": spec.grey_images, "allow_unreadable": spec.allow_unreadable}
-    return Source(content_of(folder), fields, partial(_write_index, spec, folder), partial(_images, spec, folder))
+    fields: dict[str, str | int] = {
+        "grey_images": spec.grey_images,
+        "allow_unreadable": spec.allow_unreadable,
+    }
+    return Source(
+        content_of(folder),
+        fields,
+        partial(_write_index, spec, folder),
+        partial(_images, spec, folder),
+    )
 
 
 def scan(folder: ShardFolder, shard: Shard, copy: Path, *, decodes: bool) -> Scanned:
-    """The images of a shard, each looked at, or with `decodes` decoded. `copy` is as in `members_of`.
+    """The images of a shard, each looked at, or with `decodes` decoded. `copy` is as in
+    `members_of`.
 
     Raises SpecError for a file that is no such shard or cannot be read.
     """
@@ -90,7 +105,9 @@ def _looked_at(file: BinaryIO, members: list[Member], decodes: bool) -> Scanned:
 
 
 class _Part(NamedTuple):
-    """A part in the order of its rows: a record of where each image lies, its label as its shard says it, and what was seen."""
+    """A part in the order of its rows: a record of where each image lies, its label as its shard
+    says it, and what was seen.
+    """
 
     records: NDArray[Any]
     said: list[int | str]
@@ -99,7 +116,9 @@ class _Part(NamedTuple):
 
 
 def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
-    """`train.npy` and `test.npy`, and beside them the images of shards that cannot be read where they lie."""
+    """`train.npy` and `test.npy`, and beside them the images of shards that cannot be read where
+    they lie.
+    """
     parts = {name: _scan_part(spec, folder, name, entry) for name in ("train", "test")}
     classes, numbers = _classes(folder, parts)
     labels = {}
@@ -111,7 +130,11 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
         raise SpecError(problems)
     for name, part in parts.items():
         np.save(entry / f"{name}.npy", part.records)
-    notes = [f"left out, cannot be read: {line}" for name, part in parts.items() for line in _unreadable(folder, name, part)]
+    notes = [
+        f"left out, cannot be read: {line}"
+        for name, part in parts.items()
+        for line in _unreadable(folder, name, part)
+    ]
     return Labels(labels["train"], labels["test"], classes, tuple(notes))
 
 
@@ -122,9 +145,15 @@ def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _
         looking = partial(scan, folder, decodes=spec.allow_unreadable > 0)
         scanned = list(pool.map(looking, shards, copies))
     width = max((len(member.name.encode()) for one in scanned for member in one.members), default=1)
-    record = np.dtype([("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("name", f"S{width}")])
+    record = np.dtype(
+        [("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("name", f"S{width}")]
+    )
     index = np.array(
-        [(number, each.offset, each.length, each.name.encode()) for number, one in enumerate(scanned) for each in one.members],
+        [
+            (number, each.offset, each.length, each.name.encode())
+            for number, one in enumerate(scanned)
+            for each in one.members
+        ],
         record,
     )
     said = [member.label for one in scanned for member in one.members]
@@ -142,43 +171,66 @@ def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _
     )
 
 
-def _classes(folder: ShardFolder, parts: dict[str, _Part]) -> tuple[tuple[str, ...], dict[int | str, int]]:
-    """The names of the classes, and the number of each label that the shards say. Raises SpecError."""
+def _classes(
+    folder: ShardFolder, parts: dict[str, _Part]
+) -> tuple[tuple[str, ...], dict[int | str, int]]:
+    """The names of the classes, and the number of each label that the shards say. Raises
+    SpecError.
+    """
     train, test = ({*part.said} for part in parts.values())
     problems = []
     for name, lacking in (("test", train - test), ("train", test - train)):
         if lacking:
             shown = ", ".join(sorted(map(str, lacking))[:SHOWN])
             more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-            problems.append(f"{folder.root}: {name} lacks classes that the other part has: {shown}{more}")
+            problems.append(
+                f"{folder.root}: {name} lacks classes that the other part has: {shown}{more}"
+            )
     if len(train) < 2:
         problems.append(f"{folder.root}: train has {len(train)} classes, at least 2 are needed")
     if problems:
         raise SpecError(problems)
     labels: list[Any] = sorted(train)
     names = (folder.manifest or {}).get("classes", [])
-    named = [names[label] if isinstance(label, int) and 0 <= label < len(names) else str(label) for label in labels]
+    named = [
+        names[label] if isinstance(label, int) and 0 <= label < len(names) else str(label)
+        for label in labels
+    ]
     return tuple(named), {label: number for number, label in enumerate(labels)}
 
 
 def _problems(
-    spec: DataSpec, folder: ShardFolder, parts: dict[str, _Part], labels: dict[str, NDArray[np.int64]], classes: tuple[str, ...]
+    spec: DataSpec,
+    folder: ShardFolder,
+    parts: dict[str, _Part],
+    labels: dict[str, NDArray[np.int64]],
+    classes: tuple[str, ...],
 ) -> list[str]:
     total = sum(len(part.records) for part in parts.values())
     unreadable = [line for name, part in parts.items() for line in _unreadable(folder, name, part)]
     if len(unreadable) > spec.allow_unreadable:
-        what = f"data.allow_unreadable={spec.allow_unreadable}: {len(unreadable)} of {total} images cannot be read"
+        what = (
+            f"data.allow_unreadable={spec.allow_unreadable}: {len(unreadable)} of {total} images "
+            "cannot be read"
+        )
         return [what + _first(len(unreadable)), *unreadable[:SHOWN]]
     problems = [
         f"{folder.root}: {name} has no image of {classes[number]!r} that can be read"
         for name in parts
-        for number in np.flatnonzero(np.bincount(labels[name][labels[name] >= 0], minlength=len(classes)) == 0)
+        for number in np.flatnonzero(
+            np.bincount(labels[name][labels[name] >= 0], minlength=len(classes)) == 0
+        )
     ]
-    grey = [_name(folder, name, record) for name, part in parts.items() for record in part.records[part.grey]]
+    grey = [
+        _name(folder, name, record)
+        for name, part in parts.items()
+        for record in part.records[part.grey]
+    ]
     readable = total - len(unreadable)
     if grey and len(grey) < readable and spec.grey_images == "refuse":
         problems.append(
-            f"data.grey_images='refuse': {len(grey)} of {readable} images are grey and the others in colour; "
+            f"data.grey_images='refuse': {len(grey)} of {readable} images are grey and the "
+            "others in colour; "
             f"'convert' repeats the grey channel{_first(len(grey))}"
         )
         problems += [f"{name}: is grey" for name in grey[:SHOWN]]
@@ -186,10 +238,15 @@ def _problems(
 
 
 def _unreadable(folder: ShardFolder, name: str, part: _Part) -> Iterator[str]:
-    return (f"{_name(folder, name, part.records[row])}: {reason}" for row, reason in part.reasons.items())
+    return (
+        f"{_name(folder, name, part.records[row])}: {reason}"
+        for row, reason in part.reasons.items()
+    )
 
 
-def _images(spec: DataSpec, folder: ShardFolder, name: str, entry: Path, index: NDArray[Any]) -> EncodedImages:
+def _images(
+    spec: DataSpec, folder: ShardFolder, name: str, entry: Path, index: NDArray[Any]
+) -> EncodedImages:
     """A part's images, from files that stay open while they are in use."""
     paths = [f"{folder.base}/{shard.path}" for shard in _of(folder, name)]
     copies = [_copy(entry, name, number) for number in range(len(paths))]
@@ -203,7 +260,9 @@ def _images(spec: DataSpec, folder: ShardFolder, name: str, entry: Path, index: 
         return folder.filesystem.open_input_file(paths[number])
 
     def read(record: np.void) -> bytes:
-        return bytes(opened(int(record["shard"])).read_at(int(record["length"]), int(record["offset"])))
+        return bytes(
+            opened(int(record["shard"])).read_at(int(record["length"]), int(record["offset"]))
+        )
 
     return EncodedImages(index, spec.image_size, read, partial(_name, folder, name))
 

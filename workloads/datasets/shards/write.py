@@ -1,8 +1,10 @@
-"""Shards written from a folder of images, in an order that mixes the classes, and checked against their manifest.
+"""Shards written from a folder of images, in an order that mixes the classes, and checked against
+their manifest.
 
-The output has the parts of the folder, each with files of as many images, and `manifest.json` with the request, the
-classes, and every file's count and SHA-256. A file is written beside its place and renamed, and its entry follows: what a
-killed process left is written again, what has an entry is not. Equal folders and requests give equal bytes.
+The output has the parts of the folder, each with files of as many images, and `manifest.json` with
+the request, the classes, and every file's count and SHA-256. A file is written beside its place and
+renamed, and its entry follows: what a killed process left is written again, what has an entry is
+not. Equal folders and requests give equal bytes.
 """
 
 import hashlib
@@ -27,7 +29,16 @@ from workloads.datasets.shards.source import scan
 from workloads.datasets.sources.image_folder import File, Listing, content_of, listing_of
 from workloads.spec import SpecError
 
-__all__ = ["Checked", "Sharding", "Written", "check_shards", "forget", "plan_shards", "write_shards", "written_at"]
+__all__ = [
+    "Checked",
+    "Sharding",
+    "Written",
+    "check_shards",
+    "forget",
+    "plan_shards",
+    "write_shards",
+    "written_at",
+]
 
 Format = Literal["tar", "parquet"]
 Result = TypeVar("Result")
@@ -37,7 +48,9 @@ LONGEST = 60  # characters of a file's name that stay part of an image's name in
 
 
 class Written(NamedTuple):
-    """A file of the output: its path there, its images and bytes, and whether an earlier call had written it."""
+    """A file of the output: its path there, its images and bytes, and whether an earlier call had
+    written it.
+    """
 
     path: str
     images: int
@@ -46,7 +59,9 @@ class Written(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A file of the output, how it differs from what was written, or '', and its images that cannot be read."""
+    """A file of the output, how it differs from what was written, or '', and its images that cannot
+    be read.
+    """
 
     path: str
     images: int
@@ -56,7 +71,9 @@ class Checked(NamedTuple):
 
 @dataclass(frozen=True)
 class Sharding:
-    """What is to be written: for each file its images, as rows of the listing with their number; `request` says from what."""
+    """What is to be written: for each file its images, as rows of the listing with their number;
+    `request` says from what.
+    """
 
     listing: Listing
     output: Path
@@ -65,21 +82,28 @@ class Sharding:
     files: dict[str, list[tuple[int, File]]]
 
 
-def plan_shards(source: Path, output: Path, *, images_per_shard: int, format: str, seed: int = 0) -> Sharding:
+def plan_shards(
+    source: Path, output: Path, *, images_per_shard: int, format: str, seed: int = 0
+) -> Sharding:
     """What writing the image folder `source` as shards means; `format` is tar or parquet.
 
-    Raises SpecError with everything that is wrong with the request, the folder, or an output of something else.
+    Raises SpecError with everything that is wrong with the request, the folder, or an output of
+    something else.
     """
     problems = []
     if images_per_shard < 1:
         problems.append(f"--images-per-shard {images_per_shard}: must be at least 1")
     chosen = next((known for known in get_args(Format) if known == format), None)
     if chosen is None:
-        problems.append(f"--format {format}: no such format; known are {', '.join(get_args(Format))}")
+        problems.append(
+            f"--format {format}: no such format; known are {', '.join(get_args(Format))}"
+        )
     try:
         listing = listing_of(source)
     except SpecError as error:
-        problems += [problem.replace(f"data.root={str(source)!r}", str(source)) for problem in error.problems]
+        problems += [
+            problem.replace(f"data.root={str(source)!r}", str(source)) for problem in error.problems
+        ]
     if problems:
         raise SpecError(problems)
     assert chosen is not None
@@ -94,7 +118,10 @@ def plan_shards(source: Path, output: Path, *, images_per_shard: int, format: st
     }
     files: dict[str, list[tuple[int, File]]] = {}
     for number, (part, of_part) in enumerate(_parts(listing).items()):
-        order = np.argsort(np.random.PCG64(np.random.SeedSequence([seed, number])).random_raw(len(of_part)), kind="stable")
+        order = np.argsort(
+            np.random.PCG64(np.random.SeedSequence([seed, number])).random_raw(len(of_part)),
+            kind="stable",
+        )
         for shard, start in enumerate(range(0, len(order), images_per_shard)):
             rows = order[start : start + images_per_shard].tolist()
             files[f"{part}/{part}-{shard:06d}.{chosen}"] = [(row, of_part[row]) for row in rows]
@@ -114,7 +141,10 @@ def write_shards(sharding: Sharding, workers: int) -> Generator[Written]:
         with locked(output / ".lock"):
             entries = _done(output, sharding.request)
             _keep(sharding, entries, complete=False)  # from now on the folder is known to be ours
-            yield from (Written(name, entry["images"], entry["bytes"], True) for name, entry in entries.items())
+            yield from (
+                Written(name, entry["images"], entry["bytes"], True)
+                for name, entry in entries.items()
+            )
             missing = [name for name in sharding.files if name not in entries]
             for name, entry in _in_threads(workers, missing, partial(_write, sharding)):
                 entries[name] = entry
@@ -126,18 +156,26 @@ def write_shards(sharding: Sharding, workers: int) -> Generator[Written]:
 
 
 def written_at(output: Path) -> ShardFolder:
-    """What an earlier call has written. Raises SpecError for an output without a manifest, or unfinished."""
+    """What an earlier call has written. Raises SpecError for an output without a manifest, or
+    unfinished.
+    """
     try:
         folder = shards_at(str(output))
     except SpecError as error:
-        raise SpecError([problem.replace(f"data.root={str(output)!r}", str(output)) for problem in error.problems]) from None
+        raise SpecError(
+            [
+                problem.replace(f"data.root={str(output)!r}", str(output))
+                for problem in error.problems
+            ]
+        ) from None
     if folder.manifest is None:
         raise SpecError([f"{output}: has no {MANIFEST} of shards, which they are checked against"])
     return folder
 
 
 def check_shards(folder: ShardFolder, workers: int, *, decodes: bool) -> Generator[Checked]:
-    """Whether each file is what the manifest says, its bytes and how many images it has, and which images are unreadable.
+    """Whether each file is what the manifest says, its bytes and how many images it has, and which
+    images are unreadable.
 
     By their headers, or with `decodes` by decoding them.
     """
@@ -158,7 +196,11 @@ def forget(sharding: Sharding, names: list[str]) -> None:
 
 
 def _check(
-    folder: ShardFolder, entries: dict[str, dict[str, Any]], decodes: bool, name: str, _stop: threading.Event
+    folder: ShardFolder,
+    entries: dict[str, dict[str, Any]],
+    decodes: bool,
+    name: str,
+    _stop: threading.Event,
 ) -> Checked:
     written, path = entries[name], Path(folder.root) / name
     images = written["images"]
@@ -169,11 +211,15 @@ def _check(
     if found != written:
         return Checked(name, images, "its bytes are not those that were written")
     with TemporaryDirectory() as scratch:
-        scanned = scan(folder, Shard(name, found["bytes"]), Path(scratch) / "images", decodes=decodes)
+        scanned = scan(
+            folder, Shard(name, found["bytes"]), Path(scratch) / "images", decodes=decodes
+        )
     if len(scanned.members) != images:
         return Checked(name, images, f"has {len(scanned.members)} images, and not {images}")
     seen = zip(scanned.members, scanned.reasons, strict=True)
-    return Checked(name, images, "", tuple(f"{member.name}: {reason}" for member, reason in seen if reason))
+    return Checked(
+        name, images, "", tuple(f"{member.name}: {reason}" for member, reason in seen if reason)
+    )
 
 
 def _parts(listing: Listing) -> dict[str, list[File]]:
@@ -182,7 +228,9 @@ def _parts(listing: Listing) -> dict[str, list[File]]:
 
 
 def _done(output: Path, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The entries of the files that need not be written again. Raises SpecError for an output of something else."""
+    """The entries of the files that need not be written again. Raises SpecError for an output of
+    something else.
+    """
     if not output.exists():
         return {}
     try:
@@ -191,17 +239,30 @@ def _done(output: Path, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError):
         if output.is_dir() and not _foreign(output):
             return {}
-        raise SpecError([f"{output}: is not an empty folder, and not one of shards (no {MANIFEST})"]) from None
+        raise SpecError(
+            [f"{output}: is not an empty folder, and not one of shards (no {MANIFEST})"]
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpecError([f"{output / MANIFEST}: is not a manifest of shards ({error})"]) from None
     if differing := [name for name in request if of_before.get(name) != request[name]]:
-        raise SpecError([f"{output}: holds shards of another request (other {', '.join(differing)}); choose another folder"])
-    return {name: entry for name, entry in entries.items() if _size(output / name) == entry["bytes"]}
+        raise SpecError(
+            [
+                f"{output}: holds shards of another request (other {', '.join(differing)}); choose "
+                "another folder"
+            ]
+        )
+    return {
+        name: entry for name, entry in entries.items() if _size(output / name) == entry["bytes"]
+    }
 
 
 def _foreign(output: Path) -> bool:
     """Whether it has files that are not those of a call that was killed early."""
-    return any(path.name not in (".lock", f"{MANIFEST}.partial") for path in output.rglob("*") if not path.is_dir())
+    return any(
+        path.name not in (".lock", f"{MANIFEST}.partial")
+        for path in output.rglob("*")
+        if not path.is_dir()
+    )
 
 
 def _size(path: Path) -> int:
@@ -225,7 +286,8 @@ def _in_threads(
 ) -> Generator[tuple[str, Result]]:
     """Each name with its result, as they come.
 
-    When one fails or nobody asks further, what has not begun is left undone, and what has sees its event set.
+    When one fails or nobody asks further, what has not begun is left undone, and what has sees its
+    event set.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
@@ -267,7 +329,9 @@ def _entry(path: Path, images: int) -> dict[str, Any]:
 
 
 class _Image(NamedTuple):
-    """An image's name in a shard, in the order of the folder, with the ending of its file, its label and its bytes."""
+    """An image's name in a shard, in the order of the folder, with the ending of its file, its
+    label and its bytes.
+    """
 
     key: str
     ending: str

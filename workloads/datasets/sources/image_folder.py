@@ -1,7 +1,9 @@
-"""Any folder of images: `train/<class>/*` and `test/<class>/*` (or `val`), and ImageNet laid out that way.
+"""Any folder of images: `train/<class>/*` and `test/<class>/*` (or `val`), and ImageNet laid out
+that way.
 
-Classes and files are taken in the order of their names; hidden ones and files that are no images by the ends of their
-names are passed over. EXIF orientation is not applied and transparency is dropped, as by torchvision's ImageFolder.
+Classes and files are taken in the order of their names; hidden ones and files that are no images by
+the ends of their names are passed over. EXIF orientation is not applied and transparency is
+dropped, as by torchvision's ImageFolder.
 """
 
 import hashlib
@@ -23,7 +25,19 @@ from workloads.spec import SpecError
 
 __all__ = ["EXTENSIONS", "File", "Listing", "content_of", "listing_of", "source", "training_files"]
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+EXTENSIONS = (
+    ".bmp",
+    ".gif",
+    ".jpeg",
+    ".jpg",
+    ".pbm",
+    ".pgm",
+    ".png",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
 SHOWN = 10
 SAMPLED = 64
 CHUNK = 128
@@ -31,7 +45,9 @@ THUMBNAIL = 3_000  # bytes; JPEG files of up to about 80 x 80 pixels
 
 
 class File(NamedTuple):
-    """An image of the folder: its path below the root, with slashes; its size; the number of its class."""
+    """An image of the folder: its path below the root, with slashes; its size; the number of its
+    class.
+    """
 
     path: str
     bytes: int
@@ -60,11 +76,13 @@ class Found:
 def source(spec: DataSpec, root: Path) -> Source:
     """The images below `root`.
 
-    The content is the digest of every relative path and size, and of the bytes of 64 files spread over the list: fast
-    for a million files, and blind to a file beyond those 64 that is replaced by another of the same size.
+    The content is the digest of every relative path and size, and of the bytes of 64 files spread
+    over the list: fast for a million files, and blind to a file beyond those 64 that is replaced by
+    another of the same size.
 
-    A grey image among colour ones is refused unless `grey_images="convert"`; ImageNet has a few and always converts.
-    Raises SpecError with all that is wrong with the folder, and, while decoding, with its images.
+    A grey image among colour ones is refused unless `grey_images="convert"`; ImageNet has a few and
+    always converts. Raises SpecError with all that is wrong with the folder, and, while decoding,
+    with its images.
     """
     listing = listing_of(root, spec.name)
     grey = "convert" if spec.name == "imagenet" else spec.grey_images
@@ -75,11 +93,16 @@ def source(spec: DataSpec, root: Path) -> Source:
         for name, files in (("train", listing.train), ("test", listing.test)):
             chunks = _decode(root, files, spec.image_size, found)
             write_images(folder / f"{name}.npy", len(files), spec.image_size, chunks)
-            labels[name] = np.array([LEFT_OUT if file.path in found.unreadable else file.label for file in files])
+            labels[name] = np.array(
+                [LEFT_OUT if file.path in found.unreadable else file.label for file in files]
+            )
         problems = _problems(listing, found, spec.allow_unreadable, grey)
         if problems:
             raise SpecError(problems)
-        notes = tuple(f"left out, cannot be read: {path}: {reason}" for path, reason in found.unreadable.items())
+        notes = tuple(
+            f"left out, cannot be read: {path}: {reason}"
+            for path, reason in found.unreadable.items()
+        )
         return Labels(labels["train"], labels["test"], listing.classes, notes)
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
@@ -87,7 +110,9 @@ def source(spec: DataSpec, root: Path) -> Source:
 
 
 def training_files(spec: DataSpec, root: Path) -> list[str]:
-    """The paths of the training images below `root`, with slashes, in the order of the stored rows; nothing is decoded."""
+    """The paths of the training images below `root`, with slashes, in the order of the stored rows;
+    nothing is decoded.
+    """
     return [file.path for file in listing_of(root, spec.name).train]
 
 
@@ -99,7 +124,11 @@ def _tests(name: str) -> tuple[str, ...]:
 def listing_of(root: Path, name: str = "image-folder") -> Listing:
     """The files below `root`. Raises SpecError with all that is wrong with its layout."""
     tests = _tests(name)
-    hint = "; ImageNet cannot be downloaded: get it from https://image-net.org/download" if name == "imagenet" else ""
+    hint = (
+        ("; ImageNet cannot be downloaded: get it from https://image-net.org/download")
+        if name == "imagenet"
+        else ""
+    )
     if not root.is_dir():
         raise SpecError([f"data.root={str(root)!r}: there is no such folder{hint}"])
     parts = ["train", next((part for part in tests if (root / part).is_dir()), tests[0])]
@@ -120,7 +149,9 @@ def listing_of(root: Path, name: str = "image-folder") -> Listing:
 def _classes(folder: Path) -> dict[str, dict[str, int]]:
     """Class to file name to size in bytes, all in the order of names."""
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        names = sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+        )
     return {name: _images(folder / name) for name in names}
 
 
@@ -130,7 +161,9 @@ def _images(folder: Path) -> dict[str, int]:
         sizes = {
             entry.name: entry.stat().st_size if entry.is_file() else -1
             for entry in entries
-            if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".") and not entry.is_dir()
+            if entry.name.lower().endswith(EXTENSIONS)
+            and not entry.name.startswith(".")
+            and not entry.is_dir()
         }
     return dict(sorted(sizes.items()))
 
@@ -148,14 +181,23 @@ def _layout_problems(
 ) -> list[str]:
     problems = []
     for part, classes in zip(parts, (train, test), strict=True):
-        problems += [f"{root / part / name}: holds no image" for name, images in classes.items() if not images]
+        problems += [
+            f"{root / part / name}: holds no image"
+            for name, images in classes.items()
+            if not images
+        ]
     if len(train) < 2:
         problems.append(f"{root / parts[0]}: has {len(train)} class folders, at least 2 are needed")
-    for part, lacking in ((parts[1], sorted(train.keys() - test)), (parts[0], sorted(test.keys() - train))):
+    for part, lacking in (
+        (parts[1], sorted(train.keys() - test)),
+        (parts[0], sorted(test.keys() - train)),
+    ):
         if lacking:
             more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
             other = parts[0] if part == parts[1] else parts[1]
-            problems.append(f"{root / part}: lacks classes that {other} has: {', '.join(lacking[:SHOWN])}{more}")
+            problems.append(
+                f"{root / part}: lacks classes that {other} has: {', '.join(lacking[:SHOWN])}{more}"
+            )
     return problems
 
 
@@ -175,7 +217,8 @@ def content_of(listing: Listing) -> str:
 def _decode(root: Path, files: list[File], size: int, found: Found) -> Iterator[NDArray[np.uint8]]:
     """Chunks of uint8 [n, 3, size, size] in the order of `files`, black where one cannot be read.
 
-    Only a few chunks are under way at any time, or a slow disk would let the decoded ones pile up in memory.
+    Only a few chunks are under way at any time, or a slow disk would let the decoded ones pile up
+    in memory.
     """
     threads = _threads(files)
     waiting: deque[Future[list[Decoded]]] = deque()
@@ -195,7 +238,9 @@ def _decode(root: Path, files: list[File], size: int, found: Found) -> Iterator[
 
 
 def _threads(files: list[File]) -> int:
-    """PIL lets go of the interpreter's lock to decode, but for thumbnails its Python code is most of the work."""
+    """PIL lets go of the interpreter's lock to decode, but for thumbnails its Python code is most
+    of the work.
+    """
     thumbnails = sum(file.bytes for file in files) < THUMBNAIL * len(files)
     return 1 if thumbnails else min(os.cpu_count() or 1, 16)
 
@@ -219,17 +264,28 @@ def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[s
     total = len(listing.train) + len(listing.test)
     if len(found.unreadable) > allowed:
         count = len(found.unreadable)
-        problems.append(f"data.allow_unreadable={allowed}: {count} of {total} images cannot be read{_first(count)}")
-        problems += [f"{listing.root / path}: {reason}" for path, reason in list(found.unreadable.items())[:SHOWN]]
+        problems.append(
+            f"data.allow_unreadable={allowed}: {count} of {total} images cannot be "
+            f"read{_first(count)}"
+        )
+        problems += [
+            f"{listing.root / path}: {reason}"
+            for path, reason in list(found.unreadable.items())[:SHOWN]
+        ]
     else:
         for files in (listing.train, listing.test):
             readable = {file.label for file in files if file.path not in found.unreadable}
-            emptied = {listing.root / Path(file.path).parent for file in files if file.label not in readable}
+            emptied = {
+                listing.root / Path(file.path).parent
+                for file in files
+                if file.label not in readable
+            }
             problems += [f"{path}: holds no image that can be read" for path in sorted(emptied)]
     if found.grey and found.color and grey == "refuse":
         count = len(found.grey)
         problems.append(
-            f"data.grey_images='refuse': {count} of {count + found.color} images are grey and the others in colour; "
+            f"data.grey_images='refuse': {count} of {count + found.color} images are grey "
+            "and the others in colour; "
             f"'convert' repeats the grey channel{_first(count)}"
         )
         problems += [f"{listing.root / path}: is grey" for path in found.grey[:SHOWN]]

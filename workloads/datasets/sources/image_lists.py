@@ -27,7 +27,9 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images by their paths below the root, with slashes, and their labels: int64 [N], or [N, C] as in `Labels`."""
+    """Images by their paths below the root, with slashes, and their labels: int64 [N], or [N, C] as
+    in `Labels`.
+    """
 
     paths: list[str]
     labels: NDArray[np.int64]
@@ -35,7 +37,8 @@ class ImageList:
 
 @dataclass(frozen=True)
 class ImageLists:
-    """The lists of each part; without `validation` it is drawn from `train`, without `test` both from `train`.
+    """The lists of each part; without `validation` it is drawn from `train`, without `test` both
+    from `train`.
 
     `train_per_class` is as in `workloads.datasets.cache.Labels`.
     """
@@ -50,24 +53,40 @@ class ImageLists:
     def parts(self) -> dict[str, list[ImageList]]:
         """What is stored as training and as test images."""
         lists = {"train": [self.train, self.validation], "test": [self.test]}
-        return {name: [each for each in of_part if each is not None] for name, of_part in lists.items()}
+        return {
+            name: [each for each in of_part if each is not None] for name, of_part in lists.items()
+        }
 
 
 def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
-    """The listed images below `root`; a grey one's channel is repeated, because all of these sets have some among many.
+    """The listed images below `root`; a grey one's channel is repeated, because all of these sets
+    have some among many.
 
-    The content is the digest of every list with its labels, of the sizes of the files, and of the bytes of 64 files spread
-    over the lists: fast for a hundred thousand files, and blind to a file beyond those 64 that is replaced by another of the
-    same size. Raises SpecError when more files are missing than `allow_unreadable`, and, while decoding, unreadable.
+    The content is the digest of every list with its labels, of the sizes of the files, and of the
+    bytes of 64 files spread over the lists: fast for a hundred thousand files, and blind to a file
+    beyond those 64 that is replaced by another of the same size. Raises SpecError when more files
+    are missing than `allow_unreadable`, and, while decoding, unreadable.
     """
     paths = [path for of_part in lists.parts.values() for each in of_part for path in each.paths]
     sizes = [_size(root / path) for path in paths]
     missing = [path for path, size in zip(paths, sizes, strict=True) if size < 0]
     if len(missing) > spec.allow_unreadable:
-        what = f"data.root={str(root)!r}: {len(missing)} of the {len(paths)} images that {spec.name} lists are missing"
-        raise SpecError([f"{what}{_first(len(missing))}", *(f"{root / path}: is missing" for path in missing[:SHOWN])])
+        what = (
+            f"data.root={str(root)!r}: {len(missing)} of the {len(paths)} images that "
+            f"{spec.name} lists are missing"
+        )
+        raise SpecError(
+            [
+                f"{what}{_first(len(missing))}",
+                *(f"{root / path}: is missing" for path in missing[:SHOWN]),
+            ]
+        )
     fields: dict[str, str | int] = {"allow_unreadable": spec.allow_unreadable}
-    return Source(_content(root, lists, paths, sizes), fields, lambda folder: _decode(spec, root, lists, folder))
+    return Source(
+        _content(root, lists, paths, sizes),
+        fields,
+        lambda folder: _decode(spec, root, lists, folder),
+    )
 
 
 def _size(path: Path) -> int:
@@ -99,30 +118,57 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
     labels, total = {}, 0
     for name, of_part in lists.parts.items():
         paths = [path for each in of_part for path in each.paths]
-        write_images(folder / f"{name}.npy", len(paths), spec.image_size, _pixels(root, paths, spec.image_size, unreadable))
-        stored = np.concatenate([each.labels for each in of_part]) if of_part else np.empty(0, np.int64)
+        write_images(
+            folder / f"{name}.npy",
+            len(paths),
+            spec.image_size,
+            _pixels(root, paths, spec.image_size, unreadable),
+        )
+        stored = (
+            np.concatenate([each.labels for each in of_part]) if of_part else np.empty(0, np.int64)
+        )
         stored[[path in unreadable for path in paths]] = LEFT_OUT
         labels[name] = stored
         total += len(paths)
     if len(unreadable) > spec.allow_unreadable:
         count = len(unreadable)
-        what = f"data.allow_unreadable={spec.allow_unreadable}: {count} of {total} images cannot be read{_first(count)}"
-        raise SpecError([what, *(f"{root / path}: {reason}" for path, reason in list(unreadable.items())[:SHOWN])])
+        what = (
+            f"data.allow_unreadable={spec.allow_unreadable}: {count} of {total} images cannot be "
+            f"read{_first(count)}"
+        )
+        raise SpecError(
+            [
+                what,
+                *(f"{root / path}: {reason}" for path, reason in list(unreadable.items())[:SHOWN]),
+            ]
+        )
     marks = None
     if lists.validation is not None:
         marks = np.arange(len(labels["train"])) >= len(lists.train.paths)
-    notes = tuple(f"left out, cannot be read: {path}: {reason}" for path, reason in unreadable.items())
-    return Labels(labels["train"], labels["test"], lists.classes, notes, marks, lists.train_per_class)
+    notes = tuple(
+        f"left out, cannot be read: {path}: {reason}" for path, reason in unreadable.items()
+    )
+    return Labels(
+        labels["train"], labels["test"], lists.classes, notes, marks, lists.train_per_class
+    )
 
 
-def _pixels(root: Path, paths: list[str], size: int, unreadable: dict[str, str]) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of uint8 [n, 3, size, size] in the order of `paths`, black where one cannot be read, which is noted."""
+def _pixels(
+    root: Path, paths: list[str], size: int, unreadable: dict[str, str]
+) -> Iterator[NDArray[np.uint8]]:
+    """Chunks of uint8 [n, 3, size, size] in the order of `paths`, black where one cannot be read,
+    which is noted.
+    """
     black = np.zeros((3, size, size), dtype=np.uint8)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             decoded = list(pool.map(lambda path: read(root / path, size), chunk))
-            unreadable |= {path: image.reason for path, image in zip(chunk, decoded, strict=True) if image.pixels is None}
+            unreadable |= {
+                path: image.reason
+                for path, image in zip(chunk, decoded, strict=True)
+                if image.pixels is None
+            }
             yield np.stack([black if image.pixels is None else image.pixels for image in decoded])
 
 

@@ -1,11 +1,14 @@
-"""Coloured shapes on textured backgrounds, drawn with numpy: no download, the same images for everyone.
+"""Coloured shapes on textured backgrounds, drawn with numpy: no download, the same images for
+everyone.
 
-The class is the shape. Colours, texture, place, size and angle are nuisances. Colours differ strongly between images
-and little within one, so that two crops of an image share their colour histogram: the shortcut that a contrastive loss
-takes unless colours are distorted (section 3.1, Figure 6).
+The class is the shape. Colours, texture, place, size and angle are nuisances. Colours differ
+strongly between images and little within one, so that two crops of an image share their colour
+histogram: the shortcut that a contrastive loss takes unless colours are distorted (section 3.1,
+Figure 6).
 
-Legend: N images, S side in pixels. Geometry is in shares of the side, and in units of the radius inside a shape. All is
-computed in float64, so that the last bit of a sine, which differs between platforms, does not reach the pixels.
+Legend: N images, S side in pixels. Geometry is in shares of the side, and in units of the radius
+inside a shape. All is computed in float64, so that the last bit of a sine, which differs between
+platforms, does not reach the pixels.
 """
 
 from collections.abc import Iterator
@@ -33,7 +36,18 @@ CYCLES = (2.0, 6.0)
 GRAIN = 0.02
 CANDIDATE_COLORS = 4
 
-CLASSES = ("disc", "ring", "square", "triangle", "cross", "star", "crescent", "rhombus", "ell", "hourglass")
+CLASSES = (
+    "disc",
+    "ring",
+    "square",
+    "triangle",
+    "cross",
+    "star",
+    "crescent",
+    "rhombus",
+    "ell",
+    "hourglass",
+)
 
 Floats = NDArray[np.float64]
 Vertices = tuple[tuple[float, float], ...]
@@ -52,12 +66,15 @@ POLYGONS: dict[str, Vertices] = {
     "star": tuple((length * np.sin(turn), -length * np.cos(turn)) for length, turn in STAR_TURNS),
     "rhombus": ((0.0, -1.0), (0.55, 0.0), (0.0, 1.0), (-0.55, 0.0)),
     "ell": ((-0.7, -0.9), (-0.1, -0.9), (-0.1, 0.3), (0.7, 0.3), (0.7, 0.9), (-0.7, 0.9)),
-    "hourglass": ((-0.75, -0.85), (0.75, -0.85), (-0.75, 0.85), (0.75, 0.85)),  # crosses itself at the waist
+    # crosses itself at the waist
+    "hourglass": ((-0.75, -0.85), (0.75, -0.85), (-0.75, 0.85), (0.75, 0.85)),
 }
 
 
 def source(spec: DataSpec) -> Source:
-    """4,000 training and 1,000 test images, or more if `spec` asks for more: the first ones stay the same."""
+    """4,000 training and 1,000 test images, or more if `spec` asks for more: the first ones stay
+    the same.
+    """
     counts = {
         "train": max(TRAIN_IMAGES, spec.train_images or 0),
         "test": max(TEST_IMAGES, spec.test_images or 0),
@@ -69,11 +86,15 @@ def source(spec: DataSpec) -> Source:
             write_images(folder / f"{name}.npy", counts[name], spec.image_size, chunks)
         return Labels(_labels(counts["train"]), _labels(counts["test"]), CLASSES)
 
-    return Source(content=digest({"name": "shapes", "revision": REVISION}), fields=dict(counts), decode=decode)
+    return Source(
+        content=digest({"name": "shapes", "revision": REVISION}), fields=dict(counts), decode=decode
+    )
 
 
 def draw(part: int, count: int, size: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of uint8 [n, 3, size, size], `count` images in all; image number i is of class i modulo 10."""
+    """Chunks of uint8 [n, 3, size, size], `count` images in all; image number i is of class i
+    modulo 10.
+    """
     for start in range(0, count, CHUNK):
         numbers = np.random.PCG64(np.random.SeedSequence([SEED, part, start // CHUNK]))
         yield _draw_chunk(numbers, size)[: count - start]
@@ -104,7 +125,9 @@ def _draw_chunk(numbers: np.random.PCG64, size: int) -> NDArray[np.uint8]:
 
     brightness = _texture(look, grain)[:, None]
     covered = _coverage(place, size)[:, None]
-    images = (background[:, :, None, None] + brightness) * (1 - covered) + foreground[:, :, None, None] * covered
+    images = (background[:, :, None, None] + brightness) * (1 - covered) + foreground[
+        :, :, None, None
+    ] * covered
     images += GRAIN * grain[:, None]
     return np.floor(255 * np.clip(images, 0, 1) + 0.5).astype(np.uint8)
 
@@ -117,13 +140,17 @@ def _contrasting(background: Floats, candidates: Floats) -> Floats:
 
 
 def _pixel_centres(size: int) -> tuple[Floats, Floats]:
-    """x [1, 1, S] and y [1, S, 1] of the pixels' centres; the middle of the image is 0, its side 1."""
+    """x [1, 1, S] and y [1, S, 1] of the pixels' centres; the middle of the image is 0, its side
+    1.
+    """
     centres = (np.arange(size) + 0.5) / size - 0.5
     return centres[None, None, :], centres[None, :, None]
 
 
 def _texture(look: Floats, grain: Floats) -> Floats:
-    """What is added to the background's brightness [N, S, S]: a gradient, stripes, blotches or coarse noise."""
+    """What is added to the background's brightness [N, S, S]: a gradient, stripes, blotches or
+    coarse noise.
+    """
     x, y = _pixel_centres(grain.shape[1])
     turn = 2 * np.pi * look[:, 1, None, None]
     along = x * np.cos(turn) + y * np.sin(turn)
@@ -137,7 +164,9 @@ def _texture(look: Floats, grain: Floats) -> Floats:
 
 
 def _coverage(place: Floats, size: int) -> Floats:
-    """Share of each pixel that the shape covers [N, S, S], from the signed distance of its centre to the outline."""
+    """Share of each pixel that the shape covers [N, S, S], from the signed distance of its centre
+    to the outline.
+    """
     x, y = _pixel_centres(size)
     radius = _between(place[:, 0], RADIUS)
     room = 1 - 2 * radius
@@ -174,7 +203,9 @@ def _polygon_distance(vertices: Vertices, x: Floats, y: Floats) -> Floats:
     for (ax, ay), (bx, by) in zip(vertices, (*vertices[1:], vertices[0]), strict=True):
         edge_x, edge_y, from_x, from_y = bx - ax, by - ay, x - ax, y - ay
         share = np.clip((from_x * edge_x + from_y * edge_y) / (edge_x**2 + edge_y**2), 0, 1)
-        squared = np.minimum(squared, (from_x - share * edge_x) ** 2 + (from_y - share * edge_y) ** 2)
+        squared = np.minimum(
+            squared, (from_x - share * edge_x) ** 2 + (from_y - share * edge_y) ** 2
+        )
         if edge_y != 0:
             inside ^= ((ay > y) != (by > y)) & (from_x < from_y * (edge_x / edge_y))
     sign: Floats = np.where(inside, -1.0, 1.0)

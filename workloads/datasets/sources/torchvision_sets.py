@@ -1,8 +1,8 @@
 """Data sets that torchvision reads: CIFAR-10, CIFAR-100, STL-10, SVHN and Fashion-MNIST.
 
-STL-10 gives its 5,000 labelled training images and its 8,000 test images; the 100,000 unlabelled ones are not used.
-SVHN gives its 73,257 training and 26,032 test images, not the extra ones. Fashion-MNIST is grey: its channel is
-repeated.
+STL-10 gives its 5,000 labelled training images and its 8,000 test images; the 100,000 unlabelled
+ones are not used. SVHN gives its 73,257 training and 26,032 test images, not the extra ones.
+Fashion-MNIST is grey: its channel is repeated.
 """
 
 import hashlib
@@ -23,15 +23,19 @@ __all__ = ["FILES", "fetch", "source"]
 # The files below `data.root` that hold the labelled images, where torchvision puts them.
 FILES = {
     "cifar10": tuple(
-        f"cifar-10-batches-py/{name}" for name in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta")
+        f"cifar-10-batches-py/{name}"
+        for name in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta")
     ),
     "cifar100": tuple(f"cifar-100-python/{name}" for name in ("train", "test", "meta")),
     "stl10": tuple(
-        f"stl10_binary/{name}" for name in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "class_names.txt")
+        f"stl10_binary/{name}"
+        for name in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "class_names.txt")
     ),
     "svhn": ("train_32x32.mat", "test_32x32.mat"),
     "fashion-mnist": tuple(
-        f"FashionMNIST/raw/{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+        f"FashionMNIST/raw/{part}-{kind}-ubyte"
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
     ),
 }
 
@@ -43,7 +47,8 @@ DAMAGED = (
 
 
 def source(spec: DataSpec, root: Path) -> Source:
-    """The data set `spec.name` below `root`. Its content is the digest of the names and bytes of its files.
+    """The data set `spec.name` below `root`. Its content is the digest of the names and bytes of
+    its files.
 
     Raises SpecError when a file is missing, and, while decoding, when one is damaged.
     """
@@ -51,7 +56,8 @@ def source(spec: DataSpec, root: Path) -> Source:
     if missing:
         raise SpecError(
             [
-                f"data.root={str(root)!r}: has no {spec.name} data ({', '.join(missing)} missing); name the folder "
+                f"data.root={str(root)!r}: has no {spec.name} data ({', '.join(missing)} "
+                "missing); name the folder "
                 "that has, or use --download"
             ]
         )
@@ -76,7 +82,9 @@ def fetch(spec: DataSpec, root: Path) -> None:
             for train in (True, False):
                 _open(spec.name, root, train=train, download=True)
     except (OSError, RuntimeError) as error:
-        raise SpecError([f"data.root={str(root)!r}: {spec.name} could not be downloaded: {error}"]) from error
+        raise SpecError(
+            [f"data.root={str(root)!r}: {spec.name} could not be downloaded: {error}"]
+        ) from error
 
 
 def _open(name: str, root: Path, *, train: bool, download: bool) -> Any:
@@ -111,9 +119,13 @@ def _decode(spec: DataSpec, root: Path, folder: Path) -> Labels:
             data = _open(spec.name, root, train=part == "train", download=False)
         except DAMAGED as error:
             reason = str(error) or type(error).__name__
-            problem = f"data.root={str(root)!r}: the {spec.name} data are damaged or incomplete: {reason}"
+            problem = (
+                f"data.root={str(root)!r}: the {spec.name} data are damaged or incomplete: {reason}"
+            )
             raise SpecError([problem]) from error
         images, labels[part] = _arrays(spec.name, data)
-        write_images(folder / f"{part}.npy", len(images), spec.image_size, fit_all(images, spec.image_size))
+        write_images(
+            folder / f"{part}.npy", len(images), spec.image_size, fit_all(images, spec.image_size)
+        )
         classes = tuple("0123456789") if spec.name == "svhn" else tuple(data.classes)
     return Labels(labels["train"], labels["test"], classes)

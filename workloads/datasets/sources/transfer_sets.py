@@ -1,9 +1,11 @@
-"""The data sets to which representations are transferred (B.8), where torchvision puts them below `data.root`.
+"""The data sets to which representations are transferred (B.8), where torchvision puts them below
+`data.root`.
 
-Parts: an official validation split is kept where there is one (aircraft, voc2007, dtd, flowers). DTD and SUN397 are split 1
-of ten, aircraft are told apart by variant. Caltech-101 has no official split: 30 random images of each class train, by
-`data.split_seed`, and the others test; its clutter, BACKGROUND_Google, is no class, as is usual. SUN397's split is in lists
-that come apart from its images. An image of VOC2007 has each of 20 classes (1), has it not (0), or has it only where its
+Parts: an official validation split is kept where there is one (aircraft, voc2007, dtd, flowers).
+DTD and SUN397 are split 1 of ten, aircraft are told apart by variant. Caltech-101 has no official
+split: 30 random images of each class train, by `data.split_seed`, and the others test; its clutter,
+BACKGROUND_Google, is no class, as is usual. SUN397's split is in lists that come apart from its
+images. An image of VOC2007 has each of 20 classes (1), has it not (0), or has it only where its
 authors call it difficult (-1).
 """
 
@@ -23,7 +25,20 @@ from workloads.spec import SpecError
 __all__ = ["DOWNLOADED", "fetch", "metric_of", "source"]
 
 VOC_CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
+    *(
+        "aeroplane",
+        "bicycle",
+        "bird",
+        "boat",
+        "bottle",
+        "bus",
+        "car",
+        "cat",
+        "chair",
+        "cow",
+        "diningtable",
+        "dog",
+    ),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 VOC = "VOCdevkit/VOC2007"
@@ -41,15 +56,33 @@ ANNOTATIONS: dict[DataSetName, tuple[str, ...]] = {
     ),
     "aircraft": tuple(
         f"fgvc-aircraft-2013b/data/{name}.txt"
-        for name in ("variants", "images_variant_train", "images_variant_val", "images_variant_test")
+        for name in (
+            "variants",
+            "images_variant_train",
+            "images_variant_val",
+            "images_variant_test",
+        )
     ),
-    "voc2007": tuple(f"{VOC}/ImageSets/Main/{name}_{part}.txt" for part in ("train", "val", "test") for name in VOC_CLASSES),
+    "voc2007": tuple(
+        f"{VOC}/ImageSets/Main/{name}_{part}.txt"
+        for part in ("train", "val", "test")
+        for name in VOC_CLASSES
+    ),
     "dtd": tuple(f"dtd/dtd/labels/{part}1.txt" for part in ("train", "val", "test")),
     "pets": ("oxford-iiit-pet/annotations/trainval.txt", "oxford-iiit-pet/annotations/test.txt"),
     "caltech101": (),  # its folders say it
     "flowers": ("flowers-102/imagelabels.mat", "flowers-102/setid.mat"),
 }
-DOWNLOADED: tuple[DataSetName, ...] = ("food101", "sun397", "aircraft", "voc2007", "dtd", "pets", "caltech101", "flowers")
+DOWNLOADED: tuple[DataSetName, ...] = (
+    "food101",
+    "sun397",
+    "aircraft",
+    "voc2007",
+    "dtd",
+    "pets",
+    "caltech101",
+    "flowers",
+)
 assert {*DOWNLOADED} <= {*ANNOTATIONS} <= {*get_args(DataSetName)}
 
 Metric = Literal["top-1", "mean per class", "mAP"]
@@ -67,26 +100,41 @@ def metric_of(name: DataSetName) -> Metric:
 
 
 def source(spec: DataSpec, root: Path) -> Source:
-    """The data set `spec.name` below `root`; Birdsnap is an image folder, with `train/<class>/*` and `test/<class>/*`.
+    """The data set `spec.name` below `root`; Birdsnap is an image folder, with `train/<class>/*`
+    and `test/<class>/*`.
 
     Raises SpecError when files are missing or damaged.
     """
     if spec.name == "birdsnap":
         return folder.source(spec.with_values({"grey_images": "convert"}), root)
     if missing := _missing(spec.name, root):
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise SpecError([f"data.root={str(root)!r}: has no {spec.name} data ({shown} missing); {_remedy(spec.name)}"])
+        shown = ", ".join(missing[:3]) + (
+            f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        )
+        raise SpecError(
+            [
+                f"data.root={str(root)!r}: has no {spec.name} data ({shown} missing); "
+                f"{_remedy(spec.name)}"
+            ]
+        )
     try:
         lists = _lists(spec.name, root)
         _check(lists)
     except DAMAGED as error:
         reason = str(error) or type(error).__name__
-        raise SpecError([f"data.root={str(root)!r}: the lists of {spec.name} are damaged or incomplete: {reason}"]) from error
+        raise SpecError(
+            [
+                f"data.root={str(root)!r}: the lists of {spec.name} are damaged or incomplete: "
+                f"{reason}"
+            ]
+        ) from error
     return listed.source(spec, root, lists)
 
 
 def fetch(spec: DataSpec, root: Path) -> None:
-    """Download what is missing of one of DOWNLOADED into `root`. Raises SpecError when that fails."""
+    """Download what is missing of one of DOWNLOADED into `root`. Raises SpecError when that
+    fails.
+    """
     if not _missing(spec.name, root):
         return
     try:
@@ -94,14 +142,20 @@ def fetch(spec: DataSpec, root: Path) -> None:
         with locked(root / ".download.lock"):
             _download(spec.name, root)
     except (OSError, RuntimeError) as error:
-        raise SpecError([f"data.root={str(root)!r}: {spec.name} could not be downloaded: {error}"]) from error
+        raise SpecError(
+            [f"data.root={str(root)!r}: {spec.name} could not be downloaded: {error}"]
+        ) from error
 
 
 def _missing(name: DataSetName, root: Path) -> list[str]:
     if name == "caltech101":
         return [] if (root / CALTECH).is_dir() else [CALTECH]
     # An empty file is one that a broken download left.
-    return [file for file in ANNOTATIONS[name] if not (root / file).is_file() or not (root / file).stat().st_size]
+    return [
+        file
+        for file in ANNOTATIONS[name]
+        if not (root / file).is_file() or not (root / file).stat().st_size
+    ]
 
 
 def _remedy(name: DataSetName) -> str:
@@ -110,7 +164,8 @@ def _remedy(name: DataSetName) -> str:
             return "name the folder that has; it cannot be downloaded any more"
         case "sun397":
             return (
-                "name the folder that has, or use --download for the images and unpack Partitions.zip of "
+                "name the folder that has, or use --download for the images and unpack "
+                "Partitions.zip of "
                 "https://vision.princeton.edu/projects/2010/SUN/ into SUN397"
             )
         case _:
@@ -155,7 +210,9 @@ def _lists(name: DataSetName, root: Path) -> ImageLists:
         case "caltech101":
             return _caltech101(root)
         case "voc2007":
-            return ImageLists(_voc(root, "train"), _voc(root, "val"), _voc(root, "test"), VOC_CLASSES)
+            return ImageLists(
+                _voc(root, "train"), _voc(root, "val"), _voc(root, "test"), VOC_CLASSES
+            )
     raise AssertionError(name)
 
 
@@ -170,7 +227,9 @@ def _torchvision_lists(name: DataSetName, root: Path, validation: str | None) ->
         classes.add(tuple(data.classes))
     if len(classes) > 1:
         raise ValueError("the parts do not have the same classes")
-    return ImageLists(parts["train"], parts[validation] if validation else None, parts["test"], classes.pop())
+    return ImageLists(
+        parts["train"], parts[validation] if validation else None, parts["test"], classes.pop()
+    )
 
 
 def _torchvision(name: DataSetName, root: Path, part: str) -> Any:
@@ -196,7 +255,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _sun397(root: Path) -> ImageLists:
-    """torchvision reads no split. A line of the lists is a path such as /a/abbey/sun_aaa.jpg, of the classes /a/abbey."""
+    """torchvision reads no split. A line of the lists is a path such as /a/abbey/sun_aaa.jpg, of
+    the classes /a/abbey.
+    """
     base = root / "SUN397"
     classes = [line.strip() for line in _lines(base / "ClassName.txt")]
     label = {name: number for number, name in enumerate(classes)}
@@ -205,49 +266,71 @@ def _sun397(root: Path) -> ImageLists:
         images = [line.strip() for line in _lines(base / f"{part}_01.txt")]
         labels = np.array([label[image.rpartition("/")[0]] for image in images], np.int64)
         parts[part] = ImageList([f"SUN397{image}" for image in images], labels)
-    return ImageLists(parts["Training"], None, parts["Testing"], tuple(name[3:] for name in classes))
+    return ImageLists(
+        parts["Training"], None, parts["Testing"], tuple(name[3:] for name in classes)
+    )
 
 
 def _pets(root: Path) -> ImageLists:
-    """torchvision's reader decodes images. A line is a name, such as Maine_Coon_12, the class from 1, and two more numbers."""
+    """torchvision's reader decodes images. A line is a name, such as Maine_Coon_12, the class from
+    1, and two more numbers.
+    """
     base = "oxford-iiit-pet"
     names: dict[int, str] = {}
     parts = {}
     for part in ("trainval", "test"):
         rows = [line.split() for line in _lines(root / base / "annotations" / f"{part}.txt")]
         labels = [int(number) - 1 for _, number, _, _ in rows]
-        parts[part] = ImageList([f"{base}/images/{image}.jpg" for image, *_ in rows], np.array(labels, np.int64))
+        parts[part] = ImageList(
+            [f"{base}/images/{image}.jpg" for image, *_ in rows], np.array(labels, np.int64)
+        )
         for (image, *_), label in zip(rows, labels, strict=True):
             name = image.rpartition("_")[0].replace("_", " ").title()
             if names.setdefault(label, name) != name:
                 raise ValueError(f"class {label + 1} is both {names[label]!r} and {name!r}")
-    return ImageLists(parts["trainval"], None, parts["test"], tuple(names[label] for label in range(len(names))))
+    return ImageLists(
+        parts["trainval"], None, parts["test"], tuple(names[label] for label in range(len(names)))
+    )
 
 
 def _caltech101(root: Path) -> ImageLists:
-    """torchvision's reader decodes images. All of them are one list, of which `split` draws the training images."""
+    """torchvision's reader decodes images. All of them are one list, of which `split` draws the
+    training images.
+    """
     base = root / CALTECH
-    classes = sorted(path.name for path in base.iterdir() if path.is_dir() and path.name != "BACKGROUND_Google")
+    classes = sorted(
+        path.name for path in base.iterdir() if path.is_dir() and path.name != "BACKGROUND_Google"
+    )
     paths, labels = [], []
     for label, name in enumerate(classes):
         images = sorted(path.name for path in (base / name).glob("image_*.jpg"))
         paths += [f"{CALTECH}/{name}/{image}" for image in images]
         labels += [label] * len(images)
-    return ImageLists(ImageList(paths, np.array(labels, np.int64)), None, None, tuple(classes), CALTECH_TRAIN)
+    return ImageLists(
+        ImageList(paths, np.array(labels, np.int64)), None, None, tuple(classes), CALTECH_TRAIN
+    )
 
 
 def _voc(root: Path, part: str) -> ImageList:
-    """torchvision reads boxes only. A line of each class's list is an image and 1 (has it), -1 (has it not), 0 (difficult)."""
+    """torchvision reads boxes only. A line of each class's list is an image and 1 (has it), -1 (has
+    it not), 0 (difficult).
+    """
     meaning = {"1": 1, "-1": 0, "0": -1}
     columns, images = [], None
     for name in VOC_CLASSES:
-        rows = [line.split() for line in _lines(root / VOC / "ImageSets/Main" / f"{name}_{part}.txt")]
+        rows = [
+            line.split() for line in _lines(root / VOC / "ImageSets/Main" / f"{name}_{part}.txt")
+        ]
         if images is not None and [image for image, _ in rows] != images:
-            raise ValueError(f"the {part} lists of {VOC_CLASSES[0]} and {name} name different images")
+            raise ValueError(
+                f"the {part} lists of {VOC_CLASSES[0]} and {name} name different images"
+            )
         images = [image for image, _ in rows]
         columns.append([meaning[mark] for _, mark in rows])
     assert images is not None
-    return ImageList([f"{VOC}/JPEGImages/{image}.jpg" for image in images], np.array(columns, np.int64).T)
+    return ImageList(
+        [f"{VOC}/JPEGImages/{image}.jpg" for image in images], np.array(columns, np.int64).T
+    )
 
 
 def _check(lists: ImageLists) -> None:
@@ -257,5 +340,10 @@ def _check(lists: ImageLists) -> None:
             continue
         if not part.paths:
             raise ValueError("a list names no image")
-        if part.labels.ndim == 1 and not 0 <= part.labels.min() <= part.labels.max() < len(lists.classes):
-            raise ValueError(f"labels from {part.labels.min()} to {part.labels.max()}, but {len(lists.classes)} classes")
+        if part.labels.ndim == 1 and not 0 <= part.labels.min() <= part.labels.max() < len(
+            lists.classes
+        ):
+            raise ValueError(
+                f"labels from {part.labels.min()} to {part.labels.max()}, but "
+                f"{len(lists.classes)} classes"
+            )

@@ -1,10 +1,13 @@
-"""Frozen features on disk: computed once for an encoder and a split, memory-mapped by whoever asks again.
+"""Frozen features on disk: computed once for an encoder and a split, memory-mapped by whoever asks
+again.
 
-An entry is one file, `KEY.npy`, float32 [N, D]. It is written a batch at a time beside its place, under a lock, and renamed
-as the last step: an entry that exists is complete, two processes never compute the same one, and memory holds no more than
-one batch. The folder is bounded; the entries that were asked for longest ago go first.
+An entry is one file, `KEY.npy`, float32 [N, D]. It is written a batch at a time beside its place,
+under a lock, and renamed as the last step: an entry that exists is complete, two processes never
+compute the same one, and memory holds no more than one batch. The folder is bounded; the entries
+that were asked for longest ago go first.
 
-Of several workers, which may be on different hosts, the first has the folder, and tells the others when to compute.
+Of several workers, which may be on different hosts, the first has the folder, and tells the others
+when to compute.
 """
 
 import fcntl
@@ -31,7 +34,8 @@ from workloads.spec import SpecError, digest
 
 __all__ = ["cached_features", "default_features", "features_key"]
 
-FEATURES_REVISION = 2  # raised whenever the code computes or stores other features for equal encoders and images
+# raised whenever the code computes or stores other features for equal encoders and images
+FEATURES_REVISION = 2
 LIMIT_GIB = 4.0
 SAMPLED_IMAGES = 16
 SECONDS_BETWEEN_TRIES = 0.1
@@ -63,17 +67,21 @@ def cached_features(
     bf16: bool,
     cache: Path | None = None,
 ) -> NDArray[np.float32]:
-    """What `extract` returns, bit for bit, [N, D], memory-mapped from `cache` (`default_features()` when None).
+    """What `extract` returns, bit for bit, [N, D], memory-mapped from `cache` (`default_features()`
+    when None).
 
-    `content` is the digest of the data set that the split is of. Changes to the array stay in this process. Waits while
-    another process computes the same features. The folder is kept under $SIMCLR_ORCH_FEATURES_GB GiB (4), but never
-    without the entry of this call. Where it cannot be written, as on a full disk, the features are an array in memory and
-    a warning is logged. Every worker calls; all but the first get none, [0, D]. Raises RuntimeError for images that are lost.
+    `content` is the digest of the data set that the split is of. Changes to the array stay in this
+    process. Waits while another process computes the same features. The folder is kept under
+    $SIMCLR_ORCH_FEATURES_GB GiB (4), but never without the entry of this call. Where it cannot be
+    written, as on a full disk, the features are an array in memory and a warning is logged. Every
+    worker calls; all but the first get none, [0, D]. Raises RuntimeError for images that are lost.
     """
     folder, limit = cache or default_features(), _limit_in_bytes()
     if worker.rank > 0:
         return _helped(encoder, split, view_size, worker, bf16)
-    key = features_key(encoder, split, content=content, view_size=view_size, worker=worker, bf16=bf16)
+    key = features_key(
+        encoder, split, content=content, view_size=view_size, worker=worker, bf16=bf16
+    )
     features = _from_disk(folder / f"{key}.npy", limit, encoder, split, view_size, worker, bf16)
     if features is None:
         _tell(_Turn.COMPUTE, worker)
@@ -82,7 +90,9 @@ def cached_features(
     return features
 
 
-def _helped(encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool) -> NDArray[np.float32]:
+def _helped(
+    encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
+) -> NDArray[np.float32]:
     """Compute what the first worker wants computed, until it has its features."""
     while True:
         turn, width = said_by_first([0, 0], worker)
@@ -100,7 +110,13 @@ def _tell(turn: _Turn, worker: Worker, width: int = 0) -> None:
 
 
 def _from_disk(
-    entry: Path, limit: float, encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
+    entry: Path,
+    limit: float,
+    encoder: nn.Module,
+    split: Split,
+    view_size: int,
+    worker: Worker,
+    bf16: bool,
 ) -> NDArray[np.float32] | None:
     """The entry, computed first if it is not there; None, with a warning, where that cannot be."""
     try:
@@ -111,7 +127,8 @@ def _from_disk(
                 with _computed_by_all(encoder, split, view_size, worker, bf16) as blocks:
                     _write(entry, len(split), blocks)
             os.utime(entry)  # when it was last asked for
-            # Copy on write, as torch refuses to share an array that cannot be written; nothing reaches the file.
+            # Copy on write, as torch refuses to share an array that cannot be written; nothing
+            # reaches the file.
             features: NDArray[np.float32] = np.load(entry, mmap_mode="c")
         if missing:
             _make_room(entry.parent, limit, entry)
@@ -123,7 +140,8 @@ def _from_disk(
 
 @contextmanager
 def _locked(path: Path, worker: Worker) -> Iterator[None]:
-    """Hold an exclusive lock, and let the other workers hear from this one while another process has it.
+    """Hold an exclusive lock, and let the other workers hear from this one while another process
+    has it.
 
     It may take longer to compute than a collective operation may wait.
     """
@@ -142,13 +160,19 @@ def _taken(file: int) -> bool:
     return True
 
 
-def features_key(encoder: nn.Module, split: Split, *, content: str, view_size: int, worker: Worker, bf16: bool) -> str:
-    """A hex digest of all that can change the features: weights and structure of the encoder, images, and arithmetic.
+def features_key(
+    encoder: nn.Module, split: Split, *, content: str, view_size: int, worker: Worker, bf16: bool
+) -> str:
+    """A hex digest of all that can change the features: weights and structure of the encoder,
+    images, and arithmetic.
 
-    A split is its rows, their labels, the content of its data set, and some of its pixels: neither the side of the stored
-    images nor whether they are those for training or for tests is part of the content.
+    A split is its rows, their labels, the content of its data set, and some of its pixels: neither
+    the side of the stored images nor whether they are those for training or for tests is part of
+    the content.
     """
-    sampled = split.take(np.linspace(0, len(split) - 1, min(SAMPLED_IMAGES, len(split))).astype(np.int64))
+    sampled = split.take(
+        np.linspace(0, len(split) - 1, min(SAMPLED_IMAGES, len(split))).astype(np.int64)
+    )
     return digest(
         {
             "revision": FEATURES_REVISION,
@@ -190,7 +214,9 @@ def _lock_of(path: Path) -> Path:
 def _computed_by_all(
     encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
-    """The blocks of features. The other workers go on to the end, and so does this one where it has no use for them."""
+    """The blocks of features. The other workers go on to the end, and so does this one where it has
+    no use for them.
+    """
     _tell(_Turn.COMPUTE, worker)
     computed = feature_blocks(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
     with closing(_errors_of_images_apart(computed)) as blocks:
@@ -202,8 +228,11 @@ def _computed_by_all(
             raise
 
 
-def _errors_of_images_apart(blocks: Iterator[NDArray[np.float32]]) -> Generator[NDArray[np.float32]]:
-    # What is wrong with the folder is no reason not to have features; what is wrong with the images is.
+def _errors_of_images_apart(
+    blocks: Iterator[NDArray[np.float32]],
+) -> Generator[NDArray[np.float32]]:
+    # What is wrong with the folder is no reason not to have features; what is wrong with the images
+    # is.
     try:
         yield from blocks
     except OSError as error:
@@ -217,7 +246,11 @@ def _write(entry: Path, images: int, blocks: Iterator[NDArray[np.float32]]) -> N
             for number, block in enumerate(blocks):
                 if number == 0:
                     shape = (images, block.shape[1])
-                    header = {"descr": np.lib.format.dtype_to_descr(block.dtype), "fortran_order": False, "shape": shape}
+                    header = {
+                        "descr": np.lib.format.dtype_to_descr(block.dtype),
+                        "fortran_order": False,
+                        "shape": shape,
+                    }
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(np.ascontiguousarray(block).data)
             file.flush()
@@ -228,11 +261,16 @@ def _write(entry: Path, images: int, blocks: Iterator[NDArray[np.float32]]) -> N
 
 
 def _make_room(folder: Path, limit: float, in_use: Path) -> None:
-    """Delete what killed processes left, then the entries asked for longest ago until the folder is under the limit."""
+    """Delete what killed processes left, then the entries asked for longest ago until the folder is
+    under the limit.
+    """
     for partial in folder.glob("*.partial"):
         _delete_if_abandoned(partial)
     with locked(folder / "room.lock"):
-        entries = sorted((path for path in folder.glob("*.npy") if path != in_use), key=lambda path: path.stat().st_mtime_ns)
+        entries = sorted(
+            (path for path in folder.glob("*.npy") if path != in_use),
+            key=lambda path: path.stat().st_mtime_ns,
+        )
         total = in_use.stat().st_size + sum(path.stat().st_size for path in entries)
         for path in entries:
             if total <= limit:

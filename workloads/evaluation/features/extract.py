@@ -20,28 +20,52 @@ BATCH = 500
 
 
 def extract(
-    encoder: nn.Module, split: Split, *, view_size: int, worker: Worker, bf16: bool, batch: int = BATCH
+    encoder: nn.Module,
+    split: Split,
+    *,
+    view_size: int,
+    worker: Worker,
+    bf16: bool,
+    batch: int = BATCH,
 ) -> NDArray[np.float32]:
-    """Features h [N, D] of a split's images, resized as at test time (no augmentation), in the split's order.
+    """Features h [N, D] of a split's images, resized as at test time (no augmentation), in the
+    split's order.
 
     Every worker calls; all but the first get none, [0, D].
     """
-    return np.concatenate(list(feature_blocks(encoder, split, view_size=view_size, worker=worker, bf16=bf16, batch=batch)))
+    return np.concatenate(
+        list(
+            feature_blocks(
+                encoder, split, view_size=view_size, worker=worker, bf16=bf16, batch=batch
+            )
+        )
+    )
 
 
 def feature_blocks(
-    encoder: nn.Module, split: Split, *, view_size: int, worker: Worker, bf16: bool, batch: int = BATCH
+    encoder: nn.Module,
+    split: Split,
+    *,
+    view_size: int,
+    worker: Worker,
+    bf16: bool,
+    batch: int = BATCH,
 ) -> Generator[NDArray[np.float32]]:
-    """The same features `batch` rows at a time, [B, D], so that they need not be in memory together.
+    """The same features `batch` rows at a time, [B, D], so that they need not be in memory
+    together.
 
-    Workers compute a batch each and send it to the first, which yields all in order; the others yield empty ones. Batches
-    are those of one worker, and so, on equal devices, is every bit of the features. All of several workers must go on to the
-    end. The encoder's mode is put back there, or when the generator is closed.
+    Workers compute a batch each and send it to the first, which yields all in order; the others
+    yield empty ones. Batches are those of one worker, and so, on equal devices, is every bit of the
+    features. All of several workers must go on to the end. The encoder's mode is put back there, or
+    when the generator is closed.
     """
     was_training, workers = encoder.training, worker.world_size
-    batches = [slice(start, min(start + batch, len(split))) for start in range(0, len(split), batch)]
+    batches = [
+        slice(start, min(start + batch, len(split))) for start in range(0, len(split), batch)
+    ]
     rounds = [batches[first : first + workers] for first in range(0, len(batches), workers)]
-    # Whose turn does not come in the last round repeats its last batch, because every worker has to send something.
+    # Whose turn does not come in the last round repeats its last batch, because every worker has to
+    # send something.
     mine = (together[min(worker.rank, len(together) - 1)] for together in rounds)
     encoder.eval()
     try:
@@ -52,9 +76,13 @@ def feature_blocks(
         encoder.train(was_training)
 
 
-def _features(encoder: nn.Module, images: Tensor, view_size: int, worker: Worker, bf16: bool) -> Tensor:
+def _features(
+    encoder: nn.Module, images: Tensor, view_size: int, worker: Worker, bf16: bool
+) -> Tensor:
     with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-        views = center_view(images.to(worker.device), view_size).contiguous(memory_format=torch.channels_last)
+        views = center_view(images.to(worker.device), view_size).contiguous(
+            memory_format=torch.channels_last
+        )
         h: Tensor = encoder(views).float()
     return h
 
@@ -64,9 +92,12 @@ def _in_order(h: Tensor, sizes: list[int], worker: Worker) -> Iterator[NDArray[n
     if worker.world_size == 1:
         yield h.cpu().numpy()
         return
-    # Only the split's last batch may be smaller than the first of its round; all have to be equally large to be sent.
+    # Only the split's last batch may be smaller than the first of its round; all have to be equally
+    # large to be sent.
     sent = functional.pad(h, (0, 0, 0, sizes[0] - len(h))).contiguous()
-    gathered = [torch.empty_like(sent) for _ in range(worker.world_size)] if worker.rank == 0 else None
+    gathered = (
+        [torch.empty_like(sent) for _ in range(worker.world_size)] if worker.rank == 0 else None
+    )
     dist.gather(sent, gathered)
     if gathered is None:
         yield h[:0].cpu().numpy()
@@ -76,7 +107,8 @@ def _in_order(h: Tensor, sizes: list[int], worker: Worker) -> Iterator[NDArray[n
 
 
 def encoder_digest(encoder: nn.Module) -> str:
-    """Hex digest of every parameter and buffer: equal before and after an evaluation that froze the encoder.
+    """Hex digest of every parameter and buffer: equal before and after an evaluation that froze the
+    encoder.
 
     Also of buffers that are no part of the state, as the statistics by which images are normalised.
     """

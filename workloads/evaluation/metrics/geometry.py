@@ -1,7 +1,8 @@
-"""Numbers of features and of a linear head: how many dimensions are used, how they spread, and what lies near what.
+"""Numbers of features and of a linear head: how many dimensions are used, how they spread, and what
+lies near what.
 
-Effective rank: Roy & Vetterli 2007; of representations Garrido et al. 2023 ("RankMe"), who do not centre. Alignment and
-uniformity: Wang & Isola 2020. The spectrum of a linear head: Figure B.3.
+Effective rank: Roy & Vetterli 2007; of representations Garrido et al. 2023 ("RankMe"), who do not
+centre. Alignment and uniformity: Wang & Isola 2020. The spectrum of a linear head: Figure B.3.
 
 Shapes: N features of D dimensions, Q of them asked for their K neighbours.
 """
@@ -31,7 +32,9 @@ Rows = NDArray[np.int64]
 
 
 def singular_values(features: Features, rounding: float = 0.0) -> NDArray[np.float64]:
-    """Of centred features [N, D], in decreasing order; all 0 where features differ by less than `rounding` of their norm."""
+    """Of centred features [N, D], in decreasing order; all 0 where features differ by less than
+    `rounding` of their norm.
+    """
     if not varies(features, rounding):
         return np.zeros(min(features.shape))
     centred = features - features.mean(axis=0, dtype=np.float64)
@@ -40,7 +43,9 @@ def singular_values(features: Features, rounding: float = 0.0) -> NDArray[np.flo
 
 
 def effective_rank(values: NDArray[np.float64]) -> float:
-    """exp of the entropy of singular values that are scaled to sum to 1: k for k equal ones; 0 where all are 0."""
+    """exp of the entropy of singular values that are scaled to sum to 1: k for k equal ones; 0
+    where all are 0.
+    """
     if not values.any():
         return 0.0
     share = values[values > 0] / values.sum()
@@ -48,18 +53,24 @@ def effective_rank(values: NDArray[np.float64]) -> float:
 
 
 def participation_ratio(values: NDArray[np.float64]) -> float:
-    """(sum v)^2 / sum v^2 of the variances v along principal axes, squared singular values; 0 where all are 0."""
+    """(sum v)^2 / sum v^2 of the variances v along principal axes, squared singular values; 0 where
+    all are 0.
+    """
     variances = values**2
     return float(variances.sum() ** 2 / (variances**2).sum()) if values.any() else 0.0
 
 
 def alignment(first: Features, second: Features) -> float:
-    """Mean squared distance of l2-normalised features [N, D] of two views of each image: 0 when views agree, at most 4."""
+    """Mean squared distance of l2-normalised features [N, D] of two views of each image: 0 when
+    views agree, at most 4.
+    """
     return float(((normalised(first) - normalised(second)) ** 2).sum(axis=1).mean())
 
 
 def uniformity(features: Features) -> float:
-    """log of the mean of exp(-2 d^2) over pairs of l2-normalised features [N, D], d their distance: 0 at one point."""
+    """log of the mean of exp(-2 d^2) over pairs of l2-normalised features [N, D], d their distance:
+    0 at one point.
+    """
     unit = normalised(features)
     rows, columns = np.triu_indices(len(unit), k=1)
     squared = np.maximum(2 - 2 * (unit @ unit.T)[rows, columns], 0)
@@ -69,7 +80,9 @@ def uniformity(features: Features) -> float:
 def normalised(features: Features) -> NDArray[np.float64]:
     """Rows of length 1; zeros stay zeros."""
     wide = features.astype(np.float64)
-    unit: NDArray[np.float64] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    unit: NDArray[np.float64] = wide / np.maximum(
+        np.linalg.norm(wide, axis=1, keepdims=True), 1e-12
+    )
     return unit
 
 
@@ -79,7 +92,9 @@ def varies(features: Features, rounding: float) -> bool:
 
 
 def nearest(features: Features, queries: Rows, count: int) -> Rows:
-    """Rows [Q, K] of the `count` features nearest to each query row by cosine, itself left out; K is clipped to M - 1."""
+    """Rows [Q, K] of the `count` features nearest to each query row by cosine, itself left out; K
+    is clipped to M - 1.
+    """
     unit = normalised(features)
     cosines = unit[queries] @ unit.T
     cosines[np.arange(len(queries)), queries] = -np.inf
@@ -90,8 +105,9 @@ def nearest(features: Features, queries: Rows, count: int) -> Rows:
 def head_spectrum(head: nn.Module | None) -> tuple[HeadSpectrum | None, str | None]:
     """The spectrum of W of a head that is one linear layer (Figure B.3), or why there is none.
 
-    W is the layer's weight without what BN after it scales, as the paper's g(h) = W h. The paper plots "squared real
-    eigenvalues" and leaves open what became of complex ones: here their squared modulus, which is the same for real ones.
+    W is the layer's weight without what BN after it scales, as the paper's g(h) = W h. The paper
+    plots "squared real eigenvalues" and leaves open what became of complex ones: here their squared
+    modulus, which is the same for real ones.
     """
     if head is None:
         return None, "no projection head: nothing is said of z"
@@ -99,11 +115,17 @@ def head_spectrum(head: nn.Module | None) -> tuple[HeadSpectrum | None, str | No
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     if not linear:
         return None, "the head has no linear layer: no spectrum of it"
-    if len(linear) > 1 or not all(isinstance(layer, nn.Linear | nn.BatchNorm1d | GlobalBatchNorm) for layer in layers):
+    if len(linear) > 1 or not all(
+        isinstance(layer, nn.Linear | nn.BatchNorm1d | GlobalBatchNorm) for layer in layers
+    ):
         return None, f"the head is not linear ({len(linear)} linear layers): no spectrum of it"
     weight = linear[0].weight.detach().double().cpu().numpy()
     outputs, inputs = weight.shape
     square = outputs == inputs
-    values = np.abs(np.linalg.eigvals(weight)) if square else np.linalg.svd(weight, compute_uv=False)
+    values = (
+        np.abs(np.linalg.eigvals(weight)) if square else np.linalg.svd(weight, compute_uv=False)
+    )
     squared = np.sort(values**2)[::-1]
-    return HeadSpectrum("eigenvalues" if square else "singular values", squared, (outputs, inputs)), None
+    return HeadSpectrum(
+        "eigenvalues" if square else "singular values", squared, (outputs, inputs)
+    ), None

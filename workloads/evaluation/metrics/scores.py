@@ -1,4 +1,6 @@
-"""Percentages from the scores of N test examples for C classes, how sure they are, and what was said of each example."""
+"""Percentages from the scores of N test examples for C classes, how sure they are, and what was
+said of each example.
+"""
 
 from typing import assert_never
 
@@ -27,22 +29,28 @@ UNBALANCED = 1.5  # times as many examples in the largest class of a test set as
 
 
 def top_k_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
-    """Percentage of rows of scores [N, C] whose label is among the k highest; 100 when there are at most k classes."""
+    """Percentage of rows of scores [N, C] whose label is among the k highest; 100 when there are at
+    most k classes.
+    """
     return 100 * float(_right(scores, labels, k).mean())
 
 
 def mean_per_class_accuracy(scores: Scores, labels: Labels) -> float:
-    """Percentage of rows of scores [N, C] whose label [N] is the highest, averaged over the classes that occur."""
+    """Percentage of rows of scores [N, C] whose label [N] is the highest, averaged over the classes
+    that occur.
+    """
     return float(_mean_per_class(_outcomes(_right(scores, labels, 1), labels)[None])[0])
 
 
 def mean_average_precision(scores: Scores, labels: Labels) -> float:
-    """The PASCAL VOC 2007 challenge's mean average precision, in %, of scores [N, C] and labels 0, 1 or -1 [N, C].
+    """The PASCAL VOC 2007 challenge's mean average precision, in %, of scores [N, C] and labels 0,
+    1 or -1 [N, C].
 
-    Of each class: the mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that recall or a higher one.
-    Examples labelled -1 ("difficult") do not count for that class. Classes without a 1 are left out of the mean. Examples
-    of equal score are ranked together, where the challenge's own code took them in the order of its files. Raises
-    ValueError when no class has a 1.
+    Of each class: the mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that
+    recall or a higher one. Examples labelled -1 ("difficult") do not count for that class. Classes
+    without a 1 are left out of the mean. Examples of equal score are ranked together, where the
+    challenge's own code took them in the order of its files. Raises ValueError when no class has a
+    1.
     """
     if not (labels == 1).any():
         raise ValueError("labels: no class has an example")
@@ -65,16 +73,21 @@ def metric_value(metric: Metric, scores: Scores, labels: Labels) -> float:
 def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Judgement:
     """One result of this name by a metric, with its interval and the predictions behind it.
 
-    For mAP the scores are logits of one classifier a class, and what is predicted is every class above 0: comparisons of
-    such models test accuracy rather than mAP, as the paper's do (B.8). Its interval is for test sets of this size. Of few
-    examples mAP is too high on average, by half its standard error in simulations with 40 to 400 positive examples a class,
-    and covered the mAP of endless data in 85 to 93 % instead of 95 %.
+    For mAP the scores are logits of one classifier a class, and what is predicted is every class
+    above 0: comparisons of such models test accuracy rather than mAP, as the paper's do (B.8). Its
+    interval is for test sets of this size. Of few examples mAP is too high on average, by half its
+    standard error in simulations with 40 to 400 positive examples a class, and covered the mAP of
+    endless data in 85 to 93 % instead of 95 %.
     """
     if metric == "mAP":
         each = np.ones(len(labels), np.int64)
-        interval = bootstrap_interval(each, lambda counts: _mean_average_precision(scores, labels, counts))
+        interval = bootstrap_interval(
+            each, lambda counts: _mean_average_precision(scores, labels, counts)
+        )
         predictions = Predictions((scores > 0).astype(np.int64), labels)
-        return Judgement({name: mean_average_precision(scores, labels)}, {name: interval}, {name: predictions})
+        return Judgement(
+            {name: mean_average_precision(scores, labels)}, {name: interval}, {name: predictions}
+        )
     predicted = _best(scores, 1)[:, 0]
     right = predicted == labels
     match metric:
@@ -82,19 +95,24 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Judgeme
             value, interval = 100 * float(right.mean()), _accuracy_interval(right)
         case "mean per class":
             outcomes = _outcomes(right, labels)
-            value, interval = float(_mean_per_class(outcomes[None])[0]), bootstrap_interval(outcomes, _mean_per_class)
+            value, interval = (
+                float(_mean_per_class(outcomes[None])[0]),
+                bootstrap_interval(outcomes, _mean_per_class),
+            )
         case _:
             assert_never(metric)
     return Judgement({name: value}, {name: interval}, {name: Predictions(predicted, labels)})
 
 
 def classified(name: str, scores: Scores, labels: Labels, suffix: str = "") -> Judgement:
-    """`{name}_top1{suffix}` and `{name}_top5{suffix}` of scores [N, C], and the predictions behind the first.
+    """`{name}_top1{suffix}` and `{name}_top5{suffix}` of scores [N, C], and the predictions behind
+    the first.
 
-    Where the classes of labels [N] are not balanced also `{name}_mean_per_class{suffix}`, whose predictions are the same:
-    where the largest has at least 1.5 times as many examples as the smallest, and more than one example more. Below that it
-    would all but repeat top-1 (the two are equal where all classes have equally many), and subsets that are as balanced as
-    can be are below. Classes that do not occur do not count.
+    Where the classes of labels [N] are not balanced also `{name}_mean_per_class{suffix}`, whose
+    predictions are the same: where the largest has at least 1.5 times as many examples as the
+    smallest, and more than one example more. Below that it would all but repeat top-1 (the two are
+    equal where all classes have equally many), and subsets that are as balanced as can be are
+    below. Classes that do not occur do not count.
     """
     first, five = f"{name}_top1{suffix}", f"{name}_top5{suffix}"
     right = _right(scores, labels, 5)
@@ -112,7 +130,9 @@ def _unbalanced(labels: Labels) -> bool:
 
 
 def _best(scores: Scores, k: int) -> NDArray[np.int64]:
-    """The k classes [N, k] of the highest scores, in any order. All that is said of an example asks here, so ties agree."""
+    """The k classes [N, k] of the highest scores, in any order. All that is said of an example asks
+    here, so ties agree.
+    """
     best: NDArray[np.int64] = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     return best
 
@@ -124,12 +144,18 @@ def _right(scores: Scores, labels: Labels, k: int) -> NDArray[np.bool_]:
 
 
 def _accuracy_interval(right: NDArray[np.bool_]) -> Interval:
-    return bootstrap_interval(np.bincount(right, minlength=2), lambda counts: 100 * counts[:, 1] / len(right))
+    return bootstrap_interval(
+        np.bincount(right, minlength=2), lambda counts: 100 * counts[:, 1] / len(right)
+    )
 
 
 def _outcomes(right: NDArray[np.bool_], labels: Labels) -> NDArray[np.int64]:
-    """How many examples there are of each class and outcome [2 C]: wrong ones of class 0, right ones of class 0, ..."""
-    outcomes: NDArray[np.int64] = np.bincount(2 * labels + right, minlength=2 * (int(labels.max()) + 1))
+    """How many examples there are of each class and outcome [2 C]: wrong ones of class 0, right
+    ones of class 0, ...
+    """
+    outcomes: NDArray[np.int64] = np.bincount(
+        2 * labels + right, minlength=2 * (int(labels.max()) + 1)
+    )
     return outcomes
 
 
@@ -141,22 +167,33 @@ def _mean_per_class(outcomes: NDArray[np.int64]) -> NDArray[np.float64]:
     return mean
 
 
-def _mean_average_precision(scores: Scores, labels: Labels, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of draws in which each example comes up `counts` [draws, N] times; NaN for a draw without any 1."""
+def _mean_average_precision(
+    scores: Scores, labels: Labels, counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of draws in which each example comes up `counts` [draws, N] times; NaN for a draw without any
+    1.
+    """
     by_example = np.ascontiguousarray(counts.T, dtype=np.int32)
     present = [c for c in range(scores.shape[1]) if (labels[:, c] == 1).any()]
-    of_class = np.stack([_average_precision(scores[:, c], labels[:, c], by_example) for c in present])
+    of_class = np.stack(
+        [_average_precision(scores[:, c], labels[:, c], by_example) for c in present]
+    )
     defined = ~np.isnan(of_class)
     total = np.where(defined, of_class, 0).sum(0)
-    mean: NDArray[np.float64] = np.divide(total, defined.sum(0), out=np.full(len(total), np.nan), where=defined.any(0))
+    mean: NDArray[np.float64] = np.divide(
+        total, defined.sum(0), out=np.full(len(total), np.nan), where=defined.any(0)
+    )
     return mean
 
 
-def _average_precision(scores: Scores, labels: Labels, counts: NDArray[np.int32]) -> NDArray[np.float64]:
-    """In % [draws] of one class's scores [N] and labels [N], at least one of them 1, by counts [N, draws].
+def _average_precision(
+    scores: Scores, labels: Labels, counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """In % [draws] of one class's scores [N] and labels [N], at least one of them 1, by counts [N,
+    draws].
 
-    Precision as a function of the threshold is highest just below a positive example's score, so only these thresholds
-    are looked at.
+    Precision as a function of the threshold is highest just below a positive example's score, so
+    only these thresholds are looked at.
     """
     order = np.argsort(-scores, kind="stable")
     order = order[labels[order] >= 0]

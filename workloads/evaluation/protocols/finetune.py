@@ -1,4 +1,5 @@
-"""Training of a whole network on labels: fine-tuning of a pre-trained encoder, or from scratch of an untrained one (B.5).
+"""Training of a whole network on labels: fine-tuning of a pre-trained encoder, or from scratch of
+an untrained one (B.5).
 
 Shapes: N images of a split, B of a batch, S the side of a view, D the width of h, C outputs.
 """
@@ -33,12 +34,21 @@ from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec, percent
 from workloads.simclr.views import apply_view, center_view, draw_view
 
-__all__ = ["FinetuneDivergedError", "Network", "Recipe", "finetuned", "fit_network", "network_scores"]
+__all__ = [
+    "FinetuneDivergedError",
+    "Network",
+    "Recipe",
+    "finetuned",
+    "fit_network",
+    "network_scores",
+]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a whole network is fine-tuned: SGD with Nesterov momentum on random crops and flips, cosine to 0, no warm-up."""
+    """How a whole network is fine-tuned: SGD with Nesterov momentum on random crops and flips,
+    cosine to 0, no warm-up.
+    """
 
     steps: int
     batch_size: int  # clipped to the number of images by the caller
@@ -46,7 +56,8 @@ class Recipe:
     momentum: float
     weight_decay: float
     min_area: float  # of the random crop
-    norm_momentum: float | None = None  # of BN's running statistics, torch's convention; None leaves the network's own
+    # of BN's running statistics, torch's convention; None leaves the network's own
+    norm_momentum: float | None = None
 
     def rate(self, step: int) -> float:
         """The learning rate of one step: the peak at the first, 0 after the last."""
@@ -92,13 +103,16 @@ def fit_network(
     seed: int,
     several_labels: bool = False,
 ) -> Network:
-    """A copy of the encoder with a classifier, trained on images and labels; `encoder` stays as it is. In inference mode.
+    """A copy of the encoder with a classifier, trained on images and labels; `encoder` stays as it
+    is. In inference mode.
 
-    Minimises the mean cross-entropy of labels [N]; with `several_labels`, of [N, C], the mean binary cross-entropy of those
-    that are 0 or 1, passing over -1. An epoch's incomplete last batch is dropped. Order and views depend on `seed` alone.
-    Every worker calls, takes its part of each batch, and gets the network, which up to rounding is that of one worker; with
-    fewer images in a batch than workers, each trains on all of them.
-    Raises FinetuneDivergedError, on all workers, as soon as the loss is seen to be infinite or undefined.
+    Minimises the mean cross-entropy of labels [N]; with `several_labels`, of [N, C], the mean
+    binary cross-entropy of those that are 0 or 1, passing over -1. An epoch's incomplete last batch
+    is dropped. Order and views depend on `seed` alone. Every worker calls, takes its part of each
+    batch, and gets the network, which up to rounding is that of one worker; with fewer images in a
+    batch than workers, each trains on all of them.
+    Raises FinetuneDivergedError, on all workers, as soon as the loss is seen to be infinite or
+    undefined.
     """
     assert 1 <= recipe.batch_size <= len(images), "callers clip the batch to the number of images"
     if recipe.batch_size < worker.world_size:
@@ -106,7 +120,9 @@ def fit_network(
     mine = own_share(recipe.batch_size, worker)
     network = _network(encoder, images, recipe, outputs, view_size, worker)
     trained, optimizer = of_all_workers(network, worker), _sgd(network, recipe)
-    augment = AugmentSpec(operations=("crop",), output_size=view_size, crop=CropSpec(min_area=recipe.min_area))
+    augment = AugmentSpec(
+        operations=("crop",), output_size=view_size, crop=CropSpec(min_area=recipe.min_area)
+    )
     loss_of = _binary_cross_entropy if several_labels else _cross_entropy
     generator = torch.Generator().manual_seed(seed)
     unseen: list[Tensor] = []
@@ -133,20 +149,25 @@ def fit_network(
 def network_scores(
     network: Network, images: Split, *, view_size: int, worker: Worker, bf16: bool, batch: int = 500
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of the clean central views of a split's images, in inference mode and in the split's order.
+    """Logits [N, C] of the clean central views of a split's images, in inference mode and in the
+    split's order.
 
     Every worker calls; all but the first get none, [0, C].
     """
     return extract(network, images, view_size=view_size, worker=worker, bf16=bf16, batch=batch)
 
 
-def finetuned(spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worker, bf16: bool) -> Judgement:
-    """Accuracies in % of the network fine-tuned on each share of the labels that `spec.eval.finetune` names (Tables 7, B.4).
+def finetuned(
+    spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worker, bf16: bool
+) -> Judgement:
+    """Accuracies in % of the network fine-tuned on each share of the labels that
+    `spec.eval.finetune` names (Tables 7, B.4).
 
-    For a share of p percent: finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1, and finetune_{p}_images,
-    how many images it was trained on; with lists of names also finetune_{p}_left_out, how many of those are not training
-    images; of unbalanced test classes also finetune_{p}_mean_per_class. Nothing is chosen: the last epoch is judged, and
-    test labels are read once for each share, after training. Every worker calls, and the first is told.
+    For a share of p percent: finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1,
+    and finetune_{p}_images, how many images it was trained on; with lists of names also
+    finetune_{p}_left_out, how many of those are not training images; of unbalanced test classes
+    also finetune_{p}_mean_per_class. Nothing is chosen: the last epoch is judged, and test labels
+    are read once for each share, after training. Every worker calls, and the first is told.
     Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
     """
     finetune, judgement = spec.eval.finetune, Judgement({})
@@ -191,11 +212,17 @@ def _recipe(finetune: FinetuneSpec, epochs: int, images: int) -> Recipe:
     )
 
 
-def _network(encoder: nn.Module, images: Split, recipe: Recipe, outputs: int, view_size: int, worker: Worker) -> Network:
-    """A copy of the encoder with a classifier as wide as h, which one image tells, on the worker's device."""
+def _network(
+    encoder: nn.Module, images: Split, recipe: Recipe, outputs: int, view_size: int, worker: Worker
+) -> Network:
+    """A copy of the encoder with a classifier as wide as h, which one image tells, on the worker's
+    device.
+    """
     copied = copy.deepcopy(encoder).requires_grad_(True).to(worker.device).eval()
     with torch.inference_mode():
-        feature_dim = copied(center_view(images.take(slice(0, 1)).to(worker.device), view_size)).shape[1]
+        feature_dim = copied(
+            center_view(images.take(slice(0, 1)).to(worker.device), view_size)
+        ).shape[1]
     network = Network(copied, feature_dim, outputs)
     for block in list(network.modules()):
         for name, layer in block.named_children():
@@ -221,13 +248,17 @@ def _sgd(network: Network, recipe: Recipe) -> torch.optim.SGD:
 
 
 def _of_one_worker(layer: GlobalBatchNorm) -> nn.BatchNorm2d:
-    """The same normalisation without a collective, for which the workers of pre-training, if any, may not be there."""
+    """The same normalisation without a collective, for which the workers of pre-training, if any,
+    may not be there.
+    """
     alone = nn.BatchNorm2d(len(layer.weight), layer.eps, layer.momentum)
     alone.load_state_dict(layer.state_dict())
     return alone
 
 
-def _batches(images: Split, recipe: Recipe, mine: slice, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    images: Split, recipe: Recipe, mine: slice, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The stored images of this worker's part of each batch, and the labels of the whole batch.
 
     A fresh permutation of the images an epoch, without its incomplete last batch.
@@ -236,33 +267,46 @@ def _batches(images: Split, recipe: Recipe, mine: slice, generator: torch.Genera
     while left > 0:
         steps = min(len(images) // batch, left)
         rows = torch.randperm(len(images), generator=generator)[: steps * batch].view(steps, batch)
-        # An epoch at a time: reading further ahead would draw its order before the last views of the one before.
+        # An epoch at a time: reading further ahead would draw its order before the last views of
+        # the one before.
         for step, stored in enumerate(images.stream(rows[:, mine])):
             yield stored, torch.from_numpy(images.labels[rows[step].numpy()])
         left -= steps
 
 
-def _views(stored: Tensor, augment: AugmentSpec, batch: int, mine: slice, generator: torch.Generator) -> Tensor:
-    """One random crop of each image, flipped or not: uint8 [b, 3, H, W], `mine` of a batch, to float32 [b, 3, S, S]."""
+def _views(
+    stored: Tensor, augment: AugmentSpec, batch: int, mine: slice, generator: torch.Generator
+) -> Tensor:
+    """One random crop of each image, flipped or not: uint8 [b, 3, H, W], `mine` of a batch, to
+    float32 [b, 3, S, S].
+    """
     height, width = stored.shape[-2:]
     views = apply_view(stored, draw_view(augment, batch, height, width, generator)[mine], augment)
     return views.contiguous(memory_format=torch.channels_last)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor:
-    """What the images `mine` contribute to the batch's mean: logits [b, C], labels of the whole batch [B]."""
+    """What the images `mine` contribute to the batch's mean: logits [b, C], labels of the whole
+    batch [B].
+    """
     return functional.cross_entropy(logits, labels[mine], reduction="sum") / len(labels)
 
 
 def _binary_cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor:
-    """The same of labels [B, C], with the mean over those that are 0 or 1; those of -1 are not counted."""
+    """The same of labels [B, C], with the mean over those that are 0 or 1; those of -1 are not
+    counted.
+    """
     counted = labels >= 0
-    losses = functional.binary_cross_entropy_with_logits(logits, labels[mine].clamp(min=0).float(), reduction="none")
+    losses = functional.binary_cross_entropy_with_logits(
+        logits, labels[mine].clamp(min=0).float(), reduction="none"
+    )
     return (losses * counted[mine]).sum() / counted.sum().clamp(min=1)
 
 
 def _refuse_infinite(unseen: list[Tensor], last: int, recipe: Recipe, worker: Worker) -> None:
-    """Raise for the first of the losses up to step `last` that is infinite or undefined on any worker."""
+    """Raise for the first of the losses up to step `last` that is infinite or undefined on any
+    worker.
+    """
     finite = [math.isfinite(loss) for loss in means_over_workers(torch.stack(unseen), worker)]
     if not all(finite):
         step = last - len(unseen) + 1 + finite.index(False)

@@ -1,9 +1,10 @@
-"""What a representation looks like: numbers of h and z = g(h), maps of them (t-SNE, Figure B.4, and UMAP), and neighbours.
+"""What a representation looks like: numbers of h and z = g(h), maps of them (t-SNE, Figure B.4, and
+UMAP), and neighbours.
 
 Numbers and arrays only; nothing is drawn here.
 
-Shapes: M images that are looked at, N of them measured, T mapped to the plane, Q asked for their K neighbours; D features
-(the width of h or of z), S side in pixels.
+Shapes: M images that are looked at, N of them measured, T mapped to the plane, Q asked for their K
+neighbours; D features (the width of h or of z), S side in pixels.
 """
 
 import math
@@ -31,7 +32,15 @@ from workloads.evaluation.metrics.geometry import (
     uniformity,
     varies,
 )
-from workloads.representation import Floats, InspectOptions, Labels, MapName, Representation, Shown, Space
+from workloads.representation import (
+    Floats,
+    InspectOptions,
+    Labels,
+    MapName,
+    Representation,
+    Shown,
+    Space,
+)
 from workloads.seeds import seed_of
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.views import apply_two_views, draw_two_views
@@ -43,7 +52,8 @@ __all__ = ["inspect"]
 LEAST_SPREAD = 0.1  # of l2-normalised z, in units of 1 / sqrt(D)
 LEAST_RANK = 2.0  # effective rank of h
 _FEWEST_MAPPED = 5  # images
-_ROUNDING = {"fp32": 1e-6, "bf16": 2**-7}  # relative to the features' norm: below it, equal features differ, too
+# relative to the features' norm: below it, equal features differ, too
+_ROUNDING = {"fp32": 1e-6, "bf16": 2**-7}
 
 
 _DEFAULTS = InspectOptions()
@@ -59,14 +69,17 @@ def inspect(
     bf16: bool,
     options: InspectOptions = _DEFAULTS,
 ) -> Representation:
-    """Look at h, and at z if there is a head, of test images. Which ones, and their views, depends on `spec.seed` alone.
+    """Look at h, and at z if there is a head, of test images. Which ones, and their views, depends
+    on `spec.seed` alone.
 
-    Results, each with `_h` and `_z`: effective_rank and participation_ratio of the centred features; std, the mean over
-    dimensions of the deviation of l2-normalised features in units of 1 / sqrt(D), so that 1 is spread evenly over the sphere
-    and 0 is a point; alignment of two views of an image by `spec.augment`; uniformity of clean central views.
+    Results, each with `_h` and `_z`: effective_rank and participation_ratio of the centred
+    features; std, the mean over dimensions of the deviation of l2-normalised features in units of 1
+    / sqrt(D), so that 1 is spread evenly over the sphere and 0 is a point; alignment of two views
+    of an image by `spec.augment`; uniformity of clean central views.
 
-    Warnings, in words: z has collapsed (std below 0.1), h has collapsed (effective rank below 2). Maps and neighbours are of
-    l2-normalised features. Encoder and head are left in inference mode. Raises SpecError for images of several labels.
+    Warnings, in words: z has collapsed (std below 0.1), h has collapsed (effective rank below 2).
+    Maps and neighbours are of l2-normalised features. Encoder and head are left in inference mode.
+    Raises SpecError for images of several labels.
     """
     encoder.eval()
     sample = _sample(data.test, spec.seed, options)
@@ -104,12 +117,14 @@ def inspect(
     )
 
 
-# Which images -----------------------------------------------------------------------------------------------------------
+# Which images -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """The images that are looked at, with their places [M] in the test split; the others are rows among them."""
+    """The images that are looked at, with their places [M] in the test split; the others are rows
+    among them.
+    """
 
     split: Split
     index: Labels
@@ -119,18 +134,30 @@ class _Sample:
 
     def shown(self, rows: Labels) -> Shown:
         images = self.split.take(rows.reshape(-1)).numpy()
-        return Shown(self.index[rows], self.split.labels[rows], images.reshape(*rows.shape, *images.shape[1:]))
+        return Shown(
+            self.index[rows],
+            self.split.labels[rows],
+            images.reshape(*rows.shape, *images.shape[1:]),
+        )
 
 
 def _sample(test: Split, seed: int, options: InspectOptions) -> _Sample:
-    """Of many classes, too few images each are measured to map them: more are taken of the classes that are mapped."""
+    """Of many classes, too few images each are measured to map them: more are taken of the classes
+    that are mapped.
+    """
     labels = test.labels
     if labels.ndim != 1:
-        raise SpecError(["data.name: inspect needs images of one class each, and these have several labels"])
+        raise SpecError(
+            ["data.name: inspect needs images of one class each, and these have several labels"]
+        )
     if len(labels) < 2:
-        raise SpecError([f"data.test_images: inspect needs at least 2 images, and there are {len(labels)}"])
+        raise SpecError(
+            [f"data.test_images: inspect needs at least 2 images, and there are {len(labels)}"]
+        )
     classes = np.unique(labels)
-    drawn = torch.randperm(len(classes), generator=_generator(seed, "classes")).numpy()[: options.classes]
+    drawn = torch.randperm(len(classes), generator=_generator(seed, "classes")).numpy()[
+        : options.classes
+    ]
     of_drawn = np.flatnonzero(np.isin(labels, classes[drawn]))
     measured = _balanced(labels, options.images, seed, "images")
     mapped = of_drawn[_balanced(labels[of_drawn], options.images, seed, "images")]
@@ -142,12 +169,16 @@ def _sample(test: Split, seed: int, options: InspectOptions) -> _Sample:
 
 
 def _balanced(labels: Labels, count: int, seed: int, purpose: str) -> Labels:
-    """Sorted rows of `count` images at most: one of each class, then a second one of each, and so on."""
+    """Sorted rows of `count` images at most: one of each class, then a second one of each, and so
+    on.
+    """
     order = torch.randperm(len(labels), generator=_generator(seed, purpose)).numpy()
     shuffled = labels[order]
     by_class = np.argsort(shuffled, kind="stable")
     ranks = np.empty_like(by_class)
-    ranks[by_class] = np.arange(len(labels)) - np.searchsorted(shuffled[by_class], shuffled[by_class])
+    ranks[by_class] = np.arange(len(labels)) - np.searchsorted(
+        shuffled[by_class], shuffled[by_class]
+    )
     return np.sort(order[np.argsort(ranks, kind="stable")[:count]])
 
 
@@ -155,11 +186,17 @@ def _generator(seed: int, purpose: str) -> Generator:
     return torch.Generator().manual_seed(seed_of(seed, f"inspect {purpose}"))
 
 
-# Features ---------------------------------------------------------------------------------------------------------------
+# Features -----------------------------------------------------------------------------------------
 
 
 def _two_views(
-    encoder: nn.Module, split: Split, rows: Labels, spec: RunSpec, worker: Worker, bf16: bool, batch: int = 500
+    encoder: nn.Module,
+    split: Split,
+    rows: Labels,
+    spec: RunSpec,
+    worker: Worker,
+    bf16: bool,
+    batch: int = 500,
 ) -> tuple[Floats, Floats]:
     """h [N, D] of two views of each image, by the policy that pre-training draws them by."""
     height, width = split.images.shape[-2:]
@@ -169,8 +206,12 @@ def _two_views(
     with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
         for part in (slice(start, start + batch) for start in range(0, len(rows), batch)):
             images = split.take(rows[part]).to(worker.device)
-            for into, views in zip(found, apply_two_views(images, drawn[part], spec.augment), strict=True):
-                into.append(encoder(views.contiguous(memory_format=torch.channels_last)).float().cpu())
+            for into, views in zip(
+                found, apply_two_views(images, drawn[part], spec.augment), strict=True
+            ):
+                into.append(
+                    encoder(views.contiguous(memory_format=torch.channels_last)).float().cpu()
+                )
     first, second = (torch.cat(each).numpy() for each in found)
     return first, second
 
@@ -179,14 +220,18 @@ def _applied(head: nn.Module, features: Floats, worker: Worker, bf16: bool) -> F
     """z [N, P] of h [N, D]."""
     with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
         parts = torch.split(torch.from_numpy(features), 4096)
-        z: Floats = torch.cat([head(part.to(worker.device)).float().cpu() for part in parts]).numpy()
+        z: Floats = torch.cat(
+            [head(part.to(worker.device)).float().cpu() for part in parts]
+        ).numpy()
     return z
 
 
-# Measures ---------------------------------------------------------------------------------------------------------------
+# Measures -----------------------------------------------------------------------------------------
 
 
-def _measures(name: str, features: Floats, values: NDArray[np.float64], views: tuple[Floats, Floats]) -> dict[str, float]:
+def _measures(
+    name: str, features: Floats, values: NDArray[np.float64], views: tuple[Floats, Floats]
+) -> dict[str, float]:
     unit = normalised(features)
     return {
         f"effective_rank_{name}": effective_rank(values),
@@ -203,14 +248,16 @@ def _collapsed(results: dict[str, float]) -> tuple[str, ...]:
         found.append(f"h has collapsed: its effective rank is {rank:.2f}, below {LEAST_RANK:g}")
     if (spread := results.get("std_z", math.inf)) < LEAST_SPREAD:
         found.append(
-            f"z has collapsed: the deviation of l2-normalised z is {spread:.2g} / sqrt(D) in the mean over dimensions, "
-            f"below {LEAST_SPREAD:g} / sqrt(D); evenly spread it is 1 / sqrt(D) (after a few steps only, batch norm's running "
+            f"z has collapsed: the deviation of l2-normalised z is {spread:.2g} / sqrt(D) in "
+            "the mean over dimensions, "
+            f"below {LEAST_SPREAD:g} / sqrt(D); evenly spread it is 1 / sqrt(D) (after a few "
+            "steps only, batch norm's running "
             "statistics can make it look so)"
         )
     return tuple(found)
 
 
-# Maps -------------------------------------------------------------------------------------------------------------------
+# Maps ---------------------------------------------------------------------------------------------
 
 
 def _maps(
@@ -229,7 +276,10 @@ def _maps(
     if "umap" in options.maps:
         found = _umap(unit, neighbors, seed)
         if found is None:
-            return maps, ["UMAP is left out, as umap-learn is not installed: pip install 'simclr-orch[inspect]'"]
+            return maps, [
+                "UMAP is left out, as umap-learn is not installed: pip install "
+                "'simclr-orch[inspect]'"
+            ]
         maps["umap"] = found
     return maps, []
 
@@ -238,15 +288,19 @@ def _tsne(features: Floats, perplexity: float, seed: int) -> Floats:
     from sklearn.manifold import TSNE  # here: it takes seconds to import
 
     start = "pca" if features.shape[1] > 1 else "random"
-    found: Floats = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(features)
+    found: Floats = TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(
+        features
+    )
     return found
 
 
 def _umap(features: Floats, neighbors: int, seed: int) -> Floats | None:
     """None when it is not installed."""
-    # UMAP gives every OpenMP pool of the process as many threads as there are cores; without limits, this restores them.
+    # UMAP gives every OpenMP pool of the process as many threads as there are cores; without
+    # limits, this restores them.
     with threadpool_limits(limits=None), warnings.catch_warnings():
-        # The first is said on import, of a part that is not used; the second of clusters far apart, which is no fault.
+        # The first is said on import, of a part that is not used; the second of clusters far apart,
+        # which is no fault.
         warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
         warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
         try:

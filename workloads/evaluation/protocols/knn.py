@@ -24,7 +24,9 @@ def knn_scores(
     knn: KnnSpec,
     block: int = BLOCK,
 ) -> NDArray[np.float32]:
-    """Class scores [Q, C] of queries [Q, D] against a bank [N, D]: sum of exp(cosine / temperature) over k neighbours."""
+    """Class scores [Q, C] of queries [Q, D] against a bank [N, D]: sum of exp(cosine / temperature)
+    over k neighbours.
+    """
     of_keys = torch.from_numpy(labels)
     scores = []
     for similarity, index in _neighbours(bank, queries, knn.k, block):
@@ -42,14 +44,19 @@ def chosen_knn(
     knn: KnnSpec,
     block: int = BLOCK,
 ) -> KnnSpec:
-    """`knn` with the k and the temperature, of its choices, that have the best top-1 accuracy on validation features [Q, D].
+    """`knn` with the k and the temperature, of its choices, that have the best top-1 accuracy on
+    validation features [Q, D].
 
-    Among equals the smaller k, then the larger temperature. A field without choices keeps its value; without any, nothing
-    is computed. Similarities are computed and sorted once for all pairs.
+    Among equals the smaller k, then the larger temperature. A field without choices keeps its
+    value; without any, nothing is computed. Similarities are computed and sorted once for all
+    pairs.
     """
     if not knn.k_choices and not knn.temperature_choices:
         return knn
-    counts, temperatures = sorted(knn.k_choices or (knn.k,)), sorted(knn.temperature_choices or (knn.temperature,))
+    counts, temperatures = (
+        sorted(knn.k_choices or (knn.k,)),
+        sorted(knn.temperature_choices or (knn.temperature,)),
+    )
     queries, expected = validation
     of_keys = torch.from_numpy(labels)
     right = {(k, temperature): 0 for k in counts for temperature in reversed(temperatures)}
@@ -58,20 +65,32 @@ def chosen_knn(
         of_block = expected[start : start + block]
         start += block
         for temperature in temperatures:
-            weight, voted, scores = _weight(similarity, temperature), 0, torch.zeros(len(similarity), classes)
+            weight, voted, scores = (
+                _weight(similarity, temperature),
+                0,
+                torch.zeros(len(similarity), classes),
+            )
             for k in counts:  # each adds its neighbours to those of the smaller ones
                 scores.scatter_add_(1, of_keys[index[:, voted:k]], weight[:, voted:k])
                 voted = k
-                right[k, temperature] += round(top_k_accuracy(scores.numpy(), of_block, 1) * len(of_block) / 100)
+                right[k, temperature] += round(
+                    top_k_accuracy(scores.numpy(), of_block, 1) * len(of_block) / 100
+                )
     k, temperature = max(right, key=lambda pair: right[pair])  # the first of equals
     return knn.with_values({"k": k, "temperature": temperature})
 
 
-def _neighbours(bank: NDArray[np.float32], queries: NDArray[np.float32], k: int, block: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each block of queries, cosines and rows in the bank of the k nearest keys, the nearest first, both [B, k]."""
+def _neighbours(
+    bank: NDArray[np.float32], queries: NDArray[np.float32], k: int, block: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each block of queries, cosines and rows in the bank of the k nearest keys, the nearest
+    first, both [B, k].
+    """
     keys = torch.nn.functional.normalize(torch.from_numpy(bank), dim=1)
     for start in range(0, len(queries), block):
-        rows = torch.nn.functional.normalize(torch.from_numpy(queries[start : start + block]), dim=1)
+        rows = torch.nn.functional.normalize(
+            torch.from_numpy(queries[start : start + block]), dim=1
+        )
         yield (rows @ keys.T).topk(min(k, len(keys)), dim=1)
 
 

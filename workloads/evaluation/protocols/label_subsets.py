@@ -1,4 +1,6 @@
-"""Which images keep their labels when few are used (Tables 7 and B.4): class-balanced draws, or lists of file names."""
+"""Which images keep their labels when few are used (Tables 7 and B.4): class-balanced draws, or
+lists of file names.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,14 @@ from workloads.datasets.splits import subset
 from workloads.simclr.spec import FinetuneSpec, RunSpec, percent
 from workloads.spec import SpecError, digest
 
-__all__ = ["LabelledImages", "finetune_problems", "labelled_images", "labelled_subset", "listed_rows", "pinned_lists"]
+__all__ = [
+    "LabelledImages",
+    "finetune_problems",
+    "labelled_images",
+    "labelled_subset",
+    "listed_rows",
+    "pinned_lists",
+]
 
 LABELLED = 3  # a stream of random numbers beside those of workloads.datasets.splits
 SHOWN = 10
@@ -21,14 +30,18 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """The training images whose labels are used; `left_out` counts listed images that are none, None without a list."""
+    """The training images whose labels are used; `left_out` counts listed images that are none,
+    None without a list.
+    """
 
     images: Split
     left_out: int | None = None
 
 
 def finetune_problems(spec: RunSpec) -> list[str]:
-    """What is wrong with the lists of `spec.eval.finetune`, one line each; these are read, and no image is."""
+    """What is wrong with the lists of `spec.eval.finetune`, one line each; these are read, and no
+    image is.
+    """
     finetune = spec.eval.finetune
     if not finetune.labels:
         return []
@@ -37,7 +50,10 @@ def finetune_problems(spec: RunSpec) -> list[str]:
     lists = Path(finetune.subset_files).expanduser()
     problems = _problems_without_names(spec.data, lists)
     if not lists.is_dir():
-        return [*problems, f"eval.finetune.subset_files={finetune.subset_files!r}: there is no such folder"]
+        return [
+            *problems,
+            f"eval.finetune.subset_files={finetune.subset_files!r}: there is no such folder",
+        ]
     asked = (_list_of(lists, share) for share in finetune.labels if share < 1)
     for path in sorted({*asked, *_lists_in(lists)}):
         try:
@@ -48,7 +64,8 @@ def finetune_problems(spec: RunSpec) -> list[str]:
 
 
 def pinned_lists(spec: RunSpec) -> RunSpec:
-    """With the digest of the lists that fine-tuning reads, so that the fingerprint stands for them and not for a path.
+    """With the digest of the lists that fine-tuning reads, so that the fingerprint stands for them
+    and not for a path.
 
     Raises SpecError with what is wrong with them.
     """
@@ -62,18 +79,23 @@ def pinned_lists(spec: RunSpec) -> RunSpec:
 
 
 def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> list[LabelledImages]:
-    """The images for each of `finetune.labels`: all of the training split for 1, else drawn or from `subset_files`.
+    """The images for each of `finetune.labels`: all of the training split for 1, else drawn or from
+    `subset_files`.
 
-    A list `{p}percent.txt` has one file name a line, as those of the authors' code do, or class/name where a name is in
-    several classes. What it lists beyond the training split (validation images, those outside data.train_images, unreadable
-    ones) is left out and counted. Raises SpecError with everything that is wrong with the lists, among them that
-    `subset_content` pins others.
+    A list `{p}percent.txt` has one file name a line, as those of the authors' code do, or
+    class/name where a name is in several classes. What it lists beyond the training split
+    (validation images, those outside data.train_images, unreadable ones) is left out and counted.
+    Raises SpecError with everything that is wrong with the lists, among them that `subset_content`
+    pins others.
     """
     if finetune.subset_files is None:
         if problems := _problems_without_lists(finetune):
             raise SpecError(problems)
         seed, classes = finetune.subset_seed, len(data.classes)
-        return [LabelledImages(labelled_subset(data.train, share, classes=classes, seed=seed)) for share in finetune.labels]
+        return [
+            LabelledImages(labelled_subset(data.train, share, classes=classes, seed=seed))
+            for share in finetune.labels
+        ]
     lists = Path(finetune.subset_files).expanduser()
     paths = _stored_paths(spec, data, lists)
     if problems := _content_problems(finetune, lists):
@@ -81,7 +103,11 @@ def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> li
     found = []
     for share in finetune.labels:
         try:
-            found.append(LabelledImages(data.train) if share == 1 else _listed(lists, share, paths, data.train))
+            found.append(
+                LabelledImages(data.train)
+                if share == 1
+                else _listed(lists, share, paths, data.train)
+            )
         except SpecError as error:
             problems += error.problems
     if problems:
@@ -100,9 +126,11 @@ def labelled_subset(split: Split, share: float, *, classes: int, seed: int) -> S
 
 
 def listed_rows(listed: Path, paths: list[str]) -> set[int]:
-    """The rows of the files that a list names, by name or by the last parts of the path; a name may come twice.
+    """The rows of the files that a list names, by name or by the last parts of the path; a name may
+    come twice.
 
-    Raises SpecError when there is no such list, and with the names that are in no path or in several.
+    Raises SpecError when there is no such list, and with the names that are in no path or in
+    several.
     """
     names = _names(listed)
     wanted = {_base(name) for name in names}
@@ -111,15 +139,24 @@ def listed_rows(listed: Path, paths: list[str]) -> set[int]:
         if _base(path) in wanted:
             candidates.setdefault(_base(path), []).append(row)
     matches = {
-        name: [row for row in candidates.get(_base(name), []) if f"/{paths[row]}".endswith(f"/{name}")] for name in names
+        name: [
+            row for row in candidates.get(_base(name), []) if f"/{paths[row]}".endswith(f"/{name}")
+        ]
+        for name in names
     }
     missing = [name for name, rows in matches.items() if not rows]
     unclear = [name for name, rows in matches.items() if len(rows) > 1]
     problems = []
     if missing:
-        problems.append(f"{listed}: {len(missing)} of {len(matches)} names are no training images: {_first(missing)}")
+        problems.append(
+            f"{listed}: {len(missing)} of {len(matches)} names are no training images: "
+            f"{_first(missing)}"
+        )
     if unclear:
-        problems.append(f"{listed}: {len(unclear)} names are in several classes, write class/name: {_first(unclear)}")
+        problems.append(
+            f"{listed}: {len(unclear)} names are in several classes, write class/name: "
+            f"{_first(unclear)}"
+        )
     if problems:
         raise SpecError(problems)
     return {rows[0] for rows in matches.values()}
@@ -130,7 +167,12 @@ def _listed(lists: Path, share: float, paths: list[str], train: Split) -> Labell
     rows = listed_rows(path, paths)
     positions = np.flatnonzero(np.isin(train.index, list(rows)))
     if len(positions) < 2:
-        raise SpecError([f"{path}: {len(positions)} of its {len(rows)} images are in the training split, 2 are needed"])
+        raise SpecError(
+            [
+                f"{path}: {len(positions)} of its {len(rows)} images are in the training split, 2 "
+                "are needed"
+            ]
+        )
     return LabelledImages(_at(train, positions), len(rows) - len(positions))
 
 
@@ -147,13 +189,17 @@ def _names(listed: Path) -> list[str]:
     try:
         return [line.strip() for line in listed.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([f"eval.finetune.subset_files: {listed} cannot be read ({error})"]) from None
+        raise SpecError(
+            [f"eval.finetune.subset_files: {listed} cannot be read ({error})"]
+        ) from None
 
 
 def _content_of(lists: Path) -> str:
-    """A hex digest of what all lists of a folder name, whichever shares are asked for; the order of names doesn't matter.
+    """A hex digest of what all lists of a folder name, whichever shares are asked for; the order of
+    names doesn't matter.
 
-    All, so that a run whose other shares are judged later is not refused the lists that it has pinned.
+    All, so that a run whose other shares are judged later is not refused the lists that it has
+    pinned.
     """
     return digest({path.name: sorted({*_names(path)}) for path in _lists_in(lists)})
 
@@ -164,14 +210,18 @@ def _content_problems(finetune: FinetuneSpec, lists: Path) -> list[str]:
     found = _content_of(lists)
     if finetune.subset_content == found:
         return []
-    return [f"eval.finetune.subset_content={finetune.subset_content!r}: the content of {lists} is {found!r}"]
+    return [
+        f"eval.finetune.subset_content={finetune.subset_content!r}: the content of {lists} is "
+        f"{found!r}"
+    ]
 
 
 def _problems_without_lists(finetune: FinetuneSpec) -> list[str]:
     if finetune.subset_content is None:
         return []
     return [
-        f"eval.finetune.subset_files: is required by eval.finetune.subset_content={finetune.subset_content!r}, which pins it"
+        "eval.finetune.subset_files: is required by "
+        f"eval.finetune.subset_content={finetune.subset_content!r}, which pins it"
     ]
 
 
@@ -182,7 +232,12 @@ def _stored_paths(spec: DataSpec, data: DataSet, lists: Path) -> list[str]:
     assert spec.root is not None, "or the data could not have been loaded"
     paths = training_files(spec, Path(spec.root).expanduser())
     if len(paths) != len(data.train.images):
-        raise SpecError([f"data.root={spec.root!r}: has {len(paths)} training images, and had {len(data.train.images)} before"])
+        raise SpecError(
+            [
+                f"data.root={spec.root!r}: has {len(paths)} training images, and had "
+                f"{len(data.train.images)} before"
+            ]
+        )
     return paths
 
 
@@ -190,7 +245,8 @@ def _problems_without_names(spec: DataSpec, lists: Path) -> list[str]:
     if spec.name in ("image-folder", "imagenet"):
         return []
     return [
-        f"eval.finetune.subset_files={str(lists)!r}: data.name={spec.name!r} has no file names to list; needs "
+        f"eval.finetune.subset_files={str(lists)!r}: data.name={spec.name!r} has no file "
+        "names to list; needs "
         "image-folder or imagenet, or leave it out for drawn subsets"
     ]
 

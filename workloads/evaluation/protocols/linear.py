@@ -1,4 +1,6 @@
-"""Linear evaluation: logistic regression on cached features, or the paper's SGD on augmented images (B.6)."""
+"""Linear evaluation: logistic regression on cached features, or the paper's SGD on augmented images
+(B.6).
+"""
 
 import math
 import warnings
@@ -62,20 +64,26 @@ def fit_lbfgs(
     classes: int,
     l2: tuple[float, ...],
 ) -> LinearClassifier:
-    """Multinomial logistic regression for each L2 strength; the one with the best validation accuracy.
+    """Multinomial logistic regression for each L2 strength; the one with the best validation
+    accuracy.
 
-    `l2` multiplies |W|^2 / 2 beside the mean cross-entropy. Features are standardised by the training features, which the
-    paper does not do: without it L-BFGS needs many more steps and the best strength depends on the encoder's scale.
+    `l2` multiplies |W|^2 / 2 beside the mean cross-entropy. Features are standardised by the
+    training features, which the paper does not do: without it L-BFGS needs many more steps and the
+    best strength depends on the encoder's scale.
     Ties go to the stronger regularisation. Needs two classes and every class among the labels.
     """
     from sklearn.exceptions import ConvergenceWarning  # here: scikit-learn takes seconds to import
     from sklearn.linear_model import LogisticRegression
 
     mean, scale, standard = _standardised(features)
-    model = LogisticRegression(solver="lbfgs", max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True)
+    model = LogisticRegression(
+        solver="lbfgs", max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True
+    )
     best, best_accuracy = None, -1.0
-    for strength in sorted(l2, reverse=True):  # from strong to weak, each fit starting from the one before
-        # For two classes scikit-learn fits w = W1 - W0 and penalises |w|^2, which is twice the |W|^2 of the stated objective.
+    # from strong to weak, each fit starting from the one before
+    for strength in sorted(l2, reverse=True):
+        # For two classes scikit-learn fits w = W1 - W0 and penalises |w|^2, which is twice the
+        # |W|^2 of the stated objective.
         model.set_params(C=(2 if classes == 2 else 1) / (strength * len(labels)))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
@@ -99,7 +107,9 @@ def _standardised(features: NDArray[np.float32]) -> tuple[Vector, Vector, NDArra
     return mean, scale, standard
 
 
-def _both_classes(model: "LogisticRegression", classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _both_classes(
+    model: "LogisticRegression", classes: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights [D, C] and bias [C]; scikit-learn keeps one row for two classes."""
     weight, bias = model.coef_.copy(), model.intercept_.copy()
     if classes == 2:
@@ -110,13 +120,15 @@ def _both_classes(model: "LogisticRegression", classes: int) -> tuple[NDArray[np
 def regression_path(
     features: NDArray[np.float32], labels: NDArray[np.int64], *, classes: int, l2: tuple[float, ...]
 ) -> Iterator[LinearClassifier]:
-    """The classifier of each L2 strength by the objective of `fit_lbfgs`, from the strongest strength to the weakest.
+    """The classifier of each L2 strength by the objective of `fit_lbfgs`, from the strongest
+    strength to the weakest.
 
-    For many strengths (45 in B.8), 0 among them if asked for. One L-BFGS goes along the whole path: as the penalty is
-    quadratic, what was learnt of the cross-entropy's curvature holds at the next strength, too, and so do loss and gradient
-    where the last fit ended. It is preconditioned by the curvature at equal probabilities, as features that vary together
-    would cost it many steps. To the tolerance `fit_lbfgs` is the same; it stays with scikit-learn's solver, by which
-    finished runs were judged.
+    For many strengths (45 in B.8), 0 among them if asked for. One L-BFGS goes along the whole path:
+    as the penalty is quadratic, what was learnt of the cross-entropy's curvature holds at the next
+    strength, too, and so do loss and gradient where the last fit ended. It is preconditioned by the
+    curvature at equal probabilities, as features that vary together would cost it many steps. To
+    the tolerance `fit_lbfgs` is the same; it stays with scikit-learn's solver, by which finished
+    runs were judged.
     """
     mean, scale, standard = _standardised(features)
     loss = _CrossEntropy(torch.from_numpy(standard), torch.from_numpy(labels), classes)
@@ -125,11 +137,15 @@ def regression_path(
     for strength in sorted(l2, reverse=True):
         point, converged = _minimum(loss, point, strength, equal, history)
         weights = point.parameters.numpy().astype(np.float32)
-        yield LinearClassifier(mean, scale, weights[:, :-1].T.copy(), weights[:, -1].copy(), strength, converged)
+        yield LinearClassifier(
+            mean, scale, weights[:, :-1].T.copy(), weights[:, -1].copy(), strength, converged
+        )
 
 
 class _Point(NamedTuple):
-    """Mean cross-entropy and its gradient, without a penalty, at weights and, last, bias [C, D + 1]."""
+    """Mean cross-entropy and its gradient, without a penalty, at weights and, last, bias [C, D +
+    1].
+    """
 
     parameters: Tensor
     loss: float
@@ -157,13 +173,16 @@ class _CrossEntropy:
             log_p = functional.linear(x, weight, bias).log_softmax(1)
             total -= float(log_p.gather(1, y[:, None]).sum(dtype=torch.float64))
             residual = log_p.exp_().scatter_add_(1, y[:, None], -torch.ones(len(y), 1))
-            gradient[:, :-1] += residual.T @ x  # in this order: x.T @ residual takes five times as long
+            # in this order: x.T @ residual takes five times as long
+            gradient[:, :-1] += residual.T @ x
             gradient[:, -1] += residual.sum(0)
         return _Point(parameters, total / len(self.y), gradient / len(self.y))
 
 
 class _Curvature(NamedTuple):
-    """The cross-entropy's second derivative at equal probabilities: covariance / C of the weights, 1 / C of the biases."""
+    """The cross-entropy's second derivative at equal probabilities: covariance / C of the weights,
+    1 / C of the biases.
+    """
 
     values: Tensor
     vectors: Tensor
@@ -171,7 +190,9 @@ class _Curvature(NamedTuple):
 
     def solved(self, gradient: Tensor, l2: float) -> Tensor:
         """The penalised second derivative's inverse times a gradient."""
-        weight = gradient[:, :-1] @ self.vectors / (self.values / self.classes + l2) @ self.vectors.T
+        weight = (
+            gradient[:, :-1] @ self.vectors / (self.values / self.classes + l2) @ self.vectors.T
+        )
         return torch.cat([weight, self.classes * gradient[:, -1:]], dim=1)
 
 
@@ -183,11 +204,16 @@ def _curvature(loss: _CrossEntropy) -> _Curvature:
     return _Curvature(values.clamp(min=max(1e-6 * float(values[-1]), 1e-12)), vectors, loss.classes)
 
 
-History = deque[tuple[Tensor, Tensor]]  # steps, and the change of the cross-entropy's gradient over each
+# steps, and the change of the cross-entropy's gradient over each
+History = deque[tuple[Tensor, Tensor]]
 
 
-def _minimum(loss: _CrossEntropy, point: _Point, l2: float, equal: _Curvature, history: History) -> tuple[_Point, bool]:
-    """Where the penalised cross-entropy is least, from `point`, and whether the gradient fell below the tolerance."""
+def _minimum(
+    loss: _CrossEntropy, point: _Point, l2: float, equal: _Curvature, history: History
+) -> tuple[_Point, bool]:
+    """Where the penalised cross-entropy is least, from `point`, and whether the gradient fell below
+    the tolerance.
+    """
     objective, gradient = point.penalised(l2)
     for _ in range(MAX_ITERATIONS):
         if gradient.abs().max() <= TOLERANCE:
@@ -240,13 +266,17 @@ def fit_sgd(
     bf16: bool,
     seed: int,
 ) -> LinearClassifier:
-    """The paper's protocol (B.6): SGD with Nesterov momentum on random crops and flips, encoder in inference mode.
+    """The paper's protocol (B.6): SGD with Nesterov momentum on random crops and flips, encoder in
+    inference mode.
 
-    Logits start at zero; learning rate base * batch / 256, cosine to 0 per step, no warm-up, the incomplete batch dropped.
-    Every worker calls, and takes its part of each batch; order and views do not depend on their number, and so, up to
-    rounding, neither does the classifier, which all of them get.
+    Logits start at zero; learning rate base * batch / 256, cosine to 0 per step, no warm-up, the
+    incomplete batch dropped. Every worker calls, and takes its part of each batch; order and views
+    do not depend on their number, and so, up to rounding, neither does the classifier, which all of
+    them get.
     """
-    augment = AugmentSpec(operations=("crop",), output_size=view_size, crop=CropSpec(min_area=sgd.min_area))
+    augment = AugmentSpec(
+        operations=("crop",), output_size=view_size, crop=CropSpec(min_area=sgd.min_area)
+    )
     batch = min(sgd.batch_size, len(split))
     steps, mine = len(split) // batch, own_share(batch, worker)
     logits = nn.Linear(feature_dim, classes).to(worker.device)
@@ -254,21 +284,30 @@ def fit_sgd(
     nn.init.zeros_(logits.bias)
     peak = sgd.base_learning_rate * batch / 256
     optimizer = torch.optim.SGD(
-        logits.parameters(), lr=peak, momentum=sgd.momentum, nesterov=sgd.momentum > 0, weight_decay=sgd.weight_decay
+        logits.parameters(),
+        lr=peak,
+        momentum=sgd.momentum,
+        nesterov=sgd.momentum > 0,
+        weight_decay=sgd.weight_decay,
     )
     trained = of_all_workers(logits, worker)
     generator = torch.Generator().manual_seed(seed)
     encoder.eval()
     for epoch in range(sgd.epochs):
-        rows = torch.randperm(len(split), generator=generator)[: steps * batch].view(steps, batch)[:, mine]
+        rows = torch.randperm(len(split), generator=generator)[: steps * batch].view(steps, batch)[
+            :, mine
+        ]
         for step, images in enumerate(split.stream(rows)):
             done = (epoch * steps + step) / (sgd.epochs * steps)
             optimizer.param_groups[0]["lr"] = peak * (1 + math.cos(math.pi * done)) / 2
             height, width = images.shape[-2:]
-            # Drawn for the whole batch and then sliced, so that a view does not depend on the number of workers.
+            # Drawn for the whole batch and then sliced, so that a view does not depend on the
+            # number of workers.
             parameters = draw_view(augment, batch, height, width, generator)[mine]
             with torch.no_grad(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-                features = encoder(apply_view(images.to(worker.device), parameters, augment)).float()
+                features = encoder(
+                    apply_view(images.to(worker.device), parameters, augment)
+                ).float()
             labels = torch.from_numpy(split.labels)[rows[step]].to(worker.device)
             optimizer.zero_grad()
             loss = functional.cross_entropy(trained(features), labels, reduction="sum") / batch

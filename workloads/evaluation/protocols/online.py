@@ -21,14 +21,20 @@ def online_judgement(
     features_validation: NDArray[np.float32],
     features_test: NDArray[np.float32],
 ) -> Judgement:
-    """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean features h [N, D].
+    """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean
+    features h [N, D].
 
     Of unbalanced test classes also online_mean_per_class.
 
     Raises SpecError when the state has none: it was trained without, or not at all.
     """
     if "online" not in state:
-        raise SpecError([f"eval.online={spec.eval.online}: the state after epoch {state['epoch']} has no online classifier"])
+        raise SpecError(
+            [
+                f"eval.online={spec.eval.online}: the state after epoch {state['epoch']} has no "
+                "online classifier"
+            ]
+        )
     classifier = state["online"]["classifier"]
     weight, bias = (classifier[name].numpy() for name in ("weight", "bias"))
     validation = top_k_accuracy(features_validation @ weight.T + bias, data.validation.labels, 1)

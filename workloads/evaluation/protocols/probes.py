@@ -1,8 +1,11 @@
-"""What h and z = g(h) know of a transformation (Table 3): a small MLP is asked which one each image has gone through.
+"""What h and z = g(h) know of a transformation (Table 3): a small MLP is asked which one each image
+has gone through.
 
-The paper leaves out the probe's size, its training and the strength of the noise: `ProbeSpec` has ours.
+The paper leaves out the probe's size, its training and the strength of the noise: `ProbeSpec` has
+ours.
 
-Shapes: N images of a split, B of a batch, D features (the width of h or of z), K things that may have been done.
+Shapes: N images of a split, B of a batch, D features (the width of h or of z), K things that may
+have been done.
 """
 
 from dataclasses import dataclass
@@ -18,7 +21,16 @@ from workloads.distributed.worker import Worker
 from workloads.evaluation.metrics.scores import scored
 from workloads.evaluation_result import Judgement
 from workloads.seeds import seed_of
-from workloads.simclr.spec import AugmentSpec, ColorSpec, NoiseSpec, ProbeSpec, ProbeTask, RotateSpec, RunSpec, SobelSpec
+from workloads.simclr.spec import (
+    AugmentSpec,
+    ColorSpec,
+    NoiseSpec,
+    ProbeSpec,
+    ProbeTask,
+    RotateSpec,
+    RunSpec,
+    SobelSpec,
+)
 from workloads.simclr.views import ViewParameters, apply_view, center_view, draw_view
 
 __all__ = ["Probe", "ProbedSplit", "fit_probe", "probe_accuracies", "probed"]
@@ -29,7 +41,9 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ProbedSplit:
-    """Features [N, D] of a split's images, each transformed or not, and what was done to it [N]: 0 is nothing."""
+    """Features [N, D] of a split's images, each transformed or not, and what was done to it [N]: 0
+    is nothing.
+    """
 
     h: Floats
     z: Floats
@@ -49,28 +63,48 @@ class Probe:
         """[N, K] of features [N, D]."""
         device = next(self.network.parameters()).device
         standard = torch.from_numpy((features - self.mean) / self.scale)
-        return torch.cat([self.network(rows.to(device)).cpu() for rows in torch.split(standard, batch)]).numpy()
+        return torch.cat(
+            [self.network(rows.to(device)).cpu() for rows in torch.split(standard, batch)]
+        ).numpy()
 
 
 def probe_accuracies(
     encoder: nn.Module, head: nn.Module, data: DataSet, spec: RunSpec, *, worker: Worker, bf16: bool
 ) -> Judgement:
-    """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of `spec.eval.probe`.
+    """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of
+    `spec.eval.probe`.
 
-    Chance is 25 for rotation, 50 for noise and sobel, and max(p, 1 - p) for color with p the policy's grayscale
-    probability (80 at the paper's). Probes are trained on the training split, h's and z's on the same images. What is done
-    to which image depends on (seed, task) alone, and is what predictions have as labels: those of runs with other seeds are
-    of other images. The encoder and the head are left in inference mode.
+    Chance is 25 for rotation, 50 for noise and sobel, and max(p, 1 - p) for color with p the
+    policy's grayscale probability (80 at the paper's). Probes are trained on the training split,
+    h's and z's on the same images. What is done to which image depends on (seed, task) alone, and
+    is what predictions have as labels: those of runs with other seeds are of other images. The
+    encoder and the head are left in inference mode.
     """
     judgement = Judgement({})
     for task in spec.eval.probe.tasks:
         train, test = (
-            probed(task, encoder, head, split, spec, generator=_generator(spec, task, name), worker=worker, bf16=bf16)
+            probed(
+                task,
+                encoder,
+                head,
+                split,
+                spec,
+                generator=_generator(spec, task, name),
+                worker=worker,
+                bf16=bf16,
+            )
             for name, split in (("train", data.train), ("test", data.test))
         )
         classes, seed = len(_odds(task, spec)), seed_of(spec.seed, f"probe {task} fit")
         for name, ours, theirs in (("h", train.h, test.h), ("z", train.z, test.z)):
-            probe = fit_probe(ours, train.labels, spec.eval.probe, classes=classes, seed=seed, device=worker.device)
+            probe = fit_probe(
+                ours,
+                train.labels,
+                spec.eval.probe,
+                classes=classes,
+                seed=seed,
+                device=worker.device,
+            )
             judgement |= scored(f"probe_{task}_{name}", "top-1", probe.scores(theirs), test.labels)
     return judgement
 
@@ -87,29 +121,44 @@ def probed(
     bf16: bool,
     batch: int = 500,
 ) -> ProbedSplit:
-    """Features of a split's clean central views, to each of which one of the task's things is done; in the split's order."""
+    """Features of a split's clean central views, to each of which one of the task's things is done;
+    in the split's order.
+    """
     encoder.eval()
     head.eval()
     count, side, policies = len(split), spec.view_size, _policies(task, spec)
-    labels = torch.multinomial(torch.tensor(_odds(task, spec)), count, replacement=True, generator=generator)
+    labels = torch.multinomial(
+        torch.tensor(_odds(task, spec)), count, replacement=True, generator=generator
+    )
     # Drawn for the whole split, so that views do not depend on the size of the batches.
     drawn = [draw_view(policy, count, side, side, generator) for policy in policies]
     of_h, of_z = [], []
     with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
         for rows in (slice(start, start + batch) for start in range(0, count, batch)):
             clean = center_view(split.take(rows).to(worker.device), side)
-            views = _transformed(clean, labels[rows], [parameters[rows] for parameters in drawn], policies)
+            views = _transformed(
+                clean, labels[rows], [parameters[rows] for parameters in drawn], policies
+            )
             h = encoder(views.contiguous(memory_format=torch.channels_last))
             of_h.append(h.float().cpu())
             of_z.append(head(h).float().cpu())
     return ProbedSplit(torch.cat(of_h).numpy(), torch.cat(of_z).numpy(), labels.numpy())
 
 
-def fit_probe(features: Floats, labels: Labels, probe: ProbeSpec, *, classes: int, seed: int, device: torch.device) -> Probe:
-    """One hidden layer with ReLU, by Adam on the mean cross-entropy of random batches of features [N, D] and labels [N].
+def fit_probe(
+    features: Floats,
+    labels: Labels,
+    probe: ProbeSpec,
+    *,
+    classes: int,
+    seed: int,
+    device: torch.device,
+) -> Probe:
+    """One hidden layer with ReLU, by Adam on the mean cross-entropy of random batches of features
+    [N, D] and labels [N].
 
-    Features are standardised by their own mean and deviation, so that h and z are equally easy to learn from whatever
-    their scale.
+    Features are standardised by their own mean and deviation, so that h and z are equally easy to
+    learn from whatever their scale.
     """
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
     scale = features.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
@@ -117,13 +166,19 @@ def fit_probe(features: Floats, labels: Labels, probe: ProbeSpec, *, classes: in
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Linear(features.shape[1], probe.hidden_dim), nn.ReLU(), nn.Linear(probe.hidden_dim, classes)
+            nn.Linear(features.shape[1], probe.hidden_dim),
+            nn.ReLU(),
+            nn.Linear(probe.hidden_dim, classes),
         ).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=probe.learning_rate)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(probe.epochs):
-        for rows in torch.split(torch.randperm(len(standard), generator=generator), probe.batch_size):
-            loss = functional.cross_entropy(network(standard[rows].to(device)), targets[rows].to(device))
+        for rows in torch.split(
+            torch.randperm(len(standard), generator=generator), probe.batch_size
+        ):
+            loss = functional.cross_entropy(
+                network(standard[rows].to(device)), targets[rows].to(device)
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -143,13 +198,19 @@ def _odds(task: ProbeTask, spec: RunSpec) -> tuple[float, ...]:
 
 
 def _policies(task: ProbeTask, spec: RunSpec) -> list[AugmentSpec]:
-    """What is done to an image of label 1, 2, ...: an operation of the views, for certain and the same for all."""
+    """What is done to an image of label 1, 2, ...: an operation of the views, for certain and the
+    same for all.
+    """
     match task:
         case "color":
             grey = ColorSpec(strength=0, jitter_probability=0, grayscale_probability=1)
             return [AugmentSpec(operations=("color",), color=grey)]
         case "rotation":
-            quarters = (RotateSpec(angles=(90,)), RotateSpec(angles=(180,)), RotateSpec(angles=(270,)))
+            quarters = (
+                RotateSpec(angles=(90,)),
+                RotateSpec(angles=(180,)),
+                RotateSpec(angles=(270,)),
+            )
             return [AugmentSpec(operations=("rotate",), rotate=quarter) for quarter in quarters]
         case "noise":
             noise = NoiseSpec(std=spec.eval.probe.noise_std, probability=1)
@@ -158,7 +219,9 @@ def _policies(task: ProbeTask, spec: RunSpec) -> list[AugmentSpec]:
             return [AugmentSpec(operations=("sobel",), sobel=SobelSpec(probability=1))]
 
 
-def _transformed(clean: Tensor, labels: Tensor, parameters: list[ViewParameters], policies: list[AugmentSpec]) -> Tensor:
+def _transformed(
+    clean: Tensor, labels: Tensor, parameters: list[ViewParameters], policies: list[AugmentSpec]
+) -> Tensor:
     """[B, 3, S, S] with policy k - 1 applied to the images of label k."""
     views, labels = clean, labels.to(clean.device).view(-1, 1, 1, 1)
     for label, (drawn, policy) in enumerate(zip(parameters, policies, strict=True), start=1):

@@ -1,7 +1,8 @@
-"""What an encoder is worth on other data (B.8; Tables 8 and B.5): logistic regression on frozen h, and fine-tuning.
+"""What an encoder is worth on other data (B.8; Tables 8 and B.5): logistic regression on frozen h,
+and fine-tuning.
 
-Shapes: N images, D the width of h, C classes. Of data whose images may have several labels (VOC2007), labels are [N, C] of
-1, 0, and -1 where a class is not to be counted.
+Shapes: N images, D the width of h, C classes. Of data whose images may have several labels
+(VOC2007), labels are [N, C] of 1, 0, and -1 where a class is not to be counted.
 """
 
 import itertools
@@ -19,7 +20,13 @@ from workloads.distributed.data_parallel import on_every_worker, said_by_first
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.cache import cached_features
 from workloads.evaluation.metrics.scores import Metric, metric_value, scored
-from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Network, Recipe, fit_network, network_scores
+from workloads.evaluation.protocols.finetune import (
+    FinetuneDivergedError,
+    Network,
+    Recipe,
+    fit_network,
+    network_scores,
+)
 from workloads.evaluation.protocols.linear import LinearClassifier, regression_path
 from workloads.evaluation_result import Judgement
 from workloads.seeds import seed_of
@@ -33,7 +40,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OneVersusRest:
-    """For each class the classifier of images that have it against those that have not, all of one L2 strength."""
+    """For each class the classifier of images that have it against those that have not, all of one
+    L2 strength.
+    """
 
     of_class: tuple[LinearClassifier, ...]
 
@@ -49,27 +58,37 @@ class OneVersusRest:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits [N, C] of features [N, D]: above 0 where an image more likely has the class."""
-        return np.stack([np.diff(each.scores(features), axis=1)[:, 0] for each in self.of_class], axis=1)
+        return np.stack(
+            [np.diff(each.scores(features), axis=1)[:, 0] for each in self.of_class], axis=1
+        )
 
 
 def transferred(spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool) -> Judgement:
-    """The protocols of `spec.eval.transfer` on its data, in the data's metric in %; `encoder` stays as it is.
+    """The protocols of `spec.eval.transfer` on its data, in the data's metric in %; `encoder` stays
+    as it is.
 
-    linear: transfer_linear, and of what was chosen transfer_linear_validation, transfer_linear_l2; transfer_linear_converged
-    is 1 if the last fit converged. finetune: transfer_finetune, transfer_finetune_validation,
-    transfer_finetune_learning_rate, transfer_finetune_weight_decay (before it is divided by the rate).
+    linear: transfer_linear, and of what was chosen transfer_linear_validation, transfer_linear_l2;
+    transfer_linear_converged is 1 if the last fit converged. finetune: transfer_finetune,
+    transfer_finetune_validation, transfer_finetune_learning_rate, transfer_finetune_weight_decay
+    (before it is divided by the rate).
 
-    The validation split chooses, then training and validation images together are fitted once more, and only then test
-    labels are read. An untrained encoder gives the paper's "Random init" by finetune, with the grid given for it.
+    The validation split chooses, then training and validation images together are fitted once more,
+    and only then test labels are read. An untrained encoder gives the paper's "Random init" by
+    finetune, with the grid given for it.
     Every worker calls, and the first is told.
-    Raises SpecError, also for what is wrong with the data; FinetuneDivergedError when every candidate, or the last fit, does.
+    Raises SpecError, also for what is wrong with the data; FinetuneDivergedError when every
+    candidate, or the last fit, does.
     """
     if problems := transfer_problems(spec):
         raise SpecError(problems)
     metric = metric_of(spec.eval.transfer.data.name)
-    data = on_every_worker(lambda: {protocol: _loaded(spec, protocol) for protocol in spec.eval.transfer.protocols}, worker)
+    data = on_every_worker(
+        lambda: {protocol: _loaded(spec, protocol) for protocol in spec.eval.transfer.protocols},
+        worker,
+    )
     tuned = regressed = Judgement({})
-    # Fine-tuning first: it takes all workers, none of which should wait for the regression of the first one.
+    # Fine-tuning first: it takes all workers, none of which should wait for the regression of the
+    # first one.
     if "finetune" in data:
         tuned = _by_finetuning(spec, encoder, data["finetune"], metric, worker, bf16)
     if "linear" in data:
@@ -78,7 +97,9 @@ def transferred(spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool
 
 
 def transfer_problems(spec: RunSpec) -> list[str]:
-    """What is wrong with `spec.eval.transfer` as far as the specification alone tells, one line each; nothing is read."""
+    """What is wrong with `spec.eval.transfer` as far as the specification alone tells, one line
+    each; nothing is read.
+    """
     asked = spec.eval.transfer
     problems: list[str] = []
     if not asked.protocols:
@@ -87,15 +108,22 @@ def transfer_problems(spec: RunSpec) -> list[str]:
         try:
             data_of(spec, protocol)
         except SpecError as error:
-            what = f"for {protocol} and views of {spec.view_size} pixels (see eval.transfer.test_proportion)"
+            what = (
+                f"for {protocol} and views of {spec.view_size} pixels (see "
+                "eval.transfer.test_proportion)"
+            )
             problems += [f"eval.transfer.data.{problem}, {what}" for problem in error.problems]
     if asked.data.root is None and asked.data.name not in EMBEDDED:
-        problems.append(f"eval.transfer.data.root: is required by eval.transfer.data.name={asked.data.name!r}")
+        problems.append(
+            f"eval.transfer.data.root: is required by eval.transfer.data.name={asked.data.name!r}"
+        )
     return problems
 
 
 def data_of(spec: RunSpec, protocol: TransferProtocol) -> DataSpec:
-    """The other data at the size that a protocol wants: its shorter side is the view, or in fine-tuning a little more (B.8)."""
+    """The other data at the size that a protocol wants: its shorter side is the view, or in
+    fine-tuning a little more (B.8).
+    """
     seen = spec.eval.transfer.test_proportion if protocol == "finetune" else 1.0
     return spec.eval.transfer.data.with_values({"image_size": round(spec.view_size / seen)})
 
@@ -104,26 +132,36 @@ def _loaded(spec: RunSpec, protocol: TransferProtocol) -> DataSet:
     try:
         return load(data_of(spec, protocol), several_labels=True)
     except SpecError as error:
-        named = [f"eval.transfer.{problem}" if problem.startswith("data.") else problem for problem in error.problems]
+        named = [
+            f"eval.transfer.{problem}" if problem.startswith("data.") else problem
+            for problem in error.problems
+        ]
         raise SpecError(named) from error
 
 
-def _by_regression(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool) -> Judgement:
+def _by_regression(
+    spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool
+) -> Judgement:
     """l2-regularised logistic regression by L-BFGS on features of the unaugmented images.
 
-    Other than in the paper, features are standardised by those that are fitted (`fit_lbfgs` says why), and a strength
-    multiplies |W|^2 / 2 beside the mean loss, where the paper does not say what its lambda multiplies: chosen strengths are
-    not comparable with it.
+    Other than in the paper, features are standardised by those that are fitted (`fit_lbfgs` says
+    why), and a strength multiplies |W|^2 / 2 beside the mean loss, where the paper does not say
+    what its lambda multiplies: chosen strengths are not comparable with it.
     """
     train, validation, test = (
-        cached_features(encoder, split, content=data.content, view_size=spec.view_size, worker=worker, bf16=bf16)
+        cached_features(
+            encoder, split, content=data.content, view_size=spec.view_size, worker=worker, bf16=bf16
+        )
         for split in (data.train, data.validation, data.test)
     )
     if worker.rank > 0:
         return Judgement({})
     classes = len(data.classes)
     best, strength = _best(
-        _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2), metric, validation, data.validation.labels
+        _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2),
+        metric,
+        validation,
+        data.validation.labels,
     )
     features = np.concatenate([train, validation])
     labels = np.concatenate([data.train.labels, data.validation.labels])
@@ -133,13 +171,17 @@ def _by_regression(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Met
         "transfer_linear_l2": strength,
         "transfer_linear_converged": float(last.converged),
     }
-    return scored("transfer_linear", metric, last.scores(test), data.test.labels) | Judgement(chosen)
+    return scored("transfer_linear", metric, last.scores(test), data.test.labels) | Judgement(
+        chosen
+    )
 
 
 def _classifiers(
     features: NDArray[np.float32], labels: NDArray[np.int64], classes: int, l2: tuple[float, ...]
 ) -> Iterator[LinearClassifier | OneVersusRest]:
-    """The fit of each strength; of labels [N, C] one regression a class, on the images of which it is known."""
+    """The fit of each strength; of labels [N, C] one regression a class, on the images of which it
+    is known.
+    """
     if labels.ndim == 1:
         yield from regression_path(features, labels, classes=classes, l2=l2)
         return
@@ -157,12 +199,18 @@ def _best(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> tuple[float, float]:
-    """The best value of the metric on validation features, and its strength; the stronger one of equals."""
+    """The best value of the metric on validation features, and its strength; the stronger one of
+    equals.
+    """
     return max((metric_value(metric, each.scores(features), labels), each.l2) for each in fitted)
 
 
-def _by_finetuning(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool) -> Judgement:
-    """The whole network, by a grid of learning rates and weight decays; of equals the first, the smallest rate first."""
+def _by_finetuning(
+    spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool
+) -> Judgement:
+    """The whole network, by a grid of learning rates and weight decays; of equals the first, the
+    smallest rate first.
+    """
 
     def fitted(images: Split, rate: float, decay: float) -> Network:
         return fit_network(
@@ -181,7 +229,9 @@ def _by_finetuning(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Met
         return network_scores(network, images, view_size=spec.view_size, worker=worker, bf16=bf16)
 
     values: dict[tuple[float, float], float] = {}
-    for rate, decay in itertools.product(spec.eval.transfer.learning_rates, spec.eval.transfer.weight_decays):
+    for rate, decay in itertools.product(
+        spec.eval.transfer.learning_rates, spec.eval.transfer.weight_decays
+    ):
         try:
             network = fitted(data.train, rate, decay)
         except FinetuneDivergedError as error:
@@ -208,7 +258,9 @@ def _by_finetuning(spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Met
 
 
 def _recipe(asked: TransferSpec, images: int, rate: float, decay: float) -> Recipe:
-    """In the paper max(1 - 10 / s, 0.9) of BN's old statistics stay, with s steps an epoch; torch's momentum is of the new."""
+    """In the paper max(1 - 10 / s, 0.9) of BN's old statistics stay, with s steps an epoch; torch's
+    momentum is of the new.
+    """
     batch = min(asked.batch_size, images)
     return Recipe(
         steps=asked.steps,

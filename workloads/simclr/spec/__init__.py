@@ -26,7 +26,14 @@ from workloads.simclr.spec.eval import (
     TransferSpec,
     percent,
 )
-from workloads.simclr.spec.run import EncoderSpec, HeadSpec, LossSpec, OptimSpec, RunSpec, ScheduleSpec
+from workloads.simclr.spec.run import (
+    EncoderSpec,
+    HeadSpec,
+    LossSpec,
+    OptimSpec,
+    RunSpec,
+    ScheduleSpec,
+)
 
 __all__ = [
     "AugmentSpec",

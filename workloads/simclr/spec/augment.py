@@ -1,4 +1,6 @@
-"""How the two views of an image are made: every operation with what the paper or its authors' code says of it."""
+"""How the two views of an image are made: every operation with what the paper or its authors' code
+says of it.
+"""
 
 from typing import Annotated, Literal
 
@@ -40,38 +42,57 @@ Operation = Literal[
 
 
 class CropSpec(Part):
-    """Random crop, resize and horizontal flip (appendix A): the paper counts the flip as part of the crop."""
+    """Random crop, resize and horizontal flip (appendix A): the paper counts the flip as part of
+    the crop.
+    """
 
     min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
     max_area: Annotated[float, Field(gt=0, le=1)] = 1.0
     min_aspect: Positive = 3 / 4
     max_aspect: Positive = 4 / 3
     min_covered: Probability = Field(
-        0.1, description="crops below this share of the area are redrawn: the authors' code only; 0 is the paper's text"
+        0.1,
+        description="crops below this share of the area are redrawn: the authors' "
+        "code only; 0 is the "
+        "paper's text",
     )
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    antialias: bool = Field(False, description="low-pass when shrinking; torchvision's default, not the authors' code's")
+    antialias: bool = Field(
+        False, description="low-pass when shrinking; torchvision's default, not the authors' code's"
+    )
     flip: Probability = 0.5
 
     @model_validator(mode="after")
     def _ranges(self) -> "CropSpec":
         if self.min_area > self.max_area:
-            raise ValueError(f"augment.crop.min_area={self.min_area}: is above max_area={self.max_area}")
+            raise ValueError(
+                f"augment.crop.min_area={self.min_area}: is above max_area={self.max_area}"
+            )
         if self.min_aspect > self.max_aspect:
-            raise ValueError(f"augment.crop.min_aspect={self.min_aspect}: is above max_aspect={self.max_aspect}")
+            raise ValueError(
+                f"augment.crop.min_aspect={self.min_aspect}: is above max_aspect={self.max_aspect}"
+            )
         if self.min_covered > self.max_area:
-            raise ValueError(f"augment.crop.min_covered={self.min_covered}: is above max_area={self.max_area}")
+            raise ValueError(
+                f"augment.crop.min_covered={self.min_covered}: is above max_area={self.max_area}"
+            )
         return self
 
 
 class ColorSpec(Part):
-    """Colour distortion (appendix A): jitter of brightness, contrast, saturation (0.8 s) and hue (0.2 s), then grayscale."""
+    """Colour distortion (appendix A): jitter of brightness, contrast, saturation (0.8 s) and hue
+    (0.2 s), then grayscale.
+    """
 
-    strength: Annotated[float, Field(ge=0, le=2.5)] = Field(1.0, description="s; 1 for ImageNet, 0.5 for CIFAR-10")
+    strength: Annotated[float, Field(ge=0, le=2.5)] = Field(
+        1.0, description="s; 1 for ImageNet, 0.5 for CIFAR-10"
+    )
     jitter_probability: Probability = 0.8
     grayscale_probability: Probability = 0.2
     brightness: Literal["additive", "multiplicative"] = Field(
-        "additive", description="additive in the authors' v1 code, multiplicative in their v2 code and torchvision"
+        "additive",
+        description="additive in the authors' v1 code, multiplicative in their v2 "
+        "code and torchvision",
     )
 
 
@@ -83,13 +104,18 @@ class BlurSpec(Part):
     max_sigma: Positive = 2.0
     kernel_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
     one_sigma_per_batch: bool = Field(
-        False, description="the authors' code draws one sigma for a batch and view; the paper's text reads as per image"
+        False,
+        description="the authors' code draws one sigma for a batch and view; the "
+        "paper's text reads as "
+        "per image",
     )
 
     @model_validator(mode="after")
     def _range(self) -> "BlurSpec":
         if self.min_sigma > self.max_sigma:
-            raise ValueError(f"augment.blur.min_sigma={self.min_sigma}: is above max_sigma={self.max_sigma}")
+            raise ValueError(
+                f"augment.blur.min_sigma={self.min_sigma}: is above max_sigma={self.max_sigma}"
+            )
         return self
 
 
@@ -101,14 +127,18 @@ class CutoutSpec(Part):
 
 
 class NoiseSpec(Part):
-    """Additive Gaussian noise on the [0, 1] scale, clipped. Unpublished in the paper; our choice."""
+    """Additive Gaussian noise on the [0, 1] scale, clipped. Unpublished in the paper; our
+    choice.
+    """
 
     std: Positive = 0.1
     probability: Probability = 1.0
 
 
 class SobelSpec(Part):
-    """The magnitude of the Sobel gradient of the grey image. Unpublished in the paper; our choice."""
+    """The magnitude of the Sobel gradient of the grey image. Unpublished in the paper; our
+    choice.
+    """
 
     probability: Probability = 1.0
 
@@ -130,7 +160,9 @@ class MotionBlurSpec(Part):
     """Blur along a line of random direction (B.2, unpublished there; our choice)."""
 
     probability: Probability = 0.2
-    kernel_fraction: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="length of the line, of the image side")
+    kernel_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="length of the line, of the image side"
+    )
 
 
 class AutoAugmentSpec(Part):
@@ -147,15 +179,18 @@ class RotateSpec(Part):
     @model_validator(mode="after")
     def _angles(self) -> "RotateSpec":
         if not self.angles or len(set(self.angles)) != len(self.angles):
-            raise ValueError(f"augment.rotate.angles={list(self.angles)}: needs at least one angle, none twice")
+            raise ValueError(
+                f"augment.rotate.angles={list(self.angles)}: needs at least one angle, none twice"
+            )
         return self
 
 
 class AugmentSpec(Part):
     """How two views of an image are made: the operations in their order, each with its own part.
 
-    `branches="both"`: both views are drawn by the operations. `branches="one"` (section 3, Figure 5): one random crop and
-    flip, shared by both views, and then the operations on the second view only.
+    `branches="both"`: both views are drawn by the operations. `branches="one"` (section 3, Figure
+    5): one random crop and flip, shared by both views, and then the operations on the second view
+    only.
     """
 
     operations: tuple[Operation, ...] = ("crop", "color", "blur")
@@ -178,5 +213,8 @@ class AugmentSpec(Part):
     @model_validator(mode="after")
     def _operations(self) -> "AugmentSpec":
         if not self.operations or len(set(self.operations)) != len(self.operations):
-            raise ValueError(f"augment.operations={list(self.operations)}: needs at least one operation, none twice")
+            raise ValueError(
+                f"augment.operations={list(self.operations)}: needs at least one operation, none "
+                "twice"
+            )
         return self

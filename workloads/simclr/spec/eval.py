@@ -25,14 +25,22 @@ ProbeTask = Literal["color", "rotation", "noise", "sobel"]
 
 
 class LinearSgdSpec(Part):
-    """The paper's linear evaluation (B.6): SGD with Nesterov momentum on randomly cropped and flipped images."""
+    """The paper's linear evaluation (B.6): SGD with Nesterov momentum on randomly cropped and
+    flipped images.
+    """
 
     epochs: Annotated[int, Field(ge=1)] = 90
-    batch_size: Annotated[int, Field(ge=1)] = Field(4096, description="clipped to the number of training images")
-    base_learning_rate: Positive = Field(0.1, description="times batch_size / 256, cosine to 0, no warm-up")
+    batch_size: Annotated[int, Field(ge=1)] = Field(
+        4096, description="clipped to the number of training images"
+    )
+    base_learning_rate: Positive = Field(
+        0.1, description="times batch_size / 256, cosine to 0, no warm-up"
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    min_area: Annotated[float, Field(gt=0, le=1)] = Field(0.08, description="smallest area of the random crop")
+    min_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.08, description="smallest area of the random crop"
+    )
 
 
 class KnnSpec(Part):
@@ -49,17 +57,23 @@ class KnnSpec(Part):
 
     @model_validator(mode="after")
     def _choices(self) -> "KnnSpec":
-        for name, values in (("k_choices", self.k_choices), ("temperature_choices", self.temperature_choices)):
+        for name, values in (
+            ("k_choices", self.k_choices),
+            ("temperature_choices", self.temperature_choices),
+        ):
             if list(values) != sorted(set(values)):
-                raise ValueError(f"eval.knn.{name}={list(values)!r}: must be in increasing order, none twice")
+                raise ValueError(
+                    f"eval.knn.{name}={list(values)!r}: must be in increasing order, none twice"
+                )
         return self
 
 
 class ProbeSpec(Part):
-    """Which transformation was applied, told from h and from z = g(h) by a small MLP (Table 3); its size is our choice.
+    """Which transformation was applied, told from h and from z = g(h) by a small MLP (Table 3); its
+    size is our choice.
 
-    color: colour or grey, at the odds of the colour distortion's grayscale step; rotation: which of four quarter turns;
-    noise and sobel: the original or the transformed image, at even odds.
+    color: colour or grey, at the odds of the colour distortion's grayscale step; rotation: which of
+    four quarter turns; noise and sobel: the original or the transformed image, at even odds.
     """
 
     tasks: tuple[ProbeTask, ...] = ()
@@ -77,41 +91,62 @@ class ProbeSpec(Part):
 
 
 class FinetuneSpec(Part):
-    """Fine-tuning of the whole network on a share of the labels (B.5): SGD with Nesterov momentum on crops and flips.
+    """Fine-tuning of the whole network on a share of the labels (B.5): SGD with Nesterov momentum
+    on crops and flips.
 
     On an untrained encoder this is the supervised baseline from scratch.
     """
 
     labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (), description="shares of the training images whose labels are used, 0.01 for 1 %; empty: no fine-tuning"
+        (),
+        description="shares of the training images whose labels are used, 0.01 for 1 %; empty: no "
+        "fine-tuning",
     )
     epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (),
-        description="passes over the labelled images, for each share or one for all; empty: 60 up to 1 %, 30 above (B.5)",
+        description="passes over the labelled images, for each share or one for "
+        "all; empty: 60 up to 1 "
+        "%, 30 above (B.5)",
     )
-    batch_size: Annotated[int, Field(ge=2)] = Field(4096, description="clipped to the number of labelled images")
-    base_learning_rate: Positive = Field(0.05, description="times batch_size / 256, cosine to 0, no warm-up")
+    batch_size: Annotated[int, Field(ge=2)] = Field(
+        4096, description="clipped to the number of labelled images"
+    )
+    base_learning_rate: Positive = Field(
+        0.05, description="times batch_size / 256, cosine to 0, no warm-up"
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegative = 0.0
-    min_area: Annotated[float, Field(gt=0, le=1)] = Field(0.08, description="smallest area of the random crop")
-    subset_seed: Annotated[int, Field(ge=0)] = Field(0, description="draws the class-balanced subset, whatever the run's seed")
+    min_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.08, description="smallest area of the random crop"
+    )
+    subset_seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="draws the class-balanced subset, whatever the run's seed"
+    )
     subset_files: str | None = Field(
         None,
-        description="folder of lists of file names, `1percent.txt` and the like, in place of drawn subsets; names that "
-        "data.validation_fraction holds out, about 10 % at its default, are left out and counted in finetune_{p}_left_out",
+        description="folder of lists of file names, `1percent.txt` and the like, in place of drawn "
+        "subsets; names that "
+        "data.validation_fraction holds out, about 10 % at its default, are left out and "
+        "counted in finetune_{p}_left_out",
     )
     subset_content: str | None = Field(
         None,
-        description="digest of all lists in `subset_files`; when given, other lists are refused and the folder may differ",
+        description="digest of all lists in `subset_files`; when given, other lists "
+        "are refused and the "
+        "folder may differ",
     )
 
     @model_validator(mode="after")
     def _shares(self) -> "FinetuneSpec":
         if list(self.labels) != sorted(set(self.labels)):
-            raise ValueError(f"eval.finetune.labels={list(self.labels)!r}: must be in increasing order, none twice")
+            raise ValueError(
+                f"eval.finetune.labels={list(self.labels)!r}: must be in increasing order, none "
+                "twice"
+            )
         if self.labels and len(self.epochs) not in (0, 1, len(self.labels)):
             raise ValueError(
-                f"eval.finetune.epochs={list(self.epochs)!r}: needs one number, or one for each of the {len(self.labels)} "
+                f"eval.finetune.epochs={list(self.epochs)!r}: needs one number, or one for "
+                f"each of the {len(self.labels)} "
                 "shares in eval.finetune.labels"
             )
         return self
@@ -132,62 +167,94 @@ TransferProtocol = Literal["linear", "finetune"]
 
 
 class TransferSpec(Part):
-    """What the encoder is worth on other data (B.8): logistic regression on frozen features, and fine-tuning with a grid.
+    """What the encoder is worth on other data (B.8): logistic regression on frozen features, and
+    fine-tuning with a grid.
 
-    Everything is chosen on the other data's validation split, the official one where there is one; then the classifier or
-    the network is fitted again on training and validation images together, and tested once.
+    Everything is chosen on the other data's validation split, the official one where there is one;
+    then the classifier or the network is fitted again on training and validation images together,
+    and tested once.
     """
 
     protocols: tuple[TransferProtocol, ...] = Field((), description="empty: no transfer")
-    data: DataSpec = Field(DataSpec(), description="the other data; their image_size follows from the views'")
+    data: DataSpec = Field(
+        DataSpec(), description="the other data; their image_size follows from the views'"
+    )
     l2: tuple[NonNegative, ...] = Field(
         tuple(float(f"{10 ** (-6 + 11 * index / 44):.6g}") for index in range(45)),
-        description="candidates for the L2 strength of logistic regression; 45 from 1e-6 to 1e5 in the paper",
+        description="candidates for the L2 strength of logistic regression; 45 from "
+        "1e-6 to 1e5 in the "
+        "paper",
     )
-    steps: Annotated[int, Field(ge=1)] = Field(20_000, description="of fine-tuning; 40,000 from scratch in the paper")
-    batch_size: Annotated[int, Field(ge=2)] = Field(256, description="clipped to the number of training images")
+    steps: Annotated[int, Field(ge=1)] = Field(
+        20_000, description="of fine-tuning; 40,000 from scratch in the paper"
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(
+        256, description="clipped to the number of training images"
+    )
     learning_rates: tuple[Positive, ...] = Field(
         tuple(float(f"{10 ** (-4 + index / 2):.6g}") for index in range(7)),
         description="candidates of fine-tuning; 7 from 1e-4 to 0.1 in the paper",
     )
     weight_decays: tuple[NonNegative, ...] = Field(
         (0.0, *(float(f"{10 ** (-6 + index / 2):.6g}") for index in range(7))),
-        description="candidates of fine-tuning, each divided by the learning rate; none and 7 from 1e-6 to 1e-3 in the paper",
+        description="candidates of fine-tuning, each divided by the learning rate; "
+        "none and 7 from 1e-6 "
+        "to 1e-3 in the paper",
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    min_area: Annotated[float, Field(gt=0, le=1)] = Field(0.08, description="smallest area of the random crop")
+    min_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.08, description="smallest area of the random crop"
+    )
     test_proportion: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.875, description="of fine-tuning: share of the side that is seen at test time; 256 pixels of which 224 in the paper"
+        0.875,
+        description="of fine-tuning: share of the side that is seen at test time; "
+        "256 pixels of which "
+        "224 in the paper",
     )
 
     @model_validator(mode="after")
     def _candidates(self) -> "TransferSpec":
         if len(set(self.protocols)) != len(self.protocols):
-            raise ValueError(f"eval.transfer.protocols={list(self.protocols)}: names a protocol twice")
+            raise ValueError(
+                f"eval.transfer.protocols={list(self.protocols)}: names a protocol twice"
+            )
         for name in ("l2", "learning_rates", "weight_decays"):
             values = list(getattr(self, name))
             if not values or values != sorted(set(values)):
-                raise ValueError(f"eval.transfer.{name}={values!r}: needs at least one value, in increasing order, none twice")
+                raise ValueError(
+                    f"eval.transfer.{name}={values!r}: needs at least one value, in increasing "
+                    "order, none twice"
+                )
         return self
 
 
 class EvalSpec(Part):
-    """Linear evaluation on frozen features with k-nearest neighbours beside it, and what else is asked for."""
+    """Linear evaluation on frozen features with k-nearest neighbours beside it, and what else is
+    asked for.
+    """
 
     protocol: Literal["lbfgs", "sgd", "none"] = Field(
         "lbfgs",
-        description="lbfgs: logistic regression on cached features; sgd: the paper's; none: neither that nor neighbours",
+        description="lbfgs: logistic regression on cached features; sgd: the "
+        "paper's; none: neither that "
+        "nor neighbours",
     )
     l2: tuple[Positive, ...] = Field(
         (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
-        description="candidates for the L2 strength (of the mean loss) of lbfgs; the validation split chooses",
+        description="candidates for the L2 strength (of the mean loss) of lbfgs; "
+        "the validation split "
+        "chooses",
     )
     sgd: LinearSgdSpec = LinearSgdSpec()
     knn: KnnSpec = KnnSpec()
-    projection: bool = Field(False, description="judge z = g(h) by linear evaluation, too (section 4.2)")
+    projection: bool = Field(
+        False, description="judge z = g(h) by linear evaluation, too (section 4.2)"
+    )
     probe: ProbeSpec = ProbeSpec()
     online: bool = Field(
-        False, description="train a linear classifier of h during pre-training, without a gradient to the encoder (B.6)"
+        False,
+        description="train a linear classifier of h during pre-training, without a gradient to the "
+        "encoder (B.6)",
     )
     finetune: FinetuneSpec = FinetuneSpec()
     transfer: TransferSpec = TransferSpec()
@@ -195,7 +262,10 @@ class EvalSpec(Part):
     @model_validator(mode="after")
     def _candidates(self) -> "EvalSpec":
         if not self.l2 or list(self.l2) != sorted(set(self.l2)):
-            raise ValueError(f"eval.l2={list(self.l2)!r}: needs at least one value, in increasing order, none twice")
+            raise ValueError(
+                f"eval.l2={list(self.l2)!r}: needs at least one value, in increasing order, none "
+                "twice"
+            )
         return self
 
 

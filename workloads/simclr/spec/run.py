@@ -1,7 +1,7 @@
 """Every field that can change the result of a SimCLR run.
 
-Defaults are the paper's ImageNet setting (section 2, appendix A, B.6). Where the paper and the authors' code disagree, the
-field's description says so.
+Defaults are the paper's ImageNet setting (section 2, appendix A, B.6). Where the paper and the
+authors' code disagree, the field's description says so.
 """
 
 import math
@@ -28,40 +28,65 @@ NonNegative = Annotated[float, Field(ge=0)]
 class EncoderSpec(Part):
     """The base encoder f; its output h is what linear evaluation sees."""
 
-    architecture: Literal["convnet", "convnet8", "convnet12", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = (
-        Field("resnet50", description="convnet has 4 convolutions, convnet8 and convnet12 have 8 and 12")
+    architecture: Literal[
+        "convnet",
+        "convnet8",
+        "convnet12",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+    ] = Field(
+        "resnet50", description="convnet has 4 convolutions, convnet8 and convnet12 have 8 and 12"
     )
-    width: Annotated[float, Field(gt=0, le=8)] = Field(1.0, description="multiplies every channel count, the stem too")
+    width: Annotated[float, Field(gt=0, le=8)] = Field(
+        1.0, description="multiplies every channel count, the stem too"
+    )
     stem: Literal["imagenet", "cifar"] = Field(
-        "imagenet", description="cifar: 3x3 stride 1 without max-pool (appendix B.9); convnet has no other"
+        "imagenet",
+        description="cifar: 3x3 stride 1 without max-pool (appendix B.9); convnet has no other",
     )
-    zero_init_last_bn: bool = Field(True, description="the last BN of each residual block starts at 0")
+    zero_init_last_bn: bool = Field(
+        True, description="the last BN of each residual block starts at 0"
+    )
     input_normalization: Literal["none", "imagenet", "cifar10", "cifar10-per-image"] = Field(
         "none",
-        description="the data set's mean and standard deviation taken out of each channel first: what most encoders trained"
-        " elsewhere expect, the authors' not; cifar10-per-image: the mean of each image's deviation, as much code has it",
+        description="the data set's mean and standard deviation taken out of each "
+        "channel first: what "
+        "most encoders trained"
+        " elsewhere expect, the authors' not; cifar10-per-image: the mean of each image's "
+        "deviation, as much code has it",
     )
 
 
 class HeadSpec(Part):
     """The projection head g; its output z is what the contrastive loss sees (section 4.2)."""
 
-    num_linear_layers: Annotated[int, Field(ge=0, le=4)] = Field(2, description="0 identity, 1 linear, 2 the paper's MLP")
+    num_linear_layers: Annotated[int, Field(ge=0, le=4)] = Field(
+        2, description="0 identity, 1 linear, 2 the paper's MLP"
+    )
     output_dim: Annotated[int, Field(ge=1)] | None = Field(
         128, description="null is the width of h (Table 3); unused when there is no linear layer"
     )
-    hidden_dim: Annotated[int, Field(ge=1)] | None = Field(None, description="null is the width of h")
+    hidden_dim: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="null is the width of h"
+    )
     batch_norm: bool = Field(
-        True, description="BN after every layer, the last without offset, as in the authors' code; the paper shows none"
+        True,
+        description="BN after every layer, the last without offset, as in the "
+        "authors' code; the paper "
+        "shows none",
     )
 
 
 class LossSpec(Part):
-    """What training minimises: NT-Xent (equation 1), its alternatives in Table 2, or supervised cross-entropy.
+    """What training minimises: NT-Xent (equation 1), its alternatives in Table 2, or supervised
+    cross-entropy.
 
-    `nt-logistic` and `margin-triplet` take their negatives from the other view only, as the paper compares them (Table 4).
-    `cross-entropy` is the supervised counterpart: encoder and a linear classifier, without a projection head, on one
-    augmented view of each image and its label.
+    `nt-logistic` and `margin-triplet` take their negatives from the other view only, as the paper
+    compares them (Table 4). `cross-entropy` is the supervised counterpart: encoder and a linear
+    classifier, without a projection head, on one augmented view of each image and its label.
     """
 
     name: Literal["nt-xent", "nt-logistic", "margin-triplet", "cross-entropy"] = "nt-xent"
@@ -71,45 +96,66 @@ class LossSpec(Part):
         "both", description="of nt-xent; cross: negatives from the other view only (Table 4)"
     )
     reduction: Literal["mean", "sum-of-views"] = Field(
-        "mean", description="mean over the 2N anchors (equation 1), or the authors' code's sum of two means, twice as much"
+        "mean",
+        description="mean over the 2N anchors (equation 1), or the authors' code's "
+        "sum of two means, "
+        "twice as much",
     )
     margin: NonNegative = Field(0.4, description="of margin-triplet")
     semi_hard: bool = Field(
-        False, description="of the alternatives: only the closest negative farther than the positive (B.10)"
+        False,
+        description="of the alternatives: only the closest negative farther than "
+        "the positive (B.10)",
     )
     negative_reduction: Literal["mean", "sum"] = Field(
-        "mean", description="of the alternatives, over an anchor's negatives; the paper does not say which"
+        "mean",
+        description="of the alternatives, over an anchor's negatives; the paper does not say which",
     )
 
 
 class OptimSpec(Part):
-    """Optimizer and learning-rate scaling (appendix B.1, B.6 of our notes: LARS for every batch size)."""
+    """Optimizer and learning-rate scaling (appendix B.1, B.6 of our notes: LARS for every batch
+    size).
+    """
 
     name: Literal["lars", "sgd", "adamw"] = "lars"
     base_learning_rate: Positive = 0.3
     scaling: Literal["linear", "sqrt", "none"] = Field(
-        "linear", description="linear: base * B / 256; sqrt: base * sqrt(anchor * B) / 256; none: base"
+        "linear",
+        description="linear: base * B / 256; sqrt: base * sqrt(anchor * B) / 256; none: base",
     )
     anchor_batch_size: Annotated[int, Field(ge=1)] = Field(
-        4096, description="batch at which the sqrt rule equals the linear one; the paper's 0.075 sqrt(B) has 4096"
+        4096,
+        description="batch at which the sqrt rule equals the linear one; the "
+        "paper's 0.075 sqrt(B) has "
+        "4096",
     )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of LARS and SGD; beta 1 of AdamW")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9, description="of LARS and SGD; beta 1 of AdamW"
+    )
     weight_decay: NonNegative = 1e-6
     trust_coefficient: Positive = 0.001
-    exclude_bias_and_norm: bool = Field(True, description="no weight decay and no trust ratio for biases and BN")
+    exclude_bias_and_norm: bool = Field(
+        True, description="no weight decay and no trust ratio for biases and BN"
+    )
 
 
 class ScheduleSpec(Part):
     """How long, how many images at a time, and the shape of the learning rate."""
 
     epochs: Annotated[int, Field(ge=0)] = Field(100, description="0 judges the untrained encoder")
-    batch_size: Annotated[int, Field(ge=2)] = Field(4096, description="source images over all workers, not views")
+    batch_size: Annotated[int, Field(ge=2)] = Field(
+        4096, description="source images over all workers, not views"
+    )
     warmup_epochs: NonNegative = Field(10, description="linear from 0, per step; then cosine to 0")
 
     @model_validator(mode="after")
     def _warmup(self) -> "ScheduleSpec":
         if self.epochs and self.warmup_epochs > self.epochs:
-            raise ValueError(f"schedule.warmup_epochs={self.warmup_epochs:g}: is longer than schedule.epochs={self.epochs}")
+            raise ValueError(
+                f"schedule.warmup_epochs={self.warmup_epochs:g}: is longer than "
+                f"schedule.epochs={self.epochs}"
+            )
         return self
 
 
@@ -124,14 +170,19 @@ class RunSpec(Part):
     optim: OptimSpec = OptimSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     eval: EvalSpec = EvalSpec()
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="initial weights, order of images and views")
-    precision: Literal["bf16", "fp32"] = Field("bf16", description="bf16 autocast where the device has it, else fp32")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="initial weights, order of images and views"
+    )
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16", description="bf16 autocast where the device has it, else fp32"
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "RunSpec":
         if self.view_size > self.data.image_size:
             raise ValueError(
-                f"augment.output_size={self.view_size}: is above data.image_size={self.data.image_size}, the stored resolution"
+                f"augment.output_size={self.view_size}: is above "
+                f"data.image_size={self.data.image_size}, the stored resolution"
             )
         return self
 
@@ -148,21 +199,28 @@ class RunSpec(Part):
             case "linear":
                 return self.optim.base_learning_rate * batch / 256
             case "sqrt":
-                return self.optim.base_learning_rate * math.sqrt(self.optim.anchor_batch_size * batch) / 256
+                return (
+                    self.optim.base_learning_rate
+                    * math.sqrt(self.optim.anchor_batch_size * batch)
+                    / 256
+                )
             case "none":
                 return self.optim.base_learning_rate
 
     def fingerprint(self) -> str:
         """Stable hex digest of everything that can change the result.
 
-        Fields that ablations vary and a run may not read (the blur's sigma without blur, the head's width without a head,
-        the optimizer of an untrained encoder) are left out then, so that equal runs are shared; and so are `data.root`
-        when `data.content` pins what lies there, and `eval.finetune.subset_files` when `subset_content` does.
+        Fields that ablations vary and a run may not read (the blur's sigma without blur, the head's
+        width without a head, the optimizer of an untrained encoder) are left out then, so that
+        equal runs are shared; and so are `data.root` when `data.content` pins what lies there, and
+        `eval.finetune.subset_files` when `subset_content` does.
         """
         return digest({"revision": RESULT_REVISION, "simclr": self._that_matters()})
 
     def training_fingerprint(self) -> str | None:
-        """Digest of what can change the trained state, however it is judged; None for a run without training."""
+        """Digest of what can change the trained state, however it is judged; None for a run without
+        training.
+        """
         if self.schedule.epochs == 0:
             return None
         tree = self._that_matters()
@@ -205,7 +263,9 @@ class RunSpec(Part):
                 unread = augment.pop(operation)
                 if operation == "crop" and self.view_size != self.data.image_size:
                     # Without a crop the whole image is resized, as a crop would be.
-                    augment["crop"] = {name: unread[name] for name in ("interpolation", "antialias")}
+                    augment["crop"] = {
+                        name: unread[name] for name in ("interpolation", "antialias")
+                    }
         augment["output_size"] = self.view_size
 
     def _keep_what_probes_read(self, tree: dict[str, Any]) -> None:
@@ -224,7 +284,8 @@ class RunSpec(Part):
 _CONTRASTIVE = ("normalize", "reduction")
 _ALTERNATIVE = ("name", *_CONTRASTIVE, "semi_hard", "negative_reduction")
 _READ_BY_LOSS: dict[str, tuple[str, ...]] = {
-    "nt-xent": (*_CONTRASTIVE, "temperature", "negatives"),  # nameless: the only loss there was at first
+    # nameless: the only loss there was at first
+    "nt-xent": (*_CONTRASTIVE, "temperature", "negatives"),
     "nt-logistic": (*_ALTERNATIVE, "temperature"),
     "margin-triplet": (*_ALTERNATIVE, "margin", "temperature"),  # for the entropy that it logs
     "cross-entropy": ("name",),
@@ -232,7 +293,9 @@ _READ_BY_LOSS: dict[str, tuple[str, ...]] = {
 
 
 def _forget_newer_defaults(tree: dict[str, Any]) -> None:
-    """Drop fields that came after the first results, where they say what was done before them: finished runs stay found."""
+    """Drop fields that came after the first results, where they say what was done before them:
+    finished runs stay found.
+    """
     if tree["encoder"]["input_normalization"] == "none":
         del tree["encoder"]["input_normalization"]
     augment = tree.get("augment", {})

@@ -1,6 +1,13 @@
-"""Two random views of each image (section 2.1, appendix A): parameters are drawn apart from being applied."""
+"""Two random views of each image (section 2.1, appendix A): parameters are drawn apart from being
+applied.
+"""
 
-from workloads.simclr.views.parameters import TwoViewParameters, ViewParameters, draw_two_views, draw_view
+from workloads.simclr.views.parameters import (
+    TwoViewParameters,
+    ViewParameters,
+    draw_two_views,
+    draw_view,
+)
 from workloads.simclr.views.policy import apply_two_views, apply_view, center_view, two_views
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""Colour distortion (appendix A): jitter of brightness, contrast, saturation and hue in random order, then grayscale.
+"""Colour distortion (appendix A): jitter of brightness, contrast, saturation and hue in random
+order, then grayscale.
 
-The formulas are torchvision's. The authors' code differs: its contrast blends with the mean of each channel, and
-its saturation scales S in HSV where torchvision's blends with the gray image.
+The formulas are torchvision's. The authors' code differs: its contrast blends with the mean of each
+channel, and its saturation scales S in HSV where torchvision's blends with the gray image.
 """
 
 from dataclasses import dataclass
@@ -30,9 +31,11 @@ RED, GREEN, BLUE = 0.2989, 0.587, 0.114  # ITU-R 601-2 luma, with torchvision's 
 
 @dataclass(frozen=True)
 class ColorParameters:
-    """Factors multiply, `brightness_shift` adds, `hue` is a share of the colour circle; every field `[N]` but `order`.
+    """Factors multiply, `brightness_shift` adds, `hue` is a share of the colour circle; every field
+    `[N]` but `order`.
 
-    `order` `[N, 4]` holds BRIGHTNESS, CONTRAST, SATURATION and HUE in the order in which each image sees them.
+    `order` `[N, 4]` holds BRIGHTNESS, CONTRAST, SATURATION and HUE in the order in which each image
+    sees them.
     """
 
     jittered: Tensor
@@ -46,7 +49,9 @@ class ColorParameters:
 
 
 def draw_color(color: ColorSpec, count: int, generator: Generator) -> ColorParameters:
-    """Factors U(max(0, 1 - 0.8 s), 1 + 0.8 s), or the shift U(-0.8 s, 0.8 s); hue U(-0.2 s, 0.2 s), in +-0.5."""
+    """Factors U(max(0, 1 - 0.8 s), 1 + 0.8 s), or the shift U(-0.8 s, 0.8 s); hue U(-0.2 s, 0.2 s),
+    in +-0.5.
+    """
     wide, narrow = 0.8 * color.strength, min(0.2 * color.strength, 0.5)
     low, high = max(0.0, 1 - wide), 1 + wide
     additive = color.brightness == "additive"
@@ -54,8 +59,14 @@ def draw_color(color: ColorSpec, count: int, generator: Generator) -> ColorParam
         jittered=coin(color.jitter_probability, count, generator),
         grayscale=coin(color.grayscale_probability, count, generator),
         order=torch.rand(count, 4, generator=generator).argsort(dim=1),
-        brightness=torch.ones(count, dtype=torch.float64) if additive else uniform(low, high, count, generator),
-        brightness_shift=(uniform(-wide, wide, count, generator) if additive else torch.zeros(count, dtype=torch.float64)),
+        brightness=torch.ones(count, dtype=torch.float64)
+        if additive
+        else uniform(low, high, count, generator),
+        brightness_shift=(
+            uniform(-wide, wide, count, generator)
+            if additive
+            else torch.zeros(count, dtype=torch.float64)
+        ),
         contrast=uniform(low, high, count, generator),
         saturation=uniform(low, high, count, generator),
         hue=uniform(-narrow, narrow, count, generator),
@@ -63,28 +74,36 @@ def draw_color(color: ColorSpec, count: int, generator: Generator) -> ColorParam
 
 
 def apply_color(images: Tensor, parameters: ColorParameters) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the same shape, clipped to [0, 1] after each part. One channel has no hue to turn."""
+    """`[N, C, H, W]` in [0, 1] to the same shape, clipped to [0, 1] after each part. One channel
+    has no hue to turn.
+    """
     blends = _blends(parameters).to(images.device, non_blocking=True)
     for place in range(4):
         images = _blend(images, *blends[place])
         turned = parameters.jittered & (parameters.order[:, place] == HUE)
         if images.shape[1] == 3 and turned.any():
             where = indices(turned, images.device)
-            images[where] = turn_hue(images[where], parameters.hue[turned].to(images.device, non_blocking=True))
+            images[where] = turn_hue(
+                images[where], parameters.hue[turned].to(images.device, non_blocking=True)
+            )
     where = indices(parameters.grayscale, images.device)
     images[where] = luma(images[where]).expand(-1, images.shape[1], -1, -1)
     return images
 
 
 def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
-    """RGB `[N, 3, H, W]` with the hue of HSV turned by `turn` `[N]`, where 1 is the whole circle."""
+    """RGB `[N, 3, H, W]` with the hue of HSV turned by `turn` `[N]`, where 1 is the whole
+    circle.
+    """
     red, green, blue = images.unbind(dim=1)
     low = torch.minimum(torch.minimum(red, green), blue)
     high = torch.maximum(torch.maximum(red, green), blue)
     chroma = high - low
     # Hue in sixths of the circle: red at 0, green at 2, blue at 4.
     hue = torch.where(high == green, blue - red + 2 * chroma, red - green + 4 * chroma)
-    hue = torch.where(high == red, green - blue, hue).div_(chroma.clamp(min=torch.finfo(chroma.dtype).tiny))
+    hue = torch.where(high == red, green - blue, hue).div_(
+        chroma.clamp(min=torch.finfo(chroma.dtype).tiny)
+    )
     hue += 6 * turn.to(hue.dtype).view(-1, 1, 1)
     hue -= 6 * (hue / 6).floor_()
     turned = torch.empty_like(images)
@@ -99,29 +118,39 @@ def luma(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
     if images.shape[1] != 3:
-        raise ValueError(f"images of shape {list(images.shape)}: need 1 (gray) or 3 (RGB) channels in dimension 1")
+        raise ValueError(
+            f"images of shape {list(images.shape)}: need 1 (gray) or 3 (RGB) channels in "
+            "dimension 1"
+        )
     red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
     return (red * RED).add_(green, alpha=GREEN).add_(blue, alpha=BLUE)
 
 
 def _blends(parameters: ColorParameters) -> Tensor:
-    """Brightness, contrast and saturation as one form, `[4, 4, N, 1, 1, 1]`: a place in the order by a coefficient.
+    """Brightness, contrast and saturation as one form, `[4, 4, N, 1, 1, 1]`: a place in the order
+    by a coefficient.
 
-    The form is `factor * image + shift + gray_share * gray + mean_share * mean(gray)`; an image that sees none of the
-    three at a place has the identity there.
+    The form is `factor * image + shift + gray_share * gray + mean_share * mean(gray)`; an image
+    that sees none of the three at a place has the identity there.
     """
     kind, jittered = parameters.order.T, parameters.jittered
-    brightens, contrasts, saturates = (jittered & (kind == part) for part in (BRIGHTNESS, CONTRAST, SATURATION))
+    brightens, contrasts, saturates = (
+        jittered & (kind == part) for part in (BRIGHTNESS, CONTRAST, SATURATION)
+    )
     factor = torch.ones(kind.shape, dtype=torch.float64)
     factor = torch.where(brightens, parameters.brightness, factor)
     factor = torch.where(contrasts, parameters.contrast, factor)
     factor = torch.where(saturates, parameters.saturation, factor)
     shift = brightens * parameters.brightness_shift
-    coefficients = torch.stack([factor, shift, saturates * (1 - factor), contrasts * (1 - factor)], dim=1)
+    coefficients = torch.stack(
+        [factor, shift, saturates * (1 - factor), contrasts * (1 - factor)], dim=1
+    )
     return coefficients.to(torch.float32).view(4, 4, -1, 1, 1, 1)
 
 
-def _blend(images: Tensor, factor: Tensor, shift: Tensor, gray_share: Tensor, mean_share: Tensor) -> Tensor:
+def _blend(
+    images: Tensor, factor: Tensor, shift: Tensor, gray_share: Tensor, mean_share: Tensor
+) -> Tensor:
     gray = luma(images)
     flat = torch.addcmul(shift, mean_share, gray.mean(dim=(2, 3), keepdim=True))
     return torch.addcmul(torch.addcmul(flat, gray_share, gray), images, factor).clamp_(0, 1)

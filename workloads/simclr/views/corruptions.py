@@ -1,4 +1,6 @@
-"""Operations of Figure 5 whose parameters the paper leaves out: cutout, Gaussian noise, rotation by quarter turns."""
+"""Operations of Figure 5 whose parameters the paper leaves out: cutout, Gaussian noise, rotation by
+quarter turns.
+"""
 
 from dataclasses import dataclass
 from math import prod, tau
@@ -22,8 +24,11 @@ __all__ = [
     "draw_rotate",
 ]
 
-# SplitMix64 (Steele, Lea, Flood 2014): its increment and the two multipliers of its finaliser, as signed integers.
-GOLDEN, FIRST, SECOND = (value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+# SplitMix64 (Steele, Lea, Flood 2014): its increment and the two multipliers of its finaliser, as
+# signed integers.
+GOLDEN, FIRST, SECOND = (
+    value - 2**64 for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class CutoutParameters:
 
 @dataclass(frozen=True)
 class NoiseParameters:
-    """One 63-bit seed per image, int64 `[N]`; the noise itself is a function of it and of the pixel's number."""
+    """One 63-bit seed per image, int64 `[N]`; the noise itself is a function of it and of the
+    pixel's number.
+    """
 
     seed: Tensor
 
@@ -55,7 +62,9 @@ def draw_cutout(count: int, side: int, generator: Generator) -> CutoutParameters
 
 
 def apply_cutout(images: Tensor, parameters: CutoutParameters, cutout: CutoutSpec) -> Tensor:
-    """`[N, C, S, S]` with a square of `round(S * side_fraction)` pixels filled; its part outside the image is lost."""
+    """`[N, C, S, S]` with a square of `round(S * side_fraction)` pixels filled; its part outside
+    the image is lost.
+    """
     side = images.shape[-1]
     hole = round(side * cutout.side_fraction)
     center = moved(parameters, images.device)
@@ -74,16 +83,20 @@ def draw_noise(count: int, generator: Generator) -> NoiseParameters:
 
 
 def apply_noise(images: Tensor, parameters: NoiseParameters, noise: NoiseSpec) -> Tensor:
-    """`[N, C, H, W]` plus independent N(0, std^2) in every channel of every pixel, clipped to [0, 1]."""
+    """`[N, C, H, W]` plus independent N(0, std^2) in every channel of every pixel, clipped to [0,
+    1].
+    """
     seed = parameters.seed.to(images.device, non_blocking=True)
     normal = counter_normal(seed, prod(images.shape[1:]))
     return torch.add(images, normal.view_as(images), alpha=noise.std).clamp_(0, 1)
 
 
 def counter_normal(seed: Tensor, numbers: int) -> Tensor:
-    """Standard normal `[N, numbers]`, row n a function of `seed[n]` alone: the same on every device up to rounding.
+    """Standard normal `[N, numbers]`, row n a function of `seed[n]` alone: the same on every device
+    up to rounding.
 
-    SplitMix64 of seed and position gives 64 bits, two uniforms of 24 bits and, by Box and Muller, two normals.
+    SplitMix64 of seed and position gives 64 bits, two uniforms of 24 bits and, by Box and Muller,
+    two normals.
     """
     position = torch.arange(1, (numbers + 1) // 2 + 1, device=seed.device)
     bits = seed.unsqueeze(1) + position * GOLDEN
@@ -104,7 +117,9 @@ def _shifted(bits: Tensor, places: int) -> Tensor:
 def draw_rotate(rotate: RotateSpec, count: int, generator: Generator) -> RotateParameters:
     """Uniform over `rotate.angles`."""
     turns = torch.tensor(rotate.angles) // 90
-    return RotateParameters(quarter_turns=turns[torch.randint(len(turns), (count,), generator=generator)])
+    return RotateParameters(
+        quarter_turns=turns[torch.randint(len(turns), (count,), generator=generator)]
+    )
 
 
 def apply_rotate(images: Tensor, parameters: RotateParameters) -> Tensor:

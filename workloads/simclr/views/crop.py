@@ -18,7 +18,9 @@ ROUNDS, ATTEMPTS_A_ROUND = 10, 10  # 100 attempts in all, as in the authors' cod
 
 @dataclass(frozen=True)
 class CropParameters:
-    """Boxes in pixels of the input (int64) and whether the crop is mirrored (bool); every field `[N]`."""
+    """Boxes in pixels of the input (int64) and whether the crop is mirrored (bool); every field
+    `[N]`.
+    """
 
     top: Tensor
     left: Tensor
@@ -27,18 +29,26 @@ class CropParameters:
     flip: Tensor
 
 
-def draw_crop(crop: CropSpec, count: int, height: int, width: int, generator: Generator) -> CropParameters:
-    """Boxes with area U(min_area, max_area) of the image and log-uniform aspect (width / height), at uniform places.
+def draw_crop(
+    crop: CropSpec, count: int, height: int, width: int, generator: Generator
+) -> CropParameters:
+    """Boxes with area U(min_area, max_area) of the image and log-uniform aspect (width / height),
+    at uniform places.
 
-    A box that does not fit the image, or covers less than `min_covered` of it, is redrawn; after 100 attempts the box
-    is the largest central one within the aspects. This is the paper's text and torchvision's RandomResizedCrop. The
-    authors' code uses TensorFlow's sample_distorted_bounding_box, which draws the aspect uniformly and then the height
-    uniformly over what the areas allow, and so favours small areas.
+    A box that does not fit the image, or covers less than `min_covered` of it, is redrawn; after
+    100 attempts the box is the largest central one within the aspects. This is the paper's text and
+    torchvision's RandomResizedCrop. The authors' code uses TensorFlow's
+    sample_distorted_bounding_box, which draws the aspect uniformly and then the height uniformly
+    over what the areas allow, and so favours small areas.
     """
     box_height, box_width, found = _draw_sizes(crop, count, height, width, generator)
     return CropParameters(
-        top=torch.where(found, uniform_integer(height + 1 - box_height, generator), (height - box_height) // 2),
-        left=torch.where(found, uniform_integer(width + 1 - box_width, generator), (width - box_width) // 2),
+        top=torch.where(
+            found, uniform_integer(height + 1 - box_height, generator), (height - box_height) // 2
+        ),
+        left=torch.where(
+            found, uniform_integer(width + 1 - box_width, generator), (width - box_width) // 2
+        ),
         height=box_height,
         width=box_width,
         flip=coin(crop.flip, count, generator),
@@ -49,7 +59,9 @@ def apply_crop(images: Tensor, parameters: CropParameters, crop: CropSpec, side:
     """`[N, C, H, W]` in [0, 1] to `[N, C, side, side]`; bicubic overshoot is clipped."""
     boxes = moved(parameters, images.device)
     height, width = images.shape[-2:]
-    weights = partial(axis_weights, outputs=side, interpolation=crop.interpolation, antialias=crop.antialias)
+    weights = partial(
+        axis_weights, outputs=side, interpolation=crop.interpolation, antialias=crop.antialias
+    )
     if height == width:
         # Both axes at once, which launches half as many operations.
         start, length = torch.cat([boxes.top, boxes.left]), torch.cat([boxes.height, boxes.width])
@@ -67,15 +79,24 @@ def resized(images: Tensor, side: int, interpolation: Interpolation, antialias: 
     if height == width == side:
         return images
     start = torch.zeros(1, dtype=torch.long, device=images.device)
-    rows = axis_weights(start, start + height, height, side, interpolation=interpolation, antialias=antialias)
-    columns = axis_weights(start, start + width, width, side, interpolation=interpolation, antialias=antialias)
+    rows = axis_weights(
+        start, start + height, height, side, interpolation=interpolation, antialias=antialias
+    )
+    columns = axis_weights(
+        start, start + width, width, side, interpolation=interpolation, antialias=antialias
+    )
     return (rows[0] @ images @ columns[0].T).clamp_(0, 1)
 
 
-def _draw_sizes(crop: CropSpec, count: int, height: int, width: int, generator: Generator) -> tuple[Tensor, ...]:
+def _draw_sizes(
+    crop: CropSpec, count: int, height: int, width: int, generator: Generator
+) -> tuple[Tensor, ...]:
     """Heights, widths, and whether they were drawn rather than fallen back to; `[N]` each."""
     central_height, central_width = _central_size(crop, height, width)
-    box_height, box_width = torch.full((count,), central_height), torch.full((count,), central_width)
+    box_height, box_width = (
+        torch.full((count,), central_height),
+        torch.full((count,), central_width),
+    )
     found = torch.zeros(count, dtype=torch.bool)
     for _ in range(ROUNDS):
         pending = (~found).nonzero().squeeze(1)

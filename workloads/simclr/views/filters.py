@@ -1,4 +1,6 @@
-"""Filters of a view: Gaussian blur (appendix A), motion blur (appendix B.2) and Sobel (Figure 4)."""
+"""Filters of a view: Gaussian blur (appendix A), motion blur (appendix B.2) and Sobel (Figure
+4).
+"""
 
 from dataclasses import dataclass
 from math import pi, sqrt
@@ -24,7 +26,8 @@ __all__ = [
     "motion_kernels",
 ]
 
-# Largest Sobel magnitude of an image in [0, 1]: gx = 4 and gy = 2 where five of the eight neighbours are chosen best.
+# Largest Sobel magnitude of an image in [0, 1]: gx = 4 and gy = 2 where five of the eight
+# neighbours are chosen best.
 SOBEL_MAXIMUM = sqrt(20)
 
 
@@ -38,24 +41,36 @@ class BlurParameters:
 
 @dataclass(frozen=True)
 class MotionBlurParameters:
-    """Angle of the line in radians, from the rightward axis towards the downward one, float64 `[N]`."""
+    """Angle of the line in radians, from the rightward axis towards the downward one, float64
+    `[N]`.
+    """
 
     angle: Tensor
 
 
 def draw_blur(blur: BlurSpec, count: int, generator: Generator) -> BlurParameters:
-    """sigma ~ U(min_sigma, max_sigma), per image or once for the call; the coin is always per image."""
-    drawn = uniform(blur.min_sigma, blur.max_sigma, 1 if blur.one_sigma_per_batch else count, generator)
-    return BlurParameters(sigma=drawn.expand(count), blurred=coin(blur.probability, count, generator))
+    """sigma ~ U(min_sigma, max_sigma), per image or once for the call; the coin is always per
+    image.
+    """
+    drawn = uniform(
+        blur.min_sigma, blur.max_sigma, 1 if blur.one_sigma_per_batch else count, generator
+    )
+    return BlurParameters(
+        sigma=drawn.expand(count), blurred=coin(blur.probability, count, generator)
+    )
 
 
 def blur_kernel_size(side: int, fraction: float) -> int:
-    """Odd number of taps: 23 for 224 pixels and 3 for 32 pixels at a tenth; 1, which blurs nothing, below 20 pixels."""
+    """Odd number of taps: 23 for 224 pixels and 3 for 32 pixels at a tenth; 1, which blurs nothing,
+    below 20 pixels.
+    """
     return int(side * fraction) // 2 * 2 + 1
 
 
 def apply_blur(images: Tensor, parameters: BlurParameters, blur: BlurSpec) -> Tensor:
-    """`[N, C, S, S]` to the same shape. Borders are reflected, as in torchvision; the authors' code pads with zeros."""
+    """`[N, C, S, S]` to the same shape. Borders are reflected, as in torchvision; the authors' code
+    pads with zeros.
+    """
     side, device = images.shape[-1], images.device
     taps = blur_kernel_size(side, blur.kernel_fraction)
     chosen = indices(parameters.blurred, device)
@@ -66,7 +81,9 @@ def apply_blur(images: Tensor, parameters: BlurParameters, blur: BlurSpec) -> Te
 
 
 def _blur_matrices(sigma: Tensor, taps: int, side: int) -> Tensor:
-    """`[N]` to banded `[N, side, side]`: a normalised Gaussian of `taps` along each row, reflected at the borders."""
+    """`[N]` to banded `[N, side, side]`: a normalised Gaussian of `taps` along each row, reflected
+    at the borders.
+    """
     offset = torch.arange(taps, device=sigma.device) - taps // 2
     weights = torch.softmax(-0.5 * (offset / sigma.unsqueeze(1)) ** 2, dim=1)
     source = (torch.arange(side, device=sigma.device) + offset.unsqueeze(1)).abs()
@@ -80,35 +97,48 @@ def draw_motion_blur(count: int, generator: Generator) -> MotionBlurParameters:
     return MotionBlurParameters(angle=uniform(0, pi, count, generator))
 
 
-def apply_motion_blur(images: Tensor, parameters: MotionBlurParameters, motion_blur: MotionBlurSpec) -> Tensor:
-    """`[N, C, S, S]` to the same shape: each pixel becomes the mean along a line through it, of the image's own angle.
+def apply_motion_blur(
+    images: Tensor, parameters: MotionBlurParameters, motion_blur: MotionBlurSpec
+) -> Tensor:
+    """`[N, C, S, S]` to the same shape: each pixel becomes the mean along a line through it, of the
+    image's own angle.
 
-    The line has as many pixels as the Gaussian kernel of that share of the side has taps, and at least 3. Borders are
-    reflected, as in `apply_blur`. The paper does not publish its kernel; ours.
+    The line has as many pixels as the Gaussian kernel of that share of the side has taps, and at
+    least 3. Borders are reflected, as in `apply_blur`. The paper does not publish its kernel; ours.
     """
     count, channels, height, width = images.shape
     length = max(3, blur_kernel_size(width, motion_blur.kernel_fraction))
     # A small product, made on the CPU in float64: every device then multiplies by the same numbers.
-    kernels = motion_kernels(parameters.angle, length).to(images.device, torch.float32, non_blocking=True)
+    kernels = motion_kernels(parameters.angle, length).to(
+        images.device, torch.float32, non_blocking=True
+    )
     padded = F.pad(images, [length // 2] * 4, mode="reflect")
     planes = padded.reshape(1, count * channels, *padded.shape[2:])
-    blurred = F.conv2d(planes, kernels.repeat_interleave(channels, 0).unsqueeze(1), groups=count * channels)
+    blurred = F.conv2d(
+        planes, kernels.repeat_interleave(channels, 0).unsqueeze(1), groups=count * channels
+    )
     return blurred.view(count, channels, height, width).clamp_(0, 1)
 
 
 def motion_kernels(angle: Tensor, length: int) -> Tensor:
-    """`[N]` to `[N, length, length]`: `length` points a pixel apart on a centred line, shared out by bilinear weights."""
+    """`[N]` to `[N, length, length]`: `length` points a pixel apart on a centred line, shared out
+    by bilinear weights.
+    """
     pixel = torch.arange(length) - length // 2
     along = pixel.unsqueeze(1)
-    rows, columns = ((1 - (pixel - along * step.view(-1, 1, 1)).abs()).clamp_(min=0) for step in (angle.sin(), angle.cos()))
+    rows, columns = (
+        (1 - (pixel - along * step.view(-1, 1, 1)).abs()).clamp_(min=0)
+        for step in (angle.sin(), angle.cos())
+    )
     return rows.transpose(1, 2) @ columns / length
 
 
 def apply_sobel(images: Tensor) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the gradient magnitude of the gray image over sqrt(20), repeated to C channels.
+    """`[N, C, H, W]` in [0, 1] to the gradient magnitude of the gray image over sqrt(20), repeated
+    to C channels.
 
-    3 x 3 kernels, borders replicated. sqrt(20) is the largest magnitude that an image in [0, 1] can have, so the result
-    fills [0, 1]. The paper does not publish its scaling; ours.
+    3 x 3 kernels, borders replicated. sqrt(20) is the largest magnitude that an image in [0, 1] can
+    have, so the result fills [0, 1]. The paper does not publish its scaling; ours.
     """
     padded = F.pad(luma(images), (1, 1, 1, 1), mode="replicate")
     across = padded[..., :, 2:] - padded[..., :, :-2]

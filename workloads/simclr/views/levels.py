@@ -1,7 +1,9 @@
-"""Operations on the levels of pixels: solarize and equalize (appendix B.2), and AutoAugment (Table 1).
+"""Operations on the levels of pixels: solarize and equalize (appendix B.2), and AutoAugment (Table
+1).
 
-The paper names them and leaves their parameters out. All three have steps: where rounding in an operation before them
-moves a value across a threshold or to the next of the 256 levels, as between devices it may, that pixel's result jumps.
+The paper names them and leaves their parameters out. All three have steps: where rounding in an
+operation before them moves a value across a threshold or to the next of the 256 levels, as between
+devices it may, that pixel's result jumps.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class AutoAugmentParameters:
-    """One 63-bit seed per image, int64 `[N]`; what torchvision draws for the image is a function of it."""
+    """One 63-bit seed per image, int64 `[N]`; what torchvision draws for the image is a function of
+    it.
+    """
 
     seed: Tensor
 
@@ -49,11 +53,14 @@ def apply_solarize(images: Tensor, solarize: SolarizeSpec) -> Tensor:
 
 
 def apply_equalize(images: Tensor) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the same shape, the histogram of each channel of each image made even.
+    """`[N, C, H, W]` in [0, 1] to the same shape, the histogram of each channel of each image made
+    even.
 
-    The formula is PIL's on 256 levels, as torchvision has it for a whole batch. A channel of one level stays.
+    The formula is PIL's on 256 levels, as torchvision has it for a whole batch. A channel of one
+    level stays.
     """
-    from torchvision.transforms.v2.functional import equalize  # here: torchvision takes seconds to import
+    # here: torchvision takes seconds to import
+    from torchvision.transforms.v2.functional import equalize
 
     return as_float(equalize(as_levels(images)))
 
@@ -63,19 +70,25 @@ def draw_auto_augment(count: int, generator: Generator) -> AutoAugmentParameters
     return AutoAugmentParameters(seed=torch.randint(2**63 - 1, (count,), generator=generator))
 
 
-def apply_auto_augment(images: Tensor, parameters: AutoAugmentParameters, auto_augment: AutoAugmentSpec) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the same shape by torchvision's AutoAugment, its defaults, on the uint8 image.
+def apply_auto_augment(
+    images: Tensor, parameters: AutoAugmentParameters, auto_augment: AutoAugmentSpec
+) -> Tensor:
+    """`[N, C, H, W]` in [0, 1] to the same shape by torchvision's AutoAugment, its defaults, on the
+    uint8 image.
 
-    Image by image on the CPU whatever the device, so that a view is a function of its image and seed alone. On one core
-    of an AMD EPYC an image costs 0.19 ms at 32 pixels (n = 1024), 0.4 ms at 96 (n = 512) and 1.4 ms at 224 (n = 256).
-    torchvision draws from torch's global CPU generator, which is left in the state that it was in.
+    Image by image on the CPU whatever the device, so that a view is a function of its image and
+    seed alone. On one core of an AMD EPYC an image costs 0.19 ms at 32 pixels (n = 1024), 0.4 ms at
+    96 (n = 512) and 1.4 ms at 224 (n = 256). torchvision draws from torch's global CPU generator,
+    which is left in the state that it was in.
     """
-    from torchvision.transforms.v2 import AutoAugment, AutoAugmentPolicy  # here: torchvision takes seconds to import
+    # here: torchvision takes seconds to import
+    from torchvision.transforms.v2 import AutoAugment, AutoAugmentPolicy
 
     transform = AutoAugment(AutoAugmentPolicy(auto_augment.policy))
     views = as_levels(images).cpu()
     with torch.random.fork_rng(devices=[]):
         for row, seed in enumerate(parameters.seed.tolist()):
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the accelerators too
+            # torch.manual_seed would seed the accelerators too
+            torch.default_generator.manual_seed(seed)
             views[row] = transform(views[row])
     return as_float(views.to(images.device))

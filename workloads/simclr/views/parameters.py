@@ -1,4 +1,6 @@
-"""What is drawn for the views of a batch, in the order of the operations, apart from its being applied."""
+"""What is drawn for the views of a batch, in the order of the operations, apart from its being
+applied.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,11 +19,23 @@ from workloads.simclr.views.corruptions import (
     draw_rotate,
 )
 from workloads.simclr.views.crop import CropParameters, draw_crop
-from workloads.simclr.views.filters import BlurParameters, MotionBlurParameters, draw_blur, draw_motion_blur
+from workloads.simclr.views.filters import (
+    BlurParameters,
+    MotionBlurParameters,
+    draw_blur,
+    draw_motion_blur,
+)
 from workloads.simclr.views.levels import AutoAugmentParameters, draw_auto_augment
 from workloads.simclr.views.samples import coin, joined, sliced
 
-__all__ = ["BASE", "Parameters", "TwoViewParameters", "ViewParameters", "draw_two_views", "draw_view"]
+__all__ = [
+    "BASE",
+    "Parameters",
+    "TwoViewParameters",
+    "ViewParameters",
+    "draw_two_views",
+    "draw_view",
+]
 
 BASE: tuple[Operation, ...] = ("crop",)  # what both views share when only one branch is augmented
 
@@ -39,10 +53,11 @@ Parameters = (
 
 @dataclass(frozen=True)
 class ViewParameters:
-    """Everything random about one view of `count` images; None where the operation is not in the policy.
+    """Everything random about one view of `count` images; None where the operation is not in the
+    policy.
 
-    `chosen` holds the operations of a probability below 1 with the images that each acts on, bool `[N]`. Crop, color and
-    blur are never there: they have coins of their own.
+    `chosen` holds the operations of a probability below 1 with the images that each acts on, bool
+    `[N]`. Crop, color and blur are never there: they have coins of their own.
     """
 
     count: int
@@ -86,18 +101,25 @@ class ViewParameters:
             rotate=joined(self.rotate, other.rotate),
             motion_blur=joined(self.motion_blur, other.motion_blur),
             auto_augment=joined(self.auto_augment, other.auto_augment),
-            chosen={operation: torch.cat([images, other.chosen[operation]]) for operation, images in self.chosen.items()},
+            chosen={
+                operation: torch.cat([images, other.chosen[operation]])
+                for operation, images in self.chosen.items()
+            },
         )
 
     def of(self, operation: Operation) -> Parameters | None:
-        """What was drawn for one operation; None for sobel, solarize and equalize too, which need nothing."""
+        """What was drawn for one operation; None for sobel, solarize and equalize too, which need
+        nothing.
+        """
         drawn: Parameters | None = getattr(self, operation, None)
         return drawn
 
 
 @dataclass(frozen=True)
 class TwoViewParameters:
-    """Both views' parameters. With `branches="one"`, `first` is the shared crop and `second` what follows it."""
+    """Both views' parameters. With `branches="one"`, `first` is the shared crop and `second` what
+    follows it.
+    """
 
     first: ViewParameters
     second: ViewParameters
@@ -110,23 +132,36 @@ class TwoViewParameters:
         return TwoViewParameters(self.first[rows], self.second[rows])
 
 
-def draw_two_views(augment: AugmentSpec, count: int, height: int, width: int, generator: Generator) -> TwoViewParameters:
+def draw_two_views(
+    augment: AugmentSpec, count: int, height: int, width: int, generator: Generator
+) -> TwoViewParameters:
     """Parameters of both views of `count` images of `height` x `width` pixels."""
     if augment.branches == "both":
         first = _draw(augment.operations, augment, count, height, width, generator)
-        return TwoViewParameters(first, _draw(augment.operations, augment, count, height, width, generator))
+        return TwoViewParameters(
+            first, _draw(augment.operations, augment, count, height, width, generator)
+        )
     base = _draw(BASE, augment, count, height, width, generator)
     side = augment.output_size or height
     return TwoViewParameters(base, _draw(augment.operations, augment, count, side, side, generator))
 
 
-def draw_view(augment: AugmentSpec, count: int, height: int, width: int, generator: Generator) -> ViewParameters:
-    """Parameters of one view by `augment.operations`: small CPU tensors, one row per image, nothing per pixel."""
+def draw_view(
+    augment: AugmentSpec, count: int, height: int, width: int, generator: Generator
+) -> ViewParameters:
+    """Parameters of one view by `augment.operations`: small CPU tensors, one row per image, nothing
+    per pixel.
+    """
     return _draw(augment.operations, augment, count, height, width, generator)
 
 
 def _draw(
-    operations: tuple[Operation, ...], augment: AugmentSpec, count: int, height: int, width: int, generator: Generator
+    operations: tuple[Operation, ...],
+    augment: AugmentSpec,
+    count: int,
+    height: int,
+    width: int,
+    generator: Generator,
 ) -> ViewParameters:
     if operations[0] != "crop":
         height = width = augment.output_size or height
@@ -134,13 +169,19 @@ def _draw(
     for operation in operations:
         drawn = _with_operation(drawn, operation, augment, height, width, generator)
         probability = _probability(operation, augment)
-        if probability < 1:  # what is certain takes no coin: such policies keep the random numbers they always had
+        # what is certain takes no coin: such policies keep the random numbers they always had
+        if probability < 1:
             chosen[operation] = coin(probability, count, generator)
     return replace(drawn, chosen=chosen)
 
 
 def _with_operation(
-    drawn: ViewParameters, operation: Operation, augment: AugmentSpec, height: int, width: int, generator: Generator
+    drawn: ViewParameters,
+    operation: Operation,
+    augment: AugmentSpec,
+    height: int,
+    width: int,
+    generator: Generator,
 ) -> ViewParameters:
     count = drawn.count
     match operation:
@@ -151,7 +192,9 @@ def _with_operation(
         case "blur":
             return replace(drawn, blur=draw_blur(augment.blur, count, generator))
         case "cutout":
-            return replace(drawn, cutout=draw_cutout(count, augment.output_size or height, generator))
+            return replace(
+                drawn, cutout=draw_cutout(count, augment.output_size or height, generator)
+            )
         case "noise":
             return replace(drawn, noise=draw_noise(count, generator))
         case "rotate":

@@ -1,11 +1,11 @@
 """Two views of each image: what is applied, and in which order.
 
-Drawing and applying are apart. Every worker draws the parameters of the global batch from the same generator and
-applies its own slice, so views do not depend on the number of workers.
+Drawing and applying are apart. Every worker draws the parameters of the global batch from the same
+generator and applies its own slice, so views do not depend on the number of workers.
 
-The images of a batch are N uint8 images of C channels and H x W pixels; views have S x S pixels, S being
-`augment.output_size` or else H. A leading crop reads the stored pixels; when the first operation is another, the
-whole image is first brought to S x S. Every later operation sees S x S.
+The images of a batch are N uint8 images of C channels and H x W pixels; views have S x S pixels, S
+being `augment.output_size` or else H. A leading crop reads the stored pixels; when the first
+operation is another, the whole image is first brought to S x S. Every later operation sees S x S.
 """
 
 import torch
@@ -22,7 +22,13 @@ from workloads.simclr.views.corruptions import (
     apply_rotate,
 )
 from workloads.simclr.views.crop import CropParameters, apply_crop, resized
-from workloads.simclr.views.filters import BlurParameters, MotionBlurParameters, apply_blur, apply_motion_blur, apply_sobel
+from workloads.simclr.views.filters import (
+    BlurParameters,
+    MotionBlurParameters,
+    apply_blur,
+    apply_motion_blur,
+    apply_sobel,
+)
 from workloads.simclr.views.levels import (
     AutoAugmentParameters,
     apply_auto_augment,
@@ -30,7 +36,13 @@ from workloads.simclr.views.levels import (
     apply_solarize,
     as_float,
 )
-from workloads.simclr.views.parameters import BASE, Parameters, TwoViewParameters, ViewParameters, draw_two_views
+from workloads.simclr.views.parameters import (
+    BASE,
+    Parameters,
+    TwoViewParameters,
+    ViewParameters,
+    draw_two_views,
+)
 from workloads.simclr.views.samples import indices, sliced
 
 __all__ = ["apply_two_views", "apply_view", "center_view", "two_views"]
@@ -42,43 +54,61 @@ def two_views(images: Tensor, augment: AugmentSpec, generator: Generator) -> tup
     The generator is a CPU generator. Same state, same views.
     """
     count, _, height, width = images.shape
-    return apply_two_views(images, draw_two_views(augment, count, height, width, generator), augment)
+    return apply_two_views(
+        images, draw_two_views(augment, count, height, width, generator), augment
+    )
 
 
-def apply_two_views(images: Tensor, parameters: TwoViewParameters, augment: AugmentSpec) -> tuple[Tensor, Tensor]:
+def apply_two_views(
+    images: Tensor, parameters: TwoViewParameters, augment: AugmentSpec
+) -> tuple[Tensor, Tensor]:
     """Both views, `[N, C, S, S]`, of the images that the parameters were drawn (or sliced) for."""
     images = as_float(images)
     if augment.branches == "both":
-        # As one batch: on a GPU that small images leave idle, launching the operations is what takes the time.
-        first, second = apply_view(images.repeat(2, 1, 1, 1), parameters.first.followed_by(parameters.second), augment).chunk(2)
+        # As one batch: on a GPU that small images leave idle, launching the operations is what
+        # takes the time.
+        first, second = apply_view(
+            images.repeat(2, 1, 1, 1), parameters.first.followed_by(parameters.second), augment
+        ).chunk(2)
         return first, second
     base = _apply(images, BASE, parameters.first, augment)
     return base, apply_view(base, parameters.second, augment)
 
 
 def apply_view(images: Tensor, parameters: ViewParameters, augment: AugmentSpec) -> Tensor:
-    """One view by `augment.operations`: uint8, or float32 in [0, 1], `[N, C, H, W]` to float32 `[N, C, S, S]`.
+    """One view by `augment.operations`: uint8, or float32 in [0, 1], `[N, C, H, W]` to float32 `[N,
+    C, S, S]`.
 
-    Pure: the same images and parameters give the same view, whatever else is in the batch. Raises ValueError when the
-    parameters are not those of N images or of this policy, and TypeError for another dtype.
+    Pure: the same images and parameters give the same view, whatever else is in the batch. Raises
+    ValueError when the parameters are not those of N images or of this policy, and TypeError for
+    another dtype.
     """
     return _apply(images, augment.operations, parameters, augment)
 
 
 def center_view(images: Tensor, size: int) -> Tensor:
-    """The clean view for evaluation (B.6): uint8 `[N, C, H, W]` to the central float32 `[N, C, size, size]` in [0, 1].
+    """The clean view for evaluation (B.6): uint8 `[N, C, H, W]` to the central float32 `[N, C,
+    size, size]` in [0, 1].
 
-    Nothing is resized: images are stored at `size`, or at `size / 0.875` when a central crop is wanted.
+    Nothing is resized: images are stored at `size`, or at `size / 0.875` when a central crop is
+    wanted.
     Raises ValueError when they are smaller.
     """
     height, width = images.shape[-2:]
     if min(height, width) < size:
-        raise ValueError(f"images of {height} x {width} pixels are smaller than the view of {size} x {size}")
+        raise ValueError(
+            f"images of {height} x {width} pixels are smaller than the view of {size} x {size}"
+        )
     top, left = round((height - size) / 2), round((width - size) / 2)
     return as_float(images[..., top : top + size, left : left + size])
 
 
-def _apply(images: Tensor, operations: tuple[Operation, ...], parameters: ViewParameters, augment: AugmentSpec) -> Tensor:
+def _apply(
+    images: Tensor,
+    operations: tuple[Operation, ...],
+    parameters: ViewParameters,
+    augment: AugmentSpec,
+) -> Tensor:
     if len(images) != len(parameters):
         raise ValueError(f"{len(images)} images, but parameters of {len(parameters)}")
     side = augment.output_size or images.shape[-2]
@@ -101,11 +131,15 @@ def _apply_where_chosen(
     where = indices(chosen, view.device)
     if len(where) == 0:
         return view
-    acted_on = _apply_operation(view[where], operation, drawn and sliced(drawn, chosen), augment, side)
+    acted_on = _apply_operation(
+        view[where], operation, drawn and sliced(drawn, chosen), augment, side
+    )
     return view.index_copy(0, where, acted_on)
 
 
-def _apply_operation(view: Tensor, operation: Operation, drawn: Parameters | None, augment: AugmentSpec, side: int) -> Tensor:
+def _apply_operation(
+    view: Tensor, operation: Operation, drawn: Parameters | None, augment: AugmentSpec, side: int
+) -> Tensor:
     match drawn:
         case CropParameters():
             return apply_crop(view, drawn, augment.crop, side)
@@ -136,4 +170,6 @@ def _apply_without_parameters(view: Tensor, operation: Operation, augment: Augme
         case "equalize":
             return apply_equalize(view)
         case _:
-            raise ValueError(f"parameters without those of {operation}: they were drawn for another policy")
+            raise ValueError(
+                f"parameters without those of {operation}: they were drawn for another policy"
+            )

@@ -1,4 +1,6 @@
-"""Per-sample parameters: dataclasses whose every field is a small CPU tensor with one row per sample."""
+"""Per-sample parameters: dataclasses whose every field is a small CPU tensor with one row per
+sample.
+"""
 
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -16,25 +18,37 @@ P = TypeVar("P", bound="DataclassInstance")
 
 def sliced(parameters: P, rows: slice | Tensor) -> P:
     """The parameters of some of the samples, given as a slice or as booleans `[N]`."""
-    return replace(parameters, **{field.name: getattr(parameters, field.name)[rows] for field in fields(parameters)})
+    return replace(
+        parameters,
+        **{field.name: getattr(parameters, field.name)[rows] for field in fields(parameters)},
+    )
 
 
 def joined(first: P | None, second: P | None) -> P | None:
-    """The parameters of the first's samples and then of the second's; None of an operation that is not in the policy."""
+    """The parameters of the first's samples and then of the second's; None of an operation that is
+    not in the policy.
+    """
     if first is None or second is None:
         return None
-    rows = {field.name: (getattr(first, field.name), getattr(second, field.name)) for field in fields(first)}
+    rows = {
+        field.name: (getattr(first, field.name), getattr(second, field.name))
+        for field in fields(first)
+    }
     return replace(first, **{name: torch.cat(both) for name, both in rows.items()})
 
 
 def moved(parameters: P, device: torch.device) -> P:
     """The parameters on the device of the images."""
     values = {field.name: getattr(parameters, field.name) for field in fields(parameters)}
-    return replace(parameters, **{name: value.to(device, non_blocking=True) for name, value in values.items()})
+    return replace(
+        parameters, **{name: value.to(device, non_blocking=True) for name, value in values.items()}
+    )
 
 
 def indices(chosen: Tensor, device: torch.device) -> Tensor:
-    """Where `chosen` `[N]` is true. Found on the CPU, where it costs no synchronisation with the device."""
+    """Where `chosen` `[N]` is true. Found on the CPU, where it costs no synchronisation with the
+    device.
+    """
     return chosen.nonzero().squeeze(1).to(device, non_blocking=True)
 
 
