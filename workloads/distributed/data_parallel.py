@@ -19,7 +19,7 @@ from workloads.spec import SpecError
 __all__ = [
     "CHECK_EVERY",
     "all_finite",
-    "looks_now",
+    "checks_now",
     "means_over_workers",
     "of_all_workers",
     "on_every_worker",
@@ -29,7 +29,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# steps between looks at the loss where a look waits for a device or for other workers
+# steps between checks of the loss where a check waits for a device or for other workers
 CHECK_EVERY = 64
 
 
@@ -53,9 +53,10 @@ def of_all_workers(model: nn.Module, worker: Worker) -> nn.Module:
     return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
-def looks_now(worker: Worker, done: int, steps: int) -> bool:
-    """Whether the loss is looked at after `done` of the steps: each time where that costs nothing,
-    else now and then.
+def checks_now(worker: Worker, done: int, steps: int) -> bool:
+    """Tell whether the loss is checked after `done` of the steps.
+
+    Each time where that costs nothing, else now and then.
     """
     free = worker.device.type == "cpu" and worker.world_size == 1
     return free or done % CHECK_EVERY == 0 or done == steps

@@ -21,7 +21,7 @@ from workloads.datasets import DataSet, load
 from workloads.distributed.data_parallel import (
     CHECK_EVERY,
     all_finite,
-    looks_now,
+    checks_now,
     means_over_workers,
     of_all_workers,
     own_share,
@@ -250,7 +250,7 @@ def _train_epoch(
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
         drawn = _batch(spec, objective, (images, labels), mine, step, worker)
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
-        if looks_now(worker, len(seen), steps):
+        if checks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
     # The update after the last finite loss may have ruined the weights, and then no epoch continues
     # from them.

@@ -18,7 +18,7 @@ from torch.nn import functional
 from workloads.datasets import DataSet, Split
 from workloads.distributed.data_parallel import (
     all_finite,
-    looks_now,
+    checks_now,
     means_over_workers,
     of_all_workers,
     on_every_worker,
@@ -137,7 +137,7 @@ def fit_network(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         unseen.append(loss.detach())
-        if looks_now(worker, step + 1, recipe.steps):
+        if checks_now(worker, step + 1, recipe.steps):
             _refuse_infinite(unseen, step, recipe, worker)
             unseen.clear()
     # The last update may have ruined the weights after the last finite loss.
