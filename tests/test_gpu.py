@@ -154,7 +154,7 @@ def test_linear_evaluation_is_that_of_the_cpu(protocol: str) -> None:
         {"eval.protocol": protocol, "eval.sgd.epochs": 3, "eval.sgd.batch_size": 64}
     )
     state = on("cpu")[-1].state
-    cpu, gpu = (evaluate(spec, state, Worker.here(device)) for device in ("cpu", "cuda"))
+    cpu, gpu = (evaluate(spec, state, Worker.here(device)).results for device in ("cpu", "cuda"))
     assert cpu.keys() == gpu.keys()
     # Of 100 test images, one may lie on the boundary between two classes.
     assert gpu["linear_top1"] == pytest.approx(cpu["linear_top1"], abs=1.01)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Judgement", "Predictions"]
+__all__ = ["EvaluationResult", "Predictions"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationResult:
     """Results by name, percentages among them with a 95 % interval over test examples, and
     predictions behind them.
     """
@@ -32,16 +32,16 @@ class Judgement:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
 
-    def only(self, beginning: str) -> "Judgement":
+    def only(self, beginning: str) -> "EvaluationResult":
         """What is about results whose names begin so."""
-        return Judgement(
+        return EvaluationResult(
             {name: value for name, value in self.results.items() if name.startswith(beginning)},
             {name: value for name, value in self.intervals.items() if name.startswith(beginning)},
             {name: value for name, value in self.predictions.items() if name.startswith(beginning)},
         )
 
-    def __or__(self, other: "Judgement") -> "Judgement":
-        return Judgement(
+    def __or__(self, other: "EvaluationResult") -> "EvaluationResult":
+        return EvaluationResult(
             {**self.results, **other.results},
             {**self.intervals, **other.intervals},
             {**self.predictions, **other.predictions},

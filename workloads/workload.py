@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from workloads.distributed.worker import Worker
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.representation import Representation
 
 __all__ = [
@@ -84,12 +84,12 @@ class Evaluation:
     """A way to judge a finished run again: the fields it sets, and how the names of the results
     that it is about begin.
 
-    One that `looks` is answered by `inspect`.
+    One that `inspects` is answered by `inspect`.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     only: str = ""
-    looks: bool = False
+    inspects: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,19 +192,19 @@ class TrainedAlone(Workload, Protocol):
         without training.
         """
 
-    def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> Judgement:
+    def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> EvaluationResult:
         """What the trained state is worth. Every worker of the run calls, and the first is told;
         others get nothing.
         """
 
-    def judged_on(self, spec: Any, data: DataFacts) -> dict[str, str]:
+    def evaluated_on(self, spec: Any, data: DataFacts) -> dict[str, str]:
         """Name and content of the data whose test images an evaluation is about."""
 
     def inspect(self, spec: Any, state: dict[str, Any], worker: Worker) -> Representation:
         """What the trained representation looks like, for people."""
 
     def score(self, spec: Any, state: dict[str, Any], worker: Worker) -> float:
-        """A quick judgement of a state on the validation split, higher is better: what a search
+        """A quick evaluation of a state on the validation split, higher is better: what a search
         compares.
 
         Every worker of the run calls and is told.

@@ -22,7 +22,7 @@ from orchestrator.tracking.recorder import with_intervals
 from workloads.catalog import every_workload
 from workloads.checkpoint import encode
 from workloads.distributed.worker import Worker
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.spec import digest, flatten, read_assignments
 from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone
 
@@ -116,7 +116,7 @@ def evaluate(
         "eval": tree["eval"],
         "results": dict(judged.results),
         "intervals": {name: list(interval) for name, interval in judged.intervals.items()},
-        "data": subject.workload.judged_on(subject.spec, subject.data),
+        "data": subject.workload.evaluated_on(subject.spec, subject.data),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     kept = f"{protocol}-{digest(document['eval'])[:8]}"
@@ -139,14 +139,17 @@ def evaluate(
 
 def _judged(
     subject: _Subject, evaluation: Evaluation, console: Console
-) -> tuple[Judgement, dict[str, bytes]]:
+) -> tuple[EvaluationResult, dict[str, bytes]]:
     """What the protocol is about, printed, and the pictures of a protocol that looks."""
     files: dict[str, bytes] = {}
-    if evaluation.looks:
+    if evaluation.inspects:
         from orchestrator.report.figures.representation import draw_representation
 
         seen = subject.workload.inspect(subject.spec, subject.state, Worker.here())
-        judged, files = Judgement(seen.results), draw_representation(seen, title=_title(subject))
+        judged, files = (
+            EvaluationResult(seen.results),
+            draw_representation(seen, title=_title(subject)),
+        )
         for line in (*seen.warnings, *seen.notes):
             console.print(
                 line,

@@ -568,7 +568,7 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def judged(untrained: dict[str, Any]) -> dict[str, float]:
-    return evaluate(DIGITS, untrained, CPU)
+    return dict(evaluate(DIGITS, untrained, CPU).results)
 
 
 def test_an_untrained_encoder_is_judged(
@@ -580,7 +580,7 @@ def test_an_untrained_encoder_is_judged(
     assert judged["linear_converged"] == 1
     assert 70 < judged["linear_top1"] <= judged["linear_top5"] <= 100
     assert 60 < judged["knn_top1"] <= judged["knn_top5"] <= 100
-    assert evaluate(DIGITS, untrained, CPU) == judged
+    assert evaluate(DIGITS, untrained, CPU).results == judged
 
 
 def test_the_numbers_are_those_of_the_parts(
@@ -619,11 +619,11 @@ def test_labels_of_test_images_choose_nothing(
     sgd_values = {"epochs": 10, "batch_size": 32, "base_learning_rate": 30, "min_area": 0.8}
     values = {f"eval.sgd.{name}": value for name, value in sgd_values.items()}
     spec = DIGITS.with_values(values | {"eval.protocol": protocol})
-    honest = evaluate(spec, untrained, CPU)
+    honest = evaluate(spec, untrained, CPU).results
     data = load(spec.data)
     misled = replace(data, test=with_wrong_labels(data.test))
     monkeypatch.setattr(evaluation, "load", lambda _: misled)
-    blind = evaluate(spec, untrained, CPU)
+    blind = evaluate(spec, untrained, CPU).results
     for name in ("linear_validation_top1", "linear_l2", "linear_converged"):
         assert blind[name] == honest[name]
     for name in ("linear_top1", "knn_top1"):
@@ -631,7 +631,7 @@ def test_labels_of_test_images_choose_nothing(
         assert blind[name] < 15
     if protocol == "lbfgs":  # the control: wrong validation labels do choose, and otherwise
         misled = replace(data, validation=with_wrong_labels(data.validation))
-        assert evaluate(spec, untrained, CPU)["linear_l2"] != honest["linear_l2"]
+        assert evaluate(spec, untrained, CPU).results["linear_l2"] != honest["linear_l2"]
 
 
 class NeverInInferenceMode(nn.Module):

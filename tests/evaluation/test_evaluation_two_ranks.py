@@ -29,8 +29,8 @@ from torch.multiprocessing.spawn import start_processes
 from workloads.datasets import Split
 from workloads.distributed.data_parallel import on_every_worker
 from workloads.distributed.worker import Worker
-from workloads.evaluation import evaluate
-from workloads.evaluation.evaluate import judge
+from workloads.evaluation import evaluate as evaluation
+from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.cache import cached_features, features_key
 from workloads.evaluation.features.extract import extract
 from workloads.evaluation.protocols import transfer
@@ -291,9 +291,9 @@ def after_the_others(fit: Callable[..., Any], folder: Path, workers: int) -> Cal
 
 
 def judged(folder: Path, worker: Worker) -> dict[str, float]:
-    evaluate.fit_lbfgs = after_the_others(evaluate.fit_lbfgs, folder, worker.world_size)  # type: ignore[attr-defined]
+    evaluation.fit_lbfgs = after_the_others(evaluation.fit_lbfgs, folder, worker.world_size)  # type: ignore[attr-defined]
     transfer.regression_path = after_the_others(transfer.regression_path, folder, worker.world_size)  # type: ignore[attr-defined]
-    results = dict(judge(SPEC, untrained(), worker).results)
+    results = dict(evaluate(SPEC, untrained(), worker).results)
     (folder / f"judged-{worker.rank}").touch()
     return results
 
@@ -471,7 +471,7 @@ def test_the_first_worker_is_told_what_one_process_is(workers: list[Results]) ->
     """To two of the 60 validation images, and what was chosen exactly; the others are done before
     it fits anything alone.
     """
-    expected = judge(SPEC, untrained(), CPU).results
+    expected = evaluate(SPEC, untrained(), CPU).results
     first, *others = (worker["judged"] for worker in workers)
     assert others == [{}] * len(others)
     assert list(first) == list(expected)

@@ -34,7 +34,7 @@ from workloads.evaluation.protocols.label_subsets import (
     labelled_subset,
     pinned_lists,
 )
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.pretrain import initial_model
 from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec
@@ -552,7 +552,7 @@ def test_drawn_subsets_do_not_pass_for_pinned_lists(digits: DataSet) -> None:
 # Judging a run
 
 
-def judge(digits: DataSet, **values: object) -> Judgement:
+def judge(digits: DataSet, **values: object) -> EvaluationResult:
     spec = DIGITS.with_values({name.replace("__", "."): value for name, value in values.items()})
     return finetuned(spec, initial_model(DIGITS).encoder, digits, worker=CPU, bf16=False)
 
@@ -668,4 +668,4 @@ def test_a_run_whose_fine_tuning_diverges_says_when_and_at_which_rate(digits: Da
 
 
 def test_nothing_is_judged_where_nothing_is_asked(digits: DataSet) -> None:
-    assert judge(digits) == Judgement({})
+    assert judge(digits) == EvaluationResult({})

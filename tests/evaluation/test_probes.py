@@ -16,7 +16,7 @@ from torchvision.transforms.functional import rgb_to_grayscale
 from workloads.datasets import DataSet, Split, load
 from workloads.distributed.worker import Worker
 from workloads.evaluation import evaluate as evaluation
-from workloads.evaluation.evaluate import evaluate, judge
+from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.extract import encoder_digest, extract
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.evaluation.protocols import probes
@@ -370,13 +370,13 @@ def test_the_numbers_are_those_of_the_parts(data: DataSet, monkeypatch: pytest.M
 
 @pytest.fixture(scope="module")
 def judged(state: dict[str, Any]) -> dict[str, float]:
-    return evaluate(SHAPES.with_values({"eval.projection": True}), state, CPU)
+    return dict(evaluate(SHAPES.with_values({"eval.projection": True}), state, CPU).results)
 
 
 def test_h_and_z_are_judged_beside_the_rest(
     state: dict[str, Any], judged: dict[str, float]
 ) -> None:
-    plain = evaluate(SHAPES.with_values({"eval.probe.tasks": []}), state, CPU)
+    plain = evaluate(SHAPES.with_values({"eval.probe.tasks": []}), state, CPU).results
     assert judged.keys() - plain.keys() == ALL_KEYS | {"linear_top1_z", "linear_validation_top1_z"}
     assert {name: judged[name] for name in plain} == plain
     assert all(type(value) is float and 0 <= value <= 100 for value in judged.values())
@@ -413,7 +413,7 @@ def test_z_is_judged_as_h_is(
         "eval.protocol": "sgd",
         "eval.sgd.epochs": 1,
     }
-    by_sgd = evaluate(SHAPES.with_values(values), state, CPU)
+    by_sgd = evaluate(SHAPES.with_values(values), state, CPU).results
     for name in ("linear_top1_z", "linear_validation_top1_z"):
         assert by_sgd[name] == judged[name]
 
@@ -423,7 +423,7 @@ def test_without_a_head_z_is_h() -> None:
         {"head.num_linear_layers": 0, "eval.projection": True, "eval.probe.tasks": ["rotation"]}
     )
     (result,) = pretrain(spec, CPU)
-    found = evaluate(spec, result.state, CPU)
+    found = evaluate(spec, result.state, CPU).results
     assert found["linear_top1_z"] == found["linear_top1"]
     assert found["linear_validation_top1_z"] == found["linear_validation_top1"]
     assert found["probe_rotation_z"] == found["probe_rotation_h"]
@@ -431,7 +431,7 @@ def test_without_a_head_z_is_h() -> None:
 
 def test_a_judged_run_keeps_the_intervals_of_its_probes(state: dict[str, Any]) -> None:
     values = {"eval.protocol": "none", "eval.probe.tasks": ["sobel"], "eval.probe.epochs": 1}
-    judged = judge(SHAPES.with_values(values), state, CPU)
+    judged = evaluate(SHAPES.with_values(values), state, CPU)
     assert (
         judged.results.keys()
         == judged.intervals.keys()
@@ -444,7 +444,7 @@ def test_an_untrained_encoder_can_be_probed() -> None:
     """The reference of Table 3: a random network has not forgotten what an image looks like."""
     spec = SHAPES.with_values({"schedule.epochs": 0, "eval.probe.tasks": ["sobel"]})
     (result,) = pretrain(spec, CPU)
-    assert evaluate(spec, result.state, CPU)["probe_sobel_h"] > 90
+    assert evaluate(spec, result.state, CPU).results["probe_sobel_h"] > 90
 
 
 def test_nothing_is_changed(state: dict[str, Any]) -> None:

@@ -103,11 +103,11 @@ def test_labels_without_any_example_of_a_class_have_no_average_precision() -> No
         mean_average_precision(np.zeros((3, 2)), np.array([[0, -1], [0, 0], [-1, 0]]))
 
 
-# Judgements
+# Evaluation results
 
 
 @pytest.mark.parametrize("metric", ["top-1", "mean per class"])
-def test_a_judgement_agrees_with_itself_where_scores_are_equal(metric: Metric) -> None:
+def test_an_evaluation_result_agrees_with_itself_where_scores_are_equal(metric: Metric) -> None:
     scores, labels = one_label(200, seed=0)
     scores = scores.round()  # ties in most rows, as neighbours' votes have them
     judged = scored("x", metric, scores, labels)

@@ -29,7 +29,7 @@ from workloads.evaluation.protocols.finetune import (
     network_scores,
 )
 from workloads.evaluation.protocols.transfer import transfer_problems, transferred
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
 from workloads.simclr.pretrain import initial_model
 from workloads.simclr.spec import RunSpec
@@ -72,7 +72,7 @@ def encoder() -> nn.Module:
     return initial_model(spec_of(DIGITS)).encoder.eval()
 
 
-def judged(spec: RunSpec, encoder: nn.Module) -> Judgement:
+def judged(spec: RunSpec, encoder: nn.Module) -> EvaluationResult:
     return transferred(spec, encoder, worker=CPU, bf16=False)
 
 

@@ -22,7 +22,7 @@ from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.extract import extract
-from workloads.evaluation.protocols.online import online_judgement
+from workloads.evaluation.protocols.online import online_result
 from workloads.simclr.online import OnlineProbe
 from workloads.simclr.pretrain import pretrain, problems_with
 from workloads.simclr.spec import RunSpec
@@ -181,7 +181,7 @@ def test_it_tells_digits_apart(digits: Results) -> None:
         extract(encoder, split, view_size=12, worker=CPU, bf16=False)
         for split in (data.validation, data.test)
     )
-    judged = online_judgement(spec, state, data, validation, test)
+    judged = online_result(spec, state, data, validation, test)
     classifier = state["online"]["classifier"]
     best = (
         (torch.from_numpy(test) @ classifier["weight"].T + classifier["bias"])
@@ -193,7 +193,7 @@ def test_it_tells_digits_apart(digits: Results) -> None:
     assert judged.results["online_top5"] == pytest.approx(100 * right.any(1).mean())
     assert judged.results["online_top1"] > 50
     assert np.array_equal(judged.predictions["online_top1"].predicted, best[:, 0])
-    swapped = online_judgement(spec, state, data, test[: len(validation)], test)
+    swapped = online_result(spec, state, data, test[: len(validation)], test)
     assert judged.results["online_validation_top1"] > 50 > swapped.results["online_validation_top1"]
 
 
@@ -251,7 +251,7 @@ def test_an_untrained_state_has_none() -> None:
     assert "online" not in result["state"]
     nothing = np.zeros((0, 32), np.float32)
     with pytest.raises(SpecError, match="after epoch 0 has no online classifier"):
-        online_judgement(spec, result["state"], load(spec.data), nothing, nothing)
+        online_result(spec, result["state"], load(spec.data), nothing, nothing)
 
 
 if __name__ == "__main__":

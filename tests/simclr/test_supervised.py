@@ -281,7 +281,7 @@ def trained() -> EpochResult:
 
 @pytest.fixture(scope="module")
 def judged(trained: EpochResult) -> dict[str, float]:
-    return evaluate(DIGITS, trained.state, CPU)
+    return dict(evaluate(DIGITS, trained.state, CPU).results)
 
 
 def test_digits_are_learned(trained: EpochResult, judged: dict[str, float]) -> None:
@@ -342,7 +342,7 @@ def test_an_untrained_run_is_that_of_simclr() -> None:
         )
         (result,) = pretrain(untrained, CPU)
         assert (result.epoch, result.metrics) == (0, {})
-        results.append((untrained.fingerprint(), evaluate(untrained, result.state, CPU)))
+        results.append((untrained.fingerprint(), evaluate(untrained, result.state, CPU).results))
     assert results[0] == results[1]
 
 

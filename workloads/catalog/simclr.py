@@ -8,13 +8,13 @@ from typing import Any, Literal
 from workloads.datasets import content_digest, load
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.distributed.worker import Worker
-from workloads.evaluation.evaluate import judge
+from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.protocols.finetune import FinetuneDivergedError
 from workloads.evaluation.protocols.inspect import inspect
 from workloads.evaluation.protocols.label_subsets import finetune_problems, pinned_lists
 from workloads.evaluation.protocols.transfer import data_of, transfer_problems
 from workloads.evaluation.validation_score import validation_score
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.presets import PRESETS
@@ -66,7 +66,7 @@ _EVALUATIONS = {
     "transfer-finetune": Evaluation(
         _ALONE | {"eval.transfer.protocols": ["finetune"]}, only="transfer"
     ),
-    "inspect": Evaluation(_ALONE, looks=True),
+    "inspect": Evaluation(_ALONE, inspects=True),
 }
 
 
@@ -140,11 +140,11 @@ class SimCLRWorkload:
         """The digest of all but `spec.eval`."""
         return spec.training_fingerprint()
 
-    def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
-        """By `spec.eval`, as `judge` says."""
-        return judge(spec, state, worker)
+    def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> EvaluationResult:
+        """By `spec.eval`, as `workloads.evaluation.evaluate.evaluate` says."""
+        return evaluate(spec, state, worker)
 
-    def judged_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
+    def evaluated_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
         """The pre-training data, or what the encoder is transferred to."""
         if not spec.eval.transfer.protocols:
             return {"name": spec.data.name, "content": data.content}

@@ -20,27 +20,22 @@ from workloads.evaluation.metrics.scores import classified, scored, top_k_accura
 from workloads.evaluation.protocols.finetune import finetuned
 from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
 from workloads.evaluation.protocols.linear import LinearClassifier, fit_lbfgs, fit_sgd
-from workloads.evaluation.protocols.online import online_judgement
+from workloads.evaluation.protocols.online import online_result
 from workloads.evaluation.protocols.probes import probe_accuracies
 from workloads.evaluation.protocols.transfer import transferred
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.simclr.pretrain import SimCLR
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised, supervised_problems
 from workloads.simclr.trained import load_encoder, load_model
 from workloads.spec import SpecError
 
-__all__ = ["Features", "evaluate", "judge"]
+__all__ = ["Features", "evaluate"]
 
 Features = dict[str, NDArray[np.float32]]
 
 
-def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> dict[str, float]:
-    """The results of `judge` alone."""
-    return dict(judge(spec, state, worker).results)
-
-
-def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
+def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> EvaluationResult:
     """Test accuracies in % of the last epoch's encoder, by `spec.eval`, with what was chosen on the
     validation split.
 
@@ -59,7 +54,7 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
     (see `classified`).
 
     The labels of the test images are read once, after everything is chosen. Every worker calls, and
-    the first is told; the others, who get an empty judgement, are done once nothing is left that
+    the first is told; the others, who get an empty result, are done once nothing is left that
     takes more than one.
     Raises SpecError for z of a supervised run, RuntimeError if the encoder or the head was changed.
     """
@@ -89,21 +84,21 @@ def judge(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Judgement:
         )
         adapted = _adapted(spec, encoder, data, worker, bf16)
         if worker.rank > 0:
-            return Judgement({})
-        judged = Judgement({})
+            return EvaluationResult({})
+        result = EvaluationResult({})
         if spec.eval.protocol != "none":
             linear = by_sgd or _by_regression(spec, data, features)
-            judged |= _of_representation(linear, data, features) | _of_neighbours(
+            result |= _of_representation(linear, data, features) | _of_neighbours(
                 spec, data, features
             )
         # Untrained runs share their results, whatever they would have been trained by.
         if is_supervised(spec) and spec.schedule.epochs:
-            judged |= _of_classifier(spec, state, data, features, worker)
+            result |= _of_classifier(spec, state, data, features, worker)
         if spec.eval.projection or spec.eval.probe.tasks:
-            judged |= _of_head(spec, state, encoder, data, features, worker, bf16)
+            result |= _of_head(spec, state, encoder, data, features, worker, bf16)
         if spec.eval.online and spec.schedule.epochs:
-            judged |= online_judgement(spec, state, data, features["validation"], features["test"])
-    return judged | adapted
+            result |= online_result(spec, state, data, features["validation"], features["test"])
+    return result | adapted
 
 
 def _head_problems(spec: RunSpec, state: dict[str, Any]) -> list[str]:
@@ -140,17 +135,19 @@ def _frozen(*modules: nn.Module) -> Iterator[None]:
 
 def _adapted(
     spec: RunSpec, encoder: nn.Module, data: DataSet, worker: Worker, bf16: bool
-) -> Judgement:
+) -> EvaluationResult:
     """Fine-tuning on labels of the same data, and transfer to others."""
-    judged = Judgement({})
+    result = EvaluationResult({})
     if spec.eval.finetune.labels:
-        judged |= finetuned(spec, encoder, data, worker=worker, bf16=bf16)
+        result |= finetuned(spec, encoder, data, worker=worker, bf16=bf16)
     if spec.eval.transfer.protocols:
-        judged |= transferred(spec, encoder, worker=worker, bf16=bf16)
-    return judged
+        result |= transferred(spec, encoder, worker=worker, bf16=bf16)
+    return result
 
 
-def _of_representation(linear: LinearClassifier, data: DataSet, features: Features) -> Judgement:
+def _of_representation(
+    linear: LinearClassifier, data: DataSet, features: Features
+) -> EvaluationResult:
     """Linear evaluation of h."""
     validation = top_k_accuracy(linear.scores(features["validation"]), data.validation.labels, 1)
     chosen = {
@@ -158,32 +155,32 @@ def _of_representation(linear: LinearClassifier, data: DataSet, features: Featur
         "linear_l2": linear.l2,
         "linear_converged": float(linear.converged),
     }
-    return classified("linear", linear.scores(features["test"]), data.test.labels) | Judgement(
-        chosen
-    )
+    return classified(
+        "linear", linear.scores(features["test"]), data.test.labels
+    ) | EvaluationResult(chosen)
 
 
-def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> Judgement:
+def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> EvaluationResult:
     """Nearest neighbours of h."""
     bank, asked, knn = features["train"], features["validation"], spec.eval.knn
     classes = len(data.classes)
-    judged = Judgement({})
+    result = EvaluationResult({})
     if knn.k_choices or knn.temperature_choices:
         knn = chosen_knn(
             bank, data.train.labels, (asked, data.validation.labels), classes=classes, knn=knn
         )
         of_validation = knn_scores(bank, data.train.labels, asked, classes=classes, knn=knn)
         validation = top_k_accuracy(of_validation, data.validation.labels, 1)
-        judged = Judgement(
+        result = EvaluationResult(
             {"knn_k": knn.k, "knn_temperature": knn.temperature, "knn_validation_top1": validation}
         )
     neighbours = knn_scores(bank, data.train.labels, features["test"], classes=classes, knn=knn)
-    return classified("knn", neighbours, data.test.labels) | judged
+    return classified("knn", neighbours, data.test.labels) | result
 
 
 def _of_classifier(
     spec: RunSpec, state: dict[str, Any], data: DataSet, features: Features, worker: Worker
-) -> Judgement:
+) -> EvaluationResult:
     """What the classifier that was trained with the encoder says of the same features."""
     model = load_model(spec, state, worker)
     assert isinstance(model, SupervisedModel), "asked for supervised runs only"
@@ -192,7 +189,7 @@ def _of_classifier(
         for name in ("validation", "test")
     )
     chosen = {"classifier_validation_top1": top_k_accuracy(validation, data.validation.labels, 1)}
-    return classified("classifier", test, data.test.labels) | Judgement(chosen)
+    return classified("classifier", test, data.test.labels) | EvaluationResult(chosen)
 
 
 def _of_head(
@@ -203,20 +200,20 @@ def _of_head(
     features: Features,
     worker: Worker,
     bf16: bool,
-) -> Judgement:
+) -> EvaluationResult:
     """Linear evaluation of z = g(h), and the probes of h and z."""
     model = load_model(spec, state, worker)
     assert isinstance(model, SimCLR), "supervised runs are refused"
-    judged = Judgement({})
+    result = EvaluationResult({})
     with _frozen(model.head):
         if spec.eval.projection:
             z = {name: _applied(model.head, h, worker, bf16) for name, h in features.items()}
             linear = _by_regression(spec, data, z)
             validation = top_k_accuracy(linear.scores(z["validation"]), data.validation.labels, 1)
-            judged |= scored("linear_top1_z", "top-1", linear.scores(z["test"]), data.test.labels)
-            judged |= Judgement({"linear_validation_top1_z": validation})
-        judged |= probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16)
-    return judged
+            result |= scored("linear_top1_z", "top-1", linear.scores(z["test"]), data.test.labels)
+            result |= EvaluationResult({"linear_validation_top1_z": validation})
+        result |= probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16)
+    return result
 
 
 def _applied(

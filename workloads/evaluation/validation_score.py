@@ -1,4 +1,4 @@
-"""A quick judgement of a state in training, for searches that compare settings before they have
+"""A quick evaluation of a state in training, for searches that compare settings before they have
 ended.
 """
 

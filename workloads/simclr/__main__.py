@@ -79,7 +79,7 @@ def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
             print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
             _replace(checkpoint, encode(state))
     assert state is not None, "pretrain yields at least once"
-    results = evaluate(spec, state, worker)
+    results = dict(evaluate(spec, state, worker).results)
     if worker.rank == 0:
         (folder / "spec.yaml").write_text(yaml.safe_dump(spec.tree(), sort_keys=False))
         _replace(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())

@@ -67,7 +67,7 @@ class OnlineProbe:
         return 100 * right.float().mean()
 
     def state_dict(self) -> dict[str, Any]:
-        """The live tensors, by the names that `online_judgement` and `load_state_dict` read."""
+        """The live tensors, by the names that `online_result` and `load_state_dict` read."""
         return {
             "classifier": self.classifier.state_dict(),
             "optimizer": self.optimizer.state_dict(),

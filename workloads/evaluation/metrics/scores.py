@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets.sources.transfer_sets import Metric
 from workloads.evaluation.metrics.bootstrap import bootstrap_interval
-from workloads.evaluation_result import Judgement, Predictions
+from workloads.evaluation_result import EvaluationResult, Predictions
 
 __all__ = [
     "Metric",
@@ -70,7 +70,7 @@ def metric_value(metric: Metric, scores: Scores, labels: Labels) -> float:
             assert_never(metric)
 
 
-def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Judgement:
+def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> EvaluationResult:
     """One result of this name by a metric, with its interval and the predictions behind it.
 
     For mAP the scores are logits of one classifier a class, and what is predicted is every class
@@ -85,7 +85,7 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Judgeme
             each, lambda counts: _mean_average_precision(scores, labels, counts)
         )
         predictions = Predictions((scores > 0).astype(np.int64), labels)
-        return Judgement(
+        return EvaluationResult(
             {name: mean_average_precision(scores, labels)}, {name: interval}, {name: predictions}
         )
     predicted = _best(scores, 1)[:, 0]
@@ -101,10 +101,10 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Judgeme
             )
         case _:
             assert_never(metric)
-    return Judgement({name: value}, {name: interval}, {name: Predictions(predicted, labels)})
+    return EvaluationResult({name: value}, {name: interval}, {name: Predictions(predicted, labels)})
 
 
-def classified(name: str, scores: Scores, labels: Labels, suffix: str = "") -> Judgement:
+def classified(name: str, scores: Scores, labels: Labels, suffix: str = "") -> EvaluationResult:
     """`{name}_top1{suffix}` and `{name}_top5{suffix}` of scores [N, C], and the predictions behind
     the first.
 
@@ -116,12 +116,12 @@ def classified(name: str, scores: Scores, labels: Labels, suffix: str = "") -> J
     """
     first, five = f"{name}_top1{suffix}", f"{name}_top5{suffix}"
     right = _right(scores, labels, 5)
-    of_five = Judgement({five: 100 * float(right.mean())}, {five: _accuracy_interval(right)})
-    judged = scored(first, "top-1", scores, labels) | of_five
+    of_five = EvaluationResult({five: 100 * float(right.mean())}, {five: _accuracy_interval(right)})
+    result = scored(first, "top-1", scores, labels) | of_five
     if _unbalanced(labels):
         of_classes = scored(f"{name}_mean_per_class{suffix}", "mean per class", scores, labels)
-        judged |= Judgement(of_classes.results, of_classes.intervals)
-    return judged
+        result |= EvaluationResult(of_classes.results, of_classes.intervals)
+    return result
 
 
 def _unbalanced(labels: Labels) -> bool:

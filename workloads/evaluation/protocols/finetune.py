@@ -28,7 +28,7 @@ from workloads.distributed.worker import Worker
 from workloads.evaluation.features.extract import extract
 from workloads.evaluation.metrics.scores import classified, top_k_accuracy
 from workloads.evaluation.protocols.label_subsets import labelled_images
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec, percent
@@ -159,7 +159,7 @@ def network_scores(
 
 def finetuned(
     spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worker, bf16: bool
-) -> Judgement:
+) -> EvaluationResult:
     """Accuracies in % of the network fine-tuned on each share of the labels that
     `spec.eval.finetune` names (Tables 7, B.4).
 
@@ -170,7 +170,7 @@ def finetuned(
     are read once for each share, after training. Every worker calls, and the first is told.
     Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
     """
-    finetune, judgement = spec.eval.finetune, Judgement({})
+    finetune, result = spec.eval.finetune, EvaluationResult({})
     subsets = on_every_worker(lambda: labelled_images(finetune, spec.data, data), worker)
     for (share, epochs), labelled in zip(finetune.runs, subsets, strict=True):
         p = percent(share)
@@ -196,8 +196,8 @@ def finetuned(
         }
         if labelled.left_out is not None:
             results[f"finetune_{p}_left_out"] = float(labelled.left_out)
-        judgement |= classified(f"finetune_{p}", test, data.test.labels) | Judgement(results)
-    return judgement
+        result |= classified(f"finetune_{p}", test, data.test.labels) | EvaluationResult(results)
+    return result
 
 
 def _recipe(finetune: FinetuneSpec, epochs: int, images: int) -> Recipe:

@@ -7,20 +7,20 @@ from numpy.typing import NDArray
 
 from workloads.datasets import DataSet
 from workloads.evaluation.metrics.scores import classified, top_k_accuracy
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 
-__all__ = ["online_judgement"]
+__all__ = ["online_result"]
 
 
-def online_judgement(
+def online_result(
     spec: RunSpec,
     state: dict[str, Any],
     data: DataSet,
     features_validation: NDArray[np.float32],
     features_test: NDArray[np.float32],
-) -> Judgement:
+) -> EvaluationResult:
     """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean
     features h [N, D].
 
@@ -38,6 +38,6 @@ def online_judgement(
     classifier = state["online"]["classifier"]
     weight, bias = (classifier[name].numpy() for name in ("weight", "bias"))
     validation = top_k_accuracy(features_validation @ weight.T + bias, data.validation.labels, 1)
-    return classified("online", features_test @ weight.T + bias, data.test.labels) | Judgement(
-        {"online_validation_top1": validation}
-    )
+    return classified(
+        "online", features_test @ weight.T + bias, data.test.labels
+    ) | EvaluationResult({"online_validation_top1": validation})

@@ -19,7 +19,7 @@ from torch.nn import functional
 from workloads.datasets import DataSet, Split
 from workloads.distributed.worker import Worker
 from workloads.evaluation.metrics.scores import scored
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
 from workloads.simclr.spec import (
     AugmentSpec,
@@ -70,7 +70,7 @@ class Probe:
 
 def probe_accuracies(
     encoder: nn.Module, head: nn.Module, data: DataSet, spec: RunSpec, *, worker: Worker, bf16: bool
-) -> Judgement:
+) -> EvaluationResult:
     """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of
     `spec.eval.probe`.
 
@@ -80,7 +80,7 @@ def probe_accuracies(
     is what predictions have as labels: those of runs with other seeds are of other images. The
     encoder and the head are left in inference mode.
     """
-    judgement = Judgement({})
+    result = EvaluationResult({})
     for task in spec.eval.probe.tasks:
         train, test = (
             probed(
@@ -105,8 +105,8 @@ def probe_accuracies(
                 seed=seed,
                 device=worker.device,
             )
-            judgement |= scored(f"probe_{task}_{name}", "top-1", probe.scores(theirs), test.labels)
-    return judgement
+            result |= scored(f"probe_{task}_{name}", "top-1", probe.scores(theirs), test.labels)
+    return result
 
 
 def probed(

@@ -28,7 +28,7 @@ from workloads.evaluation.protocols.finetune import (
     network_scores,
 )
 from workloads.evaluation.protocols.linear import LinearClassifier, regression_path
-from workloads.evaluation_result import Judgement
+from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
 from workloads.simclr.spec import RunSpec, TransferProtocol, TransferSpec
 from workloads.spec import SpecError
@@ -63,7 +63,9 @@ class OneVersusRest:
         )
 
 
-def transferred(spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool) -> Judgement:
+def transferred(
+    spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool
+) -> EvaluationResult:
     """The protocols of `spec.eval.transfer` on its data, in the data's metric in %; `encoder` stays
     as it is.
 
@@ -86,7 +88,7 @@ def transferred(spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool
         lambda: {protocol: _loaded(spec, protocol) for protocol in spec.eval.transfer.protocols},
         worker,
     )
-    tuned = regressed = Judgement({})
+    tuned = regressed = EvaluationResult({})
     # Fine-tuning first: it takes all workers, none of which should wait for the regression of the
     # first one.
     if "finetune" in data:
@@ -141,7 +143,7 @@ def _loaded(spec: RunSpec, protocol: TransferProtocol) -> DataSet:
 
 def _by_regression(
     spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool
-) -> Judgement:
+) -> EvaluationResult:
     """l2-regularised logistic regression by L-BFGS on features of the unaugmented images.
 
     Other than in the paper, features are standardised by those that are fitted (`fit_lbfgs` says
@@ -155,7 +157,7 @@ def _by_regression(
         for split in (data.train, data.validation, data.test)
     )
     if worker.rank > 0:
-        return Judgement({})
+        return EvaluationResult({})
     classes = len(data.classes)
     best, strength = _best(
         _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2),
@@ -171,9 +173,9 @@ def _by_regression(
         "transfer_linear_l2": strength,
         "transfer_linear_converged": float(last.converged),
     }
-    return scored("transfer_linear", metric, last.scores(test), data.test.labels) | Judgement(
-        chosen
-    )
+    return scored(
+        "transfer_linear", metric, last.scores(test), data.test.labels
+    ) | EvaluationResult(chosen)
 
 
 def _classifiers(
@@ -207,7 +209,7 @@ def _best(
 
 def _by_finetuning(
     spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool
-) -> Judgement:
+) -> EvaluationResult:
     """The whole network, by a grid of learning rates and weight decays; of equals the first, the
     smallest rate first.
     """
@@ -248,13 +250,13 @@ def _by_finetuning(
     last = fitted(data.train_and_validation(), rate, decay)
     logits = scores(last, data.test)
     if worker.rank > 0:
-        return Judgement({})
+        return EvaluationResult({})
     chosen = {
         "transfer_finetune_validation": values[rate, decay],
         "transfer_finetune_learning_rate": rate,
         "transfer_finetune_weight_decay": decay,
     }
-    return scored("transfer_finetune", metric, logits, data.test.labels) | Judgement(chosen)
+    return scored("transfer_finetune", metric, logits, data.test.labels) | EvaluationResult(chosen)
 
 
 def _recipe(asked: TransferSpec, images: int, rate: float, decay: float) -> Recipe:
