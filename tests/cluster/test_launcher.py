@@ -227,9 +227,8 @@ def test_the_launcher_is_told_which_autoscaler(
             f"import os, sys; sys.exit(os.environ.get({AUTOSCALER!r}) != {autoscaler!r})",
         ]
 
-    monkeypatch.setattr(
-        "orchestrator.cluster.launcher.launcher_command", told
-    )  # in place of Ray's, which would go to the machines
+    # in place of Ray's, which would go to the machines
+    monkeypatch.setattr("orchestrator.commands.cluster.launcher_command", told)
     monkeypatch.delenv(AUTOSCALER, raising=False)
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(config))
