@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.rounds import choices, values_of, verdicts
-from orchestrator.report.quantities import judged_by
+from orchestrator.report.quantities import metric_quantity
 from orchestrator.report.summary import History, Summary
 from orchestrator.run_record import counts, result_of
 from orchestrator.verdicts import ClaimVerdict
@@ -265,7 +265,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "ablation": report.ablation.name,
         "source": report.ablation.source,
         "metric": report.ablation.metric,
-        "unit": judged_by(report.ablation).unit,
+        "unit": metric_quantity(report.ablation).unit,
         "against": report.ablation.against,
         "counts_if": report.ablation.counts_if,
         "axes": [{"name": axis.name, "labels": list(axis.labels)} for axis in report.layout.axes],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from search_spaces import Ablation
 
-__all__ = ["Quantity", "judged_by", "quantity"]
+__all__ = ["Quantity", "metric_quantity", "quantity"]
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,11 @@ def quantity(metric: str) -> Quantity:
     return known or Quantity(metric.replace("_", " "))
 
 
-def judged_by(ablation: Ablation) -> Quantity:
-    """What the cells are judged by; cells that are judged apart share only their unit, if that."""
+def metric_quantity(ablation: Ablation) -> Quantity:
+    """Return what the cells are compared by; of cells with metrics of their own, what these share.
+
+    Metrics that are all in percent share their unit, others nothing but that they are values.
+    """
     metrics = {ablation.metric_of(cell) for cell in (*ablation.paper.cells, *ablation.small.cells)}
     found = {quantity(metric) for metric in metrics}
     if len(found) == 1:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.report.collect import Report
-from orchestrator.report.quantities import Quantity, judged_by, quantity
+from orchestrator.report.quantities import Quantity, metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation, Comparison
@@ -25,7 +25,7 @@ SHOWN_CELLS = 12
 _PAPERS = {"simclr": "SimCLR paper", "two-layer-cnn": "Zhang & Cao (arXiv 2409.18685)"}
 
 
-def _cell_text(cell: Summary | None, judged: Quantity) -> str:
+def _cell_text(cell: Summary | None, metric: Quantity) -> str:
     """A cell in the table: mean, sample standard deviation where there are seeds for it, and what
     is not there.
     """
@@ -34,8 +34,8 @@ def _cell_text(cell: Summary | None, judged: Quantity) -> str:
     parts = []
     if cell.mean is not None:
         parts.append(
-            judged.text(cell.mean)
-            + (f" ± {judged.text(cell.spread)}" if cell.spread is not None else "")
+            metric.text(cell.mean)
+            + (f" ± {metric.text(cell.spread)}" if cell.spread is not None else "")
         )
     for word, runs in (
         ("uncounted", cell.uncounted),
@@ -70,16 +70,16 @@ def _blocks(report: Report) -> list[_Block]:
     if len(axes) == 1 or report.ablation.against:
         return [_list_block(report)]
     panels = [(label,) for label in axes[2].labels] if len(axes) == 3 else [()]
-    judged = judged_by(report.ablation)
-    tables = [("this run", {cell.at: _cell_text(cell, judged) for cell in report.cells})]
+    metric = metric_quantity(report.ablation)
+    tables = [("this run", {cell.at: _cell_text(cell, metric) for cell in report.cells})]
     if report.has_paper:
         numbers = {
-            cell.at: judged.text(cell.paper) for cell in report.cells if cell.paper is not None
+            cell.at: metric.text(cell.paper) for cell in report.cells if cell.paper is not None
         }
         tables.append(("the paper", numbers))
     return [
         _matrix(
-            report, f"{whose}, {judged.label}{' · ' + panel[0] if panel else ''}", values, panel
+            report, f"{whose}, {metric.label}{' · ' + panel[0] if panel else ''}", values, panel
         )
         for panel in panels
         for whose, values in tables
@@ -101,11 +101,11 @@ def _matrix(
 
 def _list_block(report: Report) -> _Block:
     """A row for each cell, with the paper's columns if the paper has numbers."""
-    ablation, judged = report.ablation, judged_by(report.ablation)
+    ablation, metric = report.ablation, metric_quantity(report.ablation)
     names = list(dict.fromkeys(name for cell in report.layout.cells for name in cell.paper_more))
     header = [
         " · ".join(axis.name for axis in report.layout.axes),
-        f"this run, {judged.unit or judged.name}",
+        f"this run, {metric.unit or metric.name}",
     ]
     header += [*(["paper"] if report.has_paper else []), "n"]
     if ablation.against:
@@ -114,9 +114,9 @@ def _list_block(report: Report) -> _Block:
         header += [quantity(name).name, "paper"]
     rows = []
     for cell, place in zip(report.cells, report.layout.cells, strict=True):
-        row = [" · ".join(cell.at), _cell_text(cell, judged)]
+        row = [" · ".join(cell.at), _cell_text(cell, metric)]
         if report.has_paper:
-            row.append("" if cell.paper is None else judged.text(cell.paper))
+            row.append("" if cell.paper is None else metric.text(cell.paper))
         row.append(str(cell.n))
         if ablation.against:
             row.insert(
@@ -130,7 +130,7 @@ def _list_block(report: Report) -> _Block:
             ]
         rows.append(tuple(row))
     whose = "this run and the paper" if report.has_paper else "this run"
-    return _Block(f"{whose}: {judged.label}", tuple(header), tuple(rows))
+    return _Block(f"{whose}: {metric.label}", tuple(header), tuple(rows))
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
@@ -158,16 +158,16 @@ def _facts(report: Report) -> list[tuple[str, str]]:
             )
         )
     if report.reference is not None:
-        judged = quantity(report.ablation.metric)
+        metric = quantity(report.ablation.metric)
         what = (
-            f"{judged.unit} top-1"
-            if judged.name.endswith("top-1")
-            else (f"{judged.unit} {judged.name}").strip()
+            f"{metric.unit} top-1"
+            if metric.name.endswith("top-1")
+            else (f"{metric.unit} {metric.name}").strip()
         )
         facts.append(
             (
                 "Untrained",
-                f"the same encoder without pre-training: {_cell_text(report.reference, judged)} "
+                f"the same encoder without pre-training: {_cell_text(report.reference, metric)} "
                 f"{what}",
             )
         )

@@ -47,7 +47,7 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
     }
     each = len(plan.cells) // seeds
     records: dict[str, dict[str, Any] | None] = {}
-    judged_by = {ablation.metric_of(cell) for cell in ablation.small.cells} | {ablation.tuned_by}
+    metrics = {ablation.metric_of(cell) for cell in ablation.small.cells} | {ablation.tuned_by}
     other = {} if ablation.counts_if is None else {ablation.counts_if: 1.0}
     other |= {} if ablation.against is None else {ablation.against: 2.5}
     # Numbered by the layout, whatever the order in which they run.
@@ -60,7 +60,7 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
         records[cell.fingerprint] = {
             "name": cell.name,
             "status": "finished",
-            "results": dict.fromkeys(judged_by | {"linear_top1"}, 50.0 + number % each + cell.seed)
+            "results": dict.fromkeys(metrics | {"linear_top1"}, 50.0 + number % each + cell.seed)
             | other,
             "spec": cell.spec.tree(),
             "history": [] if cell.role == "reference" else [last],

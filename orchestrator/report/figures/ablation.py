@@ -26,7 +26,7 @@ from orchestrator.report.figures.panels import (
     windows,
     wrapped,
 )
-from orchestrator.report.quantities import Quantity, judged_by, quantity
+from orchestrator.report.quantities import Quantity, metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
@@ -48,27 +48,27 @@ def draw(
     """The ablation's figure. A cell of the layout without a summary is missing; a summary without a
     cell is an error.
 
-    `reference` is the untrained encoder, judged like the cells. `subtitle` says what was run:
+    `reference` is the untrained encoder, measured like the cells. `subtitle` says what was run:
     preset, data, hardware.
     """
     summaries = _of_every_cell(layout, cells)
-    paper, judged = _paper(summaries, ablation), judged_by(ablation)
+    paper, metric = _paper(summaries, ablation), metric_quantity(ablation)
     run = _this_run(summaries, reference, title="This run" if paper else "")
     sides = [run, *paper]
     with mpl.rc_context(STYLE):
         match ablation.figure:
             case "heatmap":
-                figure = heatmaps(layout, sides, judged)
+                figure = heatmaps(layout, sides, metric)
             case "lines":
-                figure = lines(layout, sides, judged)
+                figure = lines(layout, sides, metric)
             case "table":
-                figure = rows(layout, sides, judged)
+                figure = rows(layout, sides, metric)
             case "maps":
-                figure = maps(layout, run, judged, ablation.overlays)
+                figure = maps(layout, run, metric, ablation.overlays)
             case "points":
                 against = {at: cell.against for at, cell in summaries.items() if cell.against}
                 figure = points(
-                    layout, run, against, (_against(ablation), judged), ablation.overlays
+                    layout, run, against, (_against(ablation), metric), ablation.overlays
                 )
             case _:
                 assert_never(ablation.figure)
@@ -138,7 +138,7 @@ def _results(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str
     """Seeds and spread of the cells that have a value, and the names of those that have none."""
     colored = ablation.figure in ("heatmap", "maps")
     sentences = [
-        _seeds(summaries.values()) + _spread(summaries, judged_by(ablation), colored=colored)
+        _seeds(summaries.values()) + _spread(summaries, metric_quantity(ablation), colored=colored)
     ]
     if ablation.figure == "heatmap":
         sentences[0] += f" {AVERAGE}: of the row's values as shown."
@@ -177,7 +177,7 @@ def _seeds(cells: Collection[Summary]) -> str:
     return f"n = {count} seed{'s' if counts[-1] > 1 else ''} a cell{lost}"
 
 
-def _spread(summaries: Mapping[Place, Summary], judged: Quantity, *, colored: bool) -> str:
+def _spread(summaries: Mapping[Place, Summary], metric: Quantity, *, colored: bool) -> str:
     """How far apart the seeds are, to follow their number."""
     spreads = {at: cell.spread for at, cell in summaries.items() if cell.spread is not None}
     singles = any(cell.n == 1 for cell in summaries.values())
@@ -187,8 +187,8 @@ def _spread(summaries: Mapping[Place, Summary], judged: Quantity, *, colored: bo
         worst = max(spreads, key=lambda at: spreads[at])
         median = statistics.median(spreads.values())
         found = (
-            f"median {judged.text(median)}, largest {judged.text(spreads[worst])} "
-            f"{judged.differences}"
+            f"median {metric.text(median)}, largest {metric.text(spreads[worst])} "
+            f"{metric.differences}"
         ).rstrip()
         return f", sample sd: {found} ({', '.join(worst)})."
     return ", bars: sample sd, none where n = 1." if singles else ", bars: sample sd."
@@ -197,17 +197,17 @@ def _spread(summaries: Mapping[Place, Summary], judged: Quantity, *, colored: bo
 def _untrained(ablation: Ablation, sides: Sequence[Side], reference: Summary | None) -> list[str]:
     if reference is None or reference.mean is None:
         return []
-    judged = quantity(ablation.metric)
+    metric = quantity(ablation.metric)
     match ablation.figure:
         case "heatmap" | "maps":
             where = "dashed on the colour bar"
         case "points":
-            low, high = points_window(sides[0], judged, ablation.overlays)
+            low, high = points_window(sides[0], metric, ablation.overlays)
             where = "dashed line" if low <= reference.mean <= high else "out of the panel's range"
         case _:
-            low, high = windows(sides, judged_by(ablation))[0]
+            low, high = windows(sides, metric_quantity(ablation))[0]
             where = "dashed line" if low <= reference.mean <= high else "out of the panel's range"
     return [
-        f"Untrained encoder: {judged.told(reference.mean, reference.spread)} (n = {reference.n}; "
+        f"Untrained encoder: {metric.told(reference.mean, reference.spread)} (n = {reference.n}; "
         f"{where})."
     ]

@@ -234,7 +234,7 @@ def points(
     """Each cell's value over that of another metric (`against`, one a seed), marked by its label on
     the first axis.
 
-    `quantities`: what lies across, and what the cells are judged by. A hollow point has runs that
+    `quantities`: what lies across, and what the cells are compared by. A hollow point has runs that
     do not count.
     """
     series = layout.axes[0]
