@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from orchestrator.errors import PlanError
-from workloads.evaluation.metrics.bootstrap import bootstrap_interval
+from workloads.bootstrap import bootstrap_interval
 from workloads.evaluation_result import Predictions
 
 __all__ = [

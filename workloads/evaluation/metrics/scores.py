@@ -7,8 +7,8 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.bootstrap import bootstrap_interval
 from workloads.datasets.sources.transfer_sets import Metric
-from workloads.evaluation.metrics.bootstrap import bootstrap_interval
 from workloads.evaluation_result import EvaluationResult, Predictions
 
 __all__ = [

@@ -27,18 +27,19 @@ Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
 def bootstrap_interval(kinds: NDArray[np.int64], statistic: Statistic) -> tuple[float, float]:
-    """The 95 % interval of a statistic of how many examples there are of each kind [K].
+    """Return the 95 % interval of a statistic of how many examples there are of each kind [K].
 
     `statistic` is given the counts of many draws [draws, K] and returns its values [draws]; NaN
-    leaves a draw out.
-    Equal counts give equal intervals.
+    leaves a draw out. Equal counts give equal intervals.
     """
     generator = np.random.default_rng(SEED)
     total = int(kinds.sum())
+
     at_once = max(1, MOST_COUNTS // len(kinds))
     sizes = [min(at_once, DRAWS - start) for start in range(0, DRAWS, at_once)]
     values = np.concatenate(
         [statistic(generator.multinomial(total, kinds / total, size)) for size in sizes]
     )
+
     low, high = np.nanquantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
