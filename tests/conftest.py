@@ -13,25 +13,24 @@ from uuid import uuid4
 import pytest
 import torch
 
+GLOO_GROUP = str(Path(__file__).with_name("gloo_group.py"))
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with many slow tests first, so that at the end no process is left alone with one of
-    them.
-    """
+    """Put files with many slow tests first, so that none is left to one process at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Never the user's cache; subprocesses inherit it."""
-    before = os.environ.get("SIMCLR_ORCH_CACHE")
-    os.environ["SIMCLR_ORCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del os.environ["SIMCLR_ORCH_CACHE"]
-    else:
-        os.environ["SIMCLR_ORCH_CACHE"] = before
+    """A cache of decoded images for each test file, so that their order does not matter.
+
+    It is never the user's; subprocesses inherit it.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SIMCLR_ORCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -75,21 +74,20 @@ def bucket(object_store: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def as_script() -> Callable[[str, Path], None]:
-    """Runs a test file as a program of its own, with a folder for what it leaves; its workers are
-    forked from there.
+def as_script() -> Callable[..., None]:
+    """Runs a Python file as a program of its own, with arguments.
 
-    Here torch has started threads, which a fork would not take along.
+    Its workers are forked there: here torch has started threads, which a fork would not take along.
     """
 
-    def run(file: str, folder: Path) -> None:
+    def run(file: str, *arguments: Any) -> None:
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "OMP_NUM_THREADS": "1",
         }
         script = subprocess.run(
-            [sys.executable, file, str(folder)],
+            [sys.executable, file, *map(str, arguments)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,5 +95,27 @@ def as_script() -> Callable[[str, Path], None]:
             timeout=300,
         )
         assert script.returncode == 0, script.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def gloo_group(as_script: Callable[..., None]) -> Callable[..., list[Any]]:
+    """Runs a function of a test file in each worker of a group over gloo.
+
+    The function is given a folder of the group's own. Returned is what it returned, by rank.
+    """
+
+    def run(
+        function: Callable[[Path], Any],
+        folder: Path,
+        workers: int = 2,
+        *,
+        seconds: float = 60,
+        start: str = "fork",
+    ) -> list[Any]:
+        file = function.__code__.co_filename
+        as_script(GLOO_GROUP, file, function.__name__, folder, workers, seconds, start)
+        return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(workers)]
 
     return run

@@ -4,18 +4,14 @@ and stalls.
 Skipped where torch sees no GPU. Two ranks share it over gloo, because NCCL takes one rank a GPU.
 """
 
-import sys
 import warnings
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
@@ -26,7 +22,6 @@ from workloads.simclr.spec import LossSpec, RunSpec
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
 
-WORKERS = 2
 # 180 training images: 5 steps of 32 an epoch, and 20 images left over.
 TINY = RunSpec.read(
     {
@@ -188,13 +183,22 @@ def test_a_step_does_not_wait_for_the_device() -> None:
     assert abs(waits[0] - waits[1]) < 5
 
 
+def kept_states(_: Path) -> list[dict[str, Any]]:
+    torch.backends.cudnn.allow_tf32 = False
+    results = pretrain(TINY, Worker.here("cuda:0"))
+    return [
+        {"epoch": result.epoch, "metrics": result.metrics, "model": result.state["model"]}
+        for result in results
+    ]
+
+
 def test_two_workers_on_a_gpu_are_one(
-    tmp_path: Path, as_script: Callable[[str, Path], None]
+    tmp_path: Path, gloo_group: Callable[..., list[list[dict[str, Any]]]]
 ) -> None:
-    as_script(__file__, tmp_path)
+    # spawned: a fork cannot use CUDA, which has been asked for above whether it is there
+    workers = gloo_group(kept_states, tmp_path, seconds=120, start="spawn")
     alone = on("cuda")
-    for place in range(WORKERS):
-        found = torch.load(tmp_path / f"rank{place}.pt")
+    for found in workers:
         assert_same_run(
             [
                 EpochResult(kept["epoch"], kept["metrics"], {"model": kept["model"]})
@@ -202,25 +206,3 @@ def test_two_workers_on_a_gpu_are_one(
             ],
             alone,
         )
-
-
-def work(place: int, folder: Path) -> None:
-    torch.backends.cudnn.allow_tf32 = False
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=place,
-        world_size=WORKERS,
-        timeout=timedelta(seconds=120),
-    )
-    results = list(pretrain(TINY, Worker.here("cuda:0")))
-    kept = [
-        {"epoch": result.epoch, "metrics": result.metrics, "model": result.state["model"]}
-        for result in results
-    ]
-    torch.save(kept, folder / f"rank{place}.pt")
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="spawn")  # type: ignore[no-untyped-call]

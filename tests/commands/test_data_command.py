@@ -137,12 +137,12 @@ def test_running_again_writes_only_what_is_missing(folder: Path, tmp_path: Path)
 
 SLOW = """
 import sys, time
-from workloads.datasets import sharding
-quick = sharding._write_tar
+from workloads.datasets.shards import write
+quick = write._write_tar
 def slowly(path, images):
     quick(path, images)
     time.sleep(0.2)
-sharding._write_tar = slowly
+write._write_tar = slowly
 sys.argv[0] = "simclr-orch"
 from orchestrator.cli import main
 main()

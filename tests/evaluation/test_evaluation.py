@@ -2,7 +2,6 @@
 what may be looked at.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -56,16 +55,6 @@ DIGITS = RunSpec.read(
         "precision": "fp32",
     }
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread_and_one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

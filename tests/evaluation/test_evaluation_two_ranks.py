@@ -1,20 +1,17 @@
 """Several real processes over gloo: what they evaluate together is what one process evaluates, and
 none waits for long.
 
-Batches and splits that the workers cannot share evenly, down to workers without an image. This file
-is also the script that starts the workers, a group of two and a group of three, once for all tests.
+Batches and splits that the workers cannot share evenly, down to workers without an image; in a
+group of two and in a group of three.
 """
 
 import fcntl
 import resource
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,6 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import start_processes
 
 from workloads.datasets import Split
 from workloads.distributed.data_parallel import on_every_worker
@@ -42,7 +38,6 @@ from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import LinearSgdSpec, RunSpec
 from workloads.spec import SpecError
 
-GROUPS = (2, 3)  # workers of each
 PATIENCE = 5.0  # seconds that a group waits for a worker that it does not hear from
 CPU = Worker(torch.device("cpu"))
 IMAGES, SIDE, VIEW, WIDTH, CLASSES = 67, 12, 8, 6, 3
@@ -242,10 +237,12 @@ def asked_on_a_full_disk(cache: Path, worker: Worker) -> Results:
     return results
 
 
-def asked_while_another_process_computes(folder: Path, worker: Worker) -> Results:
-    """Longer than the group waits for a worker. The second worker stands for the process that has
-    the lock.
+def asked_while_another_process_computes(folder: Path) -> Results:
+    """Ask for longer than the group waits for a worker.
+
+    The second worker stands for the process that has the lock.
     """
+    worker = Worker.here("cpu")
     cache = folder / f"waited-{worker.rank}"
     if worker.rank == 1:
         key = features_key(
@@ -301,58 +298,19 @@ def judged(folder: Path, worker: Worker) -> dict[str, float]:
 # Groups
 
 
-@contextmanager
-def group(place: int, workers: int, folder: Path, seconds: float) -> Iterator[Worker]:
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous-{seconds}",
-        rank=place,
-        world_size=workers,
-        timeout=timedelta(seconds=seconds),
-    )
-    yield Worker.here("cpu")
-    dist.destroy_process_group()
+def every_result(folder: Path) -> Results:
+    worker = Worker.here("cpu")
+    return measure(worker) | {"cache": cached(folder, worker), "judged": judged(folder, worker)}
 
 
-def work(place: int, workers: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    with group(place, workers, folder, seconds=60) as worker:
-        results = measure(worker) | {
-            "cache": cached(folder, worker),
-            "judged": judged(folder, worker),
-        }
-    if workers == 2:
-        with group(place, workers, folder, seconds=PATIENCE) as worker:
-            results["cache"]["waited"] = asked_while_another_process_computes(folder, worker)
-    torch.save(results, folder / f"{place}.pt")
-
-
-def start_groups(folder: Path) -> None:
-    """All groups from one import of torch: it has started no threads yet, so that its process may
-    be forked.
-    """
-    for workers in GROUPS:
-        group_folder = folder / str(workers)
-        group_folder.mkdir()
-        start_processes(work, (workers, group_folder), nprocs=workers, start_method="fork")  # type: ignore[no-untyped-call]
-
-
-@pytest.fixture(scope="module")
-def folder_of_results(
-    tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
-) -> Path:
-    folder = tmp_path_factory.mktemp("groups")
-    as_script(__file__, folder)
-    return folder
-
-
-@pytest.fixture(scope="module", params=GROUPS)
-def workers(request: pytest.FixtureRequest, folder_of_results: Path) -> list[Results]:
+@pytest.fixture(scope="module", params=(2, 3))
+def workers(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    gloo_group: Callable[..., list[Results]],
+) -> list[Results]:
     """Results of each worker of a group, in order of rank."""
-    folder = folder_of_results / str(request.param)
-    return [
-        torch.load(folder / f"{place}.pt", weights_only=False) for place in range(request.param)
-    ]
+    return gloo_group(every_result, tmp_path_factory.mktemp("group"), request.param)
 
 
 @pytest.fixture(scope="module")
@@ -459,12 +417,14 @@ def test_features_that_cannot_be_kept_are_computed_all_the_same(
     assert {other["features"][0].shape for other in others} == {(0, WIDTH)}
 
 
-@pytest.mark.parametrize("workers", [2], indirect=True)
 def test_workers_outlast_another_process_that_computes_the_same(
-    workers: list[Results], expected_features: NDArray[np.float32]
+    gloo_group: Callable[..., list[Results]],
+    expected_features: NDArray[np.float32],
+    tmp_path: Path,
 ) -> None:
-    assert all(worker["cache"]["waited"]["waited"] > PATIENCE + 1 for worker in workers)
-    assert np.array_equal(workers[0]["cache"]["waited"]["features"][0], expected_features)
+    workers = gloo_group(asked_while_another_process_computes, tmp_path, seconds=PATIENCE)
+    assert all(worker["waited"] > PATIENCE + 1 for worker in workers)
+    assert np.array_equal(workers[0]["features"][0], expected_features)
 
 
 def test_the_first_worker_is_told_what_one_process_is(workers: list[Results]) -> None:
@@ -479,7 +439,3 @@ def test_the_first_worker_is_told_what_one_process_is(workers: list[Results]) ->
         exact = name.endswith(("l2", "rate", "decay", "converged", "images"))
         assert first[name] == pytest.approx(value, abs=0 if exact else 2 * 100 / 60), name
     assert expected["transfer_finetune_learning_rate"] == 0.1  # not the first candidate
-
-
-if __name__ == "__main__":
-    start_groups(Path(sys.argv[1]))

@@ -6,10 +6,8 @@ import hashlib
 import json
 import logging
 import multiprocessing
-import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -356,21 +354,9 @@ def play(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def played(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[..., None]) -> Path:
     folder = tmp_path_factory.mktemp("processes")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "OMP_NUM_THREADS": "1",
-    }
-    script = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert script.returncode == 0, script.stderr
+    as_script(__file__, folder)
     return folder
 
 

@@ -2,7 +2,6 @@
 whose answer is known.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -56,16 +55,6 @@ SHAPES = RunSpec.read(
     }
 )
 ALL_KEYS = {f"probe_{task}_{name}" for task in TASKS for name in ("h", "z")}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread_and_one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,17 @@
 """Two real processes over gloo: NT-Logistic and margin triplet are those of one process on the
 whole batch.
 
-Every worker sees other images, so that schemes that are right only for equal workers fail. This
-file is also the script that starts the workers, once for all tests.
+Every worker sees other images, so that schemes that are right only for equal workers fail.
 """
 
-import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import start_processes
 
 from workloads.distributed.collectives import all_gather, all_reduce_sum, rank, world_size
 from workloads.simclr import losses
@@ -78,31 +73,22 @@ def measure(views: Tensor) -> Results:
     return {name: loss_and_gradients(views, loss) for name, loss in LOSSES.items()}
 
 
-def work(place: int, folder: Path) -> None:
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=place,
-        world_size=WORKERS,
-        timeout=timedelta(seconds=60),
-    )
-    share = samples().chunk(WORKERS, dim=1)[place]
+def measure_share(_: Path) -> dict[str, Results]:
+    share = samples().chunk(WORKERS, dim=1)[rank()]
     results = {"right": measure(share)}
     for name, gather in WRONG_GATHERS.items():
         with mock.patch.object(losses, "all_gather_with_gradient", gather):
             results[name] = measure(share)
-    torch.save(results, folder / f"{place}.pt")
-    dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def workers(
-    tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    gloo_group: Callable[..., list[dict[str, Results]]],
 ) -> list[dict[str, Results]]:
     """What each worker measured, in order of rank, by the gather that it used."""
-    folder = tmp_path_factory.mktemp("group")
-    as_script(__file__, folder)
-    return [torch.load(folder / f"{place}.pt") for place in range(WORKERS)]
+    return gloo_group(measure_share, tmp_path_factory.mktemp("group"), WORKERS)
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +128,3 @@ def test_inputs_tell_negatives_of_all_workers_from_own_ones(alone: Results, name
     shares = [loss_and_gradients(share, LOSSES[name]) for share in samples().chunk(WORKERS, dim=1)]
     of_own_negatives = [torch.stack(values).mean(dim=0) for values in zip(*shares, strict=True)]
     assert relative_error(of_own_negatives, alone[name]) > 0.02
-
-
-if __name__ == "__main__":
-    # From the main process, which has started no threads yet, so that it may be forked.
-    start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")

@@ -6,17 +6,13 @@ measurements run in each worker on its share and in the test on the whole batch;
 the script that starts the workers, a group of two and a group of three, once for all tests.
 """
 
-import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -34,7 +30,6 @@ from workloads.simclr.head import projection_head
 from workloads.simclr.losses import contrastive_metrics, nt_xent
 from workloads.simclr.spec import EncoderSpec, HeadSpec, OptimSpec
 
-GROUPS = (2, 3)  # workers of each
 IMAGES = 4  # of each worker
 LOSSES: dict[str, dict[str, Any]] = {
     "both": {"temperature": 0.2},
@@ -194,53 +189,23 @@ def gradient_through_the_gather() -> Tensor:
     return torch.autograd.grad((gathered * asked).sum(), x)[0]
 
 
-def work(place: int, workers: int, folder: Path) -> None:
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=place,
-        world_size=workers,
-        timeout=timedelta(seconds=60),
-    )
-    results = measure(workers) | {
-        "wrong": measure_wrong_gathers(workers),
-        "gather": all_gather(torch.full((2,), place)),
+def measure_share(_: Path) -> Results:
+    return measure(world_size()) | {
+        "wrong": measure_wrong_gathers(world_size()),
+        "gather": all_gather(torch.full((2,), rank())),
         "gather gradient": gradient_through_the_gather(),
     }
-    torch.save(results, folder / f"{place}.pt")
-    dist.destroy_process_group()
 
 
-def start_groups(folder: Path) -> None:
-    """All groups from one import of torch: it has started no threads yet, so that its process may
-    be forked.
-    """
-    for workers in GROUPS:
-        group_folder = folder / str(workers)
-        group_folder.mkdir()
-        torch.multiprocessing.start_processes(
-            work, (workers, group_folder), nprocs=workers, start_method="fork"
-        )
-
-
-@pytest.fixture(scope="module")
-def folder_of_results(
-    tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
-) -> Path:
-    folder = tmp_path_factory.mktemp("groups")
-    as_script(__file__, folder)
-    return folder
-
-
-@pytest.fixture(params=GROUPS)
-def group(request: pytest.FixtureRequest, folder_of_results: Path) -> tuple[list[Results], Results]:
-    """Results of each worker of a group, in order of rank, and of one process on the whole
-    batch.
-    """
-    folder = folder_of_results / str(request.param)
-    return [torch.load(folder / f"{place}.pt") for place in range(request.param)], measure(
-        request.param
-    )
+@pytest.fixture(scope="module", params=(2, 3))
+def group(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    gloo_group: Callable[..., list[Results]],
+) -> tuple[list[Results], Results]:
+    """Results of each worker by rank, and of one process on the whole batch."""
+    workers = gloo_group(measure_share, tmp_path_factory.mktemp("group"), request.param)
+    return workers, measure(request.param)
 
 
 def relative_error(values: list[Tensor], expected: list[Tensor]) -> float:
@@ -319,7 +284,3 @@ def test_gather_is_in_order_of_rank_and_sums_gradients(
 def test_gather_alone_is_the_identity() -> None:
     x = torch.randn(3, 2, requires_grad=True)
     assert all_gather_with_gradient(x) is x
-
-
-if __name__ == "__main__":
-    start_groups(Path(sys.argv[1]))

@@ -1,22 +1,16 @@
 """One process with an oracle, and two over gloo: a classifier trained beside the encoder, which
 does not notice it.
-
-This file is also the script that starts the two workers.
 """
 
 import math
-import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
-from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
@@ -29,7 +23,6 @@ from workloads.simclr.spec import RunSpec
 from workloads.simclr.trained import load_encoder
 from workloads.spec import SpecError
 
-WORKERS = 2
 CPU = Worker(torch.device("cpu"))
 # 180 training images: 5 steps of 32 an epoch.
 SPEC = RunSpec.read(
@@ -69,22 +62,10 @@ def trained(spec: RunSpec, worker: Worker = CPU, resume: dict[str, Any] | None =
     ]
 
 
-def work(place: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=place,
-        world_size=WORKERS,
-        timeout=timedelta(seconds=120),
-    )
+def whole_and_resumed(folder: Path) -> dict[str, Results]:
     worker = Worker.here("cpu")
     first = decode((folder / "first.pt").read_bytes())
-    torch.save(
-        {"whole": trained(SPEC, worker), "resumed": trained(SPEC, worker, first)},
-        folder / f"rank{place}.pt",
-    )
-    dist.destroy_process_group()
+    return {"whole": trained(SPEC, worker), "resumed": trained(SPEC, worker, first)}
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +75,13 @@ def alone() -> Results:
 
 @pytest.fixture(scope="module")
 def workers(
-    alone: Results, tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+    alone: Results,
+    tmp_path_factory: pytest.TempPathFactory,
+    gloo_group: Callable[..., list[dict[str, Results]]],
 ) -> list[dict[str, Results]]:
     folder = tmp_path_factory.mktemp("group")
     (folder / "first.pt").write_bytes(encode(alone[0]["state"]))
-    as_script(__file__, folder)
-    return [torch.load(folder / f"rank{place}.pt", weights_only=True) for place in range(WORKERS)]
+    return gloo_group(whole_and_resumed, folder, seconds=120)
 
 
 @pytest.fixture(scope="module")
@@ -252,9 +234,3 @@ def test_an_untrained_state_has_none() -> None:
     nothing = np.zeros((0, 32), np.float32)
     with pytest.raises(SpecError, match="after epoch 0 has no online classifier"):
         online_result(spec, result["state"], load(spec.data), nothing, nothing)
-
-
-if __name__ == "__main__":
-    # One import of torch for both: it has started no threads yet, so that its process may be
-    # forked.
-    start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")  # type: ignore[no-untyped-call]

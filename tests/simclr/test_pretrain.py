@@ -3,7 +3,6 @@ for bit.
 """
 
 import pickle
-from collections.abc import Iterator
 from itertools import combinations
 from math import cos, isfinite, pi
 from pathlib import Path
@@ -60,16 +59,6 @@ DIVERGING = {
     "optim.weight_decay": 10000,
     "schedule.warmup_epochs": 0,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread_and_one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-    torch.set_num_threads(threads)
 
 
 def run(

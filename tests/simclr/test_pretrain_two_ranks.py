@@ -1,21 +1,15 @@
 """Two real processes over gloo: a whole pre-training run on them is the run of one process, and
 both stop together.
-
-This file is also the script that starts the workers, once for all tests.
 """
 
-import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
@@ -23,7 +17,6 @@ from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 
-WORKERS = 2
 TINY = RunSpec.read(
     {
         "data": {"image_size": 16, "train_images": 200, "test_images": 100},
@@ -82,17 +75,9 @@ def refused(worker: Worker) -> list[str]:
     return []
 
 
-def work(place: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=place,
-        world_size=WORKERS,
-        timeout=timedelta(seconds=60),
-    )
+def every_run(folder: Path) -> Results:
     worker = Worker.here("cpu")
-    results: Results = {
+    return {
         "place": (worker.rank, worker.world_size),
         "runs": {name: trained(spec, worker) for name, spec in SPECS.items()},
         "resumed": {
@@ -102,26 +87,19 @@ def work(place: int, folder: Path) -> None:
         "refused": refused(worker),
         "diverged": diverged(worker),
     }
-    torch.save(results, folder / f"rank{place}.pt")
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Results]]]:
+def alone() -> dict[str, list[Results]]:
     """The same runs in this process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield {name: trained(spec, Worker(torch.device("cpu"))) for name, spec in SPECS.items()}
-    torch.set_num_threads(threads)
+    return {name: trained(spec, Worker(torch.device("cpu"))) for name, spec in SPECS.items()}
 
 
 @pytest.fixture(scope="module")
 def workers(
     alone: dict[str, list[Results]],
     tmp_path_factory: pytest.TempPathFactory,
-    as_script: Callable[[str, Path], None],
+    gloo_group: Callable[..., list[Results]],
 ) -> list[Results]:
     """Results of each worker, in order of rank; they continue this process's runs from their first
     epoch, too.
@@ -129,8 +107,7 @@ def workers(
     folder = tmp_path_factory.mktemp("group")
     for name, results in alone.items():
         (folder / f"{name}.pt").write_bytes(encode(results[0]["state"]))
-    as_script(__file__, folder)
-    return [torch.load(folder / f"rank{place}.pt") for place in range(WORKERS)]
+    return gloo_group(every_run, folder)
 
 
 def assert_same_run(results: list[Results], expected: list[Results]) -> None:
@@ -224,9 +201,3 @@ def test_a_batch_that_two_workers_cannot_share_is_refused_on_both(workers: list[
         (problem,) = worker["refused"]
         assert "schedule.batch_size=33" in problem
         assert "2 workers" in problem
-
-
-if __name__ == "__main__":
-    # One import of torch for both: it has started no threads yet, so that its process may be
-    # forked.
-    start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")  # type: ignore[no-untyped-call]

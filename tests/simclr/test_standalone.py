@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from workloads.simclr.__main__ import main
@@ -51,14 +50,8 @@ COMMAND = ["--preset", "shapes", "--device", "cpu", *SETS]
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    cache = str(tmp_path_factory.mktemp("cache"))
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "SIMCLR_ORCH_CACHE": cache,
-        "PYTHONWARNINGS": "error",
-    }
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
 
 
 def start(words: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -159,17 +152,6 @@ def test_torchrun_starts_several_workers_of_one_run(
 
 
 # In this process
-
-
-@pytest.fixture(autouse=True)
-def one_thread_and_one_cache(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("SIMCLR_ORCH_CACHE", environment["SIMCLR_ORCH_CACHE"])
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_the_same_command_again_only_evaluates(

@@ -2,7 +2,6 @@
 SimCLR's own guarantees.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from math import cos, log, pi
 from typing import Any
@@ -58,16 +57,6 @@ DIGITS = TINY.with_values(
     }
 )
 Labels = np.ndarray[Any, np.dtype[np.int64]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread_and_one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-    torch.set_num_threads(threads)
 
 
 def learned(result: EpochResult) -> dict[str, float]:

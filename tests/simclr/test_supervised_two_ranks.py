@@ -1,24 +1,17 @@
-"""Two real processes over gloo: supervised training on them is that of one process. Also the script
-that starts them.
-"""
+"""Two real processes over gloo: supervised training on them is that of one process."""
 
-import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-from torch.multiprocessing.spawn import start_processes
 
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
 
-WORKERS = 2
 SPEC = RunSpec.read(
     {
         "data": {"image_size": 16, "train_images": 200, "test_images": 100},
@@ -40,22 +33,12 @@ def trained(worker: Worker, resume: dict[str, Any] | None = None) -> Results:
     ]
 
 
-def work(place: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=place,
-        world_size=WORKERS,
-        timeout=timedelta(seconds=60),
-    )
+def whole_and_resumed(folder: Path) -> dict[str, Results]:
     worker = Worker.here("cpu")
-    results = {
+    return {
         "whole": trained(worker),
         "resumed": trained(worker, decode((folder / "first.pt").read_bytes())),
     }
-    torch.save(results, folder / f"rank{place}.pt")
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +48,16 @@ def alone() -> Results:
 
 @pytest.fixture(scope="module")
 def workers(
-    alone: Results, tmp_path_factory: pytest.TempPathFactory, as_script: Callable[[str, Path], None]
+    alone: Results,
+    tmp_path_factory: pytest.TempPathFactory,
+    gloo_group: Callable[..., list[dict[str, Results]]],
 ) -> list[dict[str, Results]]:
     """Of each worker, in order of rank: the whole run, and the second epoch after this process's
     first one.
     """
     folder = tmp_path_factory.mktemp("group")
     (folder / "first.pt").write_bytes(encode(alone[0]["state"]))
-    as_script(__file__, folder)
-    return [torch.load(folder / f"rank{place}.pt") for place in range(WORKERS)]
+    return gloo_group(whole_and_resumed, folder)
 
 
 def assert_same_run(results: Results, expected: Results) -> None:
@@ -123,9 +107,3 @@ def test_one_worker_continues_the_run_of_two(
     assert_same_run(
         trained(Worker(torch.device("cpu")), workers[1]["whole"][0]["state"]), alone[1:]
     )
-
-
-if __name__ == "__main__":
-    # One import of torch for both: it has started no threads yet, so that its process may be
-    # forked.
-    start_processes(work, (Path(sys.argv[1]),), nprocs=WORKERS, start_method="fork")  # type: ignore[no-untyped-call]
