@@ -18,6 +18,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from orchestrator.cluster.launcher import forwarded, is_here
+from orchestrator.cluster.ray_internals import CHATTY_LOGGERS
 from orchestrator.errors import ClusterError, PlanError
 
 __all__ = ["Job", "JobServer", "auth_headers", "reached"]
@@ -236,8 +237,8 @@ def _client(url: str) -> Any:
     """Ray's own client, for what is more than a question: packing a folder and following a log."""
     from ray.job_submission import JobSubmissionClient
 
-    for module in ("dashboard_sdk", "job.sdk"):  # they report each package and each connection
-        logging.getLogger(f"ray.dashboard.modules.{module}").setLevel(logging.WARNING)
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     return JobSubmissionClient(url, headers=auth_headers(os.environ))
 
 

@@ -2,18 +2,15 @@
 and a way to its head.
 """
 
-import io
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -21,6 +18,12 @@ from urllib.request import ProxyHandler, build_opener
 
 import yaml
 
+from orchestrator.cluster.ray_internals import (
+    AUTOSCALER_V2,
+    LAUNCHER,
+    cluster_file_schema,
+    complaint_of_launcher,
+)
 from orchestrator.errors import ClusterError, PlanError
 
 __all__ = [
@@ -44,7 +47,7 @@ RAY_STOP = re.compile(r"\bray\s+stop\b")
 
 def launcher_command(verb: str, file: Path, *options: str) -> list[str]:
     """The launcher of this environment's Ray, whatever `ray` the shell would find."""
-    return [sys.executable, "-m", "ray.scripts.scripts", verb, *options, str(file)]
+    return [*LAUNCHER, verb, *options, str(file)]
 
 
 def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
@@ -56,11 +59,7 @@ def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
     """
     provider = config.get("provider")
     is_local = isinstance(provider, Mapping) and provider.get("type") == "local"
-    return (
-        {"RAY_UP_enable_autoscaler_v2": "0"}
-        if is_local and "RAY_UP_enable_autoscaler_v2" not in os.environ
-        else {}
-    )
+    return {AUTOSCALER_V2: "0"} if is_local and AUTOSCALER_V2 not in os.environ else {}
 
 
 def read_cluster(file: Path) -> dict[str, Any]:
@@ -177,28 +176,22 @@ def _schema_problems(config: dict[str, Any]) -> list[str]:
     """What Ray's own schema and checks refuse. Its check ends at the first problem, the schema
     knows all of them.
     """
-    import ray.autoscaler
     from jsonschema import Draft7Validator  # type: ignore[import-untyped]
-    from ray.autoscaler._private.util import prepare_config, validate_config
 
-    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
     found = sorted(
-        Draft7Validator(schema).iter_errors(config),
+        Draft7Validator(cluster_file_schema()).iter_errors(config),
         key=lambda error: [str(part) for part in error.path],
     )
-    problems = [
-        _short(".".join(str(part) for part in error.path), error.message) for error in found
-    ]
-    if problems:
-        return problems
-    said = io.StringIO()  # the launcher's logger prints beside raising
-    try:
-        with redirect_stdout(said), redirect_stderr(said):
-            validate_config(prepare_config(config))
-    except Exception as error:  # noqa: BLE001 - it raises whatever it stumbles over: KeyError, click's errors, jsonschema's
-        path = ".".join(str(part) for part in getattr(error, "absolute_path", ()))
-        return [_short(path, getattr(error, "message", None) or str(error) or type(error).__name__)]
-    return []
+    if found:
+        return [
+            _short(".".join(str(part) for part in error.path), error.message) for error in found
+        ]
+
+    error = complaint_of_launcher(config)
+    if error is None:
+        return []
+    path = ".".join(str(part) for part in getattr(error, "absolute_path", ()))
+    return [_short(path, getattr(error, "message", None) or str(error) or type(error).__name__)]
 
 
 def _file_problems(config: Mapping[str, Any], *, with_mounts: bool) -> list[str]:

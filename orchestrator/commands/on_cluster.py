@@ -20,6 +20,7 @@ from pathlib import Path
 
 from orchestrator.cluster.job_log import LogReader
 from orchestrator.cluster.job_server import Job, JobServer, reached
+from orchestrator.cluster.ray_internals import JOB_STOP_WAIT
 from orchestrator.commands.request import Problems, Request, command_line
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError
@@ -88,7 +89,7 @@ class Submission:
         settings = {f"SIMCLR_ORCH_{name}": value for name, value in flags.items() if value}
         if self.ships_code and (commit := git_commit()):
             settings[SHIPPED_COMMIT] = commit
-        return settings | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT)}
+        return settings | {JOB_STOP_WAIT: str(STOP_WAIT)}
 
     @contextmanager
     def folder(self) -> Iterator[Path | None]:

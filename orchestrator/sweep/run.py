@@ -17,6 +17,7 @@ from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.pack import run_pack
 from orchestrator.cell.run import run_cell, start_of
 from orchestrator.cluster.connection import this_host
+from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.packs import packed
 from orchestrator.plan.sharing import shared
@@ -172,7 +173,7 @@ def _tune(
     # With several workers the trial only waits, on the head and so on no node of GPUs that an
     # autoscaler might end. Ray Train reserves what they need. Even a thousandth of a CPU would be
     # missing there.
-    bundle = resources.bundle if resources.workers == 1 else {"node:__internal_head__": 0.0001}
+    bundle = resources.bundle if resources.workers == 1 else {HEAD: 0.0001}
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(_trial, packs=watcher.packs), tune.PlacementGroupFactory([bundle])

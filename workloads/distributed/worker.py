@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from threadpoolctl import threadpool_limits
 
+from workloads.distributed.torch_internals import cpu_has_bf16
+
 __all__ = ["Worker", "limit_threads"]
 
 
@@ -38,10 +40,8 @@ class Worker:
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # On CPUs without the instructions, bf16 is emulated and several times slower than fp32.
-    return device.type == "cpu" and bool(
-        getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    )
+    # On CPUs without the instructions bf16 is emulated, and several times slower than fp32.
+    return device.type == "cpu" and cpu_has_bf16()
 
 
 def limit_threads(count: int) -> None:

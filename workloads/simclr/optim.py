@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from workloads.distributed.torch_internals import add_, added, multiply_, norms, subtract_
 from workloads.simclr.spec import OptimSpec
 
 __all__ = ["LARS", "build", "learning_rate", "parameter_groups"]
@@ -78,15 +79,15 @@ class LARS(Optimizer):
         grads: tuple[Tensor, ...] | list[Tensor]
         grads = [weight.grad for weight in weights if weight.grad is not None]
         momenta = [self._momentum(weight) for weight in weights]
-        torch._foreach_mul_(momenta, group["momentum"])
+        multiply_(momenta, group["momentum"])
         if not group["adapt"]:
-            torch._foreach_add_(momenta, grads, alpha=group["lr"])
+            add_(momenta, grads, alpha=group["lr"])
         else:
-            grads = torch._foreach_add(grads, weights, alpha=group["weight_decay"])
+            grads = added(grads, weights, alpha=group["weight_decay"])
             rates = _trust(weights, grads, group["trust_coefficient"]) * group["lr"]
-            torch._foreach_mul_(grads, rates.unbind())
-            torch._foreach_add_(momenta, grads)
-        torch._foreach_sub_(weights, momenta)
+            multiply_(grads, rates.unbind())
+            add_(momenta, grads)
+        subtract_(weights, momenta)
 
     def _momentum(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
@@ -102,8 +103,8 @@ def _trust(
     """Each weight's trust ratio, in one tensor on the device: reading the numbers would stall a GPU
     once per weight.
     """
-    weight_norms = torch.stack(torch._foreach_norm(weights))
-    grad_norms = torch.stack(torch._foreach_norm(grads))
+    weight_norms = torch.stack(norms(weights))
+    grad_norms = torch.stack(norms(grads))
     defined = (weight_norms > 0) & (grad_norms > 0)
     return torch.where(defined, coefficient * weight_norms / grad_norms, 1.0)
 

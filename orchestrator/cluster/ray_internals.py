@@ -1,0 +1,69 @@
+"""Private and undocumented names of Ray, in one place: what each is for, and what happens without.
+
+Checked on Ray 2.60. What Ray reads of the environment of every command is in
+orchestrator/environment.py. A new version of Ray is tried by tests/cluster.
+"""
+
+import io
+import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "AUTOSCALER_V2",
+    "CHATTY_LOGGERS",
+    "HEAD",
+    "JOB_STOP_WAIT",
+    "LAUNCHER",
+    "cluster_file_schema",
+    "complaint_of_launcher",
+]
+
+# A resource that only the head has. Without it a trial that asks for a share of it is never placed.
+HEAD = "node:__internal_head__"
+
+# `ray` as a module, so that it is the one of this environment. Without it no cluster goes up or
+# down: Python says that there is no such module.
+LAUNCHER = (sys.executable, "-m", "ray.scripts.scripts")
+
+# Which autoscaler `ray up` starts, "0" for the first one. Without it the second one runs, which
+# leaves out one of a cluster's own machines.
+AUTOSCALER_V2 = "RAY_UP_enable_autoscaler_v2"
+
+# Seconds between asking a Ray Job to end and killing it, read from the job's own environment.
+# Without it they are Ray's 3, too few to stop trials and say so.
+JOB_STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
+
+# They report each package that is sent and each connection. Without these names the client of the
+# job server is merely louder.
+CHATTY_LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+
+
+def cluster_file_schema() -> dict[str, Any]:
+    """Return the JSON schema of a cluster file, which lies beside Ray's code.
+
+    Where it is gone this raises FileNotFoundError, and no file passes.
+    """
+    import ray.autoscaler
+
+    folder = Path(ray.autoscaler.__file__).parent
+    schema: dict[str, Any] = json.loads((folder / "ray-schema.json").read_text())
+    return schema
+
+
+def complaint_of_launcher(config: dict[str, Any]) -> Exception | None:
+    """Return what the launcher's own check of a cluster file raises; None where it is content.
+
+    Where the check is gone this raises ImportError, and no file passes.
+    """
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    said = io.StringIO()  # the launcher's logger prints beside raising
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            validate_config(prepare_config(config))
+    except Exception as error:  # noqa: BLE001 - it raises whatever it stumbles over: KeyError, click's errors, jsonschema's
+        return error
+    return None
