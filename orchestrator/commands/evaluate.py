@@ -221,7 +221,7 @@ def _of_weights(question: Question, console: Console) -> _Subject:
     on.
     """
     from workloads.catalog.weights import SIMCLR, is_supervised, state_of_weights
-    from workloads.evaluation.features.extract import tensors_digest
+    from workloads.evaluation.features.digests import tensors_digest
 
     if not (question.preset or question.config):
         raise PlanError(

@@ -20,7 +20,9 @@ from workloads.datasets.encoded import EncodedImages
 from workloads.distributed.worker import Worker
 from workloads.evaluation import evaluate as evaluation
 from workloads.evaluation.evaluate import evaluate
-from workloads.evaluation.features.extract import encoder_digest, extract
+from workloads.evaluation.features import frozen
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.evaluation.protocols import linear
 from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
@@ -277,22 +279,14 @@ def plain_images(count: int, seed: int) -> Split:
 
 def sgd(split: Split, spec: LinearSgdSpec, encoder: nn.Module | None = None) -> LinearClassifier:
     return fit_sgd(
-        encoder or MeanColor(),
-        split,
-        spec,
-        feature_dim=3,
-        classes=4,
-        view_size=8,
-        worker=CPU,
-        bf16=False,
-        seed=0,
+        FrozenEncoder(encoder or MeanColor(), 8, CPU), split, spec, feature_dim=3, classes=4, seed=0
     )
 
 
 def test_sgd_reaches_the_accuracy_of_lbfgs() -> None:
     train, test = plain_images(400, seed=1), plain_images(400, seed=2)
     h_train, h_test = (
-        extract(MeanColor(), split, view_size=8, worker=CPU, bf16=False) for split in (train, test)
+        FrozenEncoder(MeanColor(), 8, CPU).features(split) for split in (train, test)
     )
     reference = fit_lbfgs(h_train, train.labels, (h_train, train.labels), classes=4, l2=(1e-4,))
     fitted = sgd(train, LinearSgdSpec(epochs=30, batch_size=64, base_learning_rate=20))
@@ -392,14 +386,11 @@ def test_sgd_leaves_the_encoder_as_it_was(untrained: dict[str, Any]) -> None:
     before = encoder_digest(encoder)
     split = load(DIGITS.data).validation
     fit_sgd(
-        encoder,
+        FrozenEncoder(encoder, 16, CPU),
         split,
         LinearSgdSpec(epochs=1, batch_size=16),
         feature_dim=64,
         classes=10,
-        view_size=16,
-        worker=CPU,
-        bf16=False,
         seed=0,
     )
     assert encoder_digest(encoder) == before
@@ -416,12 +407,12 @@ def test_features_are_those_of_the_clean_images_in_order(untrained: dict[str, An
     with torch.no_grad():
         expected = encoder(center_view(split.take(slice(None)), 12)).numpy()
     encoder.train()
-    h = extract(encoder, split, view_size=12, worker=CPU, bf16=False, batch=7)
+    h = FrozenEncoder(encoder, 12, CPU).features(split, 7)
     assert h.shape == (len(split), 64)
     assert h == pytest.approx(expected, abs=1e-5)
     assert encoder.training, "the mode is put back"
     assert encoder_digest(encoder) == before
-    rounded = extract(encoder, split, view_size=12, worker=CPU, bf16=True)
+    rounded = FrozenEncoder(encoder, 12, CPU, bf16=True).features(split)
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - h).max() < 0.1
 
@@ -578,7 +569,7 @@ def test_the_numbers_are_those_of_the_parts(
     data = load(DIGITS.data)
     encoder = load_encoder(DIGITS, untrained, CPU)
     train, validation, test = (
-        extract(encoder, split, view_size=16, worker=CPU, bf16=False)
+        FrozenEncoder(encoder, 16, CPU).features(split)
         for split in (data.train, data.validation, data.test)
     )
     held_out = validation, data.validation.labels
@@ -643,7 +634,7 @@ def test_an_evaluation_that_changes_the_encoder_is_refused(
     untrained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = NeverInInferenceMode(load_encoder(DIGITS, untrained, CPU))
-    monkeypatch.setattr(evaluation, "load_encoder", lambda *_: encoder)
+    monkeypatch.setattr(frozen, "load_encoder", lambda *_: encoder)
     with pytest.raises(RuntimeError, match="changed the encoder"):
         evaluate(DIGITS, untrained, CPU)
 

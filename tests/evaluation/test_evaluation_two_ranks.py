@@ -28,7 +28,7 @@ from workloads.distributed.worker import Worker
 from workloads.evaluation import evaluate as evaluation
 from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.cache import cached_features, features_key
-from workloads.evaluation.features.extract import extract
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols import transfer
 from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Recipe, fit_network
 from workloads.evaluation.protocols.linear import fit_sgd
@@ -132,14 +132,11 @@ def several_labels() -> Split:
 
 def by_sgd(spec: LinearSgdSpec, worker: Worker) -> dict[str, NDArray[np.float32]]:
     fitted = fit_sgd(
-        Encoder(),
+        FrozenEncoder(Encoder(), VIEW, worker),
         random_images(),
         spec,
         feature_dim=WIDTH,
         classes=CLASSES,
-        view_size=VIEW,
-        worker=worker,
-        bf16=False,
         seed=4,
     )
     return {"weight": fitted.weight, "bias": fitted.bias}
@@ -147,13 +144,10 @@ def by_sgd(spec: LinearSgdSpec, worker: Worker) -> dict[str, NDArray[np.float32]
 
 def network(recipe: Recipe, worker: Worker, several: bool = False) -> dict[str, Tensor]:
     fitted = fit_network(
-        Encoder(),
+        FrozenEncoder(Encoder(), VIEW, worker),
         several_labels() if several else random_images(),
         recipe,
         outputs=CLASSES,
-        view_size=VIEW,
-        worker=worker,
-        bf16=False,
         seed=5,
         several_labels=several,
     )
@@ -169,9 +163,7 @@ def diverged(worker: Worker) -> int | None:
 
 
 def features(count: int, worker: Worker, batch: int) -> NDArray[np.float32]:
-    return extract(
-        Encoder(), random_images(count), view_size=VIEW, worker=worker, bf16=False, batch=batch
-    )
+    return FrozenEncoder(Encoder(), VIEW, worker).features(random_images(count), batch)
 
 
 COUNTS = (67, 60, 61, 5, 1)  # images of splits that are looked at ten at a time
@@ -214,9 +206,7 @@ def missing_on_the_second(worker: Worker) -> Results:
 
 def ask(encoder: Encoder, cache: Path, worker: Worker) -> NDArray[np.float32]:
     split = random_images(1203)  # three batches
-    return cached_features(
-        encoder, split, content="c", view_size=VIEW, worker=worker, bf16=False, cache=cache
-    )
+    return cached_features(FrozenEncoder(encoder, VIEW, worker), split, content="c", cache=cache)
 
 
 def asked(cache: Path, worker: Worker, times: int = 1) -> Results:
@@ -245,9 +235,7 @@ def asked_while_another_process_computes(folder: Path) -> Results:
     worker = Worker.here("cpu")
     cache = folder / f"waited-{worker.rank}"
     if worker.rank == 1:
-        key = features_key(
-            Encoder(), random_images(1203), content="c", view_size=VIEW, worker=worker, bf16=False
-        )
+        key = features_key(FrozenEncoder(Encoder(), VIEW, worker), random_images(1203), content="c")
         lock = folder / "waited-0" / f"{key[:2]}.lock"
         lock.parent.mkdir()
         held = lock.open("a")
@@ -389,7 +377,7 @@ def test_what_one_worker_cannot_find_is_refused_on_all(
 
 @pytest.fixture(scope="module")
 def expected_features() -> NDArray[np.float32]:
-    return extract(Encoder(), random_images(1203), view_size=VIEW, worker=CPU, bf16=False)
+    return FrozenEncoder(Encoder(), VIEW, CPU).features(random_images(1203))
 
 
 def test_the_first_worker_keeps_features_on_disk_and_all_compute_them_once(

@@ -26,7 +26,7 @@ from workloads.datasets import Split
 from workloads.datasets.encoded import EncodedImages
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.cache import cached_features, default_features
-from workloads.evaluation.features.extract import extract
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.simclr.encoder import InputNormalization
 from workloads.spec import SpecError
 
@@ -67,7 +67,7 @@ def ask(
     encoder: nn.Module, split: Split, cache: Path, view_size: int = 8, content: str = "c"
 ) -> NDArray[np.float32]:
     return cached_features(
-        encoder, split, content=content, view_size=view_size, worker=CPU, bf16=False, cache=cache
+        FrozenEncoder(encoder, view_size, CPU), split, content=content, cache=cache
     )
 
 
@@ -77,7 +77,7 @@ def left_in(folder: Path) -> list[str]:
 
 def test_they_are_the_extracted_features_bit_for_bit_and_computed_once(tmp_path: Path) -> None:
     encoder, split = Counting().train(), images()
-    expected = extract(encoder, split, view_size=6, worker=CPU, bf16=False)
+    expected = FrozenEncoder(encoder, 6, CPU).features(split)
     encoder.calls = 0
     for _ in range(3):
         features = ask(encoder, split, tmp_path, view_size=6)
@@ -152,7 +152,7 @@ def test_whatever_changes_them_is_another_entry(
     ask(Counting(), images(40), tmp_path)
     encoder, split = change(Counting(), images(40))
     assert np.array_equal(
-        ask(encoder, split, tmp_path), extract(encoder, split, view_size=8, worker=CPU, bf16=False)
+        ask(encoder, split, tmp_path), FrozenEncoder(encoder, 8, CPU).features(split)
     )
     assert left_in(tmp_path) == [".npy"] * 2
 
@@ -163,7 +163,7 @@ def test_size_content_and_precision_are_part_of_the_key(tmp_path: Path) -> None:
     ask(encoder, split, tmp_path, view_size=6)
     ask(encoder, split, tmp_path, content="d")
     rounded = cached_features(
-        encoder, split, content="c", view_size=8, worker=CPU, bf16=True, cache=tmp_path
+        FrozenEncoder(encoder, 8, CPU, bf16=True), split, content="c", cache=tmp_path
     )
     assert encoder.calls == 4
     assert not np.array_equal(rounded, ask(encoder, split, tmp_path))
@@ -220,9 +220,7 @@ def test_the_entry_in_use_is_kept_and_a_deleted_one_stays_readable(
     second = ask(Counting(1), split, tmp_path)
     assert left_in(tmp_path) == [".npy"]
     for features, seed in ((first, 0), (second, 1)):
-        assert np.array_equal(
-            features, extract(Counting(seed), split, view_size=8, worker=CPU, bf16=False)
-        )
+        assert np.array_equal(features, FrozenEncoder(Counting(seed), 8, CPU).features(split))
     encoder = Counting(1)
     ask(encoder, split, tmp_path)
     assert encoder.calls == 0
@@ -244,7 +242,7 @@ def test_the_folder_is_beside_the_decoded_images_unless_chosen(
     monkeypatch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path / "decoded"))
     assert default_features() == tmp_path / "features"
     monkeypatch.setenv("SIMCLR_ORCH_FEATURES", str(tmp_path / "chosen"))
-    cached_features(Counting(), images(20), content="c", view_size=8, worker=CPU, bf16=False)
+    cached_features(FrozenEncoder(Counting(), 8, CPU), images(20), content="c")
     assert left_in(tmp_path / "chosen") == [".npy"]
 
 
@@ -258,7 +256,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_cache(
     encoder, split = Counting().train(), images(20)
     with caplog.at_level(logging.WARNING):
         features = ask(encoder, split, tmp_path / "file" / "folder")
-    assert np.array_equal(features, extract(encoder, split, view_size=8, worker=CPU, bf16=False))
+    assert np.array_equal(features, FrozenEncoder(encoder, 8, CPU).features(split))
     assert "features are not cached" in caplog.text
     assert encoder.training
 
@@ -363,7 +361,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, as_script: Callable[..., No
 @pytest.fixture(scope="module")
 def expected() -> str:
     return hashlib.sha256(
-        extract(Counting(), images(), view_size=8, worker=CPU, bf16=False).tobytes()
+        FrozenEncoder(Counting(), 8, CPU).features(images()).tobytes()
     ).hexdigest()
 
 

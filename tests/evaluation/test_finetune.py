@@ -19,7 +19,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from workloads.catalog.simclr import SIMCLR
 from workloads.datasets import DataSet, DataSpec, Split, load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import (
     FinetuneDivergedError,
     Recipe,
@@ -96,13 +97,10 @@ def fit(
     several_labels: bool = False,
 ) -> nn.Module:
     return fit_network(
-        encoder,
+        FrozenEncoder(encoder, 8, CPU),
         images,
         recipe,
         outputs=3,
-        view_size=8,
-        worker=CPU,
-        bf16=False,
         seed=seed,
         several_labels=several_labels,
     )
@@ -241,10 +239,9 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
 
 def test_scores_are_logits_of_clean_views_in_inference_mode() -> None:
     images = random_images(ONE_LABEL)
-    network = fit_network(
-        tiny_encoder(), images, RECIPE, outputs=3, view_size=8, worker=CPU, bf16=False, seed=0
-    )
-    scores = network_scores(network, images, view_size=8, worker=CPU, bf16=False, batch=3)
+    encoder = FrozenEncoder(tiny_encoder(), 8, CPU)
+    network = fit_network(encoder, images, RECIPE, outputs=3, seed=0)
+    scores = network_scores(network, images, encoder, batch=3)
     clean = center_view(torch.from_numpy(images.images[images.index]), 8)
     running = nn.functional.batch_norm(
         nn.functional.conv2d(clean, network.get_parameter("encoder.0.weight")),
@@ -543,7 +540,8 @@ def test_drawn_subsets_do_not_pass_for_pinned_lists(digits: DataSet) -> None:
 
 def judge(digits: DataSet, **values: object) -> EvaluationResult:
     spec = DIGITS.with_values({name.replace("__", "."): value for name, value in values.items()})
-    return finetuned(spec, initial_model(DIGITS).encoder, digits, worker=CPU, bf16=False)
+    encoder = FrozenEncoder(initial_model(DIGITS).encoder, spec.view_size, CPU)
+    return finetuned(spec, encoder, digits)
 
 
 def test_fine_tuning_on_all_labels_is_far_above_chance_and_names_what_it_found(
@@ -622,7 +620,8 @@ def test_lists_of_names_are_judged_with_how_many_were_left_out(
     (tmp_path / "10percent.txt").write_text("\n".join(names))
     finetune = {"labels": [0.1], "epochs": [1], "batch_size": 4, "subset_files": str(tmp_path)}
     spec = RunSpec.read(DIGITS.tree() | {"data": folder.tree(), "eval": {"finetune": finetune}})
-    judged = finetuned(spec, initial_model(spec).encoder, data, worker=CPU, bf16=False)
+    encoder = FrozenEncoder(initial_model(spec).encoder, spec.view_size, CPU)
+    judged = finetuned(spec, encoder, data)
     assert (judged.results["finetune_10_images"], judged.results["finetune_10_left_out"]) == (9, 6)
 
 

@@ -16,7 +16,8 @@ from workloads.datasets import DataSet, Split, load
 from workloads.distributed.worker import Worker
 from workloads.evaluation import evaluate as evaluation
 from workloads.evaluation.evaluate import evaluate
-from workloads.evaluation.features.extract import encoder_digest, extract
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.evaluation.protocols import probes
 from workloads.evaluation.protocols.linear import fit_lbfgs
@@ -96,13 +97,11 @@ def seen(
     generator = torch.Generator().manual_seed(seed)
     return probed(
         task,
-        Pixels(),
+        FrozenEncoder(Pixels(), spec.view_size, CPU),
         nn.Identity(),
         split,
         spec,
         generator=generator,
-        worker=CPU,
-        bf16=False,
         batch=batch,
     )
 
@@ -245,7 +244,7 @@ def test_a_probe_is_a_function_of_its_seed() -> None:
 def accuracies(
     h: nn.Module, z: nn.Module, data: DataSet, spec: RunSpec = SHAPES
 ) -> dict[str, float]:
-    return dict(probe_accuracies(h, z, data, spec, worker=CPU, bf16=False).results)
+    return dict(probe_accuracies(FrozenEncoder(h, spec.view_size, CPU), z, data, spec).results)
 
 
 def test_a_mean_colour_tells_colour_from_grey_and_nothing_of_rotation(data: DataSet) -> None:
@@ -265,7 +264,7 @@ def test_a_mean_colour_tells_colour_from_grey_and_nothing_of_rotation(data: Data
 
 def test_what_was_said_of_each_image_is_kept_with_what_was_done_to_it(data: DataSet) -> None:
     spec = SHAPES.with_values({"eval.probe.tasks": ["rotation"], "eval.probe.epochs": 2})
-    judged = probe_accuracies(MeanColor(), Pixels(), data, spec, worker=CPU, bf16=False)
+    judged = probe_accuracies(FrozenEncoder(MeanColor(), spec.view_size, CPU), Pixels(), data, spec)
     names = {"probe_rotation_h", "probe_rotation_z"}
     assert judged.results.keys() == judged.intervals.keys() == judged.predictions.keys() == names
     turns = seen("rotation", data.test, spec, seed=seed_of(spec.seed, "probe rotation test")).labels
@@ -378,7 +377,7 @@ def test_z_is_judged_as_h_is(
     """By logistic regression on g(h), whatever the protocol for h."""
     model = load_model(SHAPES, state, CPU)
     train, validation, test = (
-        extract(model, split, view_size=12, worker=CPU, bf16=False)
+        FrozenEncoder(model, 12, CPU).features(split)
         for split in (data.train, data.validation, data.test)
     )
     fitted = fit_lbfgs(

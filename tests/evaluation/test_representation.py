@@ -15,7 +15,8 @@ from torch.nn.functional import normalize
 
 from workloads.datasets import DataSet, Split, load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.geometry import (
     alignment,
     effective_rank,
@@ -81,7 +82,7 @@ def looked_at(
     options: InspectOptions = PLAIN,
     spec: RunSpec = DIGITS,
 ) -> Representation:
-    return inspect(encoder, head, data, spec, worker=CPU, bf16=False, options=options)
+    return inspect(FrozenEncoder(encoder, spec.view_size, CPU), head, data, spec, options=options)
 
 
 def numbers(rows: int, columns: int, seed: int = 0) -> NDArray[np.float32]:
@@ -278,9 +279,8 @@ def test_numbers_are_those_of_the_drawn_images_and_views(data: DataSet, model: S
 
 def test_views_do_not_depend_on_the_batch(data: DataSet, model: SimCLR) -> None:
     rows = np.arange(5, 60)
-    once, parts = (
-        _two_views(model.encoder, data.test, rows, DIGITS, CPU, False, batch) for batch in (500, 16)
-    )
+    encoder = FrozenEncoder(model.encoder, DIGITS.view_size, CPU)
+    once, parts = (_two_views(encoder, data.test, rows, DIGITS, batch) for batch in (500, 16))
     for whole, joined in zip(once, parts, strict=True):
         assert whole == pytest.approx(joined, abs=1e-5)
 

@@ -19,7 +19,8 @@ from torch import nn
 from workloads.datasets import DataSet, Split, load
 from workloads.datasets.sources.transfer_sets import VOC_CLASSES
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import mean_average_precision
 from workloads.evaluation.protocols.finetune import (
     FinetuneDivergedError,
@@ -73,7 +74,7 @@ def encoder() -> nn.Module:
 
 
 def judged(spec: RunSpec, encoder: nn.Module) -> EvaluationResult:
-    return transferred(spec, encoder, worker=CPU, bf16=False)
+    return transferred(spec, FrozenEncoder(encoder, spec.view_size, CPU))
 
 
 def data_of(spec: RunSpec, size: int = VIEW) -> DataSet:
@@ -291,20 +292,17 @@ def tuned(
     spec: RunSpec, encoder: nn.Module, images: Split, outputs: int, recipe: Recipe
 ) -> Network:
     return fit_network(
-        encoder,
+        FrozenEncoder(encoder, VIEW, CPU),
         images,
         recipe,
         outputs=outputs,
-        view_size=VIEW,
-        worker=CPU,
-        bf16=False,
         seed=seed_of(spec.seed, "transfer"),
         several_labels=images.labels.ndim == 2,
     )
 
 
 def scores_of(network: Network, images: Split) -> Features:
-    return network_scores(network, images, view_size=VIEW, worker=CPU, bf16=False)
+    return network_scores(network, images, FrozenEncoder(network, VIEW, CPU))
 
 
 def both_of(data: DataSet) -> Split:

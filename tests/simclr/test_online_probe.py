@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import extract
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.online import online_result
 from workloads.simclr.online import OnlineProbe
 from workloads.simclr.pretrain import pretrain, problems_with
@@ -160,8 +160,7 @@ def test_it_tells_digits_apart(digits: Results) -> None:
     assert accuracies[0] < accuracies[-1]
     assert 40 < accuracies[-1] <= 100
     validation, test = (
-        extract(encoder, split, view_size=12, worker=CPU, bf16=False)
-        for split in (data.validation, data.test)
+        FrozenEncoder(encoder, 12, CPU).features(split) for split in (data.validation, data.test)
     )
     judged = online_result(spec, state, data, validation, test)
     classifier = state["online"]["classifier"]

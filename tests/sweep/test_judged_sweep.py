@@ -19,9 +19,9 @@ from orchestrator.storage.predictions import read_predictions
 from orchestrator.storage.runs import checkpoint_of
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import finetuned
 from workloads.simclr.spec import RunSpec
-from workloads.simclr.trained import load_encoder
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 TINY = {
@@ -84,10 +84,8 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
     spec, worker = RunSpec.read(record["spec"]), Worker(torch.device("cpu"))
     judged = finetuned(
         spec,
-        load_encoder(spec, kept["state"], worker),
+        FrozenEncoder.of_state(spec, kept["state"], worker),
         load(spec.data),
-        worker=worker,
-        bf16=worker.bf16,
     )
     assert record["results"]["finetune_10_top1"] == pytest.approx(
         judged.results["finetune_10_top1"], abs=1.4

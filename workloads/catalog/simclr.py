@@ -9,6 +9,7 @@ from workloads.datasets import content_digest, load
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.distributed.worker import Worker
 from workloads.evaluation.evaluate import evaluate
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import FinetuneDivergedError
 from workloads.evaluation.protocols.inspect import inspect
 from workloads.evaluation.protocols.label_subsets import finetune_problems, pinned_lists
@@ -26,7 +27,7 @@ from workloads.simclr.pretrain import (
     problems_with,
 )
 from workloads.simclr.spec import RunSpec
-from workloads.simclr.trained import load_encoder, load_model
+from workloads.simclr.trained import load_model
 from workloads.workload import DataFacts, Evaluation, TrainedAlone, WorkloadName
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]
@@ -153,13 +154,11 @@ class SimCLRWorkload:
 
     def inspect(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Representation:
         """Of h, and of z where there is a projection head."""
-        data, encoder = load(spec.data), load_encoder(spec, state, worker)
+        data, encoder = load(spec.data), FrozenEncoder.of_state(spec, state, worker)
         has_head = any(name.startswith("head.") for name in state["model"])
         model = load_model(spec, state, worker) if has_head else None
         head = model.head if isinstance(model, SimCLR) else None
-        return inspect(
-            encoder, head, data, spec, worker=worker, bf16=spec.precision == "bf16" and worker.bf16
-        )
+        return inspect(encoder, head, data, spec)
 
     def score(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
         """Nearest neighbours of the validation images among the training images, top-1 in %."""

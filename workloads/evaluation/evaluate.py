@@ -2,20 +2,18 @@
 what spec.eval adds.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from workloads.datasets import DataSet, load
 from workloads.distributed.data_parallel import on_every_worker
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.cache import cached_features
-from workloads.evaluation.features.extract import encoder_digest
+from workloads.evaluation.features.digests import unchanged
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import classified, scored, top_k_accuracy
 from workloads.evaluation.protocols.finetune import finetuned
 from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
@@ -27,7 +25,7 @@ from workloads.evaluation_result import EvaluationResult
 from workloads.simclr.pretrain import SimCLR
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised, supervised_problems
-from workloads.simclr.trained import load_encoder, load_model
+from workloads.simclr.trained import load_model
 from workloads.spec import SpecError
 
 __all__ = ["Features", "evaluate"]
@@ -36,8 +34,7 @@ Features = dict[str, NDArray[np.float32]]
 
 
 def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> EvaluationResult:
-    """Test accuracies in % of the last epoch's encoder, by `spec.eval`, with what was chosen on the
-    validation split.
+    """Evaluate the encoder of a run's last epoch as `spec.eval` says, mostly by accuracies in %.
 
     Unless `eval.protocol` is none: linear_top1, linear_top5, linear_validation_top1, linear_l2,
     linear_converged, knn_top1, knn_top5, all of h, and with choices for the neighbours knn_k,
@@ -53,49 +50,41 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Evaluation
     the test classes are not balanced, `{name}_mean_per_class` stands beside every `{name}_top5`
     (see `classified`).
 
-    The labels of the test images are read once, after everything is chosen. Every worker calls, and
-    the first is told; the others, who get an empty result, are done once nothing is left that
-    takes more than one.
+    The labels of the test images are read once, after everything is chosen on the validation split.
+    Every worker calls, and the first is told; the others, who get an empty result, are done once
+    nothing is left that takes more than one.
     Raises SpecError for z of a supervised run, RuntimeError if the encoder or the head was changed.
     """
     if problems := [*supervised_problems(spec), *_head_problems(spec, state)]:
         raise SpecError(problems)
+
     data = on_every_worker(lambda: load(spec.data), worker)
-    encoder = load_encoder(spec, state, worker)
-    bf16 = spec.precision == "bf16" and worker.bf16
-    with _frozen(encoder):
+    encoder = FrozenEncoder.of_state(spec, state, worker)
+    with encoder.unchanged():
         features = {
-            name: cached_features(
-                encoder,
-                getattr(data, name),
-                content=data.content,
-                view_size=spec.view_size,
-                worker=worker,
-                bf16=bf16,
-            )
+            name: cached_features(encoder, getattr(data, name), content=data.content)
             for name in _splits_read(spec)
         }
+
         # What all workers do together comes first, so that none waits for what the first one does
         # alone.
-        by_sgd = (
-            _by_sgd(spec, encoder, data, features, worker, bf16)
-            if spec.eval.protocol == "sgd"
-            else None
-        )
-        adapted = _adapted(spec, encoder, data, worker, bf16)
+        by_sgd = None
+        if spec.eval.protocol == "sgd":
+            by_sgd = _by_sgd(spec, encoder, data, features)
+        adapted = _adapted(spec, encoder, data)
         if worker.rank > 0:
             return EvaluationResult({})
+
         result = EvaluationResult({})
         if spec.eval.protocol != "none":
             linear = by_sgd or _by_regression(spec, data, features)
-            result |= _of_representation(linear, data, features) | _of_neighbours(
-                spec, data, features
-            )
+            result |= _of_representation(linear, data, features)
+            result |= _of_neighbours(spec, data, features)
         # Untrained runs share their results, whatever they would have been trained by.
         if is_supervised(spec) and spec.schedule.epochs:
-            result |= _of_classifier(spec, state, data, features, worker)
+            result |= _of_classifier(spec, state, encoder, data, features)
         if spec.eval.projection or spec.eval.probe.tasks:
-            result |= _of_head(spec, state, encoder, data, features, worker, bf16)
+            result |= _of_head(spec, state, encoder, data, features)
         if spec.eval.online and spec.schedule.epochs:
             result |= online_result(spec, state, data, features["validation"], features["test"])
     return result | adapted
@@ -103,11 +92,8 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Evaluation
 
 def _head_problems(spec: RunSpec, state: dict[str, Any]) -> list[str]:
     asked = spec.eval.projection or spec.eval.probe.tasks
-    if (
-        not asked
-        or not spec.head.num_linear_layers
-        or any(name.startswith("head.") for name in state["model"])
-    ):
+    has_head = any(name.startswith("head.") for name in state["model"])
+    if not asked or not spec.head.num_linear_layers or has_head:
         return []
     return [
         "eval.projection, eval.probe.tasks: need a projection head, which weights from elsewhere "
@@ -116,32 +102,20 @@ def _head_problems(spec: RunSpec, state: dict[str, Any]) -> list[str]:
 
 
 def _splits_read(spec: RunSpec) -> tuple[str, ...]:
-    """The splits whose features something looks at."""
+    """The splits of whose features something is made."""
     if spec.eval.protocol != "none" or spec.eval.projection:
         return ("train", "validation", "test")
     classified = spec.eval.online or is_supervised(spec)
     return ("validation", "test") if classified and spec.schedule.epochs else ()
 
 
-@contextmanager
-def _frozen(*modules: nn.Module) -> Iterator[None]:
-    before = [encoder_digest(module) for module in modules]
-    yield
-    if [encoder_digest(module) for module in modules] != before:
-        raise RuntimeError(
-            "the evaluation changed the encoder or the head that it had to leave frozen"
-        )
-
-
-def _adapted(
-    spec: RunSpec, encoder: nn.Module, data: DataSet, worker: Worker, bf16: bool
-) -> EvaluationResult:
+def _adapted(spec: RunSpec, encoder: FrozenEncoder, data: DataSet) -> EvaluationResult:
     """Fine-tuning on labels of the same data, and transfer to others."""
     result = EvaluationResult({})
     if spec.eval.finetune.labels:
-        result |= finetuned(spec, encoder, data, worker=worker, bf16=bf16)
+        result |= finetuned(spec, encoder, data)
     if spec.eval.transfer.protocols:
-        result |= transferred(spec, encoder, worker=worker, bf16=bf16)
+        result |= transferred(spec, encoder)
     return result
 
 
@@ -149,45 +123,51 @@ def _of_representation(
     linear: LinearClassifier, data: DataSet, features: Features
 ) -> EvaluationResult:
     """Linear evaluation of h."""
-    validation = top_k_accuracy(linear.scores(features["validation"]), data.validation.labels, 1)
+    validation = linear.scores(features["validation"])
     chosen = {
-        "linear_validation_top1": validation,
+        "linear_validation_top1": top_k_accuracy(validation, data.validation.labels, 1),
         "linear_l2": linear.l2,
         "linear_converged": float(linear.converged),
     }
-    return classified(
-        "linear", linear.scores(features["test"]), data.test.labels
-    ) | EvaluationResult(chosen)
+    tested = classified("linear", linear.scores(features["test"]), data.test.labels)
+    return tested | EvaluationResult(chosen)
 
 
 def _of_neighbours(spec: RunSpec, data: DataSet, features: Features) -> EvaluationResult:
     """Nearest neighbours of h."""
     bank, asked, knn = features["train"], features["validation"], spec.eval.knn
-    classes = len(data.classes)
-    result = EvaluationResult({})
+    labels, classes = data.train.labels, len(data.classes)
+
+    chosen: dict[str, float] = {}
     if knn.k_choices or knn.temperature_choices:
-        knn = chosen_knn(
-            bank, data.train.labels, (asked, data.validation.labels), classes=classes, knn=knn
-        )
-        of_validation = knn_scores(bank, data.train.labels, asked, classes=classes, knn=knn)
-        validation = top_k_accuracy(of_validation, data.validation.labels, 1)
-        result = EvaluationResult(
-            {"knn_k": knn.k, "knn_temperature": knn.temperature, "knn_validation_top1": validation}
-        )
-    neighbours = knn_scores(bank, data.train.labels, features["test"], classes=classes, knn=knn)
-    return classified("knn", neighbours, data.test.labels) | result
+        held_out = asked, data.validation.labels
+        knn = chosen_knn(bank, labels, held_out, classes=classes, knn=knn)
+        validation = knn_scores(bank, labels, asked, classes=classes, knn=knn)
+        chosen = {
+            "knn_k": knn.k,
+            "knn_temperature": knn.temperature,
+            "knn_validation_top1": top_k_accuracy(validation, data.validation.labels, 1),
+        }
+
+    test = knn_scores(bank, labels, features["test"], classes=classes, knn=knn)
+    return classified("knn", test, data.test.labels) | EvaluationResult(chosen)
 
 
 def _of_classifier(
-    spec: RunSpec, state: dict[str, Any], data: DataSet, features: Features, worker: Worker
+    spec: RunSpec,
+    state: dict[str, Any],
+    encoder: FrozenEncoder,
+    data: DataSet,
+    features: Features,
 ) -> EvaluationResult:
     """What the classifier that was trained with the encoder says of the same features."""
-    model = load_model(spec, state, worker)
+    model = load_model(spec, state, encoder.worker)
     assert isinstance(model, SupervisedModel), "asked for supervised runs only"
-    validation, test = (
-        _applied(model.classifier, features[name], worker, bf16=False)
-        for name in ("validation", "test")
-    )
+
+    # In float32 also where the encoder is computed in bf16.
+    exact = replace(encoder, bf16=False)
+    validation = exact.outputs_of(model.classifier, features["validation"])
+    test = exact.outputs_of(model.classifier, features["test"])
     chosen = {"classifier_validation_top1": top_k_accuracy(validation, data.validation.labels, 1)}
     return classified("classifier", test, data.test.labels) | EvaluationResult(chosen)
 
@@ -195,38 +175,28 @@ def _of_classifier(
 def _of_head(
     spec: RunSpec,
     state: dict[str, Any],
-    encoder: nn.Module,
+    encoder: FrozenEncoder,
     data: DataSet,
     features: Features,
-    worker: Worker,
-    bf16: bool,
 ) -> EvaluationResult:
     """Linear evaluation of z = g(h), and the probes of h and z."""
-    model = load_model(spec, state, worker)
+    model = load_model(spec, state, encoder.worker)
     assert isinstance(model, SimCLR), "supervised runs are refused"
+
     result = EvaluationResult({})
-    with _frozen(model.head):
+    with unchanged(model.head):
         if spec.eval.projection:
-            z = {name: _applied(model.head, h, worker, bf16) for name, h in features.items()}
+            z = {name: encoder.outputs_of(model.head, h) for name, h in features.items()}
             linear = _by_regression(spec, data, z)
             validation = top_k_accuracy(linear.scores(z["validation"]), data.validation.labels, 1)
             result |= scored("linear_top1_z", "top-1", linear.scores(z["test"]), data.test.labels)
             result |= EvaluationResult({"linear_validation_top1_z": validation})
-        result |= probe_accuracies(encoder, model.head, data, spec, worker=worker, bf16=bf16)
+        result |= probe_accuracies(encoder, model.head, data, spec)
     return result
 
 
-def _applied(
-    module: nn.Module, features: NDArray[np.float32], worker: Worker, bf16: bool
-) -> NDArray[np.float32]:
-    """A module's outputs [N, P] for cached features [N, D]."""
-    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-        rows = torch.split(torch.from_numpy(features), 4096)
-        return torch.cat([module(part.to(worker.device)).float().cpu() for part in rows]).numpy()
-
-
 def _by_sgd(
-    spec: RunSpec, encoder: nn.Module, data: DataSet, features: Features, worker: Worker, bf16: bool
+    spec: RunSpec, encoder: FrozenEncoder, data: DataSet, features: Features
 ) -> LinearClassifier:
     return fit_sgd(
         encoder,
@@ -234,9 +204,6 @@ def _by_sgd(
         spec.eval.sgd,
         feature_dim=features["train"].shape[1],
         classes=len(data.classes),
-        view_size=spec.view_size,
-        worker=worker,
-        bf16=bf16,
         seed=spec.seed,
     )
 

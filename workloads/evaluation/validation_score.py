@@ -7,11 +7,10 @@ from typing import Any
 from workloads.datasets import load
 from workloads.distributed.data_parallel import said_by_first
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import extract
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.evaluation.protocols.knn import knn_scores
 from workloads.simclr.spec import RunSpec
-from workloads.simclr.trained import load_encoder
 
 __all__ = ["validation_score"]
 
@@ -24,12 +23,9 @@ def validation_score(spec: RunSpec, state: dict[str, Any], worker: Worker) -> fl
     worker calls and is told.
     """
     data = load(spec.data)
-    encoder = load_encoder(spec, state, worker)
-    bf16 = spec.precision == "bf16" and worker.bf16
-    bank, asked = (
-        extract(encoder, split, view_size=spec.view_size, worker=worker, bf16=bf16)
-        for split in (data.train, data.validation)
-    )
+    encoder = FrozenEncoder.of_state(spec, state, worker)
+    bank, asked = encoder.features(data.train), encoder.features(data.validation)
+
     score = 0.0
     if worker.rank == 0:
         scores = knn_scores(

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from workloads.datasets import Split, default_cache
 from workloads.datasets.cache import locked
 from workloads.distributed.data_parallel import said_by_first
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import encoder_digest, extract, feature_blocks
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.spec import SpecError, digest
 
 __all__ = ["cached_features", "default_features", "features_key"]
@@ -58,17 +58,11 @@ def default_features() -> Path:
 
 
 def cached_features(
-    encoder: nn.Module,
-    split: Split,
-    *,
-    content: str,
-    view_size: int,
-    worker: Worker,
-    bf16: bool,
-    cache: Path | None = None,
+    encoder: FrozenEncoder, split: Split, *, content: str, cache: Path | None = None
 ) -> NDArray[np.float32]:
-    """What `extract` returns, bit for bit, [N, D], memory-mapped from `cache` (`default_features()`
-    when None).
+    """Return `encoder.features(split)` bit for bit, [N, D], computed once and memory-mapped then.
+
+    They lie in the folder `cache`, `default_features()` when None.
 
     `content` is the digest of the data set that the split is of. Changes to the array stay in this
     process. Waits while another process computes the same features. The folder is kept under
@@ -77,30 +71,27 @@ def cached_features(
     worker calls; all but the first get none, [0, D]. Raises RuntimeError for images that are lost.
     """
     folder, limit = cache or default_features(), _limit_in_bytes()
-    if worker.rank > 0:
-        return _helped(encoder, split, view_size, worker, bf16)
-    key = features_key(
-        encoder, split, content=content, view_size=view_size, worker=worker, bf16=bf16
-    )
-    features = _from_disk(folder / f"{key}.npy", limit, encoder, split, view_size, worker, bf16)
+    if encoder.worker.rank > 0:
+        return _helped(encoder, split)
+
+    key = features_key(encoder, split, content=content)
+    features = _from_disk(folder / f"{key}.npy", limit, encoder, split)
     if features is None:
-        _tell(_Turn.COMPUTE, worker)
-        features = extract(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
-    _tell(_Turn.DONE, worker, features.shape[1])
+        _tell(_Turn.COMPUTE, encoder.worker)
+        features = encoder.features(split)
+    _tell(_Turn.DONE, encoder.worker, features.shape[1])
     return features
 
 
-def _helped(
-    encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
-) -> NDArray[np.float32]:
+def _helped(encoder: FrozenEncoder, split: Split) -> NDArray[np.float32]:
     """Compute what the first worker wants computed, until it has its features."""
     while True:
-        turn, width = said_by_first([0, 0], worker)
+        turn, width = said_by_first([0, 0], encoder.worker)
         match _Turn(int(turn)):
             case _Turn.WAIT:
                 pass
             case _Turn.COMPUTE:
-                extract(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
+                encoder.features(split)
             case _Turn.DONE:
                 return np.empty((0, int(width)), np.float32)
 
@@ -110,21 +101,15 @@ def _tell(turn: _Turn, worker: Worker, width: int = 0) -> None:
 
 
 def _from_disk(
-    entry: Path,
-    limit: float,
-    encoder: nn.Module,
-    split: Split,
-    view_size: int,
-    worker: Worker,
-    bf16: bool,
+    entry: Path, limit: float, encoder: FrozenEncoder, split: Split
 ) -> NDArray[np.float32] | None:
     """The entry, computed first if it is not there; None, with a warning, where that cannot be."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(_lock_of(entry), worker):
+        with _locked(_lock_of(entry), encoder.worker):
             missing = not entry.exists()
             if missing:
-                with _computed_by_all(encoder, split, view_size, worker, bf16) as blocks:
+                with _computed_by_all(encoder, split) as blocks:
                     _write(entry, len(split), blocks)
             os.utime(entry)  # when it was last asked for
             # Copy on write, as torch refuses to share an array that cannot be written; nothing
@@ -160,15 +145,12 @@ def _taken(file: int) -> bool:
     return True
 
 
-def features_key(
-    encoder: nn.Module, split: Split, *, content: str, view_size: int, worker: Worker, bf16: bool
-) -> str:
-    """A hex digest of all that can change the features: weights and structure of the encoder,
-    images, and arithmetic.
+def features_key(encoder: FrozenEncoder, split: Split, *, content: str) -> str:
+    """Return a hex digest of all that can change the features of a split.
 
-    A split is its rows, their labels, the content of its data set, and some of its pixels: neither
-    the side of the stored images nor whether they are those for training or for tests is part of
-    the content.
+    That is weights and structure of the encoder, the images, and the arithmetic. A split is its
+    rows, their labels, the content of its data set, and some of its pixels: neither the side of the
+    stored images nor whether they are those for training or for tests is part of the content.
     """
     sampled = split.take(
         np.linspace(0, len(split) - 1, min(SAMPLED_IMAGES, len(split))).astype(np.int64)
@@ -176,16 +158,16 @@ def features_key(
     return digest(
         {
             "revision": FEATURES_REVISION,
-            "encoder": encoder_digest(encoder),
-            "structure": repr(encoder),
+            "encoder": encoder_digest(encoder.module),
+            "structure": repr(encoder.module),
             "content": content,
             "rows": _sha256(split.index),
             "labels": _sha256(split.labels),
             "image": list(split.images.shape[1:]),
             "pixels": _sha256(sampled.numpy()),
-            "view_size": view_size,
-            "bf16": bf16,
-            "device": worker.device.type,
+            "view_size": encoder.view_size,
+            "bf16": encoder.bf16,
+            "device": encoder.worker.device.type,
         }
     )
 
@@ -212,18 +194,17 @@ def _lock_of(path: Path) -> Path:
 
 @contextmanager
 def _computed_by_all(
-    encoder: nn.Module, split: Split, view_size: int, worker: Worker, bf16: bool
+    encoder: FrozenEncoder, split: Split
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
     """The blocks of features. The other workers go on to the end, and so does this one where it has
     no use for them.
     """
-    _tell(_Turn.COMPUTE, worker)
-    computed = feature_blocks(encoder, split, view_size=view_size, worker=worker, bf16=bf16)
-    with closing(_errors_of_images_apart(computed)) as blocks:
+    _tell(_Turn.COMPUTE, encoder.worker)
+    with closing(_errors_of_images_apart(encoder.feature_blocks(split))) as blocks:
         try:
             yield blocks
         except OSError:
-            if worker.world_size > 1:
+            if encoder.worker.world_size > 1:
                 deque(blocks, maxlen=0)
             raise
 

@@ -25,7 +25,7 @@ from workloads.distributed.data_parallel import (
     own_share,
 )
 from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import extract
+from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.scores import classified, top_k_accuracy
 from workloads.evaluation.protocols.label_subsets import labelled_images
 from workloads.evaluation_result import EvaluationResult
@@ -92,14 +92,11 @@ class Network(nn.Module):
 
 
 def fit_network(
-    encoder: nn.Module,
+    encoder: FrozenEncoder,
     images: Split,
     recipe: Recipe,
     *,
     outputs: int,
-    view_size: int,
-    worker: Worker,
-    bf16: bool,
     seed: int,
     several_labels: bool = False,
 ) -> Network:
@@ -115,13 +112,14 @@ def fit_network(
     undefined.
     """
     assert 1 <= recipe.batch_size <= len(images), "callers clip the batch to the number of images"
+    worker = encoder.worker
     if recipe.batch_size < worker.world_size:
         worker = replace(worker, rank=0, world_size=1)
     mine = own_share(recipe.batch_size, worker)
-    network = _network(encoder, images, recipe, outputs, view_size, worker)
+    network = _network(replace(encoder, worker=worker), images, recipe, outputs)
     trained, optimizer = of_all_workers(network, worker), _sgd(network, recipe)
     augment = AugmentSpec(
-        operations=("crop",), output_size=view_size, crop=CropSpec(min_area=recipe.min_area)
+        operations=("crop",), output_size=encoder.view_size, crop=CropSpec(min_area=recipe.min_area)
     )
     loss_of = _binary_cross_entropy if several_labels else _cross_entropy
     generator = torch.Generator().manual_seed(seed)
@@ -129,7 +127,7 @@ def fit_network(
     network.train()
     for step, (stored, labels) in enumerate(_batches(images, recipe, mine, generator)):
         views = _views(stored.to(worker.device), augment, recipe.batch_size, mine, generator)
-        with torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
+        with encoder.autocast():
             logits = trained(views)
         loss = worker.world_size * loss_of(logits.float(), labels.to(worker.device), mine)
         optimizer.param_groups[0]["lr"] = recipe.rate(step)
@@ -147,19 +145,17 @@ def fit_network(
 
 
 def network_scores(
-    network: Network, images: Split, *, view_size: int, worker: Worker, bf16: bool, batch: int = 500
+    network: Network, images: Split, encoder: FrozenEncoder, *, batch: int = BATCH
 ) -> NDArray[np.float32]:
     """Logits [N, C] of the clean central views of a split's images, in inference mode and in the
     split's order.
 
     Every worker calls; all but the first get none, [0, C].
     """
-    return extract(network, images, view_size=view_size, worker=worker, bf16=bf16, batch=batch)
+    return replace(encoder, module=network).features(images, batch)
 
 
-def finetuned(
-    spec: RunSpec, encoder: nn.Module, data: DataSet, *, worker: Worker, bf16: bool
-) -> EvaluationResult:
+def finetuned(spec: RunSpec, encoder: FrozenEncoder, data: DataSet) -> EvaluationResult:
     """Accuracies in % of the network fine-tuned on each share of the labels that
     `spec.eval.finetune` names (Tables 7, B.4).
 
@@ -171,7 +167,7 @@ def finetuned(
     Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
     """
     finetune, result = spec.eval.finetune, EvaluationResult({})
-    subsets = on_every_worker(lambda: labelled_images(finetune, spec.data, data), worker)
+    subsets = on_every_worker(lambda: labelled_images(finetune, spec.data, data), encoder.worker)
     for (share, epochs), labelled in zip(finetune.runs, subsets, strict=True):
         p = percent(share)
         network = fit_network(
@@ -179,17 +175,14 @@ def finetuned(
             labelled.images,
             _recipe(finetune, epochs, len(labelled.images)),
             outputs=len(data.classes),
-            view_size=spec.view_size,
-            worker=worker,
-            bf16=bf16,
             seed=seed_of(spec.seed, f"finetune {p}"),
         )
         validation, test = (
-            network_scores(network, images, view_size=spec.view_size, worker=worker, bf16=bf16)
-            for images in (data.validation, data.test)
+            network_scores(network, images, encoder) for images in (data.validation, data.test)
         )
-        if worker.rank > 0:
+        if encoder.worker.rank > 0:
             continue
+
         results = {
             f"finetune_{p}_validation_top1": top_k_accuracy(validation, data.validation.labels, 1),
             f"finetune_{p}_images": float(len(labelled.images)),
@@ -212,17 +205,15 @@ def _recipe(finetune: FinetuneSpec, epochs: int, images: int) -> Recipe:
     )
 
 
-def _network(
-    encoder: nn.Module, images: Split, recipe: Recipe, outputs: int, view_size: int, worker: Worker
-) -> Network:
+def _network(encoder: FrozenEncoder, images: Split, recipe: Recipe, outputs: int) -> Network:
     """A copy of the encoder with a classifier as wide as h, which one image tells, on the worker's
     device.
     """
-    copied = copy.deepcopy(encoder).requires_grad_(True).to(worker.device).eval()
+    worker = encoder.worker
+    copied = copy.deepcopy(encoder.module).requires_grad_(True).to(worker.device).eval()
     with torch.inference_mode():
-        feature_dim = copied(
-            center_view(images.take(slice(0, 1)).to(worker.device), view_size)
-        ).shape[1]
+        one = images.take(slice(0, 1)).to(worker.device)
+        feature_dim = copied(center_view(one, encoder.view_size)).shape[1]
     network = Network(copied, feature_dim, outputs)
     for block in list(network.modules()):
         for name, layer in block.named_children():

@@ -19,8 +19,7 @@ from threadpoolctl import threadpool_limits
 from torch import Generator, nn
 
 from workloads.datasets import DataSet, Split
-from workloads.distributed.worker import Worker
-from workloads.evaluation.features.extract import extract
+from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.geometry import (
     alignment,
     effective_rank,
@@ -60,13 +59,11 @@ _DEFAULTS = InspectOptions()
 
 
 def inspect(
-    encoder: nn.Module,
+    encoder: FrozenEncoder,
     head: nn.Module | None,
     data: DataSet,
     spec: RunSpec,
     *,
-    worker: Worker,
-    bf16: bool,
     options: InspectOptions = _DEFAULTS,
 ) -> Representation:
     """Look at h, and at z if there is a head, of test images. Which ones, and their views, depends
@@ -81,16 +78,17 @@ def inspect(
     Maps and neighbours are of l2-normalised features. Encoder and head are left in inference mode.
     Raises SpecError for images of several labels.
     """
-    encoder.eval()
+    encoder.module.eval()
     sample = _sample(data.test, spec.seed, options)
-    clean = extract(encoder, sample.split, view_size=spec.view_size, worker=worker, bf16=bf16)
-    views = _two_views(encoder, sample.split, sample.measured, spec, worker, bf16)
-    found = {"h": (clean, views)}
+    clean = encoder.features(sample.split)
+    first, second = _two_views(encoder, sample.split, sample.measured, spec)
+    found = {"h": (clean, (first, second))}
     if head is not None:
         head.eval()
-        of_views = _applied(head, views[0], worker, bf16), _applied(head, views[1], worker, bf16)
-        found["z"] = _applied(head, clean, worker, bf16), of_views
-    rounding = _ROUNDING["bf16" if bf16 else "fp32"]
+        of_views = encoder.outputs_of(head, first), encoder.outputs_of(head, second)
+        found["z"] = encoder.outputs_of(head, clean), of_views
+
+    rounding = _ROUNDING["bf16" if encoder.bf16 else "fp32"]
     spectrum, why = head_spectrum(head)
     notes = [] if why is None else [why]
     results: dict[str, float] = {}
@@ -190,40 +188,23 @@ def _generator(seed: int, purpose: str) -> Generator:
 
 
 def _two_views(
-    encoder: nn.Module,
-    split: Split,
-    rows: Labels,
-    spec: RunSpec,
-    worker: Worker,
-    bf16: bool,
-    batch: int = 500,
+    encoder: FrozenEncoder, split: Split, rows: Labels, spec: RunSpec, batch: int = BATCH
 ) -> tuple[Floats, Floats]:
     """h [N, D] of two views of each image, by the policy that pre-training draws them by."""
     height, width = split.images.shape[-2:]
     # Drawn for all images, so that views do not depend on the size of the batches.
     drawn = draw_two_views(spec.augment, len(rows), height, width, _generator(spec.seed, "views"))
     found: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-        for part in (slice(start, start + batch) for start in range(0, len(rows), batch)):
-            images = split.take(rows[part]).to(worker.device)
-            for into, views in zip(
-                found, apply_two_views(images, drawn[part], spec.augment), strict=True
-            ):
-                into.append(
-                    encoder(views.contiguous(memory_format=torch.channels_last)).float().cpu()
-                )
+    with torch.inference_mode(), encoder.autocast():
+        for start in range(0, len(rows), batch):
+            part = slice(start, start + batch)
+            images = split.take(rows[part]).to(encoder.worker.device)
+            pair = apply_two_views(images, drawn[part], spec.augment)
+            for into, views in zip(found, pair, strict=True):
+                h = encoder.module(views.contiguous(memory_format=torch.channels_last))
+                into.append(h.float().cpu())
     first, second = (torch.cat(each).numpy() for each in found)
     return first, second
-
-
-def _applied(head: nn.Module, features: Floats, worker: Worker, bf16: bool) -> Floats:
-    """z [N, P] of h [N, D]."""
-    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-        parts = torch.split(torch.from_numpy(features), 4096)
-        z: Floats = torch.cat(
-            [head(part.to(worker.device)).float().cpu() for part in parts]
-        ).numpy()
-    return z
 
 
 # Measures -----------------------------------------------------------------------------------------

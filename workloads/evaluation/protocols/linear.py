@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from workloads.datasets import Split
 from workloads.distributed.data_parallel import of_all_workers, own_share
-from workloads.distributed.worker import Worker
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.simclr.spec import AugmentSpec, CropSpec, LinearSgdSpec
 from workloads.simclr.views import apply_view, draw_view
@@ -255,15 +255,12 @@ def _direction(gradient: Tensor, l2: float, equal: _Curvature, history: History)
 
 
 def fit_sgd(
-    encoder: nn.Module,
+    encoder: FrozenEncoder,
     split: Split,
     sgd: LinearSgdSpec,
     *,
     feature_dim: int,
     classes: int,
-    view_size: int,
-    worker: Worker,
-    bf16: bool,
     seed: int,
 ) -> LinearClassifier:
     """The paper's protocol (B.6): SGD with Nesterov momentum on random crops and flips, encoder in
@@ -274,8 +271,9 @@ def fit_sgd(
     do not depend on their number, and so, up to rounding, neither does the classifier, which all of
     them get.
     """
+    worker = encoder.worker
     augment = AugmentSpec(
-        operations=("crop",), output_size=view_size, crop=CropSpec(min_area=sgd.min_area)
+        operations=("crop",), output_size=encoder.view_size, crop=CropSpec(min_area=sgd.min_area)
     )
     batch = min(sgd.batch_size, len(split))
     steps, mine = len(split) // batch, own_share(batch, worker)
@@ -292,7 +290,7 @@ def fit_sgd(
     )
     trained = of_all_workers(logits, worker)
     generator = torch.Generator().manual_seed(seed)
-    encoder.eval()
+    encoder.module.eval()
     for epoch in range(sgd.epochs):
         rows = torch.randperm(len(split), generator=generator)[: steps * batch].view(steps, batch)[
             :, mine
@@ -304,10 +302,9 @@ def fit_sgd(
             # Drawn for the whole batch and then sliced, so that a view does not depend on the
             # number of workers.
             parameters = draw_view(augment, batch, height, width, generator)[mine]
-            with torch.no_grad(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
-                features = encoder(
-                    apply_view(images.to(worker.device), parameters, augment)
-                ).float()
+            with torch.no_grad(), encoder.autocast():
+                views = apply_view(images.to(worker.device), parameters, augment)
+                features = encoder.module(views).float()
             labels = torch.from_numpy(split.labels)[rows[step]].to(worker.device)
             optimizer.zero_grad()
             loss = functional.cross_entropy(trained(features), labels, reduction="sum") / batch

@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import DataSet, Split
-from workloads.distributed.worker import Worker
+from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.scores import scored
 from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
@@ -69,7 +69,7 @@ class Probe:
 
 
 def probe_accuracies(
-    encoder: nn.Module, head: nn.Module, data: DataSet, spec: RunSpec, *, worker: Worker, bf16: bool
+    encoder: FrozenEncoder, head: nn.Module, data: DataSet, spec: RunSpec
 ) -> EvaluationResult:
     """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of
     `spec.eval.probe`.
@@ -83,16 +83,7 @@ def probe_accuracies(
     result = EvaluationResult({})
     for task in spec.eval.probe.tasks:
         train, test = (
-            probed(
-                task,
-                encoder,
-                head,
-                split,
-                spec,
-                generator=_generator(spec, task, name),
-                worker=worker,
-                bf16=bf16,
-            )
+            probed(task, encoder, head, split, spec, generator=_generator(spec, task, name))
             for name, split in (("train", data.train), ("test", data.test))
         )
         classes, seed = len(_odds(task, spec)), seed_of(spec.seed, f"probe {task} fit")
@@ -103,7 +94,7 @@ def probe_accuracies(
                 spec.eval.probe,
                 classes=classes,
                 seed=seed,
-                device=worker.device,
+                device=encoder.worker.device,
             )
             result |= scored(f"probe_{task}_{name}", "top-1", probe.scores(theirs), test.labels)
     return result
@@ -111,20 +102,18 @@ def probe_accuracies(
 
 def probed(
     task: ProbeTask,
-    encoder: nn.Module,
+    encoder: FrozenEncoder,
     head: nn.Module,
     split: Split,
     spec: RunSpec,
     *,
     generator: Generator,
-    worker: Worker,
-    bf16: bool,
-    batch: int = 500,
+    batch: int = BATCH,
 ) -> ProbedSplit:
     """Features of a split's clean central views, to each of which one of the task's things is done;
     in the split's order.
     """
-    encoder.eval()
+    encoder.module.eval()
     head.eval()
     count, side, policies = len(split), spec.view_size, _policies(task, spec)
     labels = torch.multinomial(
@@ -133,13 +122,13 @@ def probed(
     # Drawn for the whole split, so that views do not depend on the size of the batches.
     drawn = [draw_view(policy, count, side, side, generator) for policy in policies]
     of_h, of_z = [], []
-    with torch.inference_mode(), torch.autocast(worker.device.type, torch.bfloat16, enabled=bf16):
+    with torch.inference_mode(), encoder.autocast():
         for rows in (slice(start, start + batch) for start in range(0, count, batch)):
-            clean = center_view(split.take(rows).to(worker.device), side)
+            clean = center_view(split.take(rows).to(encoder.worker.device), side)
             views = _transformed(
                 clean, labels[rows], [parameters[rows] for parameters in drawn], policies
             )
-            h = encoder(views.contiguous(memory_format=torch.channels_last))
+            h = encoder.module(views.contiguous(memory_format=torch.channels_last))
             of_h.append(h.float().cpu())
             of_z.append(head(h).float().cpu())
     return ProbedSplit(torch.cat(of_h).numpy(), torch.cat(of_z).numpy(), labels.numpy())

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from workloads.datasets import DataSet, Split, load, metric_of
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.distributed.data_parallel import on_every_worker, said_by_first
-from workloads.distributed.worker import Worker
 from workloads.evaluation.features.cache import cached_features
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import Metric, metric_value, scored
 from workloads.evaluation.protocols.finetune import (
     FinetuneDivergedError,
@@ -63,9 +62,7 @@ class OneVersusRest:
         )
 
 
-def transferred(
-    spec: RunSpec, encoder: nn.Module, *, worker: Worker, bf16: bool
-) -> EvaluationResult:
+def transferred(spec: RunSpec, encoder: FrozenEncoder) -> EvaluationResult:
     """The protocols of `spec.eval.transfer` on its data, in the data's metric in %; `encoder` stays
     as it is.
 
@@ -86,15 +83,15 @@ def transferred(
     metric = metric_of(spec.eval.transfer.data.name)
     data = on_every_worker(
         lambda: {protocol: _loaded(spec, protocol) for protocol in spec.eval.transfer.protocols},
-        worker,
+        encoder.worker,
     )
     tuned = regressed = EvaluationResult({})
     # Fine-tuning first: it takes all workers, none of which should wait for the regression of the
     # first one.
     if "finetune" in data:
-        tuned = _by_finetuning(spec, encoder, data["finetune"], metric, worker, bf16)
+        tuned = _by_finetuning(spec, encoder, data["finetune"], metric)
     if "linear" in data:
-        regressed = _by_regression(spec, encoder, data["linear"], metric, worker, bf16)
+        regressed = _by_regression(spec, encoder, data["linear"], metric)
     return regressed | tuned
 
 
@@ -142,7 +139,7 @@ def _loaded(spec: RunSpec, protocol: TransferProtocol) -> DataSet:
 
 
 def _by_regression(
-    spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool
+    spec: RunSpec, encoder: FrozenEncoder, data: DataSet, metric: Metric
 ) -> EvaluationResult:
     """l2-regularised logistic regression by L-BFGS on features of the unaugmented images.
 
@@ -151,13 +148,12 @@ def _by_regression(
     what its lambda multiplies: chosen strengths are not comparable with it.
     """
     train, validation, test = (
-        cached_features(
-            encoder, split, content=data.content, view_size=spec.view_size, worker=worker, bf16=bf16
-        )
+        cached_features(encoder, split, content=data.content)
         for split in (data.train, data.validation, data.test)
     )
-    if worker.rank > 0:
+    if encoder.worker.rank > 0:
         return EvaluationResult({})
+
     classes = len(data.classes)
     best, strength = _best(
         _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2),
@@ -208,7 +204,7 @@ def _best(
 
 
 def _by_finetuning(
-    spec: RunSpec, encoder: nn.Module, data: DataSet, metric: Metric, worker: Worker, bf16: bool
+    spec: RunSpec, encoder: FrozenEncoder, data: DataSet, metric: Metric
 ) -> EvaluationResult:
     """The whole network, by a grid of learning rates and weight decays; of equals the first, the
     smallest rate first.
@@ -220,15 +216,9 @@ def _by_finetuning(
             images,
             _recipe(spec.eval.transfer, len(images), rate, decay),
             outputs=len(data.classes),
-            view_size=spec.view_size,
-            worker=worker,
-            bf16=bf16,
             seed=seed_of(spec.seed, "transfer"),
             several_labels=metric == "mAP",
         )
-
-    def scores(network: Network, images: Split) -> NDArray[np.float32]:
-        return network_scores(network, images, view_size=spec.view_size, worker=worker, bf16=bf16)
 
     values: dict[tuple[float, float], float] = {}
     for rate, decay in itertools.product(
@@ -240,16 +230,18 @@ def _by_finetuning(
             log.info("transfer: learning rate %g, weight decay %g is out: %s", rate, decay, error)
             diverged = error
             continue
-        logits = scores(network, data.validation)
-        value = metric_value(metric, logits, data.validation.labels) if worker.rank == 0 else 0.0
-        (values[rate, decay],) = said_by_first([value], worker)
+        logits = network_scores(network, data.validation, encoder)
+        value = 0.0
+        if encoder.worker.rank == 0:
+            value = metric_value(metric, logits, data.validation.labels)
+        (values[rate, decay],) = said_by_first([value], encoder.worker)
     if not values:
         diverged.add_note("every candidate diverged; eval.transfer.learning_rates may be too high")
         raise diverged
     rate, decay = max(values, key=lambda candidate: values[candidate])
     last = fitted(data.train_and_validation(), rate, decay)
-    logits = scores(last, data.test)
-    if worker.rank > 0:
+    logits = network_scores(last, data.test, encoder)
+    if encoder.worker.rank > 0:
         return EvaluationResult({})
     chosen = {
         "transfer_finetune_validation": values[rate, decay],
