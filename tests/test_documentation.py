@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
@@ -15,6 +16,7 @@ from orchestrator.cli import app
 from orchestrator.settings import PREFIX, Settings
 from search_spaces import ABLATIONS
 from workloads.catalog import every_preset
+from workloads.datasets.spec import DataSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -256,3 +258,26 @@ def test_the_table_of_ablations_is_complete_and_counts_its_cells() -> None:
         if re.fullmatch(r"\d+ / \d+", last):
             ablation = ABLATIONS[first.strip("`")]
             assert last == f"{len(ablation.paper.cells)} / {len(ablation.small.cells)}", first
+
+
+def recipe(heading: str) -> dict[str, Any]:
+    """What the module that a recipe shows defines."""
+    _, section = (ROOT / "CONTRIBUTING.md").read_text().split(f"\n## {heading}\n", 1)
+    names: dict[str, Any] = {}
+    exec(next(block for kind, block in FENCED.findall(section) if kind == "python"), names)
+    return names
+
+
+def test_the_recipe_for_an_ablation_makes_one_that_a_preset_can_run() -> None:
+    ablation, base = recipe("A new ablation")["GREY_VIEWS"], every_preset()["shapes"]()
+    runs = {base.with_values(point).fingerprint() for point in ablation.points("small")}
+    assert len(runs) == len(ablation.small.cells) == 3
+
+
+def test_the_recipe_for_a_data_set_makes_one(tmp_path: Path) -> None:
+    labels = recipe("A new data set")["source"](DataSpec(image_size=16)).decode(tmp_path)
+    for part, of in (("train", labels.train), ("test", labels.test)):
+        images = np.load(tmp_path / f"{part}.npy")
+        assert images.shape == (len(of), 3, 16, 16)
+        rows, columns = (images[:, 0].mean(axis=axis).var(axis=1) for axis in (2, 1))
+        assert np.array_equal(rows > columns, of == labels.classes.index("lying"))
