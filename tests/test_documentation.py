@@ -1,4 +1,4 @@
-"""Seconds: what README, CONTRIBUTING and docs/ name is there: files, headings, commands, fields."""
+"""Seconds: what README, CONTRIBUTING and docs/ name is there: files, commands, fields."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ from workloads.catalog import every_preset
 from workloads.datasets.spec import DataSpec
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PACKAGES = ("orchestrator", "search_spaces", "workloads")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "clusters", "docs")
 OPTIONS_OF_OTHERS = {"--build-arg", "--restart"}  # of docker build and ray up
