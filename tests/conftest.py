@@ -38,6 +38,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def root(pytestconfig: pytest.Config) -> Path:
+    """The folder of the repository."""
+    return pytestconfig.rootpath
+
+
 @pytest.fixture
 def storage_folder(tmp_path: Path) -> Path:
     """Where a command under test keeps its results."""

@@ -13,13 +13,11 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(scope="module")
-def simulator() -> Iterator[ModuleType]:
+def simulator(root: Path) -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        patch.syspath_prepend(str(root / "benchmarks"))
         import simulator
 
         yield simulator
@@ -153,14 +151,14 @@ def test_too_few_gpus_are_refused(simulator: ModuleType) -> None:
         )
 
 
-def test_the_document_shows_what_the_simulation_prints() -> None:
+def test_the_document_shows_what_the_simulation_prints(root: Path) -> None:
     printed = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "simulate.py")],
+        [sys.executable, str(root / "benchmarks" / "simulate.py")],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    document = (ROOT / "docs" / "scaling.md").read_text()
+    document = (root / "docs" / "scaling.md").read_text()
     tables = printed.strip().split("\n\n**")
     assert len(tables) == 5
     for table in tables:

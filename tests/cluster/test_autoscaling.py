@@ -28,7 +28,6 @@ from orchestrator.cluster.job_server import JobServer
 from orchestrator.errors import ClusterError
 from orchestrator.storage import Storage
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 PATIENCE = 300.0  # seconds
 # As Ray's own, but each node has a folder of its own, as a machine would (a new one empties what
@@ -65,11 +64,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def autoscaling(gcs: str, folder: Path) -> dict[str, Any]:
+def autoscaling(cluster_file: Path, gcs: str, folder: Path) -> dict[str, Any]:
     """What Ray's launcher leaves of cluster.yaml on the head, with two nodes of one CPU at most and
     seconds of idleness.
     """
-    tree = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    tree = yaml.safe_load(cluster_file.read_text())
     types = tree["available_node_types"]
     gpu = {
         "resources": types["gpu"]["resources"] | {"CPU": 1},
@@ -108,7 +107,7 @@ def autoscaling(gcs: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The job server of a head that starts nodes. All is ended by process id."""
     files = tmp_path_factory.mktemp("cluster")
     # short: Ray's sockets lie below, and their paths are limited
@@ -124,9 +123,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     (files / "provider.py").write_text(PROVIDER)
     (files / "token").write_text("a-token-of-this-test-0123456789abcdef")
-    (files / "autoscaling.yaml").write_text(
-        yaml.safe_dump(autoscaling(f"{get_node_ip_address()}:{ports['port']}", folder))
-    )
+    gcs = f"{get_node_ip_address()}:{ports['port']}"
+    config = autoscaling(root / "cluster.yaml", gcs, folder)
+    (files / "autoscaling.yaml").write_text(yaml.safe_dump(config))
     command = [
         sys.executable,
         "-m",

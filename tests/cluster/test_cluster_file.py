@@ -26,12 +26,9 @@ from orchestrator.resources import ClusterShape, Resources, concurrent_cells, fi
 from search_spaces import ABLATIONS
 from workloads.catalog import workload_named
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOUDS = ("cluster.yaml", "clusters/aws.yaml", "clusters/gcp.yaml")
 LAUNCHER = (*CLOUDS, "clusters/own-machines.yaml")
 MANIFESTS = {"clusters/kuberay-cluster.yaml": "RayCluster", "clusters/kuberay-job.yaml": "RayJob"}
-SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/kuberay-v1.yaml").read_text())
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # What Ray hands to EC2's RunInstances and to Compute Engine's instances.insert without a look.
 # None: a value of any kind.
@@ -59,8 +56,25 @@ GCP = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _in_the_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are named from here."""
+    monkeypatch.chdir(root)
+
+
+@pytest.fixture
+def project() -> dict[str, Any]:
+    return tomllib.loads(Path("pyproject.toml").read_text())
+
+
+@pytest.fixture
+def schema() -> dict[str, Any]:
+    """KubeRay's definitions."""
+    return read("tests/data/kuberay-v1.yaml")
+
+
 def read(name: str) -> dict[str, Any]:
-    tree: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
+    tree: dict[str, Any] = yaml.safe_load(Path(name).read_text())
     return tree
 
 
@@ -243,16 +257,18 @@ def test_own_machines_are_all_in_use_and_the_head_takes_no_cells() -> None:
     assert "--num-cpus=0 --num-gpus=0" in config["head_start_ray_commands"][0]
 
 
-def problems(tree: Mapping[str, Any], kind: str) -> list[str]:
-    validator = Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": SCHEMA["$defs"]})
+def problems(tree: Mapping[str, Any], kind: str, schema: Mapping[str, Any]) -> list[str]:
+    validator = Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
     errors: Iterable[ValidationError] = validator.iter_errors(tree)
     return [error.message for error in errors]
 
 
 @pytest.mark.parametrize(("name", "kind"), MANIFESTS.items())
-def test_kuberays_definitions_have_every_field_of_a_manifest(name: str, kind: str) -> None:
-    Draft202012Validator.check_schema(SCHEMA)
-    assert problems(read(name), kind) == []
+def test_kuberays_definitions_have_every_field_of_a_manifest(
+    name: str, kind: str, schema: dict[str, Any]
+) -> None:
+    Draft202012Validator.check_schema(schema)
+    assert problems(read(name), kind, schema) == []
 
 
 @pytest.mark.parametrize(
@@ -273,14 +289,16 @@ def test_kuberays_definitions_have_every_field_of_a_manifest(name: str, kind: st
         ),
     ],
 )
-def test_a_misspelt_field_or_a_value_of_another_kind_is_refused(path: str, value: Any) -> None:
+def test_a_misspelt_field_or_a_value_of_another_kind_is_refused(
+    path: str, value: Any, schema: dict[str, Any]
+) -> None:
     tree = copy.deepcopy(read("clusters/kuberay-job.yaml"))
     place: Any = tree
     *folders, last = path.split(".")
     for part in folders:
         place = place[int(part)] if isinstance(place, list) else place[part]
     place[last] = value
-    (problem,) = problems(tree, "RayJob")
+    (problem,) = problems(tree, "RayJob", schema)
     assert last in problem or str(value) in problem
 
 
@@ -334,30 +352,29 @@ def test_the_jobs_entrypoint_is_a_command_of_ours() -> None:
 
 def instructions() -> list[tuple[str, str]]:
     """The Dockerfile's, with what follows them."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace(
+    text = re.sub(r"^#.*\n", "", Path("Dockerfile").read_text(), flags=re.MULTILINE).replace(
         "\\\n", " "
     )
     found = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
     return [(name, rest) for name, rest in found]
 
 
-def test_the_image_gets_what_the_installation_needs_and_nothing_else() -> None:
+def test_the_image_gets_what_the_installation_needs_and_nothing_else(
+    project: dict[str, Any],
+) -> None:
     copied = [
         source for name, rest in instructions() if name == "COPY" for source in rest.split()[:-1]
     ]
-    project = PROJECT["project"]
-    packages = {package.partition(".")[0] for package in PROJECT["tool"]["setuptools"]["packages"]}
+    packages = {package.partition(".")[0] for package in project["tool"]["setuptools"]["packages"]}
     assert set(copied) == {
         "pyproject.toml",
-        project["readme"],
-        *project["license-files"],
+        project["project"]["readme"],
+        *project["project"]["license-files"],
         *packages,
     }
-    assert all((ROOT / source).exists() for source in copied)
+    assert all(Path(source).exists() for source in copied)
     first, *rules = [
-        line
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if not line.startswith("#")
+        line for line in Path(".dockerignore").read_text().splitlines() if not line.startswith("#")
     ]
     assert first == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == set(copied)
@@ -376,16 +393,16 @@ def test_the_image_is_installed_tried_and_run_as_a_user() -> None:
     assert any("simclr-orch --help" in rest for rest in after)
 
 
-def test_all_files_mean_the_same_versions() -> None:
+def test_all_files_mean_the_same_versions(project: dict[str, Any]) -> None:
     arguments = dict(rest.split("=") for name, rest in instructions() if name == "ARG")
-    assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(arguments["PYTHON"])
-    (ray,) = [each for each in PROJECT["project"]["dependencies"] if each.startswith("ray[")]
+    assert SpecifierSet(project["project"]["requires-python"]).contains(arguments["PYTHON"])
+    (ray,) = [each for each in project["project"]["dependencies"] if each.startswith("ray[")]
     extras, versions = re.fullmatch(r"ray(\[.*\])(.*)", ray).groups()  # type: ignore[union-attr]
     assert SpecifierSet(versions).contains(arguments["RAY"])
     assert f"ray{extras}==${{RAY}}" in " ".join(rest for _, rest in instructions())
     cluster = read("clusters/kuberay-cluster.yaml")["spec"]
     assert cluster["rayVersion"] == arguments["RAY"]
-    image = f"REGISTRY/simclr-orch:{PROJECT['project']['version']}"
+    image = f"REGISTRY/simclr-orch:{project['project']['version']}"
     pods = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     containers = [each for pod in pods for each in pod["template"]["spec"]["containers"]]
     assert (

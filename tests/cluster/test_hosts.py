@@ -34,7 +34,6 @@ from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ("10.77.0.1", "10.77.0.2", "10.77.0.3")  # the first is the head
 PATIENCE = 600  # seconds; three nodes of Ray are many processes for the two cores of a busy machine
 NEEDED = ("ip", "unshare", "nsenter", "ssh", "sshd", "ssh-keygen", "rsync")
@@ -119,9 +118,10 @@ read -r _
 
 @dataclass(frozen=True)
 class Lab:
-    """Three hosts and a laptop; `pid` is the laptop's first process."""
+    """Three hosts and a laptop; `pid` is the laptop's first process, and `root` where it works."""
 
     folder: Path
+    root: Path
     pid: int
 
     @property
@@ -138,7 +138,7 @@ class Lab:
             "--mount",
             "--pid",
             "--uts",
-            f"--wdns={ROOT}",
+            f"--wdns={self.root}",
         ]
         return [
             *entered,
@@ -208,7 +208,7 @@ def missing() -> str:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(root: Path, tmp_path: Path) -> Iterator[Lab]:
     if why := missing():
         pytest.skip(why)
     (tmp_path / "auth_token").write_text("a-token-of-this-test-0123456789abcdef")
@@ -216,7 +216,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
         )
-    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(cluster(tmp_path)))
+    (tmp_path / "cluster.yaml").write_text(
+        yaml.safe_dump(cluster(root / "clusters/own-machines.yaml", tmp_path))
+    )
     command = [
         "unshare",
         "--net",
@@ -246,14 +248,12 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield Lab(tmp_path, int(children[0]))
+        yield Lab(tmp_path, root, int(children[0]))
 
 
-def cluster(folder: Path) -> dict[str, Any]:
-    """clusters/own-machines.yaml for these hosts: Ray is installed, and each offers one CPU, the
-    head too.
-    """
-    text = (ROOT / "clusters/own-machines.yaml").read_text()
+def cluster(file: Path, folder: Path) -> dict[str, Any]:
+    """The file for these hosts: Ray is installed, and each offers one CPU, the head too."""
+    text = file.read_text()
     for was, now in (
         ("HEAD_ADDRESS", HOSTS[0]),
         ("WORKER_1", HOSTS[1]),

@@ -24,7 +24,6 @@ from orchestrator.cluster.launcher import (
 from orchestrator.commands.cluster import launched
 from orchestrator.errors import ClusterError, PlanError
 
-ROOT = Path(__file__).resolve().parents[2]
 AUTOSCALER = "RAY_UP_enable_autoscaler_v2"
 OWN_MACHINES: dict[str, Any] = {
     "cluster_name": "lab",
@@ -49,8 +48,10 @@ def aws(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_the_projects_own_cluster_file_has_no_problems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_projects_own_cluster_file_has_no_problems(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
     assert cluster_problems(read_cluster(Path("cluster.yaml"))) == []
     assert cluster_problems(aws()) == []
     assert cluster_problems(OWN_MACHINES) == []

@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-import orchestrator.report.figures.ablation
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import chosen_cells, draw_curves
 from orchestrator.report.figures.maps import _path
@@ -699,12 +698,11 @@ def test_png_and_svg_are_written_and_equal_figures_give_equal_files(tmp_path: Pa
     assert [path.read_bytes() for path in again] == [png, svg]
 
 
-def test_drawing_needs_no_window_system() -> None:
+def test_drawing_needs_no_window_system(root: Path) -> None:
     script = (
         "import sys, orchestrator.report.figures.ablation; print('matplotlib.pyplot' in "
         "sys.modules)"
     )
-    root = Path(orchestrator.report.figures.ablation.__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     )

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from workloads.simclr.spec import RunSpec
 from workloads.spec import Part, SpecError, digest, read_assignments, read_yaml
 
-ROOT = Path(__file__).resolve().parents[2]
 # Every field of this one can change the result, but for those in UNREAD.
 RICH = RunSpec.read(
     {
@@ -350,7 +349,7 @@ def test_fingerprint_is_pinned() -> None:
     assert RICH.fingerprint() == "95832d2752269cc8bd3c"
 
 
-def test_fingerprint_is_the_same_in_every_process() -> None:
+def test_fingerprint_is_the_same_in_every_process(root: Path) -> None:
     code = (
         "import json, sys; from workloads.simclr.spec import RunSpec; "
         "print(RunSpec.read(json.load(sys.stdin)).fingerprint())"
@@ -361,7 +360,7 @@ def test_fingerprint_is_the_same_in_every_process() -> None:
             [sys.executable, "-c", code],
             input=json.dumps(tree),
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            cwd=ROOT,
+            cwd=root,
             capture_output=True,
             text=True,
             check=True,

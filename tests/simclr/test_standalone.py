@@ -18,7 +18,6 @@ from workloads.simclr.__main__ import main
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 
-ROOT = Path(__file__).resolve().parents[2]
 MODULE = ("-m", "workloads.simclr")
 # The same, and an error when it has imported what it is to do without.
 ALONE = (
@@ -50,14 +49,18 @@ COMMAND = ["--preset", "shapes", "--device", "cpu", *SETS]
 
 
 @pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
+def environment(root: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "error",
+    }
 
 
 def start(words: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *words],
-        cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

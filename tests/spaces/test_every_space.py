@@ -12,7 +12,6 @@ from typing import TypeVar, get_args
 
 import pytest
 
-import search_spaces
 from search_spaces import ABLATIONS, Ablation, Step, Times
 from search_spaces.ablation import Scale
 from search_spaces.values import Value
@@ -386,7 +385,7 @@ def test_steps_are_equally_many_with_equal_warm_up() -> None:
         assert [warmup / steps[0][1] for _, warmup in steps] == [1, 2, 4]
 
 
-def test_the_package_imports_the_standard_library_only() -> None:
+def test_the_package_imports_the_standard_library_only(root: Path) -> None:
     script = (
         "import sys\n"
         "before = set(sys.modules)\n"
@@ -394,7 +393,6 @@ def test_the_package_imports_the_standard_library_only() -> None:
         "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
         "print(sorted(new - set(sys.stdlib_module_names) - {'search_spaces'}))\n"
     )
-    root = Path(search_spaces.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     )

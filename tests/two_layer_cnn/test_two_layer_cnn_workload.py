@@ -49,7 +49,6 @@ from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.workload import TrainedAlone, TrainedTogether, WorkloadName
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 BASE = preset("gaussian-patches")
 TINY = {"data.dimension": 60, "data.unlabeled": 20, "data.test": 100}
@@ -84,9 +83,9 @@ def test_presets_name_their_workload() -> None:
             assert workload.setting(tree)
 
 
-def test_the_orchestrator_names_no_workload_in_its_imports() -> None:
+def test_the_orchestrator_names_no_workload_in_its_imports(root: Path) -> None:
     """So that a third one is a folder, a space and a line that names it."""
-    for path in (ROOT / "orchestrator").rglob("*.py"):
+    for path in (root / "orchestrator").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.ImportFrom)
