@@ -1,4 +1,4 @@
-"""Every table and figure of the paper that pre-training and its judgement can answer, as data.
+"""Every table and figure of the paper that pre-training and its evaluation can answer, as data.
 Standard library only.
 
 And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which their paper shows by no

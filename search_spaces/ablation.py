@@ -78,11 +78,11 @@ class Axis:
         """
         if not self.log:
             return tuple(float(index) for index in range(len(self.labels)))
-        places: list[float] = []
+        positions: list[float] = []
         for label in self.labels:
             number = _number(label)
-            places.append(places[-1] + 1 if number is None else math.log2(number))
-        return tuple(places)
+            positions.append(positions[-1] + 1 if number is None else math.log2(number))
+        return tuple(positions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +201,7 @@ class Ablation:
     `against`. `setting` names the preset that is the paper's own for this question. An `extension`
     asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run whose result
     `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False,
-    an untrained run is judged beside the cells.
+    an untrained run is evaluated beside the cells.
     """
 
     name: str
@@ -296,7 +296,7 @@ class Ablation:
         ]
 
     def metric_of(self, cell: Cell) -> str:
-        """The name of the result that the cell is judged by."""
+        """Return the name of the result that the cell is compared by."""
         return cell.metric or self.metric
 
     def tuning_metric_of(self, cell: Cell) -> str:
@@ -309,8 +309,8 @@ class Ablation:
         """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the
         paper's 100).
 
-        Cells that set the same values, apart from how they are judged, share their training, which
-        counts once.
+        Cells that set the same values, apart from how they are evaluated, share their training,
+        which counts once.
         """
         trained = (
             {path: value for path, value in point.items() if not path.startswith("eval.")}
@@ -387,7 +387,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Times):
         return {"times": value.factor}
     if isinstance(value, Step):
-        return {"step": value.places, "lists": value.lists}
+        return {"step": value.offset, "lists": value.lists}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(value)

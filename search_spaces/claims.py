@@ -30,7 +30,7 @@ __all__ = [
 Place = tuple[str, ...]
 Group = Place | tuple[Place, ...]  # a cell, or several of which the mean is meant
 
-UNTRAINED: Place = ("untrained",)  # the encoder before any training, judged in every sweep
+UNTRAINED: Place = ("untrained",)  # the encoder before any training, evaluated in every sweep
 
 # of `silent`
 POINTS_OF_IMAGENET = (
@@ -40,7 +40,7 @@ POINTS_OF_IMAGENET = (
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """A cell's value with a weight; `metric` None is the one that the cell is judged by."""
+    """A cell's value with a weight; `metric` None is the one that the cell is compared by."""
 
     at: Place
     weight: float

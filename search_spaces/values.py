@@ -40,29 +40,30 @@ class Times:
 
 @dataclass(frozen=True)
 class Step:
-    """The name so many places after the preset's, in whichever of the lists has it: the next deeper
-    network.
+    """A name so many positions after the preset's, such as that of the next deeper network.
+
+    Both names stand in the same one of the lists.
     """
 
-    places: int
+    offset: int
     lists: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
         names = [name for names in self.lists for name in names]
         if not names or len(set(names)) != len(names):
             raise ValueError(
-                f"Step({self.places!r}): the lists {self.lists!r} are empty or name something twice"
+                f"Step({self.offset!r}): the lists {self.lists!r} are empty or name something twice"
             )
 
     def resolve(self, base: object) -> str:
         """The name to use. ValueError when no list has the preset's, or the list ends before."""
         for names in self.lists:
             if base in names:
-                index = names.index(str(base)) + self.places
+                index = names.index(str(base)) + self.offset
                 if 0 <= index < len(names):
                     return names[index]
                 raise ValueError(
-                    f"{self.places:+d} from {base!r}: there is none in {', '.join(names)}"
+                    f"{self.offset:+d} from {base!r}: there is none in {', '.join(names)}"
                 )
         raise ValueError(
             f"{base!r}: is in none of {'; '.join(', '.join(names) for names in self.lists)}"

@@ -13,7 +13,7 @@ Strength s scales the jitter of brightness, contrast and saturation (0.8 s) and 
 grayscale keeps its probability. Only the last step of the table has blur, so the other cells leave
 it out. AutoAugment stands for color distortion and blur, after the same crop; it is the policy that
 the preset names, torchvision's for ImageNet unless set. Supervised runs minimise cross-entropy on
-one view and are judged by their own classifier. The paper does not give their optimizer and
+one view and are evaluated by their own classifier. The paper does not give their optimizer and
 schedule beside 90 epochs; ours are the preset's.
 """
 

@@ -11,10 +11,9 @@ v3 core-hours a seed if each cost what ResNet-50 does; wider ones cost up to 16 
     simclr-orch ablate encoder --preset P
 
 Depth steps through the family of the preset's encoder, from the preset's on: convnet, convnet8,
-convnet12, or ResNet-18 to
-152. Widths are multiples of the preset's. The stars of the figure (1,000 epochs) and the supervised
-crosses are panels here. Supervised runs minimise cross-entropy on one view and are judged by their
-own classifier.
+convnet12, or ResNet-18 to 152. Widths are multiples of the preset's. The stars of the figure (1,000
+epochs) and the supervised crosses are panels here. Supervised runs minimise cross-entropy on one
+view and are evaluated by their own classifier.
 """
 
 from itertools import pairwise

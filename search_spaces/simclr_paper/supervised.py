@@ -11,9 +11,9 @@ the width and cost about 16 times as much.
 
     simclr-orch ablate supervised --preset P
 
-Runs minimise cross-entropy on one view and are judged by their own classifier. The paper does not
-describe optimizer and schedule; ours are the preset's. Its numbers for 90 epochs differ from Table
-1 by 0.1 (75.6 and 75.3 here, 75.7 and 75.4 there).
+Runs minimise cross-entropy on one view and are evaluated by their own classifier. The paper does
+not describe optimizer and schedule; ours are the preset's. Its numbers for 90 epochs differ from
+Table 1 by 0.1 (75.6 and 75.3 here, 75.7 and 75.4 there).
 """
 
 from search_spaces.ablation import Ablation, Axis, Layout, grid

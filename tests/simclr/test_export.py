@@ -279,7 +279,7 @@ def test_a_run_is_exported_and_its_own_files_are_replaced(storage: Storage, tmp_
     assert "published weights, backbone.pth" in (tmp_path / "published" / CARD).read_text()
 
 
-def judge(
+def evaluated(
     storage: Storage,
     run: str,
     protocol: str,
@@ -316,8 +316,8 @@ def test_the_card_has_what_later_evaluations_found(storage: Storage, tmp_path: P
     own = "| knn_top1 | 50 | 45.5 to 54.5 | at the end of training |"
     assert rows("aa11") == [head, own]
     named = {"eval.transfer.data.name": "flowers", "eval.transfer.protocols": ["linear"]}
-    judge(storage, "aa11", "transfer", {"transfer_linear": 81.25}, hours[3], **named)
-    judge(
+    evaluated(storage, "aa11", "transfer", {"transfer_linear": 81.25}, hours[3], **named)
+    evaluated(
         storage,
         "aa11",
         "transfer",
@@ -325,7 +325,7 @@ def test_the_card_has_what_later_evaluations_found(storage: Storage, tmp_path: P
         None,
         **{**named, "eval.transfer.data.name": "pets"},
     )
-    weak = judge(
+    weak = evaluated(
         storage,
         "aa11",
         "linear",
@@ -333,7 +333,9 @@ def test_the_card_has_what_later_evaluations_found(storage: Storage, tmp_path: P
         hours[1],
         **{"eval.l2": [0.1]},
     )
-    weaker = judge(storage, "aa11", "linear", {"linear_top1": 61}, hours[2], **{"eval.l2": [0.01]})
+    weaker = evaluated(
+        storage, "aa11", "linear", {"linear_top1": 61}, hours[2], **{"eval.l2": [0.01]}
+    )
     assert rows("aa11") == [
         head,
         own,
@@ -343,7 +345,7 @@ def test_the_card_has_what_later_evaluations_found(storage: Storage, tmp_path: P
         f"| linear_top1 | 61 | 60 to 62.5 | linear ({weaker}) |",
         "| transfer_linear | 81.25 |  | transfer on flowers |",
     ]
-    judge(storage, "aa22", "knn", {"knn_top1": 40}, hours[0])
+    evaluated(storage, "aa22", "knn", {"knn_top1": 40}, hours[0])
     assert rows("aa22") == [head, "| knn_top1 | 40 | 39 to 41.5 | knn |"]
 
 

@@ -133,11 +133,11 @@ def test_a_step_is_nesterov_on_both_views() -> None:
             100 * float((logits.argmax(1) == twice).float().mean())
         )
         residual = (logits.softmax(1) - F.one_hot(twice, 3)) / 10
-        for place, (parameter, gradient) in enumerate(
+        for index, (parameter, gradient) in enumerate(
             ((weight, residual.T @ h.detach()), (bias, residual.sum(0)))
         ):
-            momenta[place] = 0.9 * momenta[place] + gradient
-            parameter -= rate * (gradient + 0.9 * momenta[place])
+            momenta[index] = 0.9 * momenta[index] + gradient
+            parameter -= rate * (gradient + 0.9 * momenta[index])
     torch.testing.assert_close(probe.classifier.weight.data, weight)
     torch.testing.assert_close(probe.classifier.bias.data, bias)
 
@@ -162,7 +162,7 @@ def test_it_tells_digits_apart(digits: Results) -> None:
     validation, test = (
         FrozenEncoder(encoder, 12, CPU).features(split) for split in (data.validation, data.test)
     )
-    judged = online_result(spec, state, data, validation, test)
+    probed = online_result(spec, state, data, validation, test)
     classifier = state["online"]["classifier"]
     best = (
         (torch.from_numpy(test) @ classifier["weight"].T + classifier["bias"])
@@ -170,12 +170,12 @@ def test_it_tells_digits_apart(digits: Results) -> None:
         .indices.numpy()
     )
     right = best == data.test.labels[:, None]
-    assert judged.results["online_top1"] == pytest.approx(100 * right[:, 0].mean())
-    assert judged.results["online_top5"] == pytest.approx(100 * right.any(1).mean())
-    assert judged.results["online_top1"] > 50
-    assert np.array_equal(judged.predictions["online_top1"].predicted, best[:, 0])
+    assert probed.results["online_top1"] == pytest.approx(100 * right[:, 0].mean())
+    assert probed.results["online_top5"] == pytest.approx(100 * right.any(1).mean())
+    assert probed.results["online_top1"] > 50
+    assert np.array_equal(probed.predictions["online_top1"].predicted, best[:, 0])
     swapped = online_result(spec, state, data, test[: len(validation)], test)
-    assert judged.results["online_validation_top1"] > 50 > swapped.results["online_validation_top1"]
+    assert probed.results["online_validation_top1"] > 50 > swapped.results["online_validation_top1"]
 
 
 # Continuing, two workers, and what is refused

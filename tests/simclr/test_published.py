@@ -321,10 +321,10 @@ def test_a_layout_of_another_function_is_refused(resnet: nn.Module) -> None:
     """lightly's ResNetGenerator in a Sequential: every tensor would fit, and the features would be
     others.
     """
-    places = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
+    children = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
     parts = {name: name.split(".", 1) for name in without_fc(resnet.state_dict())}
     state = {
-        f"backbone.{places.index(first)}.{rest}": resnet.state_dict()[name]
+        f"backbone.{children.index(first)}.{rest}": resnet.state_dict()[name]
         for name, (first, rest) in parts.items()
     }
     with pytest.raises(SpecError, match="has no ReLU after the first convolution"):

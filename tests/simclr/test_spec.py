@@ -373,13 +373,13 @@ def test_fingerprint_changes_with_every_field_that_matters(field: str) -> None:
     assert with_another_value(FULL, field).fingerprint() != FULL.fingerprint()
 
 
-def test_what_is_judged_otherwise_is_trained_alike() -> None:
-    judged = FULL.with_values(
+def test_what_is_evaluated_otherwise_is_trained_alike() -> None:
+    evaluated = FULL.with_values(
         {"eval.protocol": "sgd", "eval.finetune.labels": [0.01], "eval.probe.tasks": []}
     )
-    assert judged.fingerprint() != FULL.fingerprint()
+    assert evaluated.fingerprint() != FULL.fingerprint()
     assert (
-        judged.training_fingerprint()
+        evaluated.training_fingerprint()
         == FULL.training_fingerprint()
         == FULL.with_values(
             {"augment.color.grayscale_probability": FULL.augment.color.grayscale_probability}
@@ -498,13 +498,13 @@ def test_fingerprint_keeps_how_the_whole_image_is_resized(field: str) -> None:
     assert with_another_value(spec, field).fingerprint() != spec.fingerprint()
 
 
-def test_fingerprint_takes_the_content_of_a_folder_for_its_place() -> None:
+def test_fingerprint_takes_the_content_of_a_folder_for_its_path() -> None:
     pinned = RICH.with_values({"data.content": "0a1b"})
     assert pinned.with_values({"data.root": "/elsewhere"}).fingerprint() == pinned.fingerprint()
     assert pinned.with_values({"data.content": "0a1c"}).fingerprint() != pinned.fingerprint()
 
 
-def test_fingerprint_takes_the_content_of_lists_for_their_place() -> None:
+def test_fingerprint_takes_the_content_of_lists_for_their_path() -> None:
     """And of finished runs whose lists were not pinned, it is what it was."""
     assert FULL.fingerprint() == "87998b8590cb42a79b91"
     pinned = FULL.with_values({"eval.finetune.subset_content": "0a1b"})

@@ -269,20 +269,20 @@ def trained() -> EpochResult:
 
 
 @pytest.fixture(scope="module")
-def judged(trained: EpochResult) -> dict[str, float]:
+def evaluated(trained: EpochResult) -> dict[str, float]:
     return dict(evaluate(DIGITS, trained.state, CPU).results)
 
 
-def test_digits_are_learned(trained: EpochResult, judged: dict[str, float]) -> None:
+def test_digits_are_learned(trained: EpochResult, evaluated: dict[str, float]) -> None:
     """The images are new to it, and so is that they are not cropped. Chance is 10 %."""
     assert trained.metrics["training_accuracy"] > 95
-    assert judged["classifier_top1"] > 90
-    assert judged["linear_top1"] > 90
-    assert judged["knn_top1"] > 90
+    assert evaluated["classifier_top1"] > 90
+    assert evaluated["linear_top1"] > 90
+    assert evaluated["knn_top1"] > 90
 
 
-def test_the_classifier_is_judged_on_clean_views(
-    trained: EpochResult, judged: dict[str, float]
+def test_the_classifier_is_evaluated_on_clean_views(
+    trained: EpochResult, evaluated: dict[str, float]
 ) -> None:
     model = load_model(DIGITS, trained.state, CPU)
     data = load(DIGITS.data)
@@ -296,10 +296,10 @@ def test_the_classifier_is_judged_on_clean_views(
             if not name:
                 expected["classifier_top5"] = 100 * float(hits.any(1).float().mean())
     assert {
-        name: value for name, value in judged.items() if name.startswith("classifier")
+        name: value for name, value in evaluated.items() if name.startswith("classifier")
     } == pytest.approx(expected)
-    assert judged["classifier_top1"] < judged["classifier_top5"]
-    assert judged.keys() - expected.keys() == {
+    assert evaluated["classifier_top1"] < evaluated["classifier_top5"]
+    assert evaluated.keys() - expected.keys() == {
         *("linear_top1", "linear_top5", "linear_validation_top1", "linear_l2", "linear_converged"),
         *("knn_top1", "knn_top5"),
     }

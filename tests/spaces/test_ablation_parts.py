@@ -37,26 +37,26 @@ LISTS = (("small", "large"), ("thin", "thick", "thicker"))
 
 
 @pytest.mark.parametrize(
-    ("places", "base", "expected"),
+    ("offset", "base", "expected"),
     [(0, "small", "small"), (1, "small", "large"), (2, "thin", "thicker"), (-1, "thick", "thin")],
 )
 def test_step_goes_along_the_list_that_has_the_presets_name(
-    places: int, base: str, expected: str
+    offset: int, base: str, expected: str
 ) -> None:
-    assert Step(places, LISTS).resolve(base) == expected
+    assert Step(offset, LISTS).resolve(base) == expected
 
 
 @pytest.mark.parametrize(
-    ("places", "base", "shown"),
+    ("offset", "base", "shown"),
     [
         (2, "small", r"\+2 from 'small': there is none in small, " r"large"),
         (-1, "thin", "-1 from 'thin'"),
         (0, "wide", "'wide'"),
     ],
 )
-def test_step_refuses_to_leave_its_lists(places: int, base: str, shown: str) -> None:
+def test_step_refuses_to_leave_its_lists(offset: int, base: str, shown: str) -> None:
     with pytest.raises(ValueError, match=shown):
-        Step(places, LISTS).resolve(base)
+        Step(offset, LISTS).resolve(base)
 
 
 @pytest.mark.parametrize("lists", [(), ((),), (("a", "b"), ("b",))])

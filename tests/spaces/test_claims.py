@@ -45,7 +45,7 @@ COUNTS = {
 }
 
 # of a paper
-PLACES = ("section ", "appendix ", "Table ", "Figure ", "Theorem", "Lemma ", "Condition ")
+SOURCES = ("section ", "appendix ", "Table ", "Figure ", "Theorem", "Lemma ", "Condition ")
 
 # Comparisons that the paper's own numbers contradict: (ablation, scale, label).
 EXCEPTIONS: set[tuple[str, Scale, str]] = set()
@@ -57,8 +57,8 @@ def estimate(ablation: Ablation, scale: Scale, comparison: Comparison) -> float 
     total = 0.0
     for term in comparison.terms:
         cell = cells[term.at]
-        judged = term.metric in (None, ablation.metric_of(cell))
-        value = cell.paper if judged else cell.paper_more.get(term.metric or "")
+        compared = term.metric in (None, ablation.metric_of(cell))
+        value = cell.paper if compared else cell.paper_more.get(term.metric or "")
         if value is None:
             return None
         total += term.weight * value

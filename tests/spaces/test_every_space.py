@@ -155,7 +155,7 @@ def test_every_point_is_a_run_that_the_preset_can_do(
 
 
 @pytest.mark.parametrize(("ablation", "scale", "name"), EVERY_PRESET)
-def test_cells_are_judged_by_a_result_of_their_runs(
+def test_cells_are_compared_by_a_result_of_their_runs(
     ablation: Ablation, scale: Scale, name: str
 ) -> None:
     base = base_of(ablation, name)
@@ -214,7 +214,7 @@ def test_cost_by_the_papers_hour_and_a_half_on_128_cores() -> None:
     assert ABLATIONS["probes"].relative_cost("small") == 4, "cells that share a run count once"
     assert ABLATIONS["encoder"].relative_cost("small") == 9 + 3 * 3 + 3
     assert ABLATIONS["few-labels"].relative_cost("small") == 1, (
-        "what is only judged otherwise shares its training"
+        "what is only evaluated otherwise shares its training"
     )
     assert ABLATIONS["transfer"].relative_cost("small") == 2, "SimCLR and the supervised encoder"
 
@@ -266,11 +266,11 @@ def test_the_papers_learning_rates_at_its_extreme_batch_sizes() -> None:
 
 
 def test_a_head_of_none_is_one_cell_at_the_width_of_the_encoder() -> None:
-    places: dict[Scale, str] = {"paper": "2048", "small": "width of h"}
-    for scale, place in places.items():
+    labels: dict[Scale, str] = {"paper": "2048", "small": "width of h"}
+    for scale, label in labels.items():
         cells = [cell for cell in ABLATIONS["head"].layout(scale).cells if cell.at[0] == "none"]
         assert [(cell.at, cell.values, cell.paper) for cell in cells] == [
-            (("none", place), {"head.num_linear_layers": 0}, 50.0)
+            (("none", label), {"head.num_linear_layers": 0}, 50.0)
         ]
 
 

@@ -79,7 +79,7 @@ def test_both_scales_ask_the_same_and_the_paper_has_no_number() -> None:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_what_is_drawn_and_judged_is_among_the_results(name: str) -> None:
+def test_what_is_drawn_and_claimed_is_among_the_results(name: str) -> None:
     """Every cell at a size of no meaning."""
     ablation, specs = SPACES[name], by_place(name)
     results = dict(

@@ -396,9 +396,9 @@ def test_the_order_of_cells_and_repeated_cells_do_not_matter(
     together: list[dict[str, float]],
 ) -> None:
     chosen = [7, 3, 3, 20, 0]
-    again = run([GRID[place] for place in chosen])
-    for place, given in zip(chosen, again, strict=True):
-        assert given == pytest.approx(together[place], rel=1e-9, abs=1e-12)
+    again = run([GRID[index] for index in chosen])
+    for index, given in zip(chosen, again, strict=True):
+        assert given == pytest.approx(together[index], rel=1e-9, abs=1e-12)
 
 
 def test_cells_with_equal_fingerprints_have_equal_results() -> None:

@@ -111,7 +111,7 @@ UNREAD = {
 }
 
 
-def test_every_field_is_looked_at_here() -> None:
+def test_every_field_is_tested_here() -> None:
     assert {*CHANGES} | IMAGES_ONLY | {"data.name", "pretrain.method"} == {*SPEC.flat()}
 
 

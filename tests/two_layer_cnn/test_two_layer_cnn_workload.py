@@ -25,8 +25,7 @@ from rich.console import Console
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.pack import run_pack
 from orchestrator.commands.check import check
-from orchestrator.commands.evaluate import Question
-from orchestrator.commands.evaluate import evaluate as judged
+from orchestrator.commands.evaluate import Question, evaluate
 from orchestrator.commands.request import Request
 from orchestrator.commands.runs import list_runs
 from orchestrator.errors import PlanError
@@ -117,21 +116,21 @@ def images(folder: Path, classes: int) -> Path:
     generator = np.random.default_rng(0)
     for split in ("train", "test"):
         for label in range(classes):
-            place = folder / split / f"class{label}"
-            place.mkdir(parents=True)
+            images_of_class = folder / split / f"class{label}"
+            images_of_class.mkdir(parents=True)
             for number in range(6):
                 pixels = generator.integers(0, 255, (8, 8), dtype=np.uint8)
-                Image.fromarray(pixels).save(place / f"{number}.png")
+                Image.fromarray(pixels).save(images_of_class / f"{number}.png")
     return folder
 
 
 def test_images_are_pinned_by_their_content(tmp_path: Path) -> None:
-    places = [images(tmp_path / name, 2) for name in ("a", "b")]
+    folders = [images(tmp_path / name, 2) for name in ("a", "b")]
     specs = [
         BASE.with_values(
-            {"data.name": "image-folder", "data.root": str(place), "data.image_size": 8}
+            {"data.name": "image-folder", "data.root": str(folder), "data.image_size": 8}
         )
-        for place in places
+        for folder in folders
     ]
     assert specs[0].fingerprint() != specs[1].fingerprint()
     (one, facts), (other, _) = (TWO_LAYER_CNN.prepare(spec, download=False) for spec in specs)
@@ -257,7 +256,7 @@ def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
     with pytest.raises(
         PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their " r"end"
     ):
-        judged(
+        evaluate(
             Question(fingerprint[:8]),
             storage,
             lambda: Tracker.open(None, storage),

@@ -19,7 +19,7 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Place of this worker among them; 0 without a process group."""
+    """Return the number of this worker among them; 0 without a process group."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 

@@ -1,4 +1,4 @@
-"""What the outside decides for a run: the device, the place among the workers, and what the
+"""What the outside decides for a run: the device, its rank among the workers, and what the
 hardware can do.
 """
 

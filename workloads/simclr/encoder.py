@@ -149,8 +149,8 @@ class ConvNet(nn.Module):
         channels = [3, *(_scaled(count, width) for count in CONVNET_CHANNELS)]
         layers: list[nn.Module] = []
         for stage, (inputs, outputs) in enumerate(pairwise(channels)):
-            for place in range(convolutions_per_stage):
-                first = place == 0
+            for index in range(convolutions_per_stage):
+                first = index == 0
                 stride = 2 if first and stage else 1
                 layers += [
                     nn.Conv2d(

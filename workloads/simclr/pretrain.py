@@ -184,8 +184,7 @@ def initial_model(spec: RunSpec, classes: int) -> SupervisedModel: ...
 def initial_model(spec: RunSpec, classes: int | None = None) -> Model:
     """The untrained model: the same weights for the same seed, on every device and worker.
 
-    With `classes`, a classifier of so many takes the place of the projection head; the encoder is
-    the same.
+    With `classes`, a classifier of so many replaces the projection head; the encoder is the same.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(spec.seed, "weights"))
@@ -193,8 +192,9 @@ def initial_model(spec: RunSpec, classes: int | None = None) -> Model:
 
 
 def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str]:
-    """Why a run cannot train on so many images and workers, or be judged afterwards; empty when it
-    can.
+    """List why a run cannot train on so many images and workers, or be evaluated afterwards.
+
+    The list is empty when it can.
     """
     batch, found = spec.schedule.batch_size, supervised_problems(spec)
     if batch > train_images and spec.schedule.epochs:
@@ -347,7 +347,7 @@ def _state(
     epoch: int,
     probe: OnlineProbe | None = None,
 ) -> dict[str, Any]:
-    # Copies: the next epoch changes the live tensors in place.
+    # Copies: the next epoch overwrites the live tensors.
     online = {"online": _copied(probe.state_dict())} if probe else {}
     return {
         "fingerprint": spec.fingerprint(),

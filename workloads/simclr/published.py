@@ -35,7 +35,7 @@ __all__ = [
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".tar", ".torch", ".bin")
 # Where files keep the tensors. Not the teacher or student of self-distillation: neither is SimCLR's
 # encoder.
-PLACES = (
+BRANCHES = (
     "",
     "state_dict",
     "model",
@@ -164,8 +164,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             [f"{path}: is not named like weights ({', '.join(('.safetensors', *TORCH_FILES))})"]
         )
     tree = _read_torch(path)
-    for place in PLACES:
-        found = _at(tree, place)
+    for branch in BRANCHES:
+        found = _at(tree, branch)
         if (
             isinstance(found, Mapping)
             and found
@@ -177,8 +177,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if isinstance(tree, Mapping)
         else (f"it holds a {type(tree).__name__}")
     )
-    looked = ", ".join(place or "the top" for place in PLACES)
-    raise SpecError([f"{path}: has no state dict of tensors; looked at {looked}; {holds}"])
+    tried = ", ".join(branch or "the top" for branch in BRANCHES)
+    raise SpecError([f"{path}: has no state dict of tensors; looked at {tried}; {holds}"])
 
 
 def encoder_state(tensors: Mapping[str, Tensor], spec: EncoderSpec) -> EncoderWeights:
@@ -312,8 +312,8 @@ def _from_torchvision(name: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _at(tree: Any, place: str) -> Any:
-    for name in place.split(".") if place else ():
+def _at(tree: Any, branch: str) -> Any:
+    for name in branch.split(".") if branch else ():
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree
 
@@ -332,10 +332,10 @@ def _recognised(keys: Mapping[str, str]) -> tuple[Layout, str]:
     ]
     most = max(count for count, _ in fits)
     if not most:
-        looked = ", ".join(dict.fromkeys(prefix or "nothing" for _, prefix in _CANDIDATES))
+        tried = ", ".join(dict.fromkeys(prefix or "nothing" for _, prefix in _CANDIDATES))
         raise SpecError(
             [
-                f"holds no encoder that is known here (looked below {looked}); its keys are "
+                f"holds no encoder that is known here (looked below {tried}); its keys are "
                 f"{_some(keys.values())}"
             ]
         )

@@ -38,8 +38,8 @@ def contrastive_step(
     similarity = first.mT @ first / temperature
     positive = (first * second).sum(1) / temperature
     similarity.diagonal(dim1=1, dim2=2).copy_(positive)
-    # Log-sum-exp and softmax by hand and in place: the matrices of similarities are most of the
-    # work.
+    # Log-sum-exp and softmax by hand, without copies: the matrices of similarities are most of
+    # the work.
     largest = similarity.amax(2, keepdim=True)
     probability = similarity.sub_(largest).exp_()
     total = probability.sum(2, keepdim=True)

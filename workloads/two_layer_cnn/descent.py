@@ -123,7 +123,7 @@ def _end(span: Span, ended: Descended, step: int, arrived: Tensor, stop: Tensor)
 
 
 def _state(span: Span, ended: Descended, step: int) -> dict[str, Any]:
-    # Copies: the next step changes the live tensors and lists in place.
+    # Copies: the next step overwrites the live tensors and lists.
     return {
         "step": step,
         "moving": span.runs.clone(),

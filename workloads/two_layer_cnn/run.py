@@ -98,7 +98,7 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
         yield StepResult(
             "finetune",
             int(max(curve["step"][-1] for curve in last)),
-            _placed(specs, keys, "finetune", last),
+            _last_points(specs, keys, "finetune", last),
             state,
         )
 
@@ -198,14 +198,14 @@ def _forward(
             return given
         except NotFiniteError as error:
             raise DivergedError(phase, error.step, keys[error.run]) from error
-        metrics = _placed(specs, keys, phase, running["curves"])
+        metrics = _last_points(specs, keys, phase, running["curves"])
         yield StepResult(phase, running["step"], metrics, state | {"running": running})
 
 
-def _placed(
+def _last_points(
     specs: Sequence[TwoLayerSpec], keys: Sequence[str], phase: Phase, curves: Sequence[Curve]
 ) -> list[dict[str, float]]:
-    """The last point of each curve of a batch, at the places of the cells that it is for."""
+    """The last point of each curve of a batch, at the positions of the cells that it is for."""
     last = {
         key: {name: values[-1] for name, values in curve.items()}
         for key, curve in zip(keys, curves, strict=True)

@@ -25,11 +25,11 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
     `resume` is any state that was yielded: what it knows of these runs is used. Raises SpecError as
     `train` does.
     """
-    places = {spec.fingerprint(): place for place, spec in enumerate(specs)}
-    assert len(places) == len(specs), "equal runs are one run"
+    positions = {spec.fingerprint(): position for position, spec in enumerate(specs)}
+    assert len(positions) == len(specs), "equal runs are one run"
     state, seconds = resume, dict[str, float](resume["seconds"]) if resume else {}
     if state is not None and (ended := _ended(specs, state, seconds)):
-        yield Progress({places[name]: one for name, one in ended.items()}, {}, state)
+        yield Progress({positions[name]: one for name, one in ended.items()}, {}, state)
     left = [spec for spec in specs if state is None or spec.fingerprint() not in state["finetuned"]]
     while left:
         try:
@@ -39,7 +39,9 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
                 fresh = [spec for spec in left if spec.fingerprint() not in before]
                 ended = _ended(fresh, state, seconds)
                 yield Progress(
-                    {places[name]: one for name, one in ended.items()}, _on_average(result), state
+                    {positions[name]: one for name, one in ended.items()},
+                    _on_average(result),
+                    state,
                 )
             return
         except DivergedError as error:
@@ -50,7 +52,10 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
             }
             assert lost, "the error names one of the runs, or the pre-training of some"
             yield Progress(
-                {places[name]: Ended(seconds=seconds.get(name, 0.0), error=error) for name in lost},
+                {
+                    positions[name]: Ended(seconds=seconds.get(name, 0.0), error=error)
+                    for name in lost
+                },
                 {},
                 state,
             )
@@ -130,7 +135,7 @@ def _spread(count: int) -> list[int]:
     """At most CURVE_POINTS indices below `count`, evenly, with the first and the last."""
     if count <= CURVE_POINTS:
         return list(range(count))
-    return [round(place * (count - 1) / (CURVE_POINTS - 1)) for place in range(CURVE_POINTS)]
+    return [round(point * (count - 1) / (CURVE_POINTS - 1)) for point in range(CURVE_POINTS)]
 
 
 def _on_average(result: StepResult) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How an encoder is judged: frozen, fine-tuned on few labels, and on other data."""
+"""How an encoder is evaluated: frozen, fine-tuned on few labels, and on other data."""
 
 from typing import Annotated, Literal
 
@@ -124,7 +124,7 @@ class FinetuneSpec(Part):
     )
     subset_files: str | None = Field(
         None,
-        description="folder of lists of file names, `1percent.txt` and the like, in place of drawn "
+        description="folder of lists of file names, `1percent.txt` and the like, instead of drawn "
         "subsets; names that "
         "data.validation_fraction holds out, about 10 % at its default, are left out and "
         "counted in finetune_{p}_left_out",
@@ -247,9 +247,7 @@ class EvalSpec(Part):
     )
     sgd: LinearSgdSpec = LinearSgdSpec()
     knn: KnnSpec = KnnSpec()
-    projection: bool = Field(
-        False, description="judge z = g(h) by linear evaluation, too (section 4.2)"
-    )
+    projection: bool = Field(False, description="evaluate z = g(h) linearly, too (section 4.2)")
     probe: ProbeSpec = ProbeSpec()
     online: bool = Field(
         False,

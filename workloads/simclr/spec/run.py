@@ -143,7 +143,9 @@ class OptimSpec(Part):
 class ScheduleSpec(Part):
     """How long, how many images at a time, and the shape of the learning rate."""
 
-    epochs: Annotated[int, Field(ge=0)] = Field(100, description="0 judges the untrained encoder")
+    epochs: Annotated[int, Field(ge=0)] = Field(
+        100, description="0 evaluates the untrained encoder"
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(
         4096, description="source images over all workers, not views"
     )
@@ -218,8 +220,9 @@ class RunSpec(Part):
         return digest({"revision": RESULT_REVISION, "simclr": self._that_matters()})
 
     def training_fingerprint(self) -> str | None:
-        """Digest of what can change the trained state, however it is judged; None for a run without
-        training.
+        """Digest what can change the trained state, however it is evaluated.
+
+        None for a run without training.
         """
         if self.schedule.epochs == 0:
             return None
@@ -304,19 +307,19 @@ def _forget_newer_defaults(tree: dict[str, Any]) -> None:
             del augment[operation]["probability"]
     if not augment.get("sobel", True):
         del augment["sobel"]
-    judged = tree["eval"]
-    if judged["finetune"]["subset_content"] is None:
-        del judged["finetune"]["subset_content"]
+    evaluation = tree["eval"]
+    if evaluation["finetune"]["subset_content"] is None:
+        del evaluation["finetune"]["subset_content"]
     asked = {
-        "projection": judged["projection"],
-        "probe": judged["probe"]["tasks"],
-        "online": judged["online"],
-        "finetune": judged["finetune"]["labels"],
-        "transfer": judged["transfer"]["protocols"],
+        "projection": evaluation["projection"],
+        "probe": evaluation["probe"]["tasks"],
+        "online": evaluation["online"],
+        "finetune": evaluation["finetune"]["labels"],
+        "transfer": evaluation["transfer"]["protocols"],
     }
     for name in asked:
         if not asked[name]:
-            del judged[name]
+            del evaluation[name]
     for choices in ("k_choices", "temperature_choices"):
-        if not judged["knn"][choices]:
-            del judged["knn"][choices]
+        if not evaluation["knn"][choices]:
+            del evaluation["knn"][choices]

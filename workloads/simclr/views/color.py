@@ -78,9 +78,9 @@ def apply_color(images: Tensor, parameters: ColorParameters) -> Tensor:
     has no hue to turn.
     """
     blends = _blends(parameters).to(images.device, non_blocking=True)
-    for place in range(4):
-        images = _blend(images, *blends[place])
-        turned = parameters.jittered & (parameters.order[:, place] == HUE)
+    for position in range(4):
+        images = _blend(images, *blends[position])
+        turned = parameters.jittered & (parameters.order[:, position] == HUE)
         if images.shape[1] == 3 and turned.any():
             where = indices(turned, images.device)
             images[where] = turn_hue(
@@ -127,11 +127,12 @@ def luma(images: Tensor) -> Tensor:
 
 
 def _blends(parameters: ColorParameters) -> Tensor:
-    """Brightness, contrast and saturation as one form, `[4, 4, N, 1, 1, 1]`: a place in the order
-    by a coefficient.
+    """Brightness, contrast and saturation as one form, `[4, 4, N, 1, 1, 1]`.
+
+    The first dimension is a position in the order, the second a coefficient.
 
     The form is `factor * image + shift + gray_share * gray + mean_share * mean(gray)`; an image
-    that sees none of the three at a place has the identity there.
+    that sees none of the three at a position has the identity there.
     """
     kind, jittered = parameters.order.T, parameters.jittered
     brightens, contrasts, saturates = (

@@ -71,7 +71,7 @@ def apply_cutout(images: Tensor, parameters: CutoutParameters, cutout: CutoutSpe
     pixel = torch.arange(side, device=images.device)
     rows, columns = (
         (pixel >= first) & (pixel < first + hole)
-        for first in ((place - hole // 2).unsqueeze(1) for place in (center.row, center.column))
+        for first in ((middle - hole // 2).unsqueeze(1) for middle in (center.row, center.column))
     )
     inside = rows.unsqueeze(2) & columns.unsqueeze(1)
     return images.masked_fill(inside.unsqueeze(1), cutout.fill)
@@ -109,9 +109,9 @@ def counter_normal(seed: Tensor, numbers: int) -> Tensor:
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :numbers]
 
 
-def _shifted(bits: Tensor, places: int) -> Tensor:
+def _shifted(bits: Tensor, count: int) -> Tensor:
     """Logical shift to the right: torch's `>>` repeats the sign."""
-    return (bits >> places) & ((1 << (64 - places)) - 1)
+    return (bits >> count) & ((1 << (64 - count)) - 1)
 
 
 def draw_rotate(rotate: RotateSpec, count: int, generator: Generator) -> RotateParameters:

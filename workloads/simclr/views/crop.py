@@ -33,7 +33,7 @@ def draw_crop(
     crop: CropSpec, count: int, height: int, width: int, generator: Generator
 ) -> CropParameters:
     """Boxes with area U(min_area, max_area) of the image and log-uniform aspect (width / height),
-    at uniform places.
+    at uniform positions.
 
     A box that does not fit the image, or covers less than `min_covered` of it, is redrawn; after
     100 attempts the box is the largest central one within the aspects. This is the paper's text and

@@ -48,7 +48,7 @@ def as_levels(images: Tensor) -> Tensor:
 
 
 def apply_solarize(images: Tensor, solarize: SolarizeSpec) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] with `1 - value` in place of every value from the threshold on."""
+    """`[N, C, H, W]` in [0, 1] with `1 - value` instead of every value from the threshold on."""
     return torch.where(images >= solarize.threshold, 1 - images, images)
 
 
