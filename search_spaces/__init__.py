@@ -5,8 +5,9 @@ And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which thei
 table.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout, Overlay
+from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.simclr_extensions.head_depth import HEAD_DEPTH
 from search_spaces.simclr_extensions.head_norm import HEAD_NORM
 from search_spaces.simclr_extensions.optimizer import OPTIMIZER

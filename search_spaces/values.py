@@ -2,12 +2,14 @@
 list.
 """
 
+import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Step", "Times", "Value"]
+__all__ = ["Step", "Times", "Value", "as_text", "check_fields"]
 
 Number = TypeVar("Number", int, float)
 
@@ -72,3 +74,34 @@ class Step:
 
 Scalar = str | int | float | bool | None
 Value = Scalar | Sequence[Scalar] | Times | Step
+
+
+def check_fields(owner: str, values: Mapping[str, Value]) -> None:
+    """Raise ValueError, in the owner's name, unless dotted fields are given usable values."""
+    for path, value in values.items():
+        if not re.fullmatch(r"[a-z]\w*(\.[a-z]\w*)*", path):
+            raise ValueError(f"{owner}: {path!r} is not a dotted field")
+        try:
+            as_text(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{owner}: {path}={value!r} is neither a finite plain value nor Times or Step"
+            ) from None
+
+
+def as_text(value: object) -> str:
+    """Write a value, or several, so that equal ones have equal texts.
+
+    Raises ValueError for numbers that are not finite, TypeError for what is no value.
+    """
+    return json.dumps(value, sort_keys=True, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Times):
+        return {"times": value.factor}
+    if isinstance(value, Step):
+        return {"step": value.offset, "lists": value.lists}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(value)

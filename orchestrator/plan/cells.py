@@ -10,8 +10,8 @@ from typing import Any, Literal
 from orchestrator.errors import PlanError
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from search_spaces import UNTRAINED, Ablation, Step, Times
-from search_spaces.ablation import Cell
 from search_spaces.claims import Place
+from search_spaces.layout import Cell
 from search_spaces.values import Value
 from workloads.catalog import workload_named
 from workloads.spec import SpecError, digest

@@ -12,7 +12,8 @@ wide as h, the output has the preset's dimension (128 in the paper), and every l
 BN.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
+from search_spaces.layout import Axis, Cell, Layout
 
 __all__ = ["HEAD_DEPTH"]
 

@@ -10,7 +10,8 @@ Cost at the paper's scale: 4 runs of 100 epochs, 768 TPU v3 core-hours a seed.
 With BN the last layer has no offset, as in the authors' code; without it the layers have biases.
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
+from search_spaces.layout import Axis, Layout, grid
 
 __all__ = ["HEAD_NORM"]
 

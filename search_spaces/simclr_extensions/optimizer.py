@@ -16,7 +16,8 @@ it as it is. Weight decay is the paper's 1e-6 for LARS and SGD, and 1e-4 for Ada
 apart from the gradient.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Value
 
 __all__ = ["OPTIMIZER"]

@@ -12,8 +12,9 @@ The paper's batches end at 256. The rules are those of the batch-size ablation a
 images, or at the preset's own batch size, where a small layout runs once for both.
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Place
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.values import Times, Value
 
 __all__ = ["SMALL_BATCHES"]

@@ -13,7 +13,8 @@ preset's rule. The paper counts epochs, up to 1,000: 5.0 million steps at batch 
 at 4096, both in the batch-size ablation.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Times
 
 __all__ = ["STEPS"]

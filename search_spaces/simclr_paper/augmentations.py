@@ -16,8 +16,9 @@ probabilities and the preset's strength (1 for ImageNet). The parameters of cuto
 were never published: ours are the defaults of `augment`.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Place, above, beats
+from search_spaces.layout import Axis, Cell, Layout
 
 __all__ = ["AUGMENTATIONS"]
 

@@ -17,8 +17,9 @@ preset's batch, which is run once for both.
 
 from fractions import Fraction
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, beats, wider_gap
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.values import Times
 
 __all__ = ["BATCH_SIZE"]

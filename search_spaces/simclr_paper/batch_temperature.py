@@ -16,8 +16,9 @@ and claims average over lengths where the paper does. The figures' values are no
 presets are not tuned: their own learning rate, scaled with the batch.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Group, beats, wider_gap
+from search_spaces.layout import Axis, Cell, Layout, grid
 from search_spaces.values import Times, Value
 
 __all__ = ["BATCH_TEMPERATURE"]

@@ -15,8 +15,9 @@ views. Each addition alone is our extension, at small scale only. The table's fi
 and 100 % of the labels is not asked here.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, beats
+from search_spaces.layout import Axis, Cell, Layout, grid
 from search_spaces.values import Times, Value
 
 __all__ = ["BROADER_AUGMENTATION"]

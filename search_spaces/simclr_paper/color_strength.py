@@ -19,8 +19,9 @@ schedule beside 90 epochs; ours are the preset's.
 
 from itertools import pairwise
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Place, beats, wider_gap
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Times, Value
 
 __all__ = ["COLOR_STRENGTH"]

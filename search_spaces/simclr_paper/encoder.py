@@ -18,8 +18,9 @@ view and are evaluated by their own classifier.
 
 from itertools import pairwise
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, beats, wider_gap
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Step, Times, Value
 
 __all__ = ["ENCODER"]

@@ -20,8 +20,9 @@ one is in the paper (Table B.3, 90 epochs with crops); what it has for SimCLR is
 augmentation (Table B.2).
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import POINTS_OF_IMAGENET, Claim, beats, wider_gap
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Value
 
 __all__ = ["FEW_LABELS"]

@@ -11,8 +11,9 @@ The flip is part of the random crop; without it `augment.crop.flip` is 0. Neithe
 our extension. That blur adds 1.3 points is also the last step of Table 1.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, beats
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Value
 
 __all__ = ["FLIP_AND_BLUR"]

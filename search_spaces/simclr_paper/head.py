@@ -14,8 +14,9 @@ width is the encoder's: one cell, which the paper draws at 2048. That h beats z 
 points (section 4.2) is asked by the probes ablation.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import POINTS_OF_IMAGENET, Claim, Comparison, Place, beats, similar
+from search_spaces.layout import Axis, Cell, Layout, grid
 
 __all__ = ["HEAD"]
 

@@ -18,8 +18,9 @@ reports the best. Whether the paper averages or adds over negatives is not state
 
 from itertools import product
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, beats
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Times, Value
 
 __all__ = ["LOSSES"]

@@ -18,8 +18,9 @@ probe's size and training, nor the probability and strength of noise: ours are t
 `eval.probe` and of `augment`, with even odds for noise and Sobel.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import POINTS_OF_IMAGENET, Claim, above, beats
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Value
 
 __all__ = ["PROBES"]

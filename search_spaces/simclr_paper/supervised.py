@@ -16,8 +16,9 @@ not describe optimizer and schedule; ours are the preset's. Its numbers for 90 e
 Table 1 by 0.1 (75.6 and 75.3 here, 75.7 and 75.4 there).
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, beats
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.values import Times, Value
 
 __all__ = ["SUPERVISED"]

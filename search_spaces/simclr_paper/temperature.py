@@ -15,8 +15,9 @@ moves with data, batch and budget.
 
 from itertools import pairwise
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, beats
+from search_spaces.layout import Axis, Cell, Layout
 
 __all__ = ["TEMPERATURE"]
 

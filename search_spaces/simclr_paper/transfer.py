@@ -18,8 +18,9 @@ Logistic regression is on standardised features, which the paper does not say. W
 differ on a data set is a question to `simclr-orch compare`, by the paper's permutation test.
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, beats, similar
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.values import Value
 
 __all__ = ["TRANSFER"]

@@ -12,8 +12,9 @@ SNR is 0.3, where both thresholds lie among the numbers of labels: 1 to 4 / SNR^
 = 3 and 123 to 494 for 4.
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, above, beats
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     ARMS,
     DIRECT,

@@ -14,7 +14,8 @@ The noise of the second view is rho xi + sqrt(1 - rho^2) xi', with xi that of th
 independent.
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import NOTE, ratios
 from search_spaces.values import Value
 

@@ -15,8 +15,9 @@ asks whether they do.
 
 import math
 
-from search_spaces.ablation import Ablation, Axis, Layout, Overlay, grid
+from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import Claim, Comparison, above, beats
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     ARMS,
     DIRECT,

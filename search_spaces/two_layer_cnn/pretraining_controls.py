@@ -14,8 +14,9 @@ answer objections of the paper's reviewers: it has neither. All runs count, thos
 the training loss, too.
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, above
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import DIRECT, FEW_LABELS, NOTE, SIMCLR, below, labels
 from search_spaces.values import Value
 

@@ -18,8 +18,9 @@ they grow out of the tiny scale before the first eigenvector outruns the next: 0
 import math
 from collections.abc import Callable
 
-from search_spaces.ablation import Ablation, Axis, Layout, Overlay, grid
+from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import Claim, Place, above, similar
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import NOTE, below, ratios
 from search_spaces.values import Value
 

@@ -10,7 +10,8 @@ Cost: 51 runs a seed, about 5 s together on one core of an AMD EPYC.
     simclr-orch ablate total-budget --preset P
 """
 
-from search_spaces.ablation import Ablation, Axis, Cell, Layout
+from search_spaces.ablation import Ablation
+from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.two_layer_cnn.theorems import ARMS, DIRECT, NOTE, SIMCLR
 
 __all__ = ["TOTAL_BUDGET"]

@@ -10,8 +10,9 @@ Cost: 16 runs a seed, about 6 s together on one core of an AMD EPYC.
     simclr-orch ablate unlabeled-data --preset P
 """
 
-from search_spaces.ablation import Ablation, Axis, Layout, grid
+from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, above
+from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import FEW_LABELS, NOTE, below, ratios
 from search_spaces.values import Value
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from search_spaces import Ablation, Axis, Cell, Layout, Step, Times
-from search_spaces.ablation import grid
 from search_spaces.claims import UNTRAINED, Claim, beats
+from search_spaces.layout import grid
 
 
 @pytest.mark.parametrize(

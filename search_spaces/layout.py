@@ -1,0 +1,176 @@
+"""Cells on axes: which settings a question has, what each sets, and what the paper found there.
+
+Values name fields of a run's specification by dotted path, such as `loss.temperature`. Nothing here
+knows that specification: whoever plans the runs applies the values and validates them. Accuracies
+are in percent. Every class is frozen and refuses nonsense when it is built, with a ValueError that
+shows the value.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from search_spaces.claims import Place
+from search_spaces.values import Value, as_text, check_fields
+
+__all__ = ["Axis", "Cell", "Layout", "grid"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One direction of a figure: its name with the unit, and its labels in order.
+
+    With `log` the labels hold increasing positive numbers ("32", "x 1/4"), spaced by their
+    logarithm; labels that are words may follow. Without it labels are spaced evenly.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError(f"axis {self.name!r}: needs a name")
+        if not self.labels or not all(label.strip() for label in self.labels):
+            raise ValueError(
+                f"axis {self.name!r}: labels {self.labels!r} are empty or have an empty one"
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"axis {self.name!r}: labels {self.labels!r} have duplicates")
+        if self.log:
+            numbers = [_number(label) for label in self.labels]
+            found = [number for number in numbers if number is not None]
+            if (
+                not found
+                or numbers[: len(found)] != found
+                or found != sorted(set(found))
+                or found[0] <= 0
+            ):
+                raise ValueError(
+                    f"axis {self.name!r}: a logarithmic axis needs increasing positive "
+                    "numbers, words only after them, "
+                    f"not {self.labels!r}"
+                )
+
+    def positions(self) -> tuple[float, ...]:
+        """Where each label stands; for `log` the base-2 logarithm of its number, words a step apart
+        after the last.
+        """
+        if not self.log:
+            return tuple(float(index) for index in range(len(self.labels)))
+        positions: list[float] = []
+        for label in self.labels:
+            number = _number(label)
+            positions.append(positions[-1] + 1 if number is None else math.log2(number))
+        return tuple(positions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One setting: its place on the axes, the fields it sets, and what the paper reports for it.
+
+    `paper` is the value of the metric in percent, None where the paper has none; `paper_more` holds
+    further reported quantities by the name of their metric. `metric` and `tuned_by` None are the
+    ablation's. A cell with `candidates` is tuned, as the paper tunes its losses (B.10): each
+    candidate is run with a seed of its own, and the cell is the one that the validation split
+    prefers.
+    """
+
+    at: Place
+    values: Mapping[str, Value]
+    paper: float | None = None
+    paper_more: Mapping[str, float] = field(default_factory=dict)
+    metric: str | None = None
+    candidates: tuple[Mapping[str, Value], ...] = ()
+    tuned_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.at:
+            raise ValueError(f"cell {self.at!r}: needs a place")
+        if not self.values:
+            raise ValueError(f"cell {self.at!r}: sets no field")
+        for values in (self.values, *self.candidates):
+            check_fields(f"cell {self.at!r}", values)
+        if (
+            len({as_text(values) for values in self.candidates}) != len(self.candidates)
+            or len(self.candidates) == 1
+        ):
+            raise ValueError(f"cell {self.at!r}: needs no candidates, or several different ones")
+        if twice := sorted(
+            self.values.keys() & {name for values in self.candidates for name in values}
+        ):
+            raise ValueError(f"cell {self.at!r}: sets {twice!r}, and so do its candidates")
+        if self.paper is not None and not 0 <= self.paper <= 100:
+            raise ValueError(
+                f"cell {self.at!r}: the paper's value {self.paper!r} is not a percentage"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A set of cells and the axes they are drawn on: lines or rows first, then columns, then
+    panels.
+
+    `note` says how this differs from the paper. Not every place of the axes needs a cell.
+    """
+
+    axes: tuple[Axis, ...]
+    cells: tuple[Cell, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.axes or not self.cells:
+            raise ValueError(
+                f"layout with axes {self.axes!r} and {len(self.cells)} cells: needs both"
+            )
+        places: set[Place] = set()
+        points: dict[str, Place] = {}
+        for cell in self.cells:
+            self._check_place(cell.at)
+            if cell.at in places:
+                raise ValueError(f"cell {cell.at!r}: the place is taken by another cell")
+            twin = points.setdefault(as_text([cell.values, cell.candidates, cell.metric]), cell.at)
+            if twin != cell.at:
+                raise ValueError(
+                    f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}"
+                )
+            places.add(cell.at)
+
+    def _check_place(self, at: Place) -> None:
+        if len(at) != len(self.axes):
+            raise ValueError(
+                f"cell {at!r}: needs one label for each of {[axis.name for axis in self.axes]!r}"
+            )
+        for label, axis in zip(at, self.axes, strict=True):
+            if label not in axis.labels:
+                raise ValueError(
+                    f"cell {at!r}: {label!r} is not on axis {axis.name!r}, which has "
+                    f"{axis.labels!r}"
+                )
+
+
+def grid(
+    *choices: Mapping[str, Mapping[str, Value]], paper: Mapping[Place, float] | None = None
+) -> tuple[Cell, ...]:
+    """Every combination of one choice from each axis, the last varying fastest.
+
+    A choice is a label and the fields that it sets; `paper` maps places to the paper's value, where
+    it has one.
+    """
+    found = paper or {}
+    cells: list[Cell] = []
+    for at in itertools.product(*choices):
+        values: dict[str, Value] = {}
+        for label, choice in zip(at, choices, strict=True):
+            values |= choice[label]
+        cells.append(Cell(at=at, values=values, paper=found.get(at)))
+    return tuple(cells)
+
+
+def _number(label: str) -> Fraction | None:
+    try:
+        return Fraction(label.removeprefix("x "))
+    except (ValueError, ZeroDivisionError):
+        return None
