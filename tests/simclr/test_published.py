@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from workloads.distributed.worker import Worker
 from workloads.simclr.encoder import build
-from workloads.simclr.published import encoder_state, read_tensors, state_of_weights
+from workloads.simclr.published import encoder_state, state_of_weights
+from workloads.simclr.published_files import read_tensors
 from workloads.simclr.spec import EncoderSpec, RunSpec
 from workloads.simclr.trained import load_encoder
 from workloads.spec import SpecError

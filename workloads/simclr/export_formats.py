@@ -1,0 +1,152 @@
+"""The formats that an encoder is written in: their files, what they need and what they can hold.
+
+Shapes: images [N, 3, S, S] in [0, 1], S the size of the views; features [N, D].
+"""
+
+import io
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from workloads.simclr.encoder import CONVNETS
+from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError
+
+__all__ = [
+    "FILES",
+    "FORMATS",
+    "PACKAGES",
+    "ExportFormat",
+    "encoder_file",
+    "lacks",
+    "problems_with_format",
+    "without_paths",
+]
+
+ExportFormat = Literal["torchvision", "safetensors", "onnx", "timm"]
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+FILES: dict[ExportFormat, str] = {
+    "torchvision": "encoder.pth",
+    "timm": "encoder.pth",
+    "safetensors": "encoder.safetensors",
+    "onnx": "encoder.onnx",
+}
+PACKAGES: dict[ExportFormat, tuple[str, ...]] = {
+    "torchvision": (),
+    "timm": (),
+    "safetensors": ("safetensors",),
+    "onnx": ("onnx", "onnxscript"),
+}
+
+ONNX_BYTES = 2**31 - 2**20  # of weights; a file of protocol buffers ends below 2 GiB
+TOLERANCE = 1e-5  # of the largest feature: how far ONNX Runtime may be from torch
+
+
+def encoder_file(encoder: nn.Module, spec: RunSpec, format: ExportFormat) -> bytes:
+    """Write an encoder in a format. Raises SpecError where it is too large for it."""
+    match format:
+        case "torchvision" | "timm":
+            return _state_dict(encoder)
+        case "safetensors":
+            return _safetensors(encoder, spec)
+        case "onnx":
+            return _onnx(encoder, spec.view_size)
+
+
+def problems_with_format(spec: RunSpec, format: ExportFormat) -> list[str]:
+    """List what a format lacks here, and what of an encoder it cannot hold."""
+    missing = [name for name in PACKAGES[format] if find_spec(name) is None]
+    problems = [lacks(f"--format {format}", *missing)] if missing else []
+    if format not in ("torchvision", "timm"):
+        return problems
+    encoder, instead = spec.encoder, "; safetensors and onnx can hold it"
+    if encoder.architecture in CONVNETS:
+        return [
+            f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
+        ]
+    for field, value, has in (
+        ("width", f"{encoder.width:g}", "1"),
+        ("stem", encoder.stem, "imagenet"),
+        ("input_normalization", encoder.input_normalization, "none"),
+    ):
+        if value != has:
+            problems.append(
+                f"encoder.{field}={value}: {encoder.architecture} of {format} has only "
+                f"{has}{instead}"
+            )
+    return problems
+
+
+def lacks(who: str, *packages: str) -> str:
+    """Say which packages are missing, and how to install them."""
+    return f"{who}: needs {' and '.join(packages)}: pip install 'simclr-orch[export]'"
+
+
+def without_paths(spec: RunSpec) -> RunSpec:
+    """Return the specification without the folders of the machine that it ran on."""
+    return spec.with_values({"data.root": None, "eval.transfer.data.root": None})
+
+
+def _state_dict(encoder: nn.Module) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(dict(encoder.state_dict()), buffer)
+    return buffer.getvalue()
+
+
+def _safetensors(encoder: nn.Module, spec: RunSpec) -> bytes:
+    from safetensors.torch import save
+
+    return save(
+        encoder.state_dict(),
+        metadata={"format": "pt", "simclr": json.dumps(without_paths(spec).tree())},
+    )
+
+
+def _onnx(encoder: nn.Module, side: int) -> bytes:
+    size = sum(tensor.numel() * tensor.element_size() for tensor in encoder.state_dict().values())
+    if size > ONNX_BYTES:
+        raise SpecError(
+            [
+                f"--format onnx: the encoder has {size / 2**30:.1f} GiB, a file below 2; "
+                "safetensors can hold it"
+            ]
+        )
+
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    program = torch.onnx.export(
+        encoder,
+        (images,),
+        dynamo=True,
+        input_names=["images"],
+        output_names=["features"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        verbose=False,
+    )
+
+    assert program is not None, "dynamo=True gives a program"
+    content: bytes = program.model_proto.SerializeToString()
+    if find_spec("onnxruntime") is not None:
+        _compare(content, encoder, torch.cat([images, images[:1].flip(3)]))
+    return content
+
+
+def _compare(content: bytes, encoder: Callable[[Tensor], Tensor], images: Tensor) -> None:
+    """Raise RuntimeError when ONNX Runtime computes other features."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    theirs = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    with torch.inference_mode():
+        ours = encoder(images)
+    difference = float(
+        (theirs - ours).abs().max() / ours.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+    )
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"ONNX Runtime's features differ by {difference:.2g} of the largest, more than "
+            f"{TOLERANCE:g}"
+        )

@@ -1,0 +1,189 @@
+"""The card beside an exported encoder: what it is, how it is loaded, how well it did, its terms."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from workloads.datasets.spec import EMBEDDED
+from workloads.simclr.export_formats import FILES, PACKAGES, ExportFormat, without_paths
+from workloads.simclr.spec import RunSpec
+
+__all__ = ["CARD", "CardResult", "model_card"]
+
+CARD = "MODEL_CARD.md"
+
+# Lines end where those of the cards do that were written before.
+_HERE = (
+    "The projection head that it\nwas trained with is left out, as the SimCLR paper "
+    "(arXiv:2002.05709) does after pre-training."
+)
+_ELSEWHERE = (
+    "It was trained\nelsewhere: of the specification below, `encoder` is what it is and `data` "
+    "what it was judged on; the rest does not apply."
+)
+_TERMS_HERE = (
+    "The code that trained it is under Apache-2.0. The weights come from the data above, whose "
+    "own licence and\nterms apply to what is made of it."
+)
+_TERMS_ELSEWHERE = (
+    "The code that wrote this file is under Apache-2.0, the weights under the licence of "
+    "those who published them."
+)
+
+_IMAGES = "images = torch.rand(1, 3, {side}, {side})  # yours, in [0, 1]\n"
+_APPLIED = f"""encoder.eval()
+{_IMAGES}with torch.inference_mode():
+    features = encoder(images)
+"""
+_SNIPPETS: dict[ExportFormat, str] = {
+    "torchvision": f"""
+import torch
+import torchvision
+
+encoder = torchvision.models.{{architecture}}()
+encoder.fc = torch.nn.Identity()
+encoder.load_state_dict(torch.load("{FILES["torchvision"]}", weights_only=True))
+{_APPLIED}""",
+    "timm": f"""
+import timm
+import torch
+
+encoder = timm.create_model("{{architecture}}", num_classes=0)
+encoder.load_state_dict(torch.load("{FILES["timm"]}", weights_only=True))
+{_APPLIED}""",
+    "safetensors": f"""
+from pathlib import Path
+
+import torch
+
+from workloads.simclr.export import load_exported  # of simclr-orch
+
+encoder, spec = load_exported(Path("{FILES["safetensors"]}"))
+{_APPLIED}""",
+    "onnx": f"""
+import onnxruntime
+import torch
+
+session = onnxruntime.InferenceSession("{FILES["onnx"]}", providers=["CPUExecutionProvider"])
+{_IMAGES}features = session.run(None, {{{{"images": images.numpy()}}}})[0]
+""",
+}
+
+
+@dataclass(frozen=True)
+class CardResult:
+    """A row of a model card: a result, its 95 % interval if it has one, and its protocol."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    protocol: str = ""
+
+
+def model_card(
+    spec: RunSpec,
+    format: ExportFormat,
+    results: Sequence[CardResult],
+    *,
+    run: str,
+    features: int,
+    epochs: int,
+    published: str | None,
+) -> str:
+    """Write a model card in Markdown.
+
+    `run` is the fingerprint that it names, `features` the width of h, `epochs` how long the encoder
+    was trained; `published` says where weights came from that were not trained here.
+    """
+    encoder, side = spec.encoder, spec.view_size
+    inputs = "values in [0, 1], neither the mean nor the standard deviation of a data set taken out"
+    if encoder.input_normalization != "none":
+        inputs = (
+            "values in [0, 1]; the encoder itself normalises them with "
+            f"{encoder.input_normalization}'s statistics"
+        )
+
+    origin = f"published weights, {published}" if published else _training(spec, epochs)
+    history = _ELSEWHERE if published else _HERE
+    versions = [
+        f"Python {platform.python_version()}",
+        *(f"{name} {version}" for name, version in _versions(format)),
+    ]
+    return f"""# {encoder.architecture}, {origin}
+
+An image encoder in `{FILES[format]}`, written by simclr-orch from run `{run}`. {history}
+
+- Input: float32 `[N, 3, {side}, {side}]`, RGB, {inputs}.
+- Output: float32 `[N, {features}]`, after the global average pool.
+
+## How to load it
+
+```python
+{_SNIPPETS[format].format(architecture=encoder.architecture, side=side).strip()}
+```
+
+## Data
+
+{"Judged" if published else "Trained"} on {_data(spec)}
+
+## Results
+
+{_table(results)}
+
+Accuracies are in %: those named validation of the validation split, the others of the test images.
+Protocols are those of `simclr-orch evaluate`, each with settings of its own.
+
+## Terms
+
+{_TERMS_ELSEWHERE if published else _TERMS_HERE}
+
+## Specification
+
+```yaml
+{yaml.safe_dump(without_paths(spec).tree(), sort_keys=False).strip()}
+```
+
+Written with {", ".join(versions)}.
+"""
+
+
+def _table(results: Sequence[CardResult]) -> str:
+    if not results:
+        return "None were recorded."
+    lines = ["| result | value | 95 % interval | protocol |", "|---|---|---|---|"]
+    for result in results:
+        sure = "" if result.interval is None else "{:.4g} to {:.4g}".format(*result.interval)
+        lines.append(f"| {result.name} | {result.value:.6g} | {sure} | {result.protocol} |")
+    return "\n".join(lines)
+
+
+def _training(spec: RunSpec, epochs: int) -> str:
+    if epochs == 0:
+        return "untrained"
+    how = (
+        "trained with labels"
+        if spec.loss.name == "cross-entropy"
+        else f"pre-trained by SimCLR ({spec.loss.name})"
+    )
+    return f"{how} on {spec.data.name} for {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+def _data(spec: RunSpec) -> str:
+    what = f"`{spec.data.name}` at {spec.data.image_size} x {spec.data.image_size} pixels"
+    if spec.data.name in EMBEDDED:
+        return f"{what}, which simclr-orch brings with it."
+    content = spec.data.content
+    return f"{what}; digest of its content: {f'`{content}`' if content else 'not recorded'}."
+
+
+def _versions(format: ExportFormat) -> list[tuple[str, str]]:
+    found = []
+    for name in ("simclr-orch", "torch", "torchvision", *PACKAGES[format]):
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue  # run from a source tree
+    return found
