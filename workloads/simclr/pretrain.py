@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, overload
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -29,18 +29,12 @@ from workloads.distributed.data_parallel import (
 from workloads.distributed.worker import Worker
 from workloads.seeds import seed_of
 from workloads.simclr import optim
-from workloads.simclr.encoder import build as build_encoder
-from workloads.simclr.head import projection_head
-from workloads.simclr.losses import contrastive_loss, contrastive_metrics
+from workloads.simclr.model import Model, SimCLR, initial_model
+from workloads.simclr.objective import Objective, objective_of
 from workloads.simclr.online import OnlineProbe
-from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
-from workloads.simclr.supervised import (
-    SupervisedModel,
-    SupervisedObjective,
-    is_supervised,
-    supervised_problems,
-)
-from workloads.simclr.views import apply_two_views, draw_two_views
+from workloads.simclr.spec import RunSpec
+from workloads.simclr.supervised import is_supervised, supervised_problems
+from workloads.simclr.training_state import restore, state_of
 from workloads.spec import SpecError
 
 __all__ = [
@@ -53,12 +47,12 @@ __all__ = [
     "problems_with",
 ]
 
+Batch = tuple[Tensor, Tensor]  # views or images, and the labels of the images
+
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave: plain-number metrics, and the state from which the next epoch
-    continues.
-    """
+    """An epoch's outcome: plain-number metrics, and the state from which the next continues."""
 
     epoch: int
     metrics: dict[str, float]
@@ -77,64 +71,12 @@ class LossNotFiniteError(RuntimeError):
         kept = (
             f"the state after epoch {self.last_good_epoch}"
             if self.last_good_epoch
-            else ("none, it was the first epoch")
+            else "none, it was the first epoch"
         )
         return (
             f"loss is {self.loss} at step {self.step} (learning rate {self.learning_rate:.6g}); "
             f"last good state: {kept}"
         )
-
-
-class SimCLR(nn.Module):
-    """Encoder f and projection head g (section 2.1)."""
-
-    def __init__(self, spec: RunSpec) -> None:
-        super().__init__()
-        self.encoder = build_encoder(spec.encoder)
-        self.head = projection_head(spec.head, self.encoder.feature_dim)
-
-    def forward(self, views: Tensor, with_features: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """Views [B, 3, H, W] to z [B, P]; with h [B, D] beside it if asked for."""
-        h: Tensor = self.encoder(views)
-        z: Tensor = self.head(h)
-        return (z, h) if with_features else z
-
-
-@dataclass(frozen=True)
-class ContrastiveObjective:
-    """Two views of each image that must find each other; no labels."""
-
-    augment: AugmentSpec
-    of: LossSpec
-
-    metrics: ClassVar = ("loss", "contrastive_accuracy", "contrastive_entropy")
-
-    def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
-        """Both views of this worker's images, [2 n, 3, H, W], all first views before all second
-        ones.
-        """
-        height, width = images.shape[-2:]
-        parameters = draw_two_views(self.augment, batch, height, width, generator)
-        return torch.cat(apply_two_views(images, parameters[mine], self.augment))
-
-    def loss(self, z: Tensor, _: Tensor) -> Tensor:
-        """Of both views' embeddings [2 n, P], against those of all workers."""
-        z0, z1 = z.chunk(2)
-        return contrastive_loss(z0, z1, self.of)
-
-    def measures(self, z: Tensor, _: Tensor) -> list[Tensor]:
-        """Contrastive accuracy in % and entropy in nats (Table 5)."""
-        z0, z1 = z.chunk(2)
-        return [
-            *contrastive_metrics(
-                z0, z1, temperature=self.of.temperature, normalize=self.of.normalize
-            )
-        ]
-
-
-Model = SimCLR | SupervisedModel
-Objective = ContrastiveObjective | SupervisedObjective
-Batch = tuple[Tensor, Tensor]  # views or images, and the labels of the images
 
 
 def pretrain(
@@ -153,42 +95,25 @@ def pretrain(
     data = load(spec.data)
     if problems := problems_with(spec, len(data.train), worker.world_size):
         raise SpecError(problems)
-    model: Model = (
-        initial_model(spec, len(data.classes)) if is_supervised(spec) else initial_model(spec)
-    )
+
+    classes = len(data.classes)
+    model: Model = initial_model(spec, classes) if is_supervised(spec) else initial_model(spec)
     model = model.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = optim.build(model, spec.optim, spec.learning_rate)
     if spec.schedule.epochs == 0:
-        yield EpochResult(0, {}, _state(spec, model, optimizer, 0))
+        yield EpochResult(0, {}, state_of(spec, model, optimizer, 0))
         return
+
     probe = None
     if spec.eval.online:
-        probe = OnlineProbe(
-            model.encoder.feature_dim, len(data.classes), spec.schedule.batch_size, worker
-        )
-    first = _restore(spec, model, optimizer, probe, resume) if resume else 0
+        width = model.encoder.feature_dim
+        probe = OnlineProbe(width, classes, spec.schedule.batch_size, worker)
+    first = restore(spec, model, optimizer, probe, resume) if resume else 0
+
     trained: nn.Module = of_all_workers(model, worker)
     for epoch in range(first, spec.schedule.epochs):
         metrics = _train_epoch(spec, data, trained, optimizer, probe, epoch, worker)
-        yield EpochResult(epoch + 1, metrics, _state(spec, model, optimizer, epoch + 1, probe))
-
-
-@overload
-def initial_model(spec: RunSpec) -> SimCLR: ...
-
-
-@overload
-def initial_model(spec: RunSpec, classes: int) -> SupervisedModel: ...
-
-
-def initial_model(spec: RunSpec, classes: int | None = None) -> Model:
-    """The untrained model: the same weights for the same seed, on every device and worker.
-
-    With `classes`, a classifier of so many replaces the projection head; the encoder is the same.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(spec.seed, "weights"))
-        return SimCLR(spec) if classes is None else SupervisedModel(spec.encoder, classes)
+        yield EpochResult(epoch + 1, metrics, state_of(spec, model, optimizer, epoch + 1, probe))
 
 
 def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str]:
@@ -196,13 +121,15 @@ def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str
 
     The list is empty when it can.
     """
-    batch, found = spec.schedule.batch_size, supervised_problems(spec)
+    found = supervised_problems(spec)
+    batch = spec.schedule.batch_size
     if batch > train_images and spec.schedule.epochs:
         found.append(
             f"schedule.batch_size={batch}: is larger than the {train_images} training images"
         )
     if batch % world_size:
         found.append(f"schedule.batch_size={batch}: is not divisible by {world_size} workers")
+
     if spec.eval.online and is_supervised(spec):
         found.append(
             "eval.online=True: loss.name='cross-entropy' trains its own classifier with the "
@@ -218,7 +145,7 @@ def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str
 
 
 def autocast(spec: RunSpec, worker: Worker) -> AbstractContextManager[None]:
-    """bf16 where the specification asks for it and the device has it."""
+    """Compute in bf16 where the specification asks for it and the device has it."""
     return torch.autocast(
         worker.device.type, torch.bfloat16, enabled=spec.precision == "bf16" and worker.bf16
     )
@@ -235,11 +162,13 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the training images in a fresh order; the incomplete last batch is dropped."""
     model.train()
-    objective, batch = _objective(spec), spec.schedule.batch_size
+    objective = objective_of(spec)
+    batch = spec.schedule.batch_size
     steps = len(data.train) // batch
     order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
     mine = own_share(batch, worker)
     rows = order[: steps * batch].view(steps, batch)[:, mine]
+
     started, seen = time.perf_counter(), list[Tensor]()
     for step, images in enumerate(data.train.stream(rows), start=epoch * steps):
         rate = _learning_rate(spec, step, steps)
@@ -247,31 +176,26 @@ def _train_epoch(
             group["lr"] = rate
         if probe:
             probe.set_rate(_learning_rate(spec, step, steps, probe.peak))
+
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
         drawn = _batch(spec, objective, (images, labels), mine, step, worker)
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
         if checks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
+
     # The update after the last finite loss may have ruined the weights, and then no epoch continues
     # from them.
+    last = (epoch + 1) * steps - 1
     if not all_finite(model):
-        last = (epoch + 1) * steps - 1
         raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
+
     means = means_over_workers(torch.stack(seen).mean(0), worker)
     names = (*objective.metrics, probe.metric) if probe else objective.metrics
     return {
         **dict(zip(names, means, strict=True)),
-        "learning_rate": _learning_rate(spec, (epoch + 1) * steps - 1, steps),
+        "learning_rate": _learning_rate(spec, last, steps),
         "images_per_second": steps * batch / (time.perf_counter() - started),
     }
-
-
-def _objective(spec: RunSpec) -> Objective:
-    return (
-        SupervisedObjective(spec.augment)
-        if is_supervised(spec)
-        else ContrastiveObjective(spec.augment, spec.loss)
-    )
 
 
 def _train_step(
@@ -283,8 +207,9 @@ def _train_step(
     batch: Batch,
     worker: Worker,
 ) -> Tensor:
-    """One update; returns the loss, the objective's other measures and the probe's without waiting
-    for the device.
+    """One update. Returns the loss, the objective's other measures and the probe's.
+
+    They are left on the device, which is not waited for.
     """
     views, labels = batch
     with autocast(spec, worker):
@@ -294,9 +219,11 @@ def _train_step(
         else:
             outputs = model(views)
         loss = objective.loss(outputs, labels)
+
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
+
     measures = [loss, *objective.measures(outputs.detach(), labels)]
     if probe:
         measures.append(probe.step(h, labels))
@@ -306,9 +233,7 @@ def _train_step(
 def _batch(
     spec: RunSpec, objective: Objective, labelled: Batch, mine: slice, step: int, worker: Worker
 ) -> Batch:
-    """The objective's views of this worker's images, which are `mine` of the batch, and their
-    labels.
-    """
+    """The objective's views of this worker's images, `mine` of the batch, and their labels."""
     images, labels = (tensor.to(worker.device, non_blocking=True) for tensor in labelled)
     # Drawn for the whole batch and then sliced, so that a view does not depend on the number of
     # workers.
@@ -338,49 +263,6 @@ def _refuse_infinite(
         if not math.isfinite(loss):
             step = epoch * steps + back
             raise LossNotFiniteError(loss, step, _learning_rate(spec, step, steps), epoch)
-
-
-def _state(
-    spec: RunSpec,
-    model: Model,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-    probe: OnlineProbe | None = None,
-) -> dict[str, Any]:
-    # Copies: the next epoch overwrites the live tensors.
-    online = {"online": _copied(probe.state_dict())} if probe else {}
-    return {
-        "fingerprint": spec.fingerprint(),
-        "epoch": epoch,
-        "model": _copied(model.state_dict()),
-        "optimizer": _copied(optimizer.state_dict()),
-        **online,
-    }
-
-
-def _restore(
-    spec: RunSpec,
-    model: Model,
-    optimizer: torch.optim.Optimizer,
-    probe: OnlineProbe | None,
-    state: dict[str, Any],
-) -> int:
-    if state["fingerprint"] != spec.fingerprint():
-        raise SpecError([f"resume: the state is of another specification ({state['fingerprint']})"])
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(_copied(state["optimizer"]))
-    if probe:
-        probe.load_state_dict(_copied(state["online"]))
-    epoch: int = state["epoch"]
-    return epoch
-
-
-def _copied(tree: Any) -> Any:
-    if isinstance(tree, Tensor):
-        return tree.detach().to("cpu", copy=True)
-    if isinstance(tree, dict):
-        return {name: _copied(value) for name, value in tree.items()}
-    return [_copied(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def _generator(seed: int, purpose: str, index: int) -> Generator:

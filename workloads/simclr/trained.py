@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from workloads.distributed.worker import Worker
-from workloads.simclr.pretrain import SimCLR, initial_model
+from workloads.simclr.model import SimCLR, initial_model
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised
 

@@ -1,0 +1,59 @@
+"""What a training step minimises: the contrastive objective, beside the supervised one.
+
+An objective says what a batch's views are and what their loss is; the loop is the same for each.
+
+Shapes: N source images of the global batch, n = N / workers of them here, P the width of z.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from workloads.simclr.losses import contrastive_loss, contrastive_metrics
+from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
+from workloads.simclr.supervised import SupervisedObjective, is_supervised
+from workloads.simclr.views import apply_two_views, draw_two_views
+
+__all__ = ["ContrastiveObjective", "Objective", "objective_of"]
+
+
+@dataclass(frozen=True)
+class ContrastiveObjective:
+    """Two views of each image that must find each other; no labels."""
+
+    augment: AugmentSpec
+    of: LossSpec
+
+    metrics: ClassVar = ("loss", "contrastive_accuracy", "contrastive_entropy")
+
+    def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
+        """Draw both views of this worker's images: [2 n, 3, H, W], first views before second ones.
+
+        Parameters are drawn for the whole batch of N, so that views do not depend on the workers.
+        """
+        height, width = images.shape[-2:]
+        parameters = draw_two_views(self.augment, batch, height, width, generator)
+        return torch.cat(apply_two_views(images, parameters[mine], self.augment))
+
+    def loss(self, z: Tensor, _: Tensor) -> Tensor:
+        """Return the loss of both views' embeddings [2 n, P], against those of all workers."""
+        z0, z1 = z.chunk(2)
+        return contrastive_loss(z0, z1, self.of)
+
+    def measures(self, z: Tensor, _: Tensor) -> list[Tensor]:
+        """Return contrastive accuracy in % and entropy in nats (Table 5)."""
+        z0, z1 = z.chunk(2)
+        temperature, normalize = self.of.temperature, self.of.normalize
+        return [*contrastive_metrics(z0, z1, temperature=temperature, normalize=normalize)]
+
+
+Objective = ContrastiveObjective | SupervisedObjective
+
+
+def objective_of(spec: RunSpec) -> Objective:
+    """Return the objective that a specification asks for."""
+    if is_supervised(spec):
+        return SupervisedObjective(spec.augment)
+    return ContrastiveObjective(spec.augment, spec.loss)
