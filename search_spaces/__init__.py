@@ -1,8 +1,7 @@
-"""Every table and figure of the paper that pre-training and its evaluation can answer, as data.
-Standard library only.
+"""Tables and figures of the paper that pre-training and its evaluation can answer, as data.
 
-And the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer CNNs, which their paper shows by no
-table.
+Standard library only. Among them are the theorems of Zhang & Cao (arXiv 2409.18685) on two-layer
+CNNs, which their paper shows by no table.
 """
 
 from search_spaces.ablation import Ablation, Overlay

@@ -32,12 +32,11 @@ _AXES_OF: dict[Figure, tuple[int, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """What theory predicts, drawn into the figure: a line through points in the numbers that the
-    axes' labels say.
+    """A prediction of theory that is drawn into the figure as a line.
 
-    For `maps`, x is on the second axis (columns) and y on the first (rows); for `points`, x is the
-    metric `against` and y the cells' metric. `only` names the maps that it belongs to; none means
-    all.
+    Its points are in the numbers that the axes' labels say. For `maps`, x is on the second axis
+    (columns) and y on the first (rows); for `points`, x is the metric `against` and y the cells'
+    metric. `only` names the maps that it belongs to; none means all.
     """
 
     label: str
@@ -53,8 +52,7 @@ class Overlay:
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """A question, the cells that answer it at the paper's scale and at a small one, and the paper's
-    own answer.
+    """A question as data: its cells at the paper's scale and at a small one, and its claims.
 
     `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map
     of two axes, lines over the second axis (a third makes panels), one row for each cell, a heat
@@ -135,7 +133,7 @@ class Ablation:
                     )
 
     def layout(self, scale: Scale) -> Layout:
-        """The cells and axes at one scale."""
+        """Return the cells and axes at one scale."""
         match scale:
             case "paper":
                 return self.paper
@@ -145,8 +143,7 @@ class Ablation:
                 raise ValueError(f"scale {scale!r}: is none of {', '.join(get_args(Scale))}")
 
     def points(self, scale: Scale = "paper") -> list[dict[str, Value]]:
-        """What each run of one seed sets, dotted field to value, in the order of the layout's
-        cells.
+        """Return what each run of one seed sets, dotted field to value, in the order of the cells.
 
         A tuned cell has a point for each of its candidates.
         """
@@ -161,14 +158,16 @@ class Ablation:
         return cell.metric or self.metric
 
     def tuning_metric_of(self, cell: Cell) -> str:
-        """The name of the result that chooses among the cell's candidates, of the validation
-        split.
+        """Return the name of the result that chooses among the cell's candidates.
+
+        It is one of the validation split.
         """
         return cell.tuned_by or self.tuned_by
 
     def relative_cost(self, scale: Scale) -> float:
-        """Epochs of all cells together, in units of one run of the preset (absolute epochs: of the
-        paper's 100).
+        """Return the epochs of all cells together, in units of one run of the preset.
+
+        Epochs that are given as a number are in units of the paper's 100.
 
         Cells that set the same values, apart from how they are evaluated, share their training,
         which counts once.
@@ -184,11 +183,10 @@ class Ablation:
 
     @property
     def paper_tpu_hours(self) -> float:
-        """TPU v3 core-hours of one seed of the paper's cells, by the paper's 1.5 h on 128 cores for
-        100 epochs.
+        """Estimate the TPU v3 core-hours of one seed of the paper's cells.
 
-        Of ImageNet and as if every encoder cost what ResNet-50 does; says nothing of cells in
-        another setting.
+        The paper takes 1.5 h on 128 cores for 100 epochs. That is of ImageNet and as if every
+        encoder cost what ResNet-50 does; it says nothing of cells in another setting.
         """
         return PAPER_CORE_HOURS * self.relative_cost("paper")
 

@@ -1,5 +1,4 @@
-"""A claim of the paper as ordered comparisons between cells, so that results can support or
-contradict it.
+"""Claims of the paper as ordered comparisons between cells, which results can support or not.
 
 A comparison is a weighted sum of cells' values, in the metric's unit: points of percent, or nats.
 Everything that the paper orders is one: a beats b (a - b), a beats the mean of others, a gain that
@@ -55,8 +54,9 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The sum of the terms is above `bound`, or, if `relation` is "within", no farther than `bound`
-    from zero.
+    """A weighted sum of cells that is above a bound, or near zero.
+
+    If `relation` is "within", the sum is no farther than `bound` from zero.
     """
 
     label: str
@@ -77,10 +77,10 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement of the paper, where the paper makes it, and the comparisons that must all hold,
-    at each scale.
+    """A statement of the paper, and the comparisons that must all hold at each scale.
 
-    At a scale without comparisons the claim cannot be asked, and `silent` says why.
+    `source` is where the paper makes it. At a scale without comparisons the claim cannot be asked,
+    and `silent` says why.
     """
 
     statement: str
@@ -106,23 +106,23 @@ class Claim:
 
     @classmethod
     def alike(cls, statement: str, source: str, *comparisons: Comparison) -> "Claim":
-        """A claim that is asked by the same comparisons at both scales."""
+        """Make a claim that is asked by the same comparisons at both scales."""
         return cls(statement=statement, source=source, paper=comparisons, small=comparisons)
 
     @classmethod
     def paper_only(
         cls, statement: str, source: str, *comparisons: Comparison, silent: str
     ) -> "Claim":
-        """A claim that only the paper's cells can be asked, and why the small ones cannot."""
+        """Make a claim that only the paper's cells can be asked; `silent` says why."""
         return cls(statement=statement, source=source, paper=comparisons, small=(), silent=silent)
 
     def comparisons(self, scale: Literal["paper", "small"]) -> tuple[Comparison, ...]:
-        """What must hold at one scale."""
+        """Return what must hold at one scale."""
         return self.paper if scale == "paper" else self.small
 
 
 def beats(better: Group, worse: Group, *, by: float = 0.0, metric: str | None = None) -> Comparison:
-    """The mean of the better cells is more than `by` above the mean of the worse ones.
+    """Require that the mean of the better cells be more than `by` above that of the worse ones.
 
     A negative `by` asks for no more than "not worse by as much".
     """
@@ -135,7 +135,7 @@ def beats(better: Group, worse: Group, *, by: float = 0.0, metric: str | None = 
 
 
 def similar(one: Group, other: Group, *, within: float, metric: str | None = None) -> Comparison:
-    """The means of two groups of cells lie no farther than `within` apart."""
+    """Require that the means of two groups of cells lie no farther than `within` apart."""
     return Comparison(
         label=_told(f"{_named(one)} = {_named(other)} ± {within:g}", metric),
         terms=_difference((one, 1), (other, -1), metric=metric),
@@ -145,7 +145,7 @@ def similar(one: Group, other: Group, *, within: float, metric: str | None = Non
 
 
 def above(at: Place, bound: float, *, metric: str | None = None) -> Comparison:
-    """The cell's value is above a bound."""
+    """Require that a cell's value be above a bound."""
     label = _told(f"{_named(at)} > {bound:g}", metric)
     return Comparison(label=label, terms=(Term(at=at, weight=1.0, metric=metric),), bound=bound)
 
@@ -153,7 +153,7 @@ def above(at: Place, bound: float, *, metric: str | None = None) -> Comparison:
 def contrast(
     label: str, weights: Mapping[Place, float], *, bound: float = 0.0, metric: str | None = None
 ) -> Comparison:
-    """The weighted sum of the cells is above `bound`: for gains of gains."""
+    """Require that a weighted sum of cells be above `bound`: for gains of gains."""
     terms = tuple(Term(at=at, weight=weight, metric=metric) for at, weight in weights.items())
     return Comparison(label=label, terms=terms, bound=bound)
 
@@ -165,9 +165,7 @@ def wider_gap(
     by: float = 0.0,
     metric: str | None = None,
 ) -> Comparison:
-    """What one group is above another exceeds what a third is above a fourth: (a - b) - (c - d) >
-    `by`.
-    """
+    """Require that one gap between groups exceed another: (a - b) - (c - d) > `by`."""
     (a, b), (c, d) = wide, narrow
     label = f"({_named(a)} - {_named(b)}) > ({_named(c)} - {_named(d)}){_added(by)}"
     terms = _difference((a, 1), (b, -1), (c, -1), (d, 1), metric=metric)
@@ -175,9 +173,7 @@ def wider_gap(
 
 
 def _difference(*groups: tuple[Group, int], metric: str | None) -> tuple[Term, ...]:
-    """The signed means of groups as one sum; a cell of several groups has the sum of its
-    weights.
-    """
+    """The signed means of groups as one sum; the weights of a cell in several groups add up."""
     weights: dict[Place, float] = {}
     for group, sign in groups:
         places = _places(group)
@@ -197,8 +193,9 @@ def _places(group: Group) -> tuple[Place, ...]:
 
 
 def _named(group: Group) -> str:
-    """The cell's labels; of several cells what they share once, and what differs in braces if they
-    are all combinations.
+    """The labels of a cell or of several.
+
+    What several share is said once, and what differs stands in braces if they are all combinations.
     """
     places = _places(group)
     if len(places) == 1:

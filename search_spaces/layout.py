@@ -55,8 +55,10 @@ class Axis:
                 )
 
     def positions(self) -> tuple[float, ...]:
-        """Where each label stands; for `log` the base-2 logarithm of its number, words a step apart
-        after the last.
+        """Return where each label stands.
+
+        With `log` that is the base-2 logarithm of its number; words stand a step apart after the
+        last.
         """
         if not self.log:
             return tuple(float(index) for index in range(len(self.labels)))
@@ -110,8 +112,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A set of cells and the axes they are drawn on: lines or rows first, then columns, then
-    panels.
+    """Cells and the axes that they are drawn on: lines or rows first, then columns, panels.
 
     `note` says how this differs from the paper. Not every place of the axes needs a cell.
     """
@@ -154,7 +155,7 @@ class Layout:
 def grid(
     *choices: Mapping[str, Mapping[str, Value]], paper: Mapping[Place, float] | None = None
 ) -> tuple[Cell, ...]:
-    """Every combination of one choice from each axis, the last varying fastest.
+    """Return a cell for every combination of one choice an axis, the last varying fastest.
 
     A choice is a label and the fields that it sets; `paper` maps places to the paper's value, where
     it has one.

@@ -1,6 +1,4 @@
-"""Values that depend on the preset: multiples of a number it has, and neighbours of a name in a
-list.
-"""
+"""Values that depend on the preset: multiples of its numbers, neighbours of its names."""
 
 import json
 import math
@@ -16,8 +14,9 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class Times:
-    """A multiple of what the preset has in a field, for questions that small presets ask at their
-    own size.
+    """A multiple of what the preset has in a field.
+
+    For questions that small presets ask at their own size.
     """
 
     factor: float
@@ -27,8 +26,9 @@ class Times:
             raise ValueError(f"Times({self.factor!r}): the factor must be positive and finite")
 
     def resolve(self, base: Number) -> Number:
-        """`factor * base` in the type of `base`, whole numbers rounded. ValueError if a whole
-        number would vanish.
+        """Return `factor * base` in the type of `base`, whole numbers rounded.
+
+        Raises ValueError if a whole number would vanish.
         """
         if isinstance(base, bool) or not isinstance(base, (int, float)):
             raise ValueError(f"Times({self.factor!r}): {base!r} is not a number to multiply")
@@ -58,7 +58,10 @@ class Step:
             )
 
     def resolve(self, base: object) -> str:
-        """The name to use. ValueError when no list has the preset's, or the list ends before."""
+        """Return the name to use.
+
+        Raises ValueError when no list has the preset's name, or its list ends before.
+        """
         for names in self.lists:
             if base in names:
                 index = names.index(str(base)) + self.offset

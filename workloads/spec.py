@@ -1,5 +1,6 @@
-"""What every workload's specification is made of: frozen, closed to unknown fields, re-validated on
-every change.
+"""Parts of every workload's specification: frozen, closed to unknown fields, and validated.
+
+Every change is validated from scratch, and an error lists every problem at once.
 """
 
 import difflib
@@ -16,8 +17,9 @@ __all__ = ["Part", "SpecError", "digest", "flatten", "read_assignments", "read_y
 
 
 class SpecError(ValueError):
-    """A specification that cannot be used; `problems` lists everything wrong with it, one line
-    each.
+    """A specification that cannot be used.
+
+    `problems` lists everything that is wrong with it, one line each.
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -29,8 +31,9 @@ class SpecError(ValueError):
 
 
 class Part(BaseModel):
-    """One immutable part of a specification. Unknown fields are errors; so are infinite and
-    undefined numbers.
+    """One immutable part of a specification.
+
+    Unknown fields are errors; so are infinite and undefined numbers.
     """
 
     model_config = ConfigDict(
@@ -39,8 +42,9 @@ class Part(BaseModel):
 
     @classmethod
     def read(cls, tree: Mapping[str, Any]) -> Self:
-        """The specification in a plain tree (as YAML gives it). Raises SpecError with every
-        problem.
+        """Read a specification from a plain tree, as YAML gives it.
+
+        Raises SpecError with every problem.
         """
         try:
             return cls.model_validate(dict(tree))
@@ -48,8 +52,9 @@ class Part(BaseModel):
             raise SpecError([_explain(cls, problem) for problem in error.errors()]) from None
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
-        """A copy with dotted fields replaced, validated from scratch. Raises SpecError with every
-        problem.
+        """Return a copy with dotted fields replaced, validated from scratch.
+
+        Raises SpecError with every problem.
         """
         tree = self.tree()
         problems = []
@@ -71,26 +76,28 @@ class Part(BaseModel):
         return changed
 
     def tree(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, strings and numbers, which `read` turns back into an equal
-        specification.
+        """Return plain dictionaries, lists, strings and numbers.
+
+        `read` turns them back into an equal specification.
         """
         return self.model_dump(mode="json")
 
     def flat(self) -> dict[str, Any]:
-        """Dotted field to plain value, in the order of definition."""
+        """Return each dotted field with its plain value, in the order of definition."""
         return flatten(self.tree())
 
 
 def digest(tree: Mapping[str, Any]) -> str:
-    """A stable hex digest of a plain tree: equal content, equal digest, on every machine and
-    version of Python.
+    """Return a stable hex digest of a plain tree.
+
+    Equal content has an equal digest, on every machine and version of Python.
     """
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted field to plain value of a nested tree, in its order."""
+    """Return each dotted field of a nested tree with its plain value, in the tree's order."""
     return dict(_pairs(tree, ""))
 
 
@@ -116,8 +123,9 @@ def _part_at(cls: type[Part], parents: list[str]) -> type[Part] | None:
 
 
 def _unknown_field(cls: type[Part], path: str) -> str | None:
-    """Why a dotted path names no field that holds a value, with what it could have meant; None when
-    it does.
+    """Why a dotted path names no field that holds a value, with what it could have meant.
+
+    None when it does name one.
     """
     names = path.split(".")
     for depth, name in enumerate(names):
@@ -140,9 +148,7 @@ def _unknown_field(cls: type[Part], path: str) -> str | None:
 
 
 def _explain(cls: type[Part], problem: Any) -> str:
-    """One pydantic error as a line that names the field, the value and what would have been
-    valid.
-    """
+    """One pydantic error as a line: the field, its value and what would have been valid."""
     location = [str(step) for step in problem["loc"]]
     path = ".".join(location) or "specification"
     if problem["type"] == "extra_forbidden":
@@ -158,8 +164,9 @@ def _explain(cls: type[Part], problem: Any) -> str:
 
 
 def read_assignments(assignments: list[str]) -> dict[str, Any]:
-    """`["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`; values are YAML. Raises SpecError
-    with every problem.
+    """Read `["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`; values are YAML.
+
+    Raises SpecError with every problem.
     """
     values: dict[str, Any] = {}
     problems = []
@@ -181,8 +188,9 @@ def read_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The tree in a YAML file. Raises SpecError that names the file when there is none or it holds
-    something else.
+    """Read the tree in a YAML file.
+
+    Raises SpecError that names the file when there is none or it holds something else.
     """
     try:
         tree = yaml.safe_load(path.read_text())

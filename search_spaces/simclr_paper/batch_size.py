@@ -1,5 +1,4 @@
-"""Figure 9 and Table B.1: when does a large batch matter, and does the learning-rate rule explain
-it?
+"""Figure 9 and Table B.1: when does a large batch matter, and does the rate's rule explain it?
 
 Expected ordering: with linear scaling and few epochs, larger batches are better (7.3 points from
 256 to 8192 at 100 epochs); the gap shrinks to about 2 at 1000 epochs. Square-root scaling is better

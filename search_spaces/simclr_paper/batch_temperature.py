@@ -1,5 +1,6 @@
-"""Figures B.7 and B.8: which batch size and temperature does CIFAR-10 want, and do they depend on
-each other?
+"""Figures B.7 and B.8: which batch size and which temperature does CIFAR-10 want?
+
+And do they depend on each other?
 
 Expected ordering: longer training is better at every batch size; after more than 300 epochs
 temperature 0.5 is best at every batch size, while 0.1 improves with the batch; batch 4096 is

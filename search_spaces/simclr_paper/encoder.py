@@ -1,5 +1,4 @@
-"""Figure 7: do deeper and wider encoders help, and does the gap to supervised learning close with
-size?
+"""Figure 7: do deeper and wider encoders help, and close the gap to supervised learning?
 
 Expected ordering: accuracy rises with depth and with width (ResNet-18 50.4, ResNet-50 64.5,
 ResNet-50 (4x) 72.8). From width 1 to 4 the gap between supervised learning and 1,000 epochs of

@@ -1,5 +1,4 @@
-"""Table 3: what do the representation h and the projection z = g(h) know about the applied
-transformation?
+"""Table 3: what do h and the projection z = g(h) know about the applied transformation?
 
 Expected ordering: a probe on h tells rotation (67.6 %), noise (99.5) and Sobel (96.6) far better
 than one on z (25.6, 59.6, 56.3, near chance: 25, 50, 50); color is told from both (99.3 and 97.4,

@@ -1,5 +1,6 @@
-"""Table B.3: does supervised learning gain from what helps SimCLR, longer training and stronger
-augmentation?
+"""Table B.3: does supervised learning gain from what helps SimCLR?
+
+That is longer training and stronger augmentation.
 
 Expected ordering: hardly. No length is clearly best; with color and blur, ResNet-50 needs 500
 epochs instead of 90 (75.3 to 76.7); ResNet-50 (4x) gains a little from the augmentation and nothing

@@ -1,5 +1,6 @@
-"""Theorems 4.2 and 4.3: does a steeper activation, max(0, z)^q with q = 4, need more labels than q
-= 3?
+"""Theorems 4.2 and 4.3: does a steeper activation, with q = 4 instead of 3, need more labels?
+
+The activation is max(0, z)^q.
 
 Expected ordering: direct training needs labels in proportion to 1 / SNR^q, so more with q = 4;
 after SimCLR pre-training few labels suffice with either.

@@ -1,5 +1,6 @@
-"""Theorems 4.2 and 4.3: how many labels does fine-tuning need after SimCLR pre-training, and how
-many without?
+"""Theorems 4.2 and 4.3: how many labels does fine-tuning need, with and without pre-training?
+
+The pre-training is SimCLR's.
 
 Expected ordering: after pre-training on 250 unlabeled inputs a few labels suffice, about as many at
 every signal-to-noise ratio from 0.2 on. Without it, at least 1 / SNR^3 are needed, and 4 / SNR^3

@@ -1,5 +1,4 @@
-"""Theorems 4.2, 4.3 and 5.5: which start of fine-tuning takes to few labels, and does each fit
-them?
+"""Theorems 4.2, 4.3 and 5.5: which start of fine-tuning takes to few labels, and fits them?
 
 Expected ordering: every start that aligns filters with the signal does with few labels what
 SimCLR's does, the first principal component of the unlabeled inputs among them; the direct arm does

@@ -56,7 +56,7 @@ _LAYOUT = Layout(
 
 
 def where(holds: Callable[[float], bool]) -> tuple[Place, ...]:
-    """The cells whose n0 SNR^2 is as asked."""
+    """Return the cells whose n0 SNR^2 is as asked."""
     return tuple(
         cell.at
         for cell in _LAYOUT.cells

@@ -1,5 +1,4 @@
-"""What the spaces of the two-layer study share: its arms, the labels it counts, and where its
-theorems draw lines.
+"""Arms, counts of labels and thresholds that the spaces of the two-layer study share.
 
 Source: Zhang & Cao, "Understanding the Benefits of SimCLR Pre-Training in Two-Layer CNNs", arXiv
 2409.18685. Theorem 4.2: after pre-training on n0 unlabeled inputs, a training loss of epsilon comes
@@ -54,26 +53,26 @@ NOTE = (
 
 
 def ratios(*names: str) -> dict[str, dict[str, Value]]:
-    """Signal-to-noise ratios, as an axis of `grid`."""
+    """Return signal-to-noise ratios as an axis of `grid`."""
     return {name: {"data.signal_to_noise": float(name)} for name in names}
 
 
 def labels(names: Iterable[str] = LABELS) -> dict[str, dict[str, Value]]:
-    """Numbers of labels, as an axis of `grid`."""
+    """Return numbers of labels as an axis of `grid`."""
     return {name: {"data.labels": int(name)} for name in names}
 
 
 def fails(ratio: str, power: int = 3) -> tuple[str, ...]:
-    """The numbers of labels with which direct training fails, by Theorem 4.3."""
+    """Return the numbers of labels with which direct training fails, by Theorem 4.3."""
     return tuple(count for count in LABELS if int(count) * float(ratio) ** power < FAILS_BELOW)
 
 
 def learns(ratio: str, power: int = 3) -> tuple[str, ...]:
-    """The numbers of labels with which direct training learns, by Theorem 4.3."""
+    """Return the numbers of labels with which direct training learns, by Theorem 4.3."""
     return tuple(count for count in LABELS if int(count) * float(ratio) ** power >= LEARNS_FROM)
 
 
 def below(at: Place, bound: float, *, metric: str | None = None) -> Comparison:
-    """The cell's value is below a bound."""
+    """Require that a cell's value be below a bound."""
     label = f"{' · '.join(at)} < {bound:g}" + (f" in {metric}" if metric else "")
     return contrast(label, {at: -1.0}, bound=-bound, metric=metric)

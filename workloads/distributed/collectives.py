@@ -1,5 +1,6 @@
-"""What workers exchange while they train together; alone, or without a process group, every
-function is the identity.
+"""Collectives of workers that train together; alone, every one of them is the identity.
+
+So it is without a process group.
 
 Every worker must hold the same shapes (drop the last, smaller batch) and call in the same order.
 """
@@ -14,7 +15,7 @@ __all__ = ["all_gather", "all_gather_with_gradient", "all_reduce_sum", "rank", "
 
 
 def world_size() -> int:
-    """Number of workers that train together; 1 without a process group."""
+    """Return the number of workers that train together; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -24,7 +25,7 @@ def rank() -> int:
 
 
 def all_gather(tensor: Tensor) -> Tensor:
-    """Every worker's [N, ...] in order of rank: [W * N, ...], without gradient."""
+    """Gather every worker's [N, ...] in order of rank: [W * N, ...], without gradient."""
     tensor = tensor.detach().contiguous()
     if world_size() == 1:
         return tensor
@@ -34,7 +35,7 @@ def all_gather(tensor: Tensor) -> Tensor:
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """The sum over workers, in a new tensor, without gradient."""
+    """Sum over workers into a new tensor, without gradient."""
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
     if world_size() > 1:
         dist.all_reduce(total)
@@ -42,12 +43,12 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
 
 
 def all_gather_with_gradient(tensor: Tensor) -> Tensor:
-    """Every worker's [N, ...] in order of rank: [W * N, ...], differentiable on each of them.
+    """Gather every worker's [N, ...] in order of rank: [W * N, ...], differentiable on each.
 
     The gradient of a worker's slice is the sum of what all workers ask of it: with local anchors
     against gathered keys and gradients averaged over workers afterwards (DDP), that is the gradient
-    of the whole batch in one process.
-    Keeping only what the own loss asks shortens the gradient and turns it.
+    of the whole batch in one process. Keeping only what the own loss asks shortens the gradient and
+    turns it.
     """
     if world_size() == 1:
         return tensor

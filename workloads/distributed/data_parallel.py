@@ -1,5 +1,4 @@
-"""What loops of updates share when several workers train one model together; alone, nothing is
-exchanged.
+"""Parts of a loop of updates that several workers share; alone, nothing is exchanged.
 
 Every worker makes the same calls in the same order. Views are drawn and batches are counted for all
 of them, so that a result depends on their number only as far as sums are rounded.
@@ -34,14 +33,14 @@ CHECK_EVERY = 64
 
 
 def own_share(count: int, worker: Worker) -> slice:
-    """This worker's part of `count` things in a row; parts differ by one at most."""
+    """Return this worker's part of `count` things in a row; parts differ by one at most."""
     return slice(
         worker.rank * count // worker.world_size, (worker.rank + 1) * count // worker.world_size
     )
 
 
 def of_all_workers(model: nn.Module, worker: Worker) -> nn.Module:
-    """The model, with gradients that are the means of all workers' after each backward pass.
+    """Wrap the model so that its gradients are the means of all workers' after a backward pass.
 
     The means of losses over unequal parts of a batch are not the batch's: there each worker's is
     its part of the batch's loss, times the number of workers.
@@ -56,14 +55,14 @@ def of_all_workers(model: nn.Module, worker: Worker) -> nn.Module:
 def checks_now(worker: Worker, done: int, steps: int) -> bool:
     """Tell whether the loss is checked after `done` of the steps.
 
-    Each time where that costs nothing, else now and then.
+    It is checked each time where that costs nothing, else now and then.
     """
     free = worker.device.type == "cpu" and worker.world_size == 1
     return free or done % CHECK_EVERY == 0 or done == steps
 
 
 def means_over_workers(values: Tensor, worker: Worker) -> list[float]:
-    """Each value's mean, on every worker, so that all of them decide alike."""
+    """Return each value's mean, on every worker, so that all of them decide alike."""
     if worker.world_size > 1:
         dist.all_reduce(values)
         values = values / worker.world_size
@@ -72,17 +71,17 @@ def means_over_workers(values: Tensor, worker: Worker) -> list[float]:
 
 
 def all_finite(model: nn.Module) -> bool:
-    """Whether every weight and statistic is."""
+    """Tell whether every weight and statistic of a model is finite."""
     return bool(
         torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all()
     )
 
 
 def on_every_worker(prepare: Callable[[], T], worker: Worker) -> T:
-    """What `prepare` returns on this worker. A SpecError of any worker is raised on all, so that
-    none waits for it.
+    """Call `prepare` on this worker, and raise a SpecError of any worker on all of them.
 
-    For what lies on a worker's own host, and may be missing on one of them.
+    So none waits for one that has failed. For what lies on a worker's own host, and may be missing
+    on one of them.
     """
     if worker.world_size == 1:
         return prepare()
@@ -100,7 +99,7 @@ def on_every_worker(prepare: Callable[[], T], worker: Worker) -> T:
 
 
 def said_by_first(numbers: list[float], worker: Worker) -> list[float]:
-    """The first worker's numbers, on every worker; the others give as many."""
+    """Return the first worker's numbers, on every worker; the others give as many."""
     if worker.world_size == 1:
         return numbers
     message = torch.tensor(numbers, dtype=torch.float64, device=worker.device)

@@ -1,6 +1,4 @@
-"""What the outside decides for a run: the device, its rank among the workers, and what the
-hardware can do.
-"""
+"""The circumstances of a run: the device, the rank among the workers, what the hardware can do."""
 
 from dataclasses import dataclass
 
@@ -15,9 +13,7 @@ __all__ = ["Worker", "limit_threads"]
 
 @dataclass(frozen=True)
 class Worker:
-    """One of `world_size` processes that share a run. With one, every collective is the
-    identity.
-    """
+    """One of `world_size` processes that share a run; with one, collectives are the identity."""
 
     device: torch.device
     rank: int = 0
@@ -26,7 +22,7 @@ class Worker:
 
     @classmethod
     def here(cls, device: str | None = None) -> "Worker":
-        """This process: its GPU if it has one, and its rank if a process group is set up."""
+        """Describe this process: its GPU if it has one, its rank if a process group is set up."""
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         grouped = dist.is_available() and dist.is_initialized()
         return cls(
