@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from orchestrator.errors import StorageError
+from workloads.local_files import write_whole
 
 __all__ = ["Storage", "without_password"]
 
@@ -186,15 +187,8 @@ def _checked(name: str, *, may_be_empty: bool = False) -> str:
 def _replace(path: Path, data: bytes) -> None:
     """Put a complete file in place of whatever is there; a crash leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}{PARTIAL}")
-    try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Of each writer another name, as several may write the same file, which listings do not show.
+    write_whole(path, data, beside=f".{path.name}.{uuid4().hex}{PARTIAL}")
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,5 @@
 """What the storage keeps of a sweep beside its runs: its plan, and a lock while it runs."""
 
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
 from orchestrator.storage.files import Storage
+from workloads.local_files import Lock
 
 __all__ = ["keep_plan", "latest_sweep", "only_one", "sweep_folder"]
 
@@ -54,16 +53,10 @@ def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
     path = storage.local_path(f"{sweep_folder(plan)}/lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT)
+        lock = Lock(path)
     except OSError as error:
         raise StorageError(f"--storage {storage.shown()}: {error}") from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PlanError(
-                [f"{plan.name} {plan.sweep_id}: another process is running this sweep"]
-            ) from None
+    with lock:
+        if not lock.try_to_take():
+            raise PlanError([f"{plan.name} {plan.sweep_id}: another process is running this sweep"])
         yield
-    finally:
-        os.close(file)

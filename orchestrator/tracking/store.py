@@ -2,7 +2,6 @@
 seconds.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import TrackingError
 from orchestrator.storage import Storage, without_password
+from workloads.local_files import Lock, replaced
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -181,14 +181,12 @@ def _client_class() -> "type[MlflowClient]":
 
 
 def _create(database: Path) -> None:
-    partial = database.with_name(f"{database.name}.{os.getpid()}.partial")
-    try:
+    # Not flushed by us: SQLite does that itself.
+    name = f"{database.name}.{os.getpid()}.partial"
+    with replaced(database, beside=name, durable=False) as partial:
         partial.unlink(missing_ok=True)
         _probe_sqlite(partial)
         _client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
-        partial.replace(database)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _probe_sqlite(database: Path) -> None:
@@ -273,27 +271,17 @@ def exclusive(uri: str) -> Iterator[None]:
     path = _lock_file(uri)
     deadline = time.monotonic() + LOCK_PATIENCE
     try:
-        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        lock = Lock(path)
     except OSError as error:
         raise TrackingError(f"{path}: {error.strerror}") from error
-    try:
-        while not _take(lock):
+    with lock:
+        while not lock.try_to_take():
             if time.monotonic() > deadline:
                 raise TrackingError(
                     f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s"
                 )
             time.sleep(0.02)
         yield
-    finally:
-        os.close(lock)
-
-
-def _take(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _lock_file(uri: str) -> Path:

@@ -7,13 +7,11 @@ renamed as the last step, so that an entry that exists is complete, two processe
 same images, and what a killed process left is thrown away by the next one.
 """
 
-import fcntl
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.encoded import EncodedImages
+from workloads.local_files import flush, locked
 from workloads.spec import SpecError
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "Source",
     "Stored",
     "default_cache",
-    "locked",
     "stored",
     "write_images",
 ]
@@ -123,14 +121,6 @@ def stored(
     return Stored(train, test, labels)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path`; the system gives it back when the process dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def write_images(path: Path, count: int, size: int, chunks: Iterable[NDArray[np.uint8]]) -> None:
     """Write chunks of uint8 [n, 3, size, size], `count` images in all, one after the other into the
     .npy file `path`.
@@ -170,23 +160,14 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
             "train_per_class": labels.train_per_class,
         }
         (partial / "entry.json").write_text(json.dumps(about, indent=1))
+
+        # So that the rename cannot outrun the data in a power cut.
         for path in [*partial.iterdir(), partial]:
-            _flush(path)
+            flush(path)
         partial.rename(entry)
-        _flush(entry.parent)
+        flush(entry.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk, so that the rename cannot outrun the data in a
-    power cut.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_labels(entry: Path) -> Labels:

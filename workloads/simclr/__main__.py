@@ -20,6 +20,7 @@ from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.evaluate import evaluate
+from workloads.local_files import write_whole
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
@@ -88,9 +89,7 @@ def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write so that a kill leaves either the old file or the new one."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    write_whole(path, data, beside=f"{path.stem}.partial", durable=False)
 
 
 def _join_workers(device: str | None) -> Worker:

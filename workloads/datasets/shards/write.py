@@ -10,7 +10,6 @@ not. Equal folders and requests give equal bytes.
 import hashlib
 import io
 import json
-import os
 import tarfile
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -23,10 +22,10 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from workloads.datasets.cache import locked
 from workloads.datasets.shards.files import MANIFEST, Shard, ShardFolder, shards_at
 from workloads.datasets.shards.source import scan
 from workloads.datasets.sources.image_folder import File, Listing, content_of, listing_of
+from workloads.local_files import locked, replaced, write_whole
 from workloads.spec import SpecError
 
 __all__ = [
@@ -276,9 +275,8 @@ def _keep(sharding: Sharding, entries: dict[str, dict[str, Any]], *, complete: b
         "request": sharding.request,
         "shards": {name: entries[name] for name in sharding.files if name in entries},
     }
-    unfinished = sharding.output / f"{MANIFEST}.partial"
-    unfinished.write_text(json.dumps(manifest, indent=1))
-    unfinished.rename(sharding.output / MANIFEST)
+    # What a power cut loses of it is found missing, and written again.
+    write_whole(sharding.output / MANIFEST, json.dumps(manifest, indent=1).encode(), durable=False)
 
 
 def _in_threads(
@@ -302,23 +300,14 @@ def _in_threads(
 
 def _write(sharding: Sharding, name: str, stop: threading.Event) -> dict[str, Any]:
     """Write one file; its entry of the manifest."""
-    path = sharding.output / name
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    members = sharding.files[name]
+    path, members = sharding.output / name, sharding.files[name]
+    write = _write_tar if sharding.format == "tar" else _write_parquet
     try:
-        images = _read(sharding.listing.root, members, stop)
-        if sharding.format == "tar":
-            _write_tar(unfinished, images)
-        else:
-            _write_parquet(unfinished, images)
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        entry = _entry(unfinished, len(members))
-        unfinished.rename(path)
+        with replaced(path, beside=f"{path.name}.unfinished") as unfinished:
+            write(unfinished, _read(sharding.listing.root, members, stop))
+            entry = _entry(unfinished, len(members))
     except OSError as error:
         raise SpecError([f"{path}: cannot be written ({error.strerror or error})"]) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return entry
 
 

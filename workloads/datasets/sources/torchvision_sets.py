@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.cache import Labels, Source, locked, write_images
+from workloads.datasets.cache import Labels, Source, write_images
 from workloads.datasets.pixels import fit_all
 from workloads.datasets.spec import DataSpec
+from workloads.local_files import locked
 from workloads.spec import SpecError
 
 __all__ = ["FILES", "fetch", "source"]

@@ -14,12 +14,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from workloads.datasets.cache import Source, locked
+from workloads.datasets.cache import Source
 from workloads.datasets.sources import image_folder as folder
 from workloads.datasets.sources import image_lists as listed
 from workloads.datasets.sources.image_lists import ImageList, ImageLists
 from workloads.datasets.sources.torchvision_sets import DAMAGED
 from workloads.datasets.spec import DataSetName, DataSpec
+from workloads.local_files import locked
 from workloads.spec import SpecError
 
 __all__ = ["DOWNLOADED", "fetch", "metric_of", "source"]

@@ -10,7 +10,6 @@ Of several workers, which may be on different hosts, the first has the folder, a
 when to compute.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -25,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets import Split, default_cache
-from workloads.datasets.cache import locked
 from workloads.distributed.data_parallel import said_by_first
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.digests import encoder_digest
 from workloads.evaluation.features.frozen import FrozenEncoder
+from workloads.local_files import Lock, locked, replaced
 from workloads.spec import SpecError, digest
 
 __all__ = ["cached_features", "default_features", "features_key"]
@@ -130,19 +129,11 @@ def _locked(path: Path, worker: Worker) -> Iterator[None]:
 
     It may take longer to compute than a collective operation may wait.
     """
-    with path.open("a") as file:
-        while not _taken(file.fileno()):
+    with Lock(path) as lock:
+        while not lock.try_to_take():
             _tell(_Turn.WAIT, worker)
             time.sleep(SECONDS_BETWEEN_TRIES)
         yield
-
-
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def features_key(encoder: FrozenEncoder, split: Split, *, content: str) -> str:
@@ -221,24 +212,17 @@ def _errors_of_images_apart(
 
 
 def _write(entry: Path, images: int, blocks: Iterator[NDArray[np.float32]]) -> None:
-    partial = entry.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            for number, block in enumerate(blocks):
-                if number == 0:
-                    shape = (images, block.shape[1])
-                    header = {
-                        "descr": np.lib.format.dtype_to_descr(block.dtype),
-                        "fortran_order": False,
-                        "shape": shape,
-                    }
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(np.ascontiguousarray(block).data)
-            file.flush()
-            os.fsync(file.fileno())  # so that the rename cannot outrun the data in a power cut
-        partial.rename(entry)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced(entry, beside=f"{entry.stem}.partial") as partial, partial.open("wb") as file:
+        for number, block in enumerate(blocks):
+            if number == 0:
+                shape = (images, block.shape[1])
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(block.dtype),
+                    "fortran_order": False,
+                    "shape": shape,
+                }
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(block).data)
 
 
 def _make_room(folder: Path, limit: float, in_use: Path) -> None:
@@ -261,6 +245,6 @@ def _make_room(folder: Path, limit: float, in_use: Path) -> None:
 
 
 def _delete_if_abandoned(partial: Path) -> None:
-    with _lock_of(partial).open("a") as file:
-        if _taken(file.fileno()):  # else its writer lives
+    with Lock(_lock_of(partial)) as lock:
+        if lock.try_to_take():  # else its writer lives
             partial.unlink(missing_ok=True)

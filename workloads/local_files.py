@@ -1,0 +1,93 @@
+"""Files of this machine that several processes share: locks, and files that appear as a whole."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["Lock", "flush", "locked", "replaced", "write_whole"]
+
+
+class Lock:
+    """An exclusive lock on a file, among the processes and threads of this machine.
+
+    It is free again when it is closed, and when its process dies, however that happens. The file
+    stays: one that is deleted while another process waits for it would be no lock any more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, which is created if need be, and lock nothing yet. Raises OSError."""
+        self._file = path.open("a")
+
+    def try_to_take(self) -> bool:
+        """Take the lock if nobody else has it; whether that went well."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def take(self) -> None:
+        """Take the lock, however long that takes."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._file.close()
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock on the file `path` meanwhile, after waiting for it."""
+    with Lock(path) as lock:
+        lock.take()
+        yield
+
+
+@contextmanager
+def replaced(path: Path, *, beside: str | None = None, durable: bool = True) -> Iterator[Path]:
+    """Have a file written beside its place, and put it there, over any old one, as the last step.
+
+    Yields where to write. Whoever reads `path` finds the old file or all of the new one, whatever
+    happens meanwhile; what was written by an attempt that fails is deleted. A killed process leaves
+    it: `beside` is its name, `{path.name}.partial` when None. With `durable`, a power cut cannot
+    leave a renamed file without its content.
+    """
+    unfinished = path.with_name(beside or f"{path.name}.partial")
+    try:
+        yield unfinished
+        if durable:
+            flush(unfinished)  # so that the rename cannot outrun the data
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_whole(
+    path: Path, data: bytes, *, beside: str | None = None, durable: bool = True
+) -> None:
+    """Write a file, or replace it, so that nobody ever sees a part of it; as `replaced` does."""
+    with replaced(path, beside=beside, durable=durable) as unfinished:
+        unfinished.write_bytes(data)
+
+
+def flush(path: Path) -> None:
+    """Wait until what was written to a file, or which names a folder has, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
