@@ -19,16 +19,10 @@ from rich.progress import (
 
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
+from workloads.datasets.shards.check import Checked, check_shards, written_at
 from workloads.datasets.shards.files import ShardFolder
-from workloads.datasets.shards.write import (
-    Checked,
-    Sharding,
-    check_shards,
-    forget,
-    plan_shards,
-    write_shards,
-    written_at,
-)
+from workloads.datasets.shards.sharding import Sharding, plan_shards
+from workloads.datasets.shards.write import forget, write_shards
 from workloads.spec import SpecError
 
 __all__ = ["check_output", "write_and_check"]

@@ -18,7 +18,8 @@ from pyarrow import fs, parquet
 
 from workloads.datasets import DataSet, DataSpec, content_digest, load
 from workloads.datasets.shards.archives import members_of
-from workloads.datasets.shards.write import plan_shards, write_shards
+from workloads.datasets.shards.sharding import plan_shards
+from workloads.datasets.shards.write import write_shards
 from workloads.distributed.worker import Worker
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
