@@ -58,8 +58,9 @@ def _cell(
     found: tuple[float, float | None] | None = None,
     candidates: tuple[dict[str, Value], ...] = (),
 ) -> Cell:
-    """A method at a share of the labels, compared by its top-1 there; `found` is the paper's top-1
-    and top-5.
+    """A method at a share of the labels, compared by its top-1 there.
+
+    `found` is the paper's top-1 and top-5.
     """
     return Cell(
         at=(method, share),

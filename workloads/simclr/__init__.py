@@ -1,3 +1,1 @@
-"""SimCLR (Chen, Kornblith, Norouzi, Hinton 2020): contrastive pre-training of visual
-representations.
-"""
+"""SimCLR (Chen, Kornblith, Norouzi, Hinton 2020): contrastive learning of representations."""

@@ -1,5 +1,4 @@
-"""One SimCLR run in this process, without Ray and MLflow: `python -m workloads.simclr --preset
-shapes`.
+"""One SimCLR run in this process, without Ray and MLflow: `python -m workloads.simclr`.
 
 Under torchrun it is one of several workers. Interrupted, the same command continues from the last
 finished epoch.
@@ -30,8 +29,9 @@ PATIENCE = timedelta(minutes=30)  # with workers that do not answer: what Ray Tr
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, print one JSON line an epoch and one for the evaluation. Returns the exit
-    code.
+    """Parse, run, print one JSON line an epoch and one for the evaluation.
+
+    Returns the exit code.
     """
     options = _parser().parse_args(arguments)
     try:

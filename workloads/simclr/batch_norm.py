@@ -19,13 +19,12 @@ __all__ = ["GlobalBatchNorm"]
 
 
 class GlobalBatchNorm(nn.Module):
-    """Batch normalisation of [N, C] or [N, C, H, W] over all workers; alone it is exactly
-    `nn.BatchNorm1d` / `2d`.
+    """Batch normalisation of [N, C] or [N, C, H, W] with the statistics of all workers' samples.
 
-    Training mode is a collective: every worker must call it. Running statistics are equal on all of
-    them, with the unbiased variance over all samples. State-dict keys are those of
-    `nn.BatchNorm2d`. `offset=False` leaves out the bias (the last layer of the authors' projection
-    head). Momentum 0.1 is the authors' decay of 0.9.
+    Alone it is exactly `nn.BatchNorm1d` / `2d`. Training mode is a collective: every worker must
+    call it. Running statistics are equal on all of them, with the unbiased variance over all
+    samples. State-dict keys are those of `nn.BatchNorm2d`. `offset=False` leaves out the bias (the
+    last layer of the authors' projection head). Momentum 0.1 is the authors' decay of 0.9.
     """
 
     running_mean: Tensor
@@ -45,6 +44,7 @@ class GlobalBatchNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise x: by the statistics of this batch in training mode, else by running ones."""
         if self.training:
             self.num_batches_tracked.add_(1)
         if not self.training or world_size() == 1:
@@ -94,11 +94,11 @@ def _moments_of_all_workers(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _Normalize(torch.autograd.Function):
-    """(x - mean) / sqrt(var + eps) * weight + bias, where mean and var depend on the x of every
-    worker.
+    """(x - mean) / sqrt(var + eps) * weight + bias, differentiable.
 
-    Backward gives x the gradient of the sum of all workers' losses, and weight and bias that of the
-    own loss: DDP averages those afterwards, as it does everywhere else.
+    The mean and var depend on the x of every worker. Backward gives x the gradient of the sum of
+    all workers' losses, and weight and bias that of the own loss: DDP averages those afterwards, as
+    it does everywhere else.
     """
 
     @staticmethod

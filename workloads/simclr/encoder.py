@@ -46,8 +46,9 @@ STATISTICS = {
 
 
 def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
-    """The encoder with fresh weights from torch's global generator; `feature_dim` is the width of
-    h.
+    """Build an encoder with fresh weights from torch's global generator.
+
+    Its `feature_dim` is the width of h.
     """
     if encoder.architecture in CONVNETS:
         return ConvNet(encoder.width, CONVNETS[encoder.architecture], encoder.input_normalization)
@@ -55,8 +56,9 @@ def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
 
 
 def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
-    """Multiply-adds of convolutions and linear layers for one image of image_size x image_size;
-    allocates nothing.
+    """Count the multiply-adds of convolutions and linear layers for one image.
+
+    The image has image_size x image_size pixels; nothing is allocated.
     """
     total = 0
 
@@ -93,6 +95,7 @@ class InputNormalization(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        """Normalise images [B, 3, H, W]."""
         return (images - self.mean) / self.deviation
 
 
@@ -128,14 +131,14 @@ class ResNet(nn.Module):
             _zero_last_bn(self)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Map images [B, 3, H, W] to h [B, feature_dim]."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(self.normalize(images))), inplace=True))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return F.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
 class ConvNet(nn.Module):
-    """Four stages of 3x3 convolutions, each with BN and ReLU, without shortcuts: for small images
-    on a CPU.
+    """Four stages of 3x3 convolutions with BN and ReLU, no shortcuts: small images on a CPU.
 
     One image of 32 x 32 pixels takes 15 M multiply-adds with one convolution a stage, 53 M with two
     and 91 M with three.
@@ -169,6 +172,7 @@ class ConvNet(nn.Module):
         _initialize_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Map images [B, 3, H, W] to h [B, feature_dim]."""
         return F.adaptive_avg_pool2d(self.stages(self.normalize(images)), 1).flatten(1)
 
 
@@ -209,11 +213,10 @@ def _stage(
 
 
 def _initialize_convolutions(network: nn.Module) -> None:
-    """Variance 1 / fan-in from a normal truncated at two standard deviations: the authors' default
-    initializer.
+    """Draw weights of variance 1 / fan-in, as the authors' default initializer does.
 
-    torchvision draws with twice the variance, by fan-out. BN takes the scale out of the forward
-    pass either way.
+    They are normal, truncated at two standard deviations. torchvision draws with twice the
+    variance, by fan-out. BN takes the scale out of the forward pass either way.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):

@@ -1,5 +1,4 @@
-"""The projection head g of SimCLR (section 4.2): a representation h to the embedding z that the
-loss compares.
+"""The projection head g of SimCLR (section 4.2): h to the embedding z that the loss compares.
 
 Shapes: h [B, in_dim], z [B, output_dim].
 """
@@ -17,16 +16,18 @@ WEIGHT_STD = 0.01  # of the authors' dense layers
 
 
 def projection_head(head: HeadSpec, in_dim: int) -> nn.Module:
-    """`num_linear_layers` linear layers with ReLU between them; none is the identity (z = h).
+    """Build a head of `num_linear_layers` with ReLU between them; none is the identity (z = h).
 
     `hidden_dim` and `output_dim` None are in_dim, the width of h; the square head is that of Table
     3.
+
     With `batch_norm`, as in the authors' code: linear layers without bias, BN after each, the last
     BN without offset, so that a single linear layer has a BN without offset too. Without it, as in
-    the paper's formulas, linear layers have biases. Weights start at N(0, 0.01^2) and biases at 0
-    in both cases, as the authors' dense layers do. BN takes that scale out; without BN it makes z
-    some thirty times smaller than h (two layers of 512 units), which the loss's normalisation takes
-    out again but `normalize=False` does not.
+    the paper's formulas, linear layers have biases.
+
+    Weights start at N(0, 0.01^2) and biases at 0 in both cases, as the authors' dense layers do. BN
+    takes that scale out; without BN it makes z some thirty times smaller than h (two layers of 512
+    units), which the loss's normalisation takes out again but `normalize=False` does not.
     """
     if head.num_linear_layers == 0:
         return nn.Identity()

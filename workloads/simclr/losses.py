@@ -1,5 +1,6 @@
-"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and what similarities tell of
-embeddings (Table 5).
+"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and what similarities tell.
+
+That is accuracy and entropy (Table 5).
 
 Letters: N images of one worker, W workers, D dimensions of an embedding, A anchors, K keys.
 
@@ -33,7 +34,7 @@ Terms = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def contrastive_loss(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
-    """The loss that a specification asks for, on two views' embeddings [N, D].
+    """Compute the loss that a specification asks for, of two views' embeddings [N, D].
 
     "sum-of-views" is the authors' code: the mean over the anchors of one view plus that of the
     other, twice equation 1. Raises SpecError for cross-entropy, which compares no views.
@@ -91,12 +92,12 @@ def nt_xent(
     normalize: bool = True,
     negatives: Literal["both", "cross"] = "both",
 ) -> Tensor:
-    """NT-Xent of two views' embeddings [N, D], averaged over their 2N anchors (equation 1).
+    """Compute NT-Xent of two views' embeddings [N, D], over their 2N anchors (equation 1).
 
-    The candidates of an anchor are the other 2N - 1 embeddings, or, with negatives="cross" (Table
-    4), the N of the other view; the positive is always among them. `normalize=False` takes raw
-    inner products (Table 5). Half-precision inputs are compared in fp32, whatever autocast says. In
-    a process group this is a collective over equal N.
+    It is the mean over anchors. The candidates of an anchor are the other 2N - 1 embeddings, or,
+    with negatives="cross" (Table 4), the N of the other view; the positive is always among them.
+    `normalize=False` takes raw inner products (Table 5). Half-precision inputs are compared in
+    fp32, whatever autocast says. In a process group this is a collective over equal N.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys, own = _anchors_and_keys(z0, z1, normalize)
@@ -118,14 +119,16 @@ def nt_logistic(
     semi_hard: bool = False,
     negative_reduction: Reduction = "mean",
 ) -> Tensor:
-    """NT-Logistic (Table 2) of two views' embeddings [N, D], averaged over their 2N anchors.
+    """Compute NT-Logistic (Table 2) of two views' embeddings [N, D], over their 2N anchors.
 
-    An anchor's loss is -log sigmoid(s+ / t) and, over its negatives, the mean or sum of -log
-    sigmoid(-s- / t). Negatives are the other view's N - 1 embeddings of other images ("negatives
-    from one augmentation view only", Table 4; the paper says neither which view nor mean or sum).
+    It is the mean over anchors. An anchor's loss is -log sigmoid(s+ / t) and, over its negatives,
+    the mean or sum of -log sigmoid(-s- / t). Negatives are the other view's N - 1 embeddings of
+    other images ("negatives from one augmentation view only", Table 4; the paper says neither which
+    view nor mean or sum).
+
     `semi_hard` keeps of them only the one most similar to the anchor among those less similar than
-    the positive (B.10); where there is none, as for N = 1, the positive's term is all.
-    Precision and process groups are as in `nt_xent`.
+    the positive (B.10); where there is none, as for N = 1, the positive's term is all. Precision
+    and process groups are as in `nt_xent`.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys, positives = _anchors_and_keys(z0, z1, normalize)
@@ -142,14 +145,14 @@ def margin_triplet(
     semi_hard: bool = False,
     negative_reduction: Reduction = "mean",
 ) -> Tensor:
-    """Margin triplet loss (Table 2) of two views' embeddings [N, D], averaged over their 2N
-    anchors.
+    """Compute the margin triplet loss (Table 2) of two views' embeddings [N, D].
 
-    An anchor's loss is the mean or sum of max(s- - s+ + margin, 0) over its negatives, those of
-    `nt_logistic`. `semi_hard` keeps of them only the one most similar to the anchor among those
-    with s+ - margin < s- < s+ (B.10); where there is none, as for N = 1 or for margin = 0, the loss
-    and its gradient are 0.
-    Precision and process groups are as in `nt_xent`.
+    It is the mean over their 2N anchors. An anchor's loss is the mean or sum of max(s- - s+ +
+    margin, 0) over its negatives, those of `nt_logistic`.
+
+    `semi_hard` keeps of them only the one most similar to the anchor among those with s+ - margin <
+    s- < s+ (B.10); where there is none, as for N = 1 or for margin = 0, the loss and its gradient
+    are 0. Precision and process groups are as in `nt_xent`.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys, positives = _anchors_and_keys(z0, z1, normalize)
@@ -163,12 +166,12 @@ def margin_triplet(
 def contrastive_metrics(
     z0: Tensor, z1: Tensor, *, temperature: float, normalize: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Contrastive accuracy in percent and entropy in nats (Table 5) of two views' embeddings [N,
-    D]; both shapes [].
+    """Compute contrastive accuracy in percent and entropy in nats (Table 5), both of shape [].
 
-    As in the authors' code: anchors are the first view's embeddings, candidates the second view's
-    of all workers, so that the entropy is at most ln(W * N). In a process group the values are of
-    the own anchors; their mean over workers is that of one process on the whole batch.
+    They are of two views' embeddings [N, D]. As in the authors' code: anchors are the first view's
+    embeddings, candidates the second view's of all workers, so that the entropy is at most ln(W *
+    N). In a process group the values are of the own anchors; their mean over workers is that of one
+    process on the whole batch.
     """
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys = _embeddings(z0, normalize), all_gather(_embeddings(z1, normalize))
@@ -189,8 +192,9 @@ def _embeddings(z: Tensor, normalize: bool) -> Tensor:
 
 
 def _anchors_and_keys(z0: Tensor, z1: Tensor, normalize: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Own embeddings [2, N, D], every worker's [2, W * N, D], and which of the latter are an
-    image's own, [N].
+    """Own embeddings [2, N, D], every worker's [2, W * N, D], and an image's own keys [N].
+
+    The last are the numbers, among the W * N, of the images of this worker.
     """
     n = len(z0)
     anchors = _embeddings(torch.cat([z0, z1]), normalize).view(2, n, -1)
@@ -203,9 +207,7 @@ def _anchors_and_keys(z0: Tensor, z1: Tensor, normalize: bool) -> tuple[Tensor, 
 def _cross_view_loss(
     anchors: Tensor, keys: Tensor, positives: Tensor, temperature: float, terms: Terms
 ) -> Tensor:
-    """The mean of both directions: own first views against all second ones, own second views
-    against all first ones.
-    """
+    """The mean of both directions: own views of either kind against all views of the other."""
     (first_anchors, second_anchors), (first_keys, second_keys) = anchors.unbind(), keys.unbind()
     return (
         _blockwise_loss(first_anchors, second_keys, positives, None, temperature, terms)
@@ -254,8 +256,9 @@ def _triplet_terms(
 def _negative_weights(
     logits: Tensor, positive: Tensor, semi_hard: bool, reduction: Reduction
 ) -> Tensor:
-    """What each key weighs as a negative in its anchor's loss, [a, K]: all others than the
-    positive, or one semi-hard.
+    """What each key weighs as a negative in its anchor's loss, [a, K].
+
+    That is all keys but the positive, or one semi-hard one.
     """
     if semi_hard:
         # That it lies inside a margin needs no asking: beyond, its loss is 0. Of equally similar
@@ -282,12 +285,12 @@ def _blockwise_loss(
 
 
 class _BlockwiseLoss(torch.autograd.Function):
-    """Mean loss of the anchors [A, D], whose logits are anchors @ keys.T / temperature and
-    positives keys `positives[a]`.
+    """The mean loss of anchors [A, D] that are compared with keys [K, D], block by block.
 
-    Key `own[a]`, if given, is the anchor itself and no candidate. The gradient (Table 2) is taken
-    block by block while a block's logits are at hand, so that the matrix [A, K] never exists as a
-    whole and nothing is computed twice.
+    Logits are anchors @ keys.T / temperature, positives are keys `positives[a]`. Key `own[a]`, if
+    given, is the anchor itself and no candidate. The gradient (Table 2) is taken while a block's
+    logits are at hand, so that the matrix [A, K] never exists as a whole and nothing is computed
+    twice.
     """
 
     @staticmethod

@@ -1,5 +1,4 @@
-"""The online probe: a linear classifier of h, trained along with the encoder and without a say in
-it (B.6).
+"""The online probe (B.6): a linear classifier of h, trained along without a say in the encoder.
 
 The paper names it as equivalent to linear evaluation; it costs next to nothing and sees the
 augmented views only.
@@ -20,13 +19,12 @@ __all__ = ["OnlineProbe"]
 
 
 class OnlineProbe:
-    """The classifier and its optimizer: SGD with Nesterov momentum 0.9 and no regularisation, from
-    zero.
+    """A linear classifier of h and its optimizer, from zero and without regularisation.
 
-    The peak rate is 0.1 * B / 256 for a batch of B images, as in linear evaluation, with the
-    warm-up and the decay of pre-training. The authors' code uses the optimizer and the rate of
-    pre-training there, whose LARS leaves this layer out of its adaptation: what suits the encoder
-    would then decide how well the classifier learns.
+    SGD with Nesterov momentum 0.9. The peak rate is 0.1 * B / 256 for a batch of B images, as in
+    linear evaluation, with the warm-up and the decay of pre-training. The authors' code uses the
+    optimizer and the rate of pre-training there, whose LARS leaves this layer out of its
+    adaptation: what suits the encoder would then decide how well the classifier learns.
     """
 
     metric = "online_accuracy"
@@ -46,15 +44,14 @@ class OnlineProbe:
         self.worker = worker
 
     def set_rate(self, rate: float) -> None:
-        """The learning rate of the next step."""
+        """Set the learning rate of the next step."""
         self.optimizer.param_groups[0]["lr"] = rate
 
     def step(self, h: Tensor, labels: Tensor) -> Tensor:
-        """One update from h [2 n, D] of both views, all first ones before all second ones, and the
-        images' labels [n].
+        """Update from h [2 n, D] of both views and the images' labels [n].
 
-        Returns the accuracy in % before the update, without waiting for the device. In fp32, and h
-        gets no gradient.
+        All first views come before all second ones. Returns the accuracy in % before the update,
+        without waiting for the device. In fp32, and h gets no gradient.
         """
         h, labels = h.detach().float(), labels.repeat(len(h) // len(labels))
         logits = self.classifier(h)
@@ -67,7 +64,7 @@ class OnlineProbe:
         return 100 * right.float().mean()
 
     def state_dict(self) -> dict[str, Any]:
-        """The live tensors, by the names that `online_result` and `load_state_dict` read."""
+        """Return the live tensors, by the names that `online_result` and `load_state_dict` read."""
         return {
             "classifier": self.classifier.state_dict(),
             "optimizer": self.optimizer.state_dict(),

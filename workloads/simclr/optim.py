@@ -1,5 +1,6 @@
-"""LARS, each optimizer's parameter groups, and the learning rate of a step (appendix A, B.6 and the
-authors' code).
+"""LARS, each optimizer's parameter groups, and the learning rate of a step.
+
+After appendix A, B.6 and the authors' code.
 """
 
 import math
@@ -64,6 +65,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every weight that has a gradient; returns the closure's loss, if there is one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -100,8 +102,9 @@ class LARS(Optimizer):
 def _trust(
     weights: list[Tensor], grads: tuple[Tensor, ...] | list[Tensor], coefficient: float
 ) -> Tensor:
-    """Each weight's trust ratio, in one tensor on the device: reading the numbers would stall a GPU
-    once per weight.
+    """Each weight's trust ratio, in one tensor on the device.
+
+    Reading the numbers would stall a GPU once per weight.
     """
     weight_norms = torch.stack(norms(weights))
     grad_norms = torch.stack(norms(grads))
@@ -110,7 +113,7 @@ def _trust(
 
 
 def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dict[str, Any]]:
-    """The module's trainable parameters in groups for an optimizer.
+    """Group a module's trainable parameters for an optimizer.
 
     With `exclude_bias_and_norm`, parameters of at most one dimension (biases, BN's scale and
     offset) are a group of their own, without weight decay and without LARS's adaptation; and so is
@@ -138,7 +141,7 @@ def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dic
 
 
 def build(module: nn.Module, optim: OptimSpec, lr: float) -> Optimizer:
-    """The optimizer that a specification asks for, over all trainable parameters of a module."""
+    """Build the optimizer that a specification asks for, over a module's trainable parameters."""
     groups = parameter_groups(module, optim.exclude_bias_and_norm)
     match optim.name:
         case "lars":
@@ -152,11 +155,11 @@ def build(module: nn.Module, optim: OptimSpec, lr: float) -> Optimizer:
 
 
 def learning_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int) -> float:
-    """The learning rate of one step: linear from 0 to `peak` at step `warmup_steps`, then cosine to
-    0 at `total_steps`.
+    """Return the learning rate of one step: linear from 0 to `peak`, then cosine to 0.
 
-    A warm-up as long as the run never decays. Past the end the last value holds. Raises ValueError
-    for a warm-up longer than the run or a negative step.
+    The peak is at step `warmup_steps`, the 0 at `total_steps`. A warm-up as long as the run never
+    decays. Past the end the last value holds. Raises ValueError for a warm-up longer than the run
+    or a negative step.
     """
     if step < 0 or not 0 <= warmup_steps <= total_steps:
         raise ValueError(

@@ -46,9 +46,8 @@ def digits() -> RunSpec:
     """scikit-learn's 1,797 handwritten digits, real and tiny; a cell takes seconds.
 
     Source: ours. The images are grey, so that colour distortion changes brightness and contrast
-    only. Expected:
-    97.8 +- 0.2 % linear evaluation and 91.5 +- 1.8 % kNN (3 seeds). Cost: about 15 s on two cores
-    of an AMD EPYC.
+    only. Expected: 97.8 +- 0.2 % linear evaluation and 91.5 +- 1.8 % kNN (3 seeds).
+    Cost: about 15 s on two cores of an AMD EPYC.
     """
     return RunSpec.read(
         {
@@ -59,8 +58,7 @@ def digits() -> RunSpec:
 
 
 def cifar10_small() -> RunSpec:
-    """CIFAR-10 for a CPU: 10,000 training images and a small convolutional encoder; a cell takes
-    minutes.
+    """CIFAR-10 for a CPU: 10,000 training images, a small convolutional encoder; minutes a cell.
 
     Source: ours, with the paper's CIFAR-10 policy (B.9: s = 0.5, no blur, temperature 0.5). Give
     the images, in train/<class>/ and test/<class>/, with --set data.root=FOLDER. Expected: 51.5 +-
@@ -96,12 +94,11 @@ def cifar10_paper() -> RunSpec:
 
 
 def imagenet_paper() -> RunSpec:
-    """ImageNet as in the paper's ablations: ResNet-50, batch 4096, 100 epochs, linear evaluation by
-    SGD.
+    """ImageNet as in the paper's ablations: ResNet-50, batch 4096, 100 epochs.
 
-    Source: section 2 and appendix B.6. Expected: 64.5 % top-1 (paper). Not run by us. Cost in the
-    paper: 1.5 hours on 128 TPU v3 cores. Ours differs in storing images at 256 pixels, before the
-    224-pixel views are cropped from them.
+    Source: section 2 and appendix B.6; linear evaluation by SGD. Expected: 64.5 % top-1 (paper).
+    Not run by us. Cost in the paper: 1.5 hours on 128 TPU v3 cores. Ours differs in storing images
+    at 256 pixels, before the 224-pixel views are cropped from them.
     """
     return RunSpec.read(
         {
@@ -128,7 +125,10 @@ PRESETS: dict[str, Callable[[], RunSpec]] = {
 
 
 def preset(name: str) -> RunSpec:
-    """The preset of that name. Raises SpecError that lists the known ones."""
+    """Return the preset of that name.
+
+    Raises SpecError that lists the known ones.
+    """
     if name not in PRESETS:
         raise SpecError([f"--preset {name}: no such preset; known are {', '.join(PRESETS)}"])
     return PRESETS[name]()

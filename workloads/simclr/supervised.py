@@ -1,5 +1,6 @@
-"""Supervised training, what the paper holds SimCLR against (Tables 1 and B.3, Figure 7): the same
-loop on labels.
+"""Supervised training, which the paper holds SimCLR against: the same loop on labels.
+
+In Tables 1 and B.3 and in Figure 7.
 
 Shapes: N images of the global batch, n of them on this worker, D the width of h, C classes.
 """
@@ -33,15 +34,16 @@ class SupervisedModel(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, views: Tensor) -> Tensor:
-        """Views [B, 3, H, W] to logits [B, C]."""
+        """Map views [B, 3, H, W] to logits [B, C]."""
         logits: Tensor = self.classifier(self.encoder(views))
         return logits
 
 
 @dataclass(frozen=True)
 class SupervisedObjective:
-    """Mean cross-entropy of one augmented view of each image, drawn by the policy that SimCLR draws
-    two by.
+    """Mean cross-entropy of one augmented view of each image.
+
+    The view is drawn by the policy that SimCLR draws two by.
     """
 
     augment: AugmentSpec
@@ -49,29 +51,36 @@ class SupervisedObjective:
     metrics: ClassVar = ("loss", "training_accuracy")
 
     def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
-        """One view of this worker's images, [n, 3, H, W], drawn for the whole batch of N."""
+        """Draw one view of this worker's images: [n, 3, H, W].
+
+        Parameters are drawn for the whole batch of N, so that views do not depend on the workers.
+        """
         height, width = images.shape[-2:]
         parameters = draw_view(self.augment, batch, height, width, generator)
         return apply_view(images, parameters[mine], self.augment)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of logits [n, C], in fp32 under autocast, too. Workers have equally many images: their
-        mean is that of the batch.
+        """Return the loss of logits [n, C], in fp32 under autocast, too.
+
+        Workers have equally many images: their mean is that of the batch.
         """
         return F.cross_entropy(logits, labels)
 
     def measures(self, logits: Tensor, labels: Tensor) -> list[Tensor]:
-        """Accuracy in % on the augmented views, by the model before the update."""
+        """Return the accuracy in % on the augmented views, by the model before the update."""
         return [100 * (logits.argmax(dim=1) == labels).float().mean()]
 
 
 def is_supervised(spec: RunSpec) -> bool:
-    """Whether a run learns from labels instead of from pairs of views."""
+    """Tell whether a run learns from labels instead of from pairs of views."""
     return spec.loss.name == "cross-entropy"
 
 
 def supervised_problems(spec: RunSpec) -> list[str]:
-    """What a specification asks of a supervised run that it has not; empty for every other run."""
+    """List what a specification asks of a supervised run that it has not.
+
+    The list is empty for every other run.
+    """
     if not is_supervised(spec):
         return []
     found, tasks = [], list(spec.eval.probe.tasks)

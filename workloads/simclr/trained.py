@@ -1,4 +1,4 @@
-"""Networks from a trained state."""
+"""Networks that are built from a trained state."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ __all__ = ["load_encoder", "load_model"]
 
 
 def load_encoder(spec: RunSpec, state: dict[str, Any], worker: Worker) -> nn.Module:
-    """The encoder f of a training state, in inference mode. Every one of its keys must fit."""
+    """Load the encoder f of a training state, in inference mode.
+
+    Every one of its keys must fit.
+    """
     encoder = initial_model(spec).encoder
     # Without what follows it: an untrained encoder's fingerprint does not name a head.
     weights = {name: value for name, value in state["model"].items() if name.startswith("encoder.")}
@@ -24,8 +27,9 @@ def load_encoder(spec: RunSpec, state: dict[str, Any], worker: Worker) -> nn.Mod
 
 
 def load_model(spec: RunSpec, state: dict[str, Any], worker: Worker) -> SimCLR | SupervisedModel:
-    """The encoder and its projection head, or a supervised run's classifier, in inference mode.
-    Every key must fit.
+    """Load the encoder and its projection head, or a supervised run's classifier.
+
+    The model is in inference mode. Every key must fit.
     """
     weights = state["model"]
     model: SimCLR | SupervisedModel

@@ -1,3 +1,4 @@
-"""SimCLR pre-training in two-layer CNNs (Zhang & Cao, arXiv 2409.18685): how many labels it saves,
-on generated data.
+"""SimCLR pre-training in two-layer CNNs: how many labels it saves, on generated data.
+
+Zhang & Cao, arXiv 2409.18685.
 """

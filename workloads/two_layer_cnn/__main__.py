@@ -1,6 +1,4 @@
-"""A cell of the two-layer study, several seeds at once: `python -m workloads.two_layer_cnn --seeds
-5`.
-"""
+"""A cell of the two-layer study, with several seeds: `python -m workloads.two_layer_cnn`."""
 
 import argparse
 import json

@@ -1,5 +1,4 @@
-"""The contrastive loss of pre-training, its gradient in closed form, and what the theory says about
-it.
+"""The contrastive loss of pre-training, its gradient in closed form, and its theory.
 
 With F_r(x) = phi(<w_r, signal>) + phi(<w_r, noise>), sim_i = <F(x_i), F(x~_i)> and sim_ik =
 <F(x_i), F(x_k)>, all plain inner products, the loss is -(1/n0) sum_i log(e^(sim_i/tau) /
@@ -29,7 +28,7 @@ __all__ = [
 def contrastive_step(
     activations: Tensor, samples: Samples, *, temperature: float, relu: bool
 ) -> tuple[Tensor, Tensor]:
-    """Loss [B] and its gradient with respect to <w, patch> [B, R, K]."""
+    """Compute the loss [B] and its gradient with respect to <w, patch> [B, R, K]."""
     count, signals = len(samples.labels), samples.signal_count
     features = activations.clamp(min=0) if relu else activations
     shared = features[:, :, samples.signal_of]
@@ -59,8 +58,9 @@ def contrastive_step(
 
 
 def summed_patches(samples: Samples, signal_norm: float) -> tuple[Tensor, Tensor]:
-    """z and z~ [N, d]: the sum of both patches, which is all that a linear network sees of an
-    input.
+    """Sum both patches of each view: z and z~ [N, d].
+
+    That is all that a linear network sees of an input.
     """
     rows = samples.rows * samples.scale(signal_norm)[:, None]
     count = len(samples.labels)
@@ -69,11 +69,11 @@ def summed_patches(samples: Samples, signal_norm: float) -> tuple[Tensor, Tensor
 
 
 def pretraining_spectrum(first: Tensor, second: Tensor) -> tuple[float, float, Tensor]:
-    """The two largest eigenvalues of A tau / eta (Lemma 5.1), and the unit eigenvector [d] of the
-    first.
+    """Compute the two largest eigenvalues of A tau / eta (Lemma 5.1), and the top eigenvector.
 
-    While the filters are tiny, gradient descent multiplies them by I + A each step, with A = (eta /
-    (n0^2 tau)) times the sum over i and k != i of z_i z~_i^T + z~_i z_i^T - z_i z_k^T - z_k z_i^T.
+    That is a unit vector [d]. While the filters are tiny, gradient descent multiplies them by I + A
+    each step, with A = (eta / (n0^2 tau)) times the sum over i and k != i of z_i z~_i^T + z~_i
+    z_i^T - z_i z_k^T - z_k z_i^T.
     """
     count = len(first)
     attract = (count - 1) * torch.eye(count, dtype=first.dtype)
@@ -88,16 +88,16 @@ def pretraining_spectrum(first: Tensor, second: Tensor) -> tuple[float, float, T
 
 
 def predicted_alignment(inputs: int, signal_to_noise: float) -> float:
-    """Cosine between the top eigenvector of A and mu in high dimension, for independent views.
+    """Predict the cosine between the top eigenvector of A and mu in high dimension.
 
-    In A tau / eta the signal has the eigenvalue 2 ||mu||^2 and each input's noise +- sigma_p^2 d /
-    n0; our derivation.
+    For independent views. In A tau / eta the signal has the eigenvalue 2 ||mu||^2 and each input's
+    noise +- sigma_p^2 d / n0; our derivation.
     """
     return 1 / math.sqrt(1 + 1 / (2 * inputs * signal_to_noise**2))
 
 
 def principal_component(inputs: Tensor) -> Tensor:
-    """The unit vector [d] along which the inputs [N, d] vary most."""
+    """Return the unit vector [d] along which the inputs [N, d] vary most."""
     centred = inputs - inputs.mean(0)
     components: Tensor = torch.linalg.svd(centred, full_matrices=False).Vh
     return components[0]

@@ -1,5 +1,4 @@
-"""Inputs of two patches, a signal and a noise patch, drawn from (seed, purpose) so that cells share
-what they can.
+"""Inputs of two patches, signal and noise, drawn from (seed, purpose): cells share what they can.
 
 Source: Definition 3.1, in the form of Cao, Chen, Belkin and Gu (2022): noise is N(0, sigma_p^2 (I -
 mu mu^T / ||mu||^2)). Which patch carries the signal does not matter, since both pass through the
@@ -37,8 +36,9 @@ _STREAMS: dict[Purpose, int] = {"unlabeled": 0, "labeled": 1, "test": 2, "filter
 
 
 class Signals(NamedTuple):
-    """The signal patches [P, d] of each class, in units of ||mu||; `direction` [d] is mu /
-    ||mu||.
+    """The signal patches [P, d] of each class, in units of ||mu||.
+
+    `direction` [d] is mu / ||mu||.
     """
 
     direction: Tensor
@@ -60,24 +60,28 @@ class Samples:
 
     @property
     def signal_count(self) -> int:
-        """S: inputs with the same image, or the same y mu, share a row."""
+        """Return S: inputs with the same image, or the same y mu, share a row."""
         return int(self.signal_of.max()) + 1
 
     def scale(self, signal_norm: float) -> Tensor:
-        """What rows [S + V N] are multiplied by in a run with this ||mu||."""
+        """Return what rows [S + V N] are multiplied by in a run with this ||mu||."""
         scale = torch.ones(len(self.rows), dtype=self.rows.dtype)
         scale[: self.signal_count] = signal_norm
         return scale
 
     def to(self, dtype: torch.dtype) -> "Samples":
-        """The same in another precision; drawn in double precision first, so that both see the same
-        inputs.
+        """Return the same in another precision.
+
+        They were drawn in double precision first, so that both see the same inputs.
         """
         return Samples(self.rows.to(dtype), self.signal_of, self.labels.to(dtype))
 
 
 def signals(data: PatchDataSpec) -> Signals:
-    """Where signal patches come from. Raises SpecError when there are no such images or classes."""
+    """Return where signal patches come from.
+
+    Raises SpecError when there are no such images or classes.
+    """
     if data.name == "gaussian":
         direction = torch.zeros(data.dim, dtype=torch.float64)
         direction[0] = 1
@@ -100,35 +104,35 @@ def signals(data: PatchDataSpec) -> Signals:
 
 
 def pretraining_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
-    """Both views of the inputs of pre-training: the same signal, independent noise unless
-    `view_correlation` says otherwise.
+    """Draw both views of the inputs of pre-training: the same signal, independent noise.
 
-    An image cannot be drawn again given its class without its label, so that its second view has
-    the same signal patch.
+    The noise depends as `view_correlation` says. An image cannot be drawn again given its class
+    without its label, so that its second view has the same signal patch.
     """
     purpose: Purpose = "labeled" if spec.pretrain.method == "simclr-labeled" else "unlabeled"
     return _draw(spec, source.train, source.direction, purpose, spec.pretrain_inputs, views=2)
 
 
 def labeled_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
-    """The inputs of fine-tuning. Images may be among the unlabeled ones, too, with other noise
-    beside them.
+    """Draw the inputs of fine-tuning.
+
+    Images may be among the unlabeled ones, too, with other noise beside them.
     """
     return _draw(spec, source.train, source.direction, "labeled", spec.data.labels, views=1)
 
 
 def unseen_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
-    """Fresh inputs; images of the test split."""
+    """Draw fresh inputs to test on; images are of the test split."""
     return _draw(spec, source.test, source.direction, "test", spec.data.test, views=1)
 
 
 def initial_filters(spec: TwoLayerSpec) -> Tensor:
-    """Standard normal [2m, d], which each way to start scales to its own standard deviation."""
+    """Draw standard normal [2m, d]; each way to start scales it to its own standard deviation."""
     return _normal(spec.seed, "filters", 0, 2 * spec.network.filters, spec.data.dim)
 
 
 def filter_split(spec: TwoLayerSpec) -> Tensor:
-    """A random order of the 2m filters; the first m become F_+, the others F_-."""
+    """Draw a random order of the 2m filters; the first m become F_+, the others F_-."""
     return torch.from_numpy(_stream(spec.seed, "split", 0).permutation(2 * spec.network.filters))
 
 

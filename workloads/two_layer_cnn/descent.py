@@ -1,5 +1,6 @@
-"""Gradient descent of several runs at once, each of which stops at its own step and then changes no
-more.
+"""Gradient descent of several runs at once, each of which stops at a step of its own.
+
+Then it changes no more.
 
 Legend: B runs, A of them still moving, R filters of a run, K patches, d length of a patch.
 """
@@ -39,8 +40,7 @@ class NotFiniteError(RuntimeError):
 
 @dataclass
 class Descended:
-    """Where each of B runs ended: filters [B, R, d], steps taken, whether it arrived, and its
-    curve.
+    """The ends of B runs: filters [B, R, d], steps taken, whether each arrived, and curves.
 
     A curve has the lists `step`, `loss`, `alignment` (mean |cos(w_r, mu)|) and `norm` (mean
     ||w_r||), the last point included.
@@ -61,11 +61,10 @@ def descend(
     max_steps: int,
     resume: dict[str, Any] | None = None,
 ) -> Generator[dict[str, Any], None, Descended]:
-    """Step until every run has arrived or taken `max_steps`; yields a state now and then, returns
-    where the runs ended.
+    """Step until every run has arrived or taken `max_steps`.
 
-    `resume` is a state that an equal descent yielded; the rest is then as if nothing had happened.
-    Raises NotFiniteError.
+    Yields a state now and then, and returns where the runs ended. `resume` is a state that an equal
+    descent yielded; the rest is then as if nothing had happened. Raises NotFiniteError.
     """
     count = len(span.runs)
     ended = Descended(

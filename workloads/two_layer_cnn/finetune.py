@@ -35,11 +35,11 @@ def finetune(
     source: Signals,
     resume: dict[str, Any] | None = None,
 ) -> Generator[dict[str, Any], None, list[Finetuned]]:
-    """Train each specification's network from its filters [R, d]. The sizes and the optimizer of
-    all agree.
+    """Train each specification's network from its filters [R, d].
 
-    The filters are split at random into those of F_+ and those of F_-. Yields states now and then,
-    from which it continues; returns what it gave, in the order of `specs`.
+    The sizes and the optimizer of all agree. The filters are split at random into those of F_+ and
+    those of F_-. Yields states now and then, from which it continues; returns what it gave, in the
+    order of `specs`.
     """
     shared, owner = tables(specs, _identity, lambda spec: labeled_inputs(spec, source))
     dtype, first = specs[0].dtype, shared[0].to(specs[0].dtype)
@@ -78,8 +78,9 @@ def finetune(
 
 
 def _identity(spec: TwoLayerSpec) -> tuple[object, ...]:
-    """Runs of one batch that agree in this have the same labeled inputs and the same test inputs,
-    up to ||mu||.
+    """What runs of one batch must agree in to have the same inputs, up to ||mu||.
+
+    That is labeled inputs and test inputs.
     """
     return (spec.seed, spec.data.noise_std)
 
@@ -87,8 +88,9 @@ def _identity(spec: TwoLayerSpec) -> tuple[object, ...]:
 def _test(
     specs: Sequence[TwoLayerSpec], filters: Tensor, source: Signals
 ) -> list[tuple[float, float]]:
-    """Error in % and logistic loss of each run on its test inputs; an output of exactly 0 is an
-    error.
+    """Error in % and logistic loss of each run on its test inputs.
+
+    An output of exactly 0 is an error.
     """
     scores = []
     for _, together in groupby(zip(specs, filters, strict=True), lambda pair: _identity(pair[0])):

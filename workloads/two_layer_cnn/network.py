@@ -1,5 +1,6 @@
-"""The two-layer CNN that is fine-tuned: F_+ - F_-, with fixed second-layer weights +1/m and -1/m
-(section 3).
+"""The two-layer CNN that is fine-tuned: F_+ - F_- with a fixed second layer (section 3).
+
+Its weights are +1/m and -1/m.
 
 Legend: B runs, R = 2m filters of which the first m are F_+, K patches, N inputs.
 """
@@ -14,25 +15,25 @@ __all__ = ["logistic_loss", "logistic_step", "outputs", "second_layer"]
 
 
 def second_layer(filters: int, like: Tensor) -> Tensor:
-    """+1/m for the m filters of F_+, -1/m for those of F_-: [R, 1]."""
+    """Return +1/m for the m filters of F_+, -1/m for those of F_-: [R, 1]."""
     signs = torch.ones(filters, 1, dtype=like.dtype, device=like.device)
     signs[filters // 2 :] = -1
     return signs / (filters // 2)
 
 
 def outputs(activations: Tensor, samples: Samples, power: int) -> Tensor:
-    """f [B, N] from <w, patch> [B, R, K], the patches being the rows of `samples`."""
+    """Compute f [B, N] from <w, patch> [B, R, K], the patches being the rows of `samples`."""
     weights = second_layer(activations.shape[1], activations)
     return _outputs((activations.clamp(min=0).pow(power) * weights).sum(1), samples)
 
 
 def logistic_loss(outputs: Tensor, labels: Tensor) -> Tensor:
-    """log(1 + exp(-y f)), the mean over inputs: [B]."""
+    """Compute log(1 + exp(-y f)), the mean over inputs: [B]."""
     return F.softplus(-labels * outputs).mean(1)
 
 
 def logistic_step(activations: Tensor, samples: Samples, power: int) -> tuple[Tensor, Tensor]:
-    """Logistic loss [B] and its gradient with respect to <w, patch> [B, R, K], in closed form."""
+    """Compute the logistic loss [B] and its gradient by <w, patch> [B, R, K], in closed form."""
     weights = second_layer(activations.shape[1], activations)
     positive = activations.clamp(min=0)
     slope = positive.pow(power - 1)  # of sigma, but for the factor q

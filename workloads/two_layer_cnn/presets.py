@@ -1,6 +1,4 @@
-"""The base recipes of the two-layer study. Each docstring states source, expected error and
-cost.
-"""
+"""The base recipes of the two-layer study; each states source, expected error and cost."""
 
 from collections.abc import Callable
 
@@ -11,8 +9,7 @@ __all__ = ["PRESETS", "digit_patches", "fashion_mnist_patches", "gaussian_patche
 
 
 def gaussian_patches() -> TwoLayerSpec:
-    """Generated inputs in 1,000 dimensions, 250 of them unlabeled; SNR 0.2 and 64 labels unless set
-    otherwise.
+    """Generated inputs in 1,000 dimensions, 250 of them unlabeled; SNR 0.2 and 64 labels.
 
     Source: Definition 3.1 and the count of unlabeled inputs of the paper's appendix A, which gives
     no other numbers; learning rates and stopping rules are ours. Expected, at 8 and at 64 labels:
@@ -25,13 +22,13 @@ def gaussian_patches() -> TwoLayerSpec:
 
 
 def digit_patches() -> TwoLayerSpec:
-    """scikit-learn's handwritten 0 and 1 as signal patches beside Gaussian noise patches, 200
-    inputs unlabeled.
+    """scikit-learn's handwritten 0 and 1 as signal patches beside Gaussian noise patches.
 
-    Source: the paper's appendix A has such a variant on MNIST with 200 unlabeled images and gives
-    no more; how images become signals is ours (`PatchDataSpec`). Expected, at 8 and at 64 labels:
-    3.2 +- 1.2 % and 0.9 +- 1.2 % test error; without pre-training 50.4 +- 1.7 % and 47.4 +- 3.9 %
-    (5 seeds). Cost: under a second a cell on one core of an AMD EPYC.
+    200 inputs are unlabeled. Source: the paper's appendix A has such a variant on MNIST with 200
+    unlabeled images and gives no more; how images become signals is ours (`PatchDataSpec`).
+    Expected, at 8 and at 64 labels: 3.2 +- 1.2 % and 0.9 +- 1.2 % test error; without pre-training
+    50.4 +- 1.7 % and 47.4 +- 3.9 % (5 seeds). Cost: under a second a cell on one core of an AMD
+    EPYC.
     """
     return TwoLayerSpec.read({"data": {"name": "digits", "unlabeled": 200, "signal_to_noise": 0.2}})
 
@@ -56,7 +53,10 @@ PRESETS: dict[str, Callable[[], TwoLayerSpec]] = {
 
 
 def preset(name: str) -> TwoLayerSpec:
-    """The preset of that name. Raises SpecError that lists the known ones."""
+    """Return the preset of that name.
+
+    Raises SpecError that lists the known ones.
+    """
     if name not in PRESETS:
         raise SpecError([f"--preset {name}: no such preset; known are {', '.join(PRESETS)}"])
     return PRESETS[name]()

@@ -1,4 +1,4 @@
-"""What happens to the filters before labels come: contrastive pre-training, a control, or nothing.
+"""The filters before labels come: contrastive pre-training, a control, or nothing.
 
 Legend: B runs, R = 2m filters, d length of a patch.
 """
@@ -27,8 +27,9 @@ __all__ = ["Pretrained", "pretrain"]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Filters [R, d] before fine-tuning, in the order of their initial ones; plain-number metrics;
-    the training curve.
+    """Filters [R, d] before fine-tuning, plain-number metrics, and the training curve.
+
+    Filters are in the order of their initial ones.
     """
 
     filters: Tensor
@@ -39,11 +40,10 @@ class Pretrained:
 def pretrain(
     specs: Sequence[TwoLayerSpec], source: Signals, resume: dict[str, Any] | None = None
 ) -> Generator[dict[str, Any], None, list[Pretrained]]:
-    """Filters for each specification. They agree in everything but seed, SNR, noise and view
-    correlation.
+    """Make the filters of each specification.
 
-    Yields states now and then, from which it continues; returns what it gave, in the order of
-    `specs`.
+    Specifications agree in everything but seed, SNR, noise and view correlation. Yields states now
+    and then, from which it continues; returns what it gave, in the order of `specs`.
     """
     match specs[0].pretrain.method:
         case "none":
@@ -60,8 +60,9 @@ def _untrained(spec: TwoLayerSpec, source: Signals) -> Pretrained:
 
 
 def _on_principal_component(spec: TwoLayerSpec, source: Signals) -> Pretrained:
-    """Each filter is its initial one's share of the first principal component, where the power
-    method ends.
+    """Each filter is its initial one's share of the first principal component.
+
+    That is where the power method ends.
     """
     inputs, _ = summed_patches(pretraining_inputs(spec, source), spec.data.signal_norm)
     component = principal_component(inputs)

@@ -1,5 +1,4 @@
-"""Many cells of the two-layer study at once: pre-train what is different, fine-tune everything,
-test it.
+"""Many cells of the two-layer study at once: pre-train what differs, fine-tune all, test.
 
 Cells whose arrays have equal shapes are one batch, whatever their seeds, signal-to-noise ratios and
 ways to start; cells with equal unlabeled inputs share their pre-training. Each cell's result is
@@ -28,10 +27,10 @@ Given = TypeVar("Given", Pretrained, Finetuned)
 
 @dataclass(frozen=True)
 class StepResult:
-    """Progress of one batch: its phase and step, metrics for each cell (empty for cells of other
-    batches), and the state.
+    """Progress of one batch: its phase and step, metrics for each cell, and the state.
 
-    The metrics are the last point of a cell's curve: `step`, `loss`, `alignment` and `norm`.
+    Metrics are empty for cells of other batches; else they are the last point of a cell's curve:
+    `step`, `loss`, `alignment` and `norm`.
     """
 
     phase: Phase
@@ -41,8 +40,9 @@ class StepResult:
 
 
 class DivergedError(RuntimeError):
-    """The loss of a cell became infinite or undefined; in pre-training, of all cells with that
-    `pretrain_fingerprint`.
+    """The loss of a cell became infinite or undefined.
+
+    In pre-training, of all cells with that `pretrain_fingerprint`.
     """
 
     def __init__(self, phase: Phase, step: int, fingerprint: str) -> None:
@@ -58,7 +58,7 @@ class DivergedError(RuntimeError):
 
 
 def run(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> list[dict[str, float]]:
-    """The metrics of each cell, in the order of `specs`. Raises as `train` does."""
+    """Return the metrics of each cell, in the order of `specs`. Raises as `train` does."""
     state = resume
     for result in train(specs, resume):
         state = result.state
@@ -104,8 +104,9 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
 
 
 def results(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[str, float]]:
-    """The metrics of each cell from the last state of `train`: test_error and others, errors in %,
-    flags 0 or 1.
+    """Return the metrics of each cell from the last state of `train`.
+
+    They are test_error and others: errors in %, flags 0 or 1.
     """
     return [
         state["pretrained"][spec.pretrain_fingerprint()]["metrics"]
@@ -115,8 +116,9 @@ def results(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[str, float
 
 
 def curves(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[Phase, Curve]]:
-    """The training curves of each cell from the last state of `train`; none of a phase without
-    gradient descent.
+    """Return the training curves of each cell from the last state of `train`.
+
+    There is none of a phase without gradient descent.
     """
     found: list[dict[Phase, Curve]] = []
     for spec in specs:
@@ -132,8 +134,9 @@ def _batches(
     shape: Callable[[TwoLayerSpec], object],
     numbers: Callable[[TwoLayerSpec], int],
 ) -> list[list[TwoLayerSpec]]:
-    """Different cells in batches of equal shape, not too large, cells with equal inputs next to one
-    another.
+    """Different cells in batches of equal shape, not too large.
+
+    Cells with equal inputs are next to one another.
     """
     different = {_KEY[phase](spec): spec for spec in specs}
     by_shape: dict[object, list[TwoLayerSpec]] = {}

@@ -1,5 +1,4 @@
-"""Filters of several runs, moved by gradient descent inside the span of the patches that they are
-trained on.
+"""Filters of several runs, moved by gradient descent inside the span of their patches.
 
 A gradient with respect to a filter is a combination of training patches, so with w = w(0) + sum_k
 c_k x_k it is enough to follow the coefficients c: all that training reads, the inner products <w,
@@ -22,8 +21,7 @@ __all__ = ["Span", "tables"]
 
 
 class Span:
-    """B runs with filters [B, R, d] and, for each run, one of the patch tables `rows`, all of equal
-    shape [K, d].
+    """B runs with filters [B, R, d], each with one of the patch tables `rows` [K, d].
 
     owner: the table of each run, in increasing order; scale [B, K]: what its patches are multiplied
     by in a run.
@@ -57,12 +55,13 @@ class Span:
 
     @property
     def activations(self) -> Tensor:
-        """<w, patch> [B, R, K]."""
+        """Return <w, patch> [B, R, K]."""
         return self._products * self._scale
 
     def descend(self, gradient: Tensor) -> None:
-        """Move against a gradient with respect to the activations [B, R, K], already multiplied by
-        the learning rates.
+        """Move against a gradient with respect to the activations [B, R, K].
+
+        It is already multiplied by the learning rates.
         """
         change = gradient * self._scale
         if self.gram:
@@ -89,7 +88,7 @@ class Span:
         self._products = self._now()
 
     def filters(self) -> Tensor:
-        """w [B, R, d]."""
+        """Return w [B, R, d]."""
         if not self.gram:
             return self._initial + self.coordinates
         moved = torch.empty_like(self._initial)
@@ -98,7 +97,7 @@ class Span:
         return moved
 
     def norms(self) -> Tensor:
-        """||w|| [B, R]."""
+        """Return ||w|| [B, R]."""
         if not self.gram:
             norms: Tensor = self.filters().norm(dim=2)
             return norms
@@ -110,7 +109,7 @@ class Span:
         return squares.clamp_(min=0).sqrt_()
 
     def along(self, direction: Tensor) -> Tensor:
-        """<w, direction> [B, R]."""
+        """Return <w, direction> [B, R]."""
         along = self._initial @ direction
         if self.gram:
             for table, where in self._shares:
@@ -120,9 +119,7 @@ class Span:
         return along
 
     def _now(self) -> Tensor:
-        """<w, row> [B, R, K], from the start each time, so that rounding errors of the steps do not
-        add up.
-        """
+        """<w, row> [B, R, K], from the start each time, so that no rounding errors add up."""
         products = torch.empty_like(self._start)
         for table, where in self._shares:
             torch.addmm(
@@ -149,8 +146,9 @@ def tables(
     identity: Callable[[TwoLayerSpec], object],
     draw: Callable[[TwoLayerSpec], Samples],
 ) -> tuple[list[Samples], list[int]]:
-    """The different inputs of some runs, each drawn once, and which of them each run has. Equal
-    ones must stand together.
+    """Draw the different inputs of some runs, each once, and tell which of them each run has.
+
+    Equal ones must stand together.
     """
     found: dict[object, int] = {}
     drawn: list[Samples] = []

@@ -26,8 +26,9 @@ assert set(get_args(ImageSource)) <= set(get_args(DataSetName))
 
 
 class PatchDataSpec(Part):
-    """Inputs of two patches of d numbers: a signal patch that carries the label, and a Gaussian
-    noise patch (Definition 3.1).
+    """Inputs of two patches of d numbers, signal and Gaussian noise (Definition 3.1).
+
+    The signal patch carries the label.
 
     `gaussian`: the signal patch is y mu. The others: it is an image of one of two classes, centred
     between the class means of the training images and scaled so that half the difference of these
@@ -77,16 +78,16 @@ class PatchDataSpec(Part):
 
     @property
     def dim(self) -> int:
-        """d, the length of a patch."""
+        """Return d, the length of a patch."""
         return self.dimension if self.name == "gaussian" else self.image_size**2
 
     @property
     def signal_norm(self) -> float:
-        """||mu||."""
+        """Return ||mu||."""
         return self.signal_to_noise * self.noise_std * math.sqrt(self.dim)
 
     def images(self) -> DataSpec:
-        """The images that signal patches are taken from; not of gaussian."""
+        """Return the images that signal patches are taken from; not of gaussian."""
         if self.name == "gaussian":
             raise ValueError("gaussian data have no images")
         return DataSpec(
@@ -95,7 +96,7 @@ class PatchDataSpec(Part):
 
 
 class PretrainSpec(Part):
-    """What the filters learn before they see labels.
+    """The learning of filters before they see labels.
 
     simclr: gradient descent on the contrastive loss of a linear CNN, as in the paper. none:
     nothing, the direct arm of Theorem 4.3. Controls: pca puts all filters on the first principal
@@ -117,8 +118,9 @@ class PretrainSpec(Part):
 
 
 class NetworkSpec(Part):
-    """F_+ - F_-, each the mean over its filters of max(0, <w, patch>)^q summed over both patches;
-    fixed second layer.
+    """F_+ - F_-, each the mean over its filters of max(0, <w, patch>)^q summed over both patches.
+
+    The second layer is fixed.
     """
 
     filters: Annotated[int, Field(ge=1)] = Field(10, description="m, of each of F_+ and F_-")
@@ -135,9 +137,7 @@ class FinetuneSpec(Part):
 
 
 class TwoLayerSpec(Part):
-    """One cell of the two-layer study: everything that can change its result, and nothing that
-    cannot.
-    """
+    """One cell of the two-layer study: everything that can change its result, nothing else."""
 
     data: PatchDataSpec = PatchDataSpec()
     pretrain: PretrainSpec = PretrainSpec()
@@ -150,30 +150,31 @@ class TwoLayerSpec(Part):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What training computes in."""
+        """Return the type of number that training computes in."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
     def pretrain_inputs(self) -> int:
-        """n0 of this run: how many inputs pre-training sees."""
+        """Return n0 of this run: how many inputs pre-training sees."""
         return self.data.labels if self.pretrain.method == "simclr-labeled" else self.data.unlabeled
 
     @property
     def pretrain_rate(self) -> float:
-        """Learning rate of pre-training."""
+        """Return the learning rate of pre-training."""
         return self.pretrain.learning_rate * self.pretrain.temperature / self.data.signal_norm**2
 
     @property
     def pretrained_norm(self) -> float:
-        """Mean norm of the filters at which pre-training stops."""
+        """Return the mean norm of the filters at which pre-training stops."""
         return self.pretrain.target_norm / (
             self.data.signal_norm * math.sqrt(2 * self.network.filters)
         )
 
     @property
     def finetune_rate(self) -> float:
-        """Learning rate of fine-tuning: neither the signal nor a single noise patch may make it
-        overshoot.
+        """Return the learning rate of fine-tuning.
+
+        Neither the signal nor a single noise patch may make it overshoot.
         """
         noise = self.data.noise_std**2 * self.data.dim / self.data.labels
         return (
@@ -183,13 +184,14 @@ class TwoLayerSpec(Part):
         )
 
     def fingerprint(self) -> str:
-        """Stable hex digest of everything that can change the result; fields that this run does not
-        read are left out.
+        """Digest everything that can change the result, in stable hex digits.
+
+        Fields that this run does not read are left out.
         """
         return digest({"revision": RESULT_REVISION, "two-layer-cnn": self._that_matters()})
 
     def pretrain_fingerprint(self) -> str:
-        """The same for what pre-training gives: equal for runs that can share it."""
+        """Digest what pre-training depends on: equal for runs that can share it."""
         tree = self._that_matters()
         pretrained = {
             "data": tree["data"],

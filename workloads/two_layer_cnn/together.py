@@ -19,9 +19,9 @@ State = dict[str, Any]
 
 
 def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Iterator[Progress]:
-    """Train all runs, which differ. A run whose loss is not finite ends with that error, and its
-    batch begins anew without it.
+    """Train all runs, which differ, and give each as soon as it has ended.
 
+    A run whose loss is not finite ends with that error, and its batch begins anew without it.
     `resume` is any state that was yielded: what it knows of these runs is used. Raises SpecError as
     `train` does.
     """
@@ -64,8 +64,9 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
 
 
 def _carried_over(state: State | None, specs: Sequence[TwoLayerSpec]) -> State | None:
-    """What a state knows of these runs; the batch that it is in the middle of may be another one
-    for them.
+    """The part of a state that these runs can use.
+
+    The batch that it is in the middle of may be another one for them.
     """
     cells = [spec.fingerprint() for spec in specs]
     if state is None or state["cells"] == cells:
@@ -76,8 +77,9 @@ def _carried_over(state: State | None, specs: Sequence[TwoLayerSpec]) -> State |
 def _timed(
     progress: Iterator[StepResult], specs: Sequence[TwoLayerSpec], seconds: dict[str, float]
 ) -> Iterator[StepResult]:
-    """Forward, and add the time of each step to the `seconds` of the runs that took it, in equal
-    shares.
+    """Forward, and add the time of each step to the `seconds` of the runs that took it.
+
+    They share it equally.
     """
     began = time.perf_counter()
     for result in progress:
@@ -112,8 +114,9 @@ def _one_ended(spec: TwoLayerSpec, state: State, seconds: float) -> Ended:
 
 
 def _history(drawn: Mapping[Phase, Mapping[str, Sequence[float]]]) -> list[dict[str, float]]:
-    """The points of both curves, one after the other; `epoch` counts the steps of both, `phase` is
-    0 and then 1.
+    """The points of both curves, one after the other.
+
+    `epoch` counts the steps of both, `phase` is 0 and then 1.
     """
     points: list[dict[str, float]] = []
     first = 0.0

@@ -1,6 +1,4 @@
-"""How the two views of an image are made: every operation with what the paper or its authors' code
-says of it.
-"""
+"""How views of an image are made: every operation with what the paper or its code says of it."""
 
 from typing import Annotated, Literal
 
@@ -42,9 +40,7 @@ Operation = Literal[
 
 
 class CropSpec(Part):
-    """Random crop, resize and horizontal flip (appendix A): the paper counts the flip as part of
-    the crop.
-    """
+    """Random crop, resize and horizontal flip (appendix A), which the paper counts as one."""
 
     min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
     max_area: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -80,8 +76,9 @@ class CropSpec(Part):
 
 
 class ColorSpec(Part):
-    """Colour distortion (appendix A): jitter of brightness, contrast, saturation (0.8 s) and hue
-    (0.2 s), then grayscale.
+    """Colour distortion (appendix A): jitter, then grayscale.
+
+    Jitter is of brightness, contrast and saturation (0.8 s) and hue (0.2 s).
     """
 
     strength: Annotated[float, Field(ge=0, le=2.5)] = Field(
@@ -127,8 +124,9 @@ class CutoutSpec(Part):
 
 
 class NoiseSpec(Part):
-    """Additive Gaussian noise on the [0, 1] scale, clipped. Unpublished in the paper; our
-    choice.
+    """Additive Gaussian noise on the [0, 1] scale, clipped.
+
+    Unpublished in the paper; our choice.
     """
 
     std: Positive = 0.1
@@ -136,8 +134,9 @@ class NoiseSpec(Part):
 
 
 class SobelSpec(Part):
-    """The magnitude of the Sobel gradient of the grey image. Unpublished in the paper; our
-    choice.
+    """The magnitude of the Sobel gradient of the grey image.
+
+    Unpublished in the paper; our choice.
     """
 
     probability: Probability = 1.0

@@ -25,8 +25,9 @@ ProbeTask = Literal["color", "rotation", "noise", "sobel"]
 
 
 class LinearSgdSpec(Part):
-    """The paper's linear evaluation (B.6): SGD with Nesterov momentum on randomly cropped and
-    flipped images.
+    """The paper's linear evaluation (B.6): SGD on randomly cropped and flipped images.
+
+    With Nesterov momentum.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 90
@@ -69,8 +70,9 @@ class KnnSpec(Part):
 
 
 class ProbeSpec(Part):
-    """Which transformation was applied, told from h and from z = g(h) by a small MLP (Table 3); its
-    size is our choice.
+    """A small MLP that tells from h or z = g(h) which transformation was applied (Table 3).
+
+    Its size is our choice.
 
     color: colour or grey, at the odds of the colour distortion's grayscale step; rotation: which of
     four quarter turns; noise and sobel: the original or the transformed image, at even odds.
@@ -91,10 +93,10 @@ class ProbeSpec(Part):
 
 
 class FinetuneSpec(Part):
-    """Fine-tuning of the whole network on a share of the labels (B.5): SGD with Nesterov momentum
-    on crops and flips.
+    """Fine-tuning of the whole network on a share of the labels (B.5).
 
-    On an untrained encoder this is the supervised baseline from scratch.
+    By SGD with Nesterov momentum on crops and flips. On an untrained encoder this is the supervised
+    baseline from scratch.
     """
 
     labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
@@ -153,7 +155,7 @@ class FinetuneSpec(Part):
 
     @property
     def runs(self) -> tuple[tuple[float, int], ...]:
-        """Each share of the labels with its number of epochs."""
+        """Return each share of the labels with its number of epochs."""
         match self.epochs:
             case ():
                 return tuple((share, 60 if share <= 0.01 else 30) for share in self.labels)
@@ -167,12 +169,12 @@ TransferProtocol = Literal["linear", "finetune"]
 
 
 class TransferSpec(Part):
-    """What the encoder is worth on other data (B.8): logistic regression on frozen features, and
-    fine-tuning with a grid.
+    """Evaluation of the encoder on other data (B.8), frozen and fine-tuned.
 
-    Everything is chosen on the other data's validation split, the official one where there is one;
-    then the classifier or the network is fitted again on training and validation images together,
-    and tested once.
+    That is logistic regression on frozen features, and fine-tuning with a grid. Everything is
+    chosen on the other data's validation split, the official one where there is one; then the
+    classifier or the network is fitted again on training and validation images together, and tested
+    once.
     """
 
     protocols: tuple[TransferProtocol, ...] = Field((), description="empty: no transfer")
@@ -229,9 +231,7 @@ class TransferSpec(Part):
 
 
 class EvalSpec(Part):
-    """Linear evaluation on frozen features with k-nearest neighbours beside it, and what else is
-    asked for.
-    """
+    """Linear evaluation on frozen features, nearest neighbours beside it, and what else to ask."""
 
     protocol: Literal["lbfgs", "sgd", "none"] = Field(
         "lbfgs",
@@ -268,5 +268,5 @@ class EvalSpec(Part):
 
 
 def percent(share: float) -> str:
-    """A share as results name it: 0.01 is "1", 0.005 is "0.5"."""
+    """Write a share as results name it: 0.01 is "1", 0.005 is "0.5"."""
     return f"{100 * share:g}"

@@ -81,12 +81,12 @@ class HeadSpec(Part):
 
 
 class LossSpec(Part):
-    """What training minimises: NT-Xent (equation 1), its alternatives in Table 2, or supervised
-    cross-entropy.
+    """The loss that training minimises: NT-Xent (equation 1) or another.
 
-    `nt-logistic` and `margin-triplet` take their negatives from the other view only, as the paper
-    compares them (Table 4). `cross-entropy` is the supervised counterpart: encoder and a linear
-    classifier, without a projection head, on one augmented view of each image and its label.
+    That is one of its alternatives in Table 2, or supervised cross-entropy. `nt-logistic` and
+    `margin-triplet` take their negatives from the other view only, as the paper compares them
+    (Table 4). `cross-entropy` is the supervised counterpart: encoder and a linear classifier,
+    without a projection head, on one augmented view of each image and its label.
     """
 
     name: Literal["nt-xent", "nt-logistic", "margin-triplet", "cross-entropy"] = "nt-xent"
@@ -114,9 +114,7 @@ class LossSpec(Part):
 
 
 class OptimSpec(Part):
-    """Optimizer and learning-rate scaling (appendix B.1, B.6 of our notes: LARS for every batch
-    size).
-    """
+    """Optimizer and learning-rate scaling (appendix B.1); LARS for every batch size (B.6)."""
 
     name: Literal["lars", "sgd", "adamw"] = "lars"
     base_learning_rate: Positive = 0.3
@@ -190,12 +188,12 @@ class RunSpec(Part):
 
     @property
     def view_size(self) -> int:
-        """Side of the views in pixels."""
+        """Return the side of the views in pixels."""
         return self.augment.output_size or self.data.image_size
 
     @property
     def learning_rate(self) -> float:
-        """Peak learning rate for the global batch (appendix B.1)."""
+        """Return the peak learning rate for the global batch (appendix B.1)."""
         batch = self.schedule.batch_size
         match self.optim.scaling:
             case "linear":
@@ -210,7 +208,7 @@ class RunSpec(Part):
                 return self.optim.base_learning_rate
 
     def fingerprint(self) -> str:
-        """Stable hex digest of everything that can change the result.
+        """Digest everything that can change the result, in stable hex digits.
 
         Fields that ablations vary and a run may not read (the blur's sigma without blur, the head's
         width without a head, the optimizer of an untrained encoder) are left out then, so that
@@ -296,8 +294,9 @@ _READ_BY_LOSS: dict[str, tuple[str, ...]] = {
 
 
 def _forget_newer_defaults(tree: dict[str, Any]) -> None:
-    """Drop fields that came after the first results, where they say what was done before them:
-    finished runs stay found.
+    """Drop fields that came after the first results, where they say what was done before.
+
+    So finished runs stay found.
     """
     if tree["encoder"]["input_normalization"] == "none":
         del tree["encoder"]["input_normalization"]

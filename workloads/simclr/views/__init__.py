@@ -1,6 +1,4 @@
-"""Two random views of each image (section 2.1, appendix A): parameters are drawn apart from being
-applied.
-"""
+"""Two random views of each image (section 2.1, appendix A), drawn apart from being applied."""
 
 from workloads.simclr.views.parameters import (
     TwoViewParameters,

@@ -1,8 +1,8 @@
-"""Colour distortion (appendix A): jitter of brightness, contrast, saturation and hue in random
-order, then grayscale.
+"""Colour distortion (appendix A): jitter in random order, then grayscale.
 
-The formulas are torchvision's. The authors' code differs: its contrast blends with the mean of each
-channel, and its saturation scales S in HSV where torchvision's blends with the gray image.
+Jitter is of brightness, contrast, saturation and hue. The formulas are torchvision's. The authors'
+code differs: its contrast blends with the mean of each channel, and its saturation scales S in HSV
+where torchvision's blends with the gray image.
 """
 
 from dataclasses import dataclass
@@ -31,11 +31,10 @@ RED, GREEN, BLUE = 0.2989, 0.587, 0.114  # ITU-R 601-2 luma, with torchvision's 
 
 @dataclass(frozen=True)
 class ColorParameters:
-    """Factors multiply, `brightness_shift` adds, `hue` is a share of the colour circle; every field
-    `[N]` but `order`.
+    """The drawn jitter of each image, and whether it becomes grey; every field `[N]` but `order`.
 
-    `order` `[N, 4]` holds BRIGHTNESS, CONTRAST, SATURATION and HUE in the order in which each image
-    sees them.
+    Factors multiply, `brightness_shift` adds, `hue` is a share of the colour circle. `order` `[N,
+    4]` holds BRIGHTNESS, CONTRAST, SATURATION and HUE in the order in which each image sees them.
     """
 
     jittered: Tensor
@@ -49,8 +48,10 @@ class ColorParameters:
 
 
 def draw_color(color: ColorSpec, count: int, generator: Generator) -> ColorParameters:
-    """Factors U(max(0, 1 - 0.8 s), 1 + 0.8 s), or the shift U(-0.8 s, 0.8 s); hue U(-0.2 s, 0.2 s),
-    in +-0.5.
+    """Draw jitter of strength s and the choice of grey images.
+
+    Factors are U(max(0, 1 - 0.8 s), 1 + 0.8 s), or the shift U(-0.8 s, 0.8 s); hue is U(-0.2 s, 0.2
+    s), in +-0.5.
     """
     wide, narrow = 0.8 * color.strength, min(0.2 * color.strength, 0.5)
     low, high = max(0.0, 1 - wide), 1 + wide
@@ -74,8 +75,9 @@ def draw_color(color: ColorSpec, count: int, generator: Generator) -> ColorParam
 
 
 def apply_color(images: Tensor, parameters: ColorParameters) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the same shape, clipped to [0, 1] after each part. One channel
-    has no hue to turn.
+    """Distort the colours of `[N, C, H, W]` in [0, 1], clipped to [0, 1] after each part.
+
+    One channel has no hue to turn.
     """
     blends = _blends(parameters).to(images.device, non_blocking=True)
     for position in range(4):
@@ -92,9 +94,7 @@ def apply_color(images: Tensor, parameters: ColorParameters) -> Tensor:
 
 
 def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
-    """RGB `[N, 3, H, W]` with the hue of HSV turned by `turn` `[N]`, where 1 is the whole
-    circle.
-    """
+    """Turn the hue of HSV of RGB `[N, 3, H, W]` by `turn` `[N]`, where 1 is the whole circle."""
     red, green, blue = images.unbind(dim=1)
     low = torch.minimum(torch.minimum(red, green), blue)
     high = torch.maximum(torch.maximum(red, green), blue)
@@ -114,7 +114,7 @@ def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
 
 
 def luma(images: Tensor) -> Tensor:
-    """`[N, C, H, W]` to the gray `[N, 1, H, W]`. Raises ValueError unless C is 1 or 3."""
+    """Convert `[N, C, H, W]` to gray `[N, 1, H, W]`. Raises ValueError unless C is 1 or 3."""
     if images.shape[1] == 1:
         return images
     if images.shape[1] != 3:
@@ -129,10 +129,9 @@ def luma(images: Tensor) -> Tensor:
 def _blends(parameters: ColorParameters) -> Tensor:
     """Brightness, contrast and saturation as one form, `[4, 4, N, 1, 1, 1]`.
 
-    The first dimension is a position in the order, the second a coefficient.
-
-    The form is `factor * image + shift + gray_share * gray + mean_share * mean(gray)`; an image
-    that sees none of the three at a position has the identity there.
+    The first dimension is a position in the order, the second a coefficient. The form is `factor *
+    image + shift + gray_share * gray + mean_share * mean(gray)`; an image that sees none of the
+    three at a position has the identity there.
     """
     kind, jittered = parameters.order.T, parameters.jittered
     brightens, contrasts, saturates = (

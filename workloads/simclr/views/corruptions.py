@@ -1,5 +1,6 @@
-"""Operations of Figure 5 whose parameters the paper leaves out: cutout, Gaussian noise, rotation by
-quarter turns.
+"""Operations of Figure 5 whose parameters the paper leaves out: cutout, noise and rotation.
+
+Noise is Gaussian, and rotation by quarter turns.
 """
 
 from dataclasses import dataclass
@@ -41,8 +42,9 @@ class CutoutParameters:
 
 @dataclass(frozen=True)
 class NoiseParameters:
-    """One 63-bit seed per image, int64 `[N]`; the noise itself is a function of it and of the
-    pixel's number.
+    """One 63-bit seed per image, int64 `[N]`.
+
+    The noise itself is a function of it and of the pixel's number.
     """
 
     seed: Tensor
@@ -56,14 +58,15 @@ class RotateParameters:
 
 
 def draw_cutout(count: int, side: int, generator: Generator) -> CutoutParameters:
-    """A centre uniform over the pixels of a `side` x `side` image."""
+    """Draw centres that are uniform over the pixels of a `side` x `side` image."""
     row, column = torch.randint(side, (2, count), generator=generator)
     return CutoutParameters(row=row, column=column)
 
 
 def apply_cutout(images: Tensor, parameters: CutoutParameters, cutout: CutoutSpec) -> Tensor:
-    """`[N, C, S, S]` with a square of `round(S * side_fraction)` pixels filled; its part outside
-    the image is lost.
+    """Fill a square of `round(S * side_fraction)` pixels in each of `[N, C, S, S]`.
+
+    Its part outside the image is lost.
     """
     side = images.shape[-1]
     hole = round(side * cutout.side_fraction)
@@ -78,13 +81,14 @@ def apply_cutout(images: Tensor, parameters: CutoutParameters, cutout: CutoutSpe
 
 
 def draw_noise(count: int, generator: Generator) -> NoiseParameters:
-    """Seeds only: pixels are not drawn, so that a worker draws for the whole batch at no cost."""
+    """Draw seeds only, so that a worker draws for the whole batch at no cost."""
     return NoiseParameters(seed=torch.randint(2**63 - 1, (count,), generator=generator))
 
 
 def apply_noise(images: Tensor, parameters: NoiseParameters, noise: NoiseSpec) -> Tensor:
-    """`[N, C, H, W]` plus independent N(0, std^2) in every channel of every pixel, clipped to [0,
-    1].
+    """Add independent N(0, std^2) to every channel of every pixel, clipped to [0, 1].
+
+    Images are `[N, C, H, W]`.
     """
     seed = parameters.seed.to(images.device, non_blocking=True)
     normal = counter_normal(seed, prod(images.shape[1:]))
@@ -92,11 +96,10 @@ def apply_noise(images: Tensor, parameters: NoiseParameters, noise: NoiseSpec) -
 
 
 def counter_normal(seed: Tensor, numbers: int) -> Tensor:
-    """Standard normal `[N, numbers]`, row n a function of `seed[n]` alone: the same on every device
-    up to rounding.
+    """Draw standard normal `[N, numbers]`, row n a function of `seed[n]` alone.
 
-    SplitMix64 of seed and position gives 64 bits, two uniforms of 24 bits and, by Box and Muller,
-    two normals.
+    It is the same on every device up to rounding. SplitMix64 of seed and position gives 64 bits,
+    two uniforms of 24 bits and, by Box and Muller, two normals.
     """
     position = torch.arange(1, (numbers + 1) // 2 + 1, device=seed.device)
     bits = seed.unsqueeze(1) + position * GOLDEN
@@ -115,7 +118,7 @@ def _shifted(bits: Tensor, count: int) -> Tensor:
 
 
 def draw_rotate(rotate: RotateSpec, count: int, generator: Generator) -> RotateParameters:
-    """Uniform over `rotate.angles`."""
+    """Draw angles that are uniform over `rotate.angles`."""
     turns = torch.tensor(rotate.angles) // 90
     return RotateParameters(
         quarter_turns=turns[torch.randint(len(turns), (count,), generator=generator)]
@@ -123,7 +126,7 @@ def draw_rotate(rotate: RotateSpec, count: int, generator: Generator) -> RotateP
 
 
 def apply_rotate(images: Tensor, parameters: RotateParameters) -> Tensor:
-    """`[N, C, S, S]` turned exactly, pixel for pixel."""
+    """Turn each of `[N, C, S, S]` exactly, pixel for pixel."""
     rotated = images.clone()
     for turns in (1, 2, 3):
         chosen = indices(parameters.quarter_turns == turns, images.device)

@@ -18,9 +18,7 @@ ROUNDS, ATTEMPTS_A_ROUND = 10, 10  # 100 attempts in all, as in the authors' cod
 
 @dataclass(frozen=True)
 class CropParameters:
-    """Boxes in pixels of the input (int64) and whether the crop is mirrored (bool); every field
-    `[N]`.
-    """
+    """Boxes in pixels of the input (int64) and whether to mirror (bool); every field `[N]`."""
 
     top: Tensor
     left: Tensor
@@ -32,14 +30,14 @@ class CropParameters:
 def draw_crop(
     crop: CropSpec, count: int, height: int, width: int, generator: Generator
 ) -> CropParameters:
-    """Boxes with area U(min_area, max_area) of the image and log-uniform aspect (width / height),
-    at uniform positions.
+    """Draw boxes at uniform positions, of area U(min_area, max_area) and log-uniform aspect.
 
-    A box that does not fit the image, or covers less than `min_covered` of it, is redrawn; after
-    100 attempts the box is the largest central one within the aspects. This is the paper's text and
-    torchvision's RandomResizedCrop. The authors' code uses TensorFlow's
-    sample_distorted_bounding_box, which draws the aspect uniformly and then the height uniformly
-    over what the areas allow, and so favours small areas.
+    The area is a share of the image's, the aspect is width / height. A box that does not fit the
+    image, or covers less than `min_covered` of it, is redrawn; after 100 attempts the box is the
+    largest central one within the aspects. This is the paper's text and torchvision's
+    RandomResizedCrop. The authors' code uses TensorFlow's sample_distorted_bounding_box, which
+    draws the aspect uniformly and then the height uniformly over what the areas allow, and so
+    favours small areas.
     """
     box_height, box_width, found = _draw_sizes(crop, count, height, width, generator)
     return CropParameters(
@@ -56,7 +54,10 @@ def draw_crop(
 
 
 def apply_crop(images: Tensor, parameters: CropParameters, crop: CropSpec, side: int) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to `[N, C, side, side]`; bicubic overshoot is clipped."""
+    """Crop and resize `[N, C, H, W]` in [0, 1] to `[N, C, side, side]`, overshoot clipped.
+
+    Only bicubic interpolation overshoots.
+    """
     boxes = moved(parameters, images.device)
     height, width = images.shape[-2:]
     weights = partial(
@@ -74,7 +75,7 @@ def apply_crop(images: Tensor, parameters: CropParameters, crop: CropSpec, side:
 
 
 def resized(images: Tensor, side: int, interpolation: Interpolation, antialias: bool) -> Tensor:
-    """The whole images, `[N, C, H, W]` in [0, 1], brought to `[N, C, side, side]`."""
+    """Resize whole images, `[N, C, H, W]` in [0, 1], to `[N, C, side, side]`."""
     height, width = images.shape[-2:]
     if height == width == side:
         return images

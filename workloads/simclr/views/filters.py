@@ -1,6 +1,4 @@
-"""Filters of a view: Gaussian blur (appendix A), motion blur (appendix B.2) and Sobel (Figure
-4).
-"""
+"""Filters of a view: Gaussian blur (appendix A), motion blur (B.2) and Sobel (Figure 4)."""
 
 from dataclasses import dataclass
 from math import pi, sqrt
@@ -41,16 +39,15 @@ class BlurParameters:
 
 @dataclass(frozen=True)
 class MotionBlurParameters:
-    """Angle of the line in radians, from the rightward axis towards the downward one, float64
-    `[N]`.
-    """
+    """Angle of the line in radians, from rightward towards downward, float64 `[N]`."""
 
     angle: Tensor
 
 
 def draw_blur(blur: BlurSpec, count: int, generator: Generator) -> BlurParameters:
-    """sigma ~ U(min_sigma, max_sigma), per image or once for the call; the coin is always per
-    image.
+    """Draw sigma ~ U(min_sigma, max_sigma), per image or once for the call, and coins.
+
+    The coin is always per image.
     """
     drawn = uniform(
         blur.min_sigma, blur.max_sigma, 1 if blur.one_sigma_per_batch else count, generator
@@ -61,15 +58,18 @@ def draw_blur(blur: BlurSpec, count: int, generator: Generator) -> BlurParameter
 
 
 def blur_kernel_size(side: int, fraction: float) -> int:
-    """Odd number of taps: 23 for 224 pixels and 3 for 32 pixels at a tenth; 1, which blurs nothing,
-    below 20 pixels.
+    """Return the odd number of taps of a kernel that covers a share of the side.
+
+    That is 23 for 224 pixels and 3 for 32 pixels at a tenth; 1, which blurs nothing, below 20
+    pixels.
     """
     return int(side * fraction) // 2 * 2 + 1
 
 
 def apply_blur(images: Tensor, parameters: BlurParameters, blur: BlurSpec) -> Tensor:
-    """`[N, C, S, S]` to the same shape. Borders are reflected, as in torchvision; the authors' code
-    pads with zeros.
+    """Blur the chosen ones of `[N, C, S, S]`.
+
+    Borders are reflected, as in torchvision; the authors' code pads with zeros.
     """
     side, device = images.shape[-1], images.device
     taps = blur_kernel_size(side, blur.kernel_fraction)
@@ -81,8 +81,9 @@ def apply_blur(images: Tensor, parameters: BlurParameters, blur: BlurSpec) -> Te
 
 
 def _blur_matrices(sigma: Tensor, taps: int, side: int) -> Tensor:
-    """`[N]` to banded `[N, side, side]`: a normalised Gaussian of `taps` along each row, reflected
-    at the borders.
+    """Banded `[N, side, side]` of `[N]`: a normalised Gaussian of `taps` along each row.
+
+    It is reflected at the borders.
     """
     offset = torch.arange(taps, device=sigma.device) - taps // 2
     weights = torch.softmax(-0.5 * (offset / sigma.unsqueeze(1)) ** 2, dim=1)
@@ -93,18 +94,18 @@ def _blur_matrices(sigma: Tensor, taps: int, side: int) -> Tensor:
 
 
 def draw_motion_blur(count: int, generator: Generator) -> MotionBlurParameters:
-    """angle ~ U(0, pi): a line has no sense of direction."""
+    """Draw angle ~ U(0, pi): a line has no sense of direction."""
     return MotionBlurParameters(angle=uniform(0, pi, count, generator))
 
 
 def apply_motion_blur(
     images: Tensor, parameters: MotionBlurParameters, motion_blur: MotionBlurSpec
 ) -> Tensor:
-    """`[N, C, S, S]` to the same shape: each pixel becomes the mean along a line through it, of the
-    image's own angle.
+    """Blur each of `[N, C, S, S]` along a line of its own angle.
 
-    The line has as many pixels as the Gaussian kernel of that share of the side has taps, and at
-    least 3. Borders are reflected, as in `apply_blur`. The paper does not publish its kernel; ours.
+    Each pixel becomes the mean along a line through it. The line has as many pixels as the Gaussian
+    kernel of that share of the side has taps, and at least 3. Borders are reflected, as in
+    `apply_blur`. The paper does not publish its kernel; ours.
     """
     count, channels, height, width = images.shape
     length = max(3, blur_kernel_size(width, motion_blur.kernel_fraction))
@@ -121,8 +122,9 @@ def apply_motion_blur(
 
 
 def motion_kernels(angle: Tensor, length: int) -> Tensor:
-    """`[N]` to `[N, length, length]`: `length` points a pixel apart on a centred line, shared out
-    by bilinear weights.
+    """Return kernels `[N, length, length]` of lines at angles `[N]`.
+
+    A line has `length` points a pixel apart about the centre, shared out by bilinear weights.
     """
     pixel = torch.arange(length) - length // 2
     along = pixel.unsqueeze(1)
@@ -134,11 +136,11 @@ def motion_kernels(angle: Tensor, length: int) -> Tensor:
 
 
 def apply_sobel(images: Tensor) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the gradient magnitude of the gray image over sqrt(20), repeated
-    to C channels.
+    """Return the Sobel gradient magnitude of the gray image, repeated to C channels.
 
-    3 x 3 kernels, borders replicated. sqrt(20) is the largest magnitude that an image in [0, 1] can
-    have, so the result fills [0, 1]. The paper does not publish its scaling; ours.
+    From and to `[N, C, H, W]` in [0, 1], by 3 x 3 kernels with borders replicated. The magnitude is
+    divided by sqrt(20), the largest that an image in [0, 1] can have, so that the result fills [0,
+    1]. The paper does not publish its scaling; ours.
     """
     padded = F.pad(luma(images), (1, 1, 1, 1), mode="replicate")
     across = padded[..., :, 2:] - padded[..., :, :-2]

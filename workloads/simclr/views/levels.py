@@ -1,5 +1,4 @@
-"""Operations on the levels of pixels: solarize and equalize (appendix B.2), and AutoAugment (Table
-1).
+"""Operations on the levels of pixels: solarize and equalize (B.2), AutoAugment (Table 1).
 
 The paper names them and leaves their parameters out. All three have steps: where rounding in an
 operation before them moves a value across a threshold or to the next of the 256 levels, as between
@@ -26,15 +25,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class AutoAugmentParameters:
-    """One 63-bit seed per image, int64 `[N]`; what torchvision draws for the image is a function of
-    it.
+    """One 63-bit seed per image, int64 `[N]`.
+
+    What torchvision draws for the image is a function of it.
     """
 
     seed: Tensor
 
 
 def as_float(images: Tensor) -> Tensor:
-    """uint8 levels to float32 in [0, 1]; float32 as it is. Raises TypeError for another dtype."""
+    """Convert uint8 levels to float32 in [0, 1]; float32 stays as it is.
+
+    Raises TypeError for another dtype.
+    """
     if images.dtype == torch.float32:
         return images
     if images.dtype != torch.uint8:
@@ -43,18 +46,17 @@ def as_float(images: Tensor) -> Tensor:
 
 
 def as_levels(images: Tensor) -> Tensor:
-    """float32 in [0, 1] to the nearest of the 256 uint8 levels."""
+    """Convert float32 in [0, 1] to the nearest of the 256 uint8 levels."""
     return (images * 255).round_().to(torch.uint8)
 
 
 def apply_solarize(images: Tensor, solarize: SolarizeSpec) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] with `1 - value` instead of every value from the threshold on."""
+    """Invert every value from the threshold on, of `[N, C, H, W]` in [0, 1]."""
     return torch.where(images >= solarize.threshold, 1 - images, images)
 
 
 def apply_equalize(images: Tensor) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the same shape, the histogram of each channel of each image made
-    even.
+    """Make the histogram even, of each channel of each of `[N, C, H, W]` in [0, 1].
 
     The formula is PIL's on 256 levels, as torchvision has it for a whole batch. A channel of one
     level stays.
@@ -66,15 +68,14 @@ def apply_equalize(images: Tensor) -> Tensor:
 
 
 def draw_auto_augment(count: int, generator: Generator) -> AutoAugmentParameters:
-    """Seeds only: which of the policy's operations an image sees is drawn when it is made."""
+    """Draw seeds only: the operations that an image sees are drawn when it is made."""
     return AutoAugmentParameters(seed=torch.randint(2**63 - 1, (count,), generator=generator))
 
 
 def apply_auto_augment(
     images: Tensor, parameters: AutoAugmentParameters, auto_augment: AutoAugmentSpec
 ) -> Tensor:
-    """`[N, C, H, W]` in [0, 1] to the same shape by torchvision's AutoAugment, its defaults, on the
-    uint8 image.
+    """Apply torchvision's AutoAugment, its defaults, to `[N, C, H, W]` in [0, 1] as uint8.
 
     Image by image on the CPU whatever the device, so that a view is a function of its image and
     seed alone. On one core of an AMD EPYC an image costs 0.19 ms at 32 pixels (n = 1024), 0.4 ms at

@@ -1,6 +1,4 @@
-"""What is drawn for the views of a batch, in the order of the operations, apart from its being
-applied.
-"""
+"""Everything that is drawn for the views of a batch, in the order of the operations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -53,11 +51,11 @@ Parameters = (
 
 @dataclass(frozen=True)
 class ViewParameters:
-    """Everything random about one view of `count` images; None where the operation is not in the
-    policy.
+    """Everything random about one view of `count` images.
 
-    `chosen` holds the operations of a probability below 1 with the images that each acts on, bool
-    `[N]`. Crop, color and blur are never there: they have coins of their own.
+    None stands for an operation that is not in the policy. `chosen` holds the operations of a
+    probability below 1 with the images that each acts on, bool `[N]`. Crop, color and blur are
+    never there: they have coins of their own.
     """
 
     count: int
@@ -75,7 +73,7 @@ class ViewParameters:
         return self.count
 
     def __getitem__(self, rows: slice) -> "ViewParameters":
-        """The parameters of some of the images."""
+        """Return the parameters of some of the images."""
         return ViewParameters(
             count=len(range(self.count)[rows]),
             crop=self.crop and sliced(self.crop, rows),
@@ -90,7 +88,7 @@ class ViewParameters:
         )
 
     def followed_by(self, other: "ViewParameters") -> "ViewParameters":
-        """The parameters of these images and then of the other's, drawn by the same policy."""
+        """Join the parameters of these images and then of the other's, drawn by the same policy."""
         return ViewParameters(
             count=self.count + other.count,
             crop=joined(self.crop, other.crop),
@@ -108,8 +106,9 @@ class ViewParameters:
         )
 
     def of(self, operation: Operation) -> Parameters | None:
-        """What was drawn for one operation; None for sobel, solarize and equalize too, which need
-        nothing.
+        """Return what was drawn for one operation.
+
+        None for sobel, solarize and equalize too, which need nothing.
         """
         drawn: Parameters | None = getattr(self, operation, None)
         return drawn
@@ -117,8 +116,9 @@ class ViewParameters:
 
 @dataclass(frozen=True)
 class TwoViewParameters:
-    """Both views' parameters. With `branches="one"`, `first` is the shared crop and `second` what
-    follows it.
+    """Both views' parameters.
+
+    With `branches="one"`, `first` is the shared crop and `second` what follows it.
     """
 
     first: ViewParameters
@@ -128,14 +128,14 @@ class TwoViewParameters:
         return len(self.first)
 
     def __getitem__(self, rows: slice) -> "TwoViewParameters":
-        """The parameters of some of the images."""
+        """Return the parameters of some of the images."""
         return TwoViewParameters(self.first[rows], self.second[rows])
 
 
 def draw_two_views(
     augment: AugmentSpec, count: int, height: int, width: int, generator: Generator
 ) -> TwoViewParameters:
-    """Parameters of both views of `count` images of `height` x `width` pixels."""
+    """Draw parameters of both views of `count` images of `height` x `width` pixels."""
     if augment.branches == "both":
         first = _draw(augment.operations, augment, count, height, width, generator)
         return TwoViewParameters(
@@ -149,8 +149,9 @@ def draw_two_views(
 def draw_view(
     augment: AugmentSpec, count: int, height: int, width: int, generator: Generator
 ) -> ViewParameters:
-    """Parameters of one view by `augment.operations`: small CPU tensors, one row per image, nothing
-    per pixel.
+    """Draw parameters of one view by `augment.operations`.
+
+    They are small CPU tensors, one row per image, nothing per pixel.
     """
     return _draw(augment.operations, augment, count, height, width, generator)
 

@@ -49,9 +49,9 @@ __all__ = ["apply_two_views", "apply_view", "center_view", "two_views"]
 
 
 def two_views(images: Tensor, augment: AugmentSpec, generator: Generator) -> tuple[Tensor, Tensor]:
-    """uint8 `[N, C, H, W]` to two float32 `[N, C, S, S]` in [0, 1], on the device of the images.
+    """Make two float32 views `[N, C, S, S]` in [0, 1] of uint8 images `[N, C, H, W]`.
 
-    The generator is a CPU generator. Same state, same views.
+    Views are on the device of the images. The generator is a CPU generator. Same state, same views.
     """
     count, _, height, width = images.shape
     return apply_two_views(
@@ -62,7 +62,7 @@ def two_views(images: Tensor, augment: AugmentSpec, generator: Generator) -> tup
 def apply_two_views(
     images: Tensor, parameters: TwoViewParameters, augment: AugmentSpec
 ) -> tuple[Tensor, Tensor]:
-    """Both views, `[N, C, S, S]`, of the images that the parameters were drawn (or sliced) for."""
+    """Make both views, `[N, C, S, S]`, of the images that parameters were drawn or sliced for."""
     images = as_float(images)
     if augment.branches == "both":
         # As one batch: on a GPU that small images leave idle, launching the operations is what
@@ -76,23 +76,21 @@ def apply_two_views(
 
 
 def apply_view(images: Tensor, parameters: ViewParameters, augment: AugmentSpec) -> Tensor:
-    """One view by `augment.operations`: uint8, or float32 in [0, 1], `[N, C, H, W]` to float32 `[N,
-    C, S, S]`.
+    """Make one view by `augment.operations`: `[N, C, H, W]` to float32 `[N, C, S, S]`.
 
-    Pure: the same images and parameters give the same view, whatever else is in the batch. Raises
-    ValueError when the parameters are not those of N images or of this policy, and TypeError for
-    another dtype.
+    Images are uint8, or float32 in [0, 1]. Pure: the same images and parameters give the same view,
+    whatever else is in the batch. Raises ValueError when the parameters are not those of N images
+    or of this policy, and TypeError for another dtype.
     """
     return _apply(images, augment.operations, parameters, augment)
 
 
 def center_view(images: Tensor, size: int) -> Tensor:
-    """The clean view for evaluation (B.6): uint8 `[N, C, H, W]` to the central float32 `[N, C,
-    size, size]` in [0, 1].
+    """Cut out the clean view for evaluation (B.6): the central float32 `[N, C, size, size]`.
 
-    Nothing is resized: images are stored at `size`, or at `size / 0.875` when a central crop is
-    wanted.
-    Raises ValueError when they are smaller.
+    Images are uint8 `[N, C, H, W]`, the view is in [0, 1]. Nothing is resized: images are stored at
+    `size`, or at `size / 0.875` when a central crop is wanted. Raises ValueError when they are
+    smaller.
     """
     height, width = images.shape[-2:]
     if min(height, width) < size:

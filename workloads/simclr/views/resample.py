@@ -18,8 +18,9 @@ Interpolation = Literal["bicubic", "bilinear"]
 
 
 def matrix_products(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """`rows @ images @ columns^T` per sample: `[N, C, H, W]`, `[N, H', H]`, `[N, W', W]` to `[N, C,
-    H', W']`.
+    """Compute `rows @ images @ columns^T` per sample.
+
+    `[N, C, H, W]`, `[N, H', H]`, `[N, W', W]` to `[N, C, H', W']`.
     """
     count, channels, height, width = images.shape
     wide = torch.bmm(images.reshape(count, channels * height, width), columns.transpose(1, 2))
@@ -36,12 +37,11 @@ def axis_weights(
     antialias: bool,
     mirrored: Tensor | None = None,
 ) -> Tensor:
-    """Matrices `[N, outputs, inputs]` that resize `[start, start + length)` of an axis to `outputs`
-    pixels.
+    """Return matrices that resize `[start, start + length)` of an axis to `outputs` pixels.
 
-    start, length and mirrored (reverse the outputs) are `[N]`. Pixels outside the box are never
-    read: at its borders the kernel sees the border pixel again without antialiasing and is
-    renormalised with it, as in torch and torchvision.
+    They are `[N, outputs, inputs]`. start, length and mirrored (reverse the outputs) are `[N]`.
+    Pixels outside the box are never read: at its borders the kernel sees the border pixel again
+    without antialiasing and is renormalised with it, as in torch and torchvision.
     """
     position = torch.arange(outputs, device=start.device).expand(len(start), -1)
     if mirrored is not None:
@@ -78,8 +78,9 @@ def _low_pass(
     inputs: int,
     interpolation: Interpolation,
 ) -> Tensor:
-    """The kernel stretched over `stretch` input pixels when shrinking, cut at the box and
-    normalised.
+    """The kernel stretched over `stretch` input pixels when shrinking, cut at the box.
+
+    Weights are normalised.
     """
     pixel = torch.arange(inputs, device=center.device) - start.unsqueeze(1)
     inside = (pixel >= 0) & (pixel < length.unsqueeze(1))
@@ -89,8 +90,9 @@ def _low_pass(
 
 
 def _kernel(distance: Tensor, interpolation: Interpolation, *, a: float) -> Tensor:
-    """The triangle, or Keys' cubic convolution (1981) with its free parameter: -0.75 in torch, -0.5
-    in PIL.
+    """The triangle, or Keys' cubic convolution (1981) with its free parameter.
+
+    That is -0.75 in torch, -0.5 in PIL.
     """
     x = distance.abs()
     if interpolation == "bilinear":

@@ -1,6 +1,4 @@
-"""Per-sample parameters: dataclasses whose every field is a small CPU tensor with one row per
-sample.
-"""
+"""Per-sample parameters: dataclasses of small CPU tensors with one row per sample."""
 
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +15,7 @@ P = TypeVar("P", bound="DataclassInstance")
 
 
 def sliced(parameters: P, rows: slice | Tensor) -> P:
-    """The parameters of some of the samples, given as a slice or as booleans `[N]`."""
+    """Return the parameters of some of the samples, given as a slice or as booleans `[N]`."""
     return replace(
         parameters,
         **{field.name: getattr(parameters, field.name)[rows] for field in fields(parameters)},
@@ -25,8 +23,9 @@ def sliced(parameters: P, rows: slice | Tensor) -> P:
 
 
 def joined(first: P | None, second: P | None) -> P | None:
-    """The parameters of the first's samples and then of the second's; None of an operation that is
-    not in the policy.
+    """Join the parameters of the first's samples and then of the second's.
+
+    None of an operation that is not in the policy.
     """
     if first is None or second is None:
         return None
@@ -38,7 +37,7 @@ def joined(first: P | None, second: P | None) -> P | None:
 
 
 def moved(parameters: P, device: torch.device) -> P:
-    """The parameters on the device of the images."""
+    """Move parameters to the device of the images."""
     values = {field.name: getattr(parameters, field.name) for field in fields(parameters)}
     return replace(
         parameters, **{name: value.to(device, non_blocking=True) for name, value in values.items()}
@@ -46,23 +45,24 @@ def moved(parameters: P, device: torch.device) -> P:
 
 
 def indices(chosen: Tensor, device: torch.device) -> Tensor:
-    """Where `chosen` `[N]` is true. Found on the CPU, where it costs no synchronisation with the
-    device.
+    """Return where `chosen` `[N]` is true.
+
+    Found on the CPU, where it costs no synchronisation with the device.
     """
     return chosen.nonzero().squeeze(1).to(device, non_blocking=True)
 
 
 def uniform(low: float, high: float, count: int, generator: Generator) -> Tensor:
-    """`count` numbers from U(low, high), float64."""
+    """Draw `count` numbers from U(low, high), float64."""
     return low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
 
 
 def uniform_integer(bounds: Tensor, generator: Generator) -> Tensor:
-    """One integer from {0, ..., bound - 1} for each bound, int64."""
+    """Draw one integer from {0, ..., bound - 1} for each bound, int64."""
     drawn = torch.rand(bounds.shape, generator=generator, dtype=torch.float64) * bounds
     return drawn.long().minimum(bounds - 1)  # the product may have rounded up to the bound
 
 
 def coin(probability: float, count: int, generator: Generator) -> Tensor:
-    """`count` booleans, each true with `probability`."""
+    """Draw `count` booleans, each true with `probability`."""
     return torch.rand(count, generator=generator, dtype=torch.float64) < probability
