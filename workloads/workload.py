@@ -26,7 +26,7 @@ __all__ = [
     "WorkloadName",
 ]
 
-WorkloadName = Literal["simclr", "two-layer-cnn"]
+WorkloadName = str
 
 
 class Specification(Protocol):
@@ -214,6 +214,9 @@ class TrainedAlone(Workload, Protocol):
         """Floating-point operations of a run, roughly; `trained`: of judging a state that is
         there.
         """
+
+    def operations_done(self, spec: Any, history: Sequence[Mapping[str, float]]) -> float:
+        """Return the operations of a run with this history, roughly; 0 if it cannot be told."""
 
 
 @runtime_checkable

@@ -1,19 +1,17 @@
-"""What a cell leaves in the storage beside its checkpoint: specification, log, and at last its
-record.
-"""
+"""What a cell leaves in its run's folder: specification, log, checkpoints, and its record."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import torch
-import yaml
 
 from orchestrator.cell.job import CellJob
-from orchestrator.storage import Storage
-from orchestrator.storage.runs import LOG, RECORD, SPEC
+from orchestrator.run_record import Machine, Metrics, RunRecord
+from orchestrator.storage.runs import Checkpoint
 from workloads.distributed.worker import Worker
+from workloads.evaluation_result import EvaluationResult
 
 __all__ = ["LOG_TAIL", "CellFiles"]
 
@@ -21,70 +19,105 @@ LOG_TAIL = 20
 
 
 class CellFiles:
-    """What a cell leaves in the storage beside its checkpoint: specification, log, and at last its
-    record.
-
-    Only the first worker writes.
-    """
+    """What a cell leaves in its run's folder. Only the first worker writes."""
 
     def __init__(self, job: CellJob, worker: Worker, hosts: Sequence[str] = ()) -> None:
-        self.job, self.worker, self.storage = job, worker, Storage(job.storage)
-        self.machine = _machine(job.spec.get("precision", "fp32"), worker) | (
-            {"hosts": sorted({*hosts})} if hosts else {}
-        )
+        self.job, self.folder = job, job.run_folder
+        self.machine = _machine(job.spec.get("precision", "fp32"), worker)
+        if hosts:
+            self.machine["hosts"] = sorted({*hosts})
+        self._writes = worker.rank == 0
         self._lines: list[str] = []
 
-    @property
-    def tail(self) -> list[str]:
-        """The last lines of the log."""
-        return self._lines[-LOG_TAIL:]
-
     def write_spec(self) -> None:
-        """The specification, for people."""
-        self.write(SPEC, yaml.safe_dump(self.job.spec, sort_keys=False).encode())
+        """Write the specification, for people."""
+        if self._writes:
+            self.folder.write_spec(self.job.spec)
 
     def note(self, text: str) -> None:
-        """Lines of the log, which is replaced as a whole."""
-        self._lines += [
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}" for line in text.rstrip().splitlines()
-        ]
-        self.write(LOG, ("\n".join(self._lines) + "\n").encode())
+        """Add lines to the log, which is replaced as a whole."""
+        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        self._lines += [f"{now} {line}" for line in text.rstrip().splitlines()]
+        if self._writes:
+            self.folder.write_log("\n".join(self._lines) + "\n")
 
-    def leave(
+    def keep(self, checkpoint: Checkpoint, remark: str) -> None:
+        """Write the checkpoint from which a later run continues, and say so in the log."""
+        if self._writes:
+            self.folder.write_checkpoint(checkpoint)
+            self.note(f"epoch {checkpoint.state['epoch']} kept: {remark}")
+
+    def finish(
         self,
-        outcome: Mapping[str, Any],
-        history: Sequence[Mapping[str, float]],
+        result: EvaluationResult,
+        history: Sequence[Metrics],
         *,
         seconds: float,
         total_seconds: float,
-    ) -> dict[str, Any]:
-        """The record of the cell, written last: `seconds` of training and, with all that belongs to
-        it, in all.
+        trained_by: str | None = None,
+    ) -> RunRecord:
+        """Write the predictions and, last of all, the record of a run that came to its end.
+
+        `seconds` are of training, `total_seconds` of all that belongs to the run.
         """
-        record = {
-            "name": self.job.name,
-            "fingerprint": self.job.fingerprint,
-            "workload": self.job.workload,
-            **outcome,
-            "history": list(history),
-            "spec": self.job.spec,
-            "machine": self.machine,
-            "log": self.storage.shown(self.job.folder, LOG),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(seconds, 3),
-            "total_seconds": round(total_seconds, 3),
-        }
-        self.storage.write_json(f"{self.job.folder}/{RECORD}", record)
+        self.folder.write_predictions(result.predictions)
+        record = replace(
+            self.job.record("finished"),
+            results=dict(result.results),
+            intervals={name: list(interval) for name, interval in result.intervals.items()},
+            trained_by=trained_by,
+        )
+        return self._leave(record, history, seconds, total_seconds)
+
+    def finish_in_pack(
+        self, results: Metrics, history: Sequence[Metrics], *, seconds: float
+    ) -> RunRecord:
+        """Write the record of a run that shared its process, and has no predictions.
+
+        `seconds` are its share of what the process needed.
+        """
+        record = replace(self.job.record("finished"), results=dict(results))
+        return self._leave(record, history, seconds, seconds)
+
+    def fail(
+        self,
+        error: str,
+        trace: str,
+        history: Sequence[Metrics],
+        *,
+        diverged: bool,
+        seconds: float,
+        total_seconds: float,
+        trained_by: str | None = None,
+    ) -> RunRecord:
+        """Note how it came to an error, and write the record of the run that it ended."""
+        self.note(trace)
+        record = replace(
+            self.job.record("failed"),
+            error=error,
+            diverged=diverged,
+            log_tail=self._lines[-LOG_TAIL:],
+            trained_by=trained_by,
+        )
+        return self._leave(record, history, seconds, total_seconds)
+
+    def _leave(
+        self, record: RunRecord, history: Sequence[Metrics], seconds: float, total_seconds: float
+    ) -> RunRecord:
+        record = replace(
+            record,
+            history=list(history),
+            machine=self.machine,
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+            total_seconds=round(total_seconds, 3),
+        )
+        self.folder.write_record(record)
         return record
 
-    def write(self, name: str, data: bytes) -> None:
-        """Replace one of the cell's files."""
-        if self.worker.rank == 0:
-            self.storage.write_bytes(f"{self.job.folder}/{name}", data)
 
-
-def _machine(precision: str, worker: Worker) -> dict[str, Any]:
-    """What the numbers were measured on."""
+def _machine(precision: str, worker: Worker) -> Machine:
+    """Describe what the numbers are measured on."""
     gpu = worker.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(worker.device) if gpu else _processor(),

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.resources import Resources
+from orchestrator.run_record import RunRecord, Status
+from orchestrator.storage import Storage
+from orchestrator.storage.runs import RunFolder
 from workloads.catalog import workload_named
 from workloads.spec import digest
 from workloads.workload import TrainedTogether, WorkloadName
@@ -27,9 +30,20 @@ class CellJob:
     trained_by: str | None = None  # the run whose trained state this one only judges
 
     @property
-    def folder(self) -> str:
-        """Where the cell's files lie in the storage."""
-        return f"runs/{self.fingerprint}"
+    def run_folder(self) -> RunFolder:
+        """The folder of the run in the storage."""
+        return RunFolder(Storage(self.storage), self.fingerprint)
+
+    def record(self, status: Status) -> RunRecord:
+        """Return what is known of the run before it tells how it went."""
+        return RunRecord(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            workload=self.workload,
+            status=status,
+            spec=self.spec,
+            log=self.run_folder.log_address,
+        )
 
 
 @dataclass(frozen=True)

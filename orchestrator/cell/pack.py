@@ -13,7 +13,6 @@ from typing import Any
 from orchestrator.cell.files import CellFiles
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import read_record
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
@@ -35,7 +34,7 @@ def run_pack(pack: Pack, report: Report) -> None:
     else goes wrong.
     """
     storage = Storage(pack.jobs[0].storage)
-    left = {job.fingerprint: job for job in pack.jobs if not _finished(storage, job)}
+    left = {job.fingerprint: job for job in pack.jobs if not _has_finished(job)}
     if not left:
         return
     workload, jobs = workload_named(pack.jobs[0].workload), list(left.values())
@@ -45,37 +44,29 @@ def run_pack(pack: Pack, report: Report) -> None:
         for progress in workload.train_together(
             [workload.read(job.spec) for job in jobs], _kept(storage, pack)
         ):
-            ended = [jobs[place] for place in progress.ended]
+            ended = [jobs[position] for position in progress.ended]
             for job, end in zip(ended, progress.ended.values(), strict=True):
                 _leave(job, end, len(pack.jobs))
                 del left[job.fingerprint]
             if ended or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 report([job.fingerprint for job in ended], progress.metrics)
                 reported = time.monotonic()
-            if (
-                left
-                and progress.state is not None
-                and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
-            ):
+            due = time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
+            if left and progress.state is not None and due:
                 storage.write_bytes(pack.checkpoint, encode(progress.state))
                 saved = time.monotonic()
         assert not left, "each run ends"
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the record of the cells that it hit
         for job in left.values():
-            _fail(
-                CellFiles(job, Worker.here("cpu")),
-                error,
-                traceback.format_exc(),
-                0.0,
-                diverged=False,
-            )
+            files = CellFiles(job, Worker.here("cpu"))
+            _fail(files, error, traceback.format_exc(), 0.0, diverged=False)
         report(list(left), {})
     storage.delete(pack.checkpoint)
 
 
-def _finished(storage: Storage, job: CellJob) -> bool:
-    record = read_record(storage, job.fingerprint)
-    return record is not None and record["status"] == "finished"
+def _has_finished(job: CellJob) -> bool:
+    record = job.run_folder.record()
+    return record is not None and record.has_finished
 
 
 def _kept(storage: Storage, pack: Pack) -> dict[str, Any] | None:
@@ -84,30 +75,22 @@ def _kept(storage: Storage, pack: Pack) -> dict[str, Any] | None:
 
 
 def _leave(job: CellJob, end: Ended, cells: int) -> None:
-    """The files of a cell. Its time is its share of what the process needed."""
+    """Leave the files of a cell. Its time is its share of what the process needed."""
     files = CellFiles(job, Worker.here("cpu"))
     files.write_spec()
     if end.error is not None:
-        _fail(
-            files,
-            end.error,
-            "".join(traceback.format_exception(end.error)),
-            end.seconds,
-            diverged=True,
-        )
+        trace = "".join(traceback.format_exception(end.error))
+        _fail(files, end.error, trace, end.seconds, diverged=True)
         return
-    where = f"{job.name} ({job.fingerprint}) on {files.machine['device']}, in a pack of {cells}"
     files.note(
-        where + "\n" + ", ".join(f"{name} {value:.6g}" for name, value in end.results.items())
+        f"{job.name} ({job.fingerprint}) on {files.machine['device']}, in a pack of {cells}\n"
+        + ", ".join(f"{name} {value:.6g}" for name, value in end.results.items())
     )
-    outcome = {"status": "finished", "results": dict(end.results)}
-    files.leave(outcome, end.history, seconds=end.seconds, total_seconds=end.seconds)
+    files.finish_in_pack(end.results, end.history, seconds=end.seconds)
 
 
 def _fail(
     files: CellFiles, error: Exception, trace: str, seconds: float, *, diverged: bool
 ) -> None:
-    files.note(trace)
     text = f"{type(error).__name__}: {error}"
-    outcome = {"status": "failed", "error": text, "diverged": diverged, "log_tail": files.tail}
-    files.leave(outcome, [], seconds=seconds, total_seconds=seconds)
+    files.fail(text, trace, [], diverged=diverged, seconds=seconds, total_seconds=seconds)

@@ -11,6 +11,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell, start_of
 from orchestrator.cluster.connection import this_host
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker, limit_threads
 
@@ -19,7 +20,7 @@ __all__ = ["train_on_workers"]
 CONTROLLER_FAILURES = 20  # a request that can never be placed would otherwise wait for ever
 
 
-def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, Any]:
+def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> RunRecord:
     """Run a cell as a Ray Train job and return its record. `callbacks` see every report of the
     first worker.
 
@@ -45,8 +46,7 @@ def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> dict[str, A
             callbacks=callbacks,
         ),
     )
-    record: dict[str, Any] = trainer.fit().return_value
-    return record
+    return RunRecord.read(trainer.fit().return_value)
 
 
 def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
@@ -56,13 +56,14 @@ def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
     worker = Worker.here(str(device))
     # The first worker reads for all, so that none continues from another state and only one needs
     # to reach the storage.
-    kept = [start_of(job) if worker.rank == 0 else None]
+    start = [start_of(job) if worker.rank == 0 else None]
     hosts = [this_host()] * worker.world_size
     if worker.world_size > 1:
         dist.broadcast_object_list(
-            kept, src=0, device=device if device.type == "cuda" else torch.device("cpu")
+            start, src=0, device=device if device.type == "cuda" else torch.device("cpu")
         )
         dist.all_gather_object(hosts, this_host())
-    return run_cell(
-        job, worker, kept[0], lambda metrics: ray.train.report(dict(metrics)), hosts=hosts
+    record = run_cell(
+        job, worker, start[0], lambda metrics: ray.train.report(dict(metrics)), hosts=hosts
     )
+    return None if record is None else record.tree()

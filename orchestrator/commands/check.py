@@ -4,7 +4,7 @@ starts.
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,48 +29,43 @@ ADDRESS_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class Checked:
-    """A request that can be carried out."""
+    """A request that can be carried out: its recipe with the data pinned, and its first plans.
+
+    `plans` has a plan for each ablation, or that of the single run, as first asked: for what the
+    first round gets, its resources are fitted to the cluster.
+    """
 
     request: Request
     settings: Settings
     storage: Storage
-    ablations: tuple[Ablation, ...]
     workload: Workload
     base: Specification
     data: DataFacts
+    plans: tuple[Plan, ...]
 
     @property
     def may_start(self) -> ClusterShape | None:
         """The nodes that the cluster by address starts when they are needed."""
         return ClusterShape.read(self.settings.nodes) if self.settings.nodes else None
 
-    def plans(
-        self,
-        resources: Resources,
-        shape: ClusterShape | None,
-        asks: Mapping[str, Ask] | None = None,
-    ) -> tuple[Plan, ...]:
-        """A plan for each ablation, or that of the single run, for these resources. Raises one
-        PlanError.
-        """
-        asked = asks or {ablation.name: Ask(self.request.seeds) for ablation in self.ablations}
-        return _plans(
-            self.request,
-            self.ablations,
-            self.workload,
-            self.base,
-            asked,
-            resources,
-            self.data.train,
-            shape,
-        )
-
     def resources(self, shape: ClusterShape) -> Resources:
-        """What a cell occupies: as asked for, otherwise one GPU a worker where there are any that
-        it uses, and one CPU.
-        """
+        """Return what a cell occupies: as asked for, else one CPU, and one GPU if it uses one."""
         of_use = isinstance(self.workload, TrainedAlone) and any(gpus for _, gpus in shape.nodes)
         return _resources(self.request, gpus=float(of_use))
+
+    def plan_again(self, plan: Plan, ask: Ask) -> Plan:
+        """Return the plan of the same ablation for another ask. Raises one PlanError."""
+        if plan.ablation is None or plan.ask == ask:
+            return plan
+        return _pinned(
+            build(
+                plan.ablation,
+                self.base,
+                ask=ask,
+                resources=plan.resources,
+                train_images=self.data.train,
+            )
+        )
 
 
 def local_shape() -> ClusterShape:
@@ -116,21 +111,20 @@ def check(request: Request) -> Checked:
         if workload and base
         else None
     )
-    checked = None
-    if base is not None and workload is not None:
+    plans = None
+    if workload is not None and base is not None:
         # Without the data only the number of images is missing; the rest of the plan is checked
         # anyway.
-        images = prepared[1].train if prepared else None
-        asked = _resources(request, gpus=0.0)
-        asks = {ablation.name: Ask(request.seeds) for ablation in ablations or ()}
-        problems.attempt(
-            lambda: _plans(request, ablations or (), workload, base, asks, asked, images, shape)
+        pinned, images = (prepared[0], prepared[1].train) if prepared else (base, None)
+        resources = _resources(request, gpus=0.0)
+        plans = problems.attempt(
+            lambda: _plans(request, ablations or (), workload, pinned, resources, images, shape)
         )
-        if prepared:
-            checked = Checked(request, settings, storage, ablations or (), workload, *prepared)
     problems.refuse()
-    assert checked is not None, "whatever is missing was refused"
-    return checked
+    assert workload is not None, "whatever is missing was refused"
+    assert prepared is not None, "whatever is missing was refused"
+    assert plans is not None, "whatever is missing was refused"
+    return Checked(request, settings, storage, workload, *prepared, plans)
 
 
 def _resources(request: Request, *, gpus: float) -> Resources:
@@ -152,53 +146,44 @@ def _plans(
     ablations: Sequence[Ablation],
     workload: Workload,
     base: Specification,
-    asks: Mapping[str, Ask],
     resources: Resources,
     images: int | None,
     shape: ClusterShape | None,
 ) -> tuple[Plan, ...]:
+    """Plan what is asked at first. Raises one PlanError with the problems of all ablations."""
     if request.search:
         space = read_space(request.search)
-        return (
-            _pinned(
-                build_search(
-                    space,
-                    request.samples,
-                    base,
-                    workload,
-                    resources=resources,
-                    train_images=images,
-                    shape=shape,
-                )
-            ),
+        searched = build_search(
+            space,
+            request.samples,
+            base,
+            workload,
+            resources=resources,
+            train_images=images,
+            shape=shape,
         )
+        return (_pinned(searched),)
     if not ablations:
-        return (
-            _pinned(
-                build_single(base, workload, resources=resources, train_images=images, shape=shape)
-            ),
-        )
+        single = build_single(base, workload, resources=resources, train_images=images, shape=shape)
+        return (_pinned(single),)
+
     plans, problems = list[Plan](), list[str]()
     for ablation in ablations:
-        ask = asks[ablation.name]
         try:
-            plans.append(
-                _pinned(
-                    build(
-                        ablation,
-                        base,
-                        ask=ask,
-                        resources=resources,
-                        train_images=images,
-                        shape=shape,
-                    )
-                )
+            plan = build(
+                ablation,
+                base,
+                ask=Ask(request.seeds),
+                resources=resources,
+                train_images=images,
+                shape=shape,
             )
+            plans.append(_pinned(plan))
         except PlanError as error:
             whose = f"{ablation.name}: " if len(ablations) > 1 else ""
-            problems += [
-                whose * problem.startswith("cell ") + problem for problem in error.problems
-            ]
+            for problem in error.problems:
+                # What is wrong with the resources is wrong for all of them.
+                problems.append(whose + problem if problem.startswith("cell ") else problem)
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return tuple(plans)

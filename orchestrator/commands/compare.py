@@ -4,6 +4,7 @@ storage.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.commands.result import Finished
-from orchestrator.errors import PlanError, StorageError
+from orchestrator.errors import PlanError
+from orchestrator.run_record import EvaluationRecord, RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.predictions import read_predictions
-from orchestrator.storage.runs import (
-    EVALUATIONS,
-    PREDICTIONS,
-    finished_record,
-    later_evaluations,
-    workload_of,
-)
+from orchestrator.storage.runs import RunFolder, finished_record
 from orchestrator.verdicts.permutation_test import (
     LEVEL,
     PERMUTATIONS,
@@ -28,6 +23,7 @@ from orchestrator.verdicts.permutation_test import (
     adjusted,
     compare_predictions,
 )
+from workloads.catalog import workload_named
 from workloads.evaluation_result import Predictions
 from workloads.spec import flatten
 from workloads.workload import TrainedAlone
@@ -174,53 +170,58 @@ def _tree(pair: _Pair, comparison: PairedComparison) -> dict[str, Any]:
 
 
 def _read(run: str, storage: Storage) -> _Run:
-    """A run with all predictions that are kept of it."""
-    fingerprint, record = finished_record(run, storage)
-    folder = f"runs/{fingerprint}"
-    own = {"eval": record["spec"].get("eval", {}), "ended": record.get("ended", "")}
-    later = {
-        f"{EVALUATIONS}/{name}.npz": document
-        for name, document in later_evaluations(fingerprint, storage).items()
-    }
+    """Read a run with all predictions that are kept of it."""
+    record = finished_record(run, storage)
+    folder = RunFolder(storage, record.fingerprint)
     results: dict[str, list[_Kept]] = {}
-    for file, document in {PREDICTIONS: own, **later}.items():
-        data = storage.read_bytes(f"{folder}/{file}")
-        if data is None:
-            continue
-        try:
-            found = read_predictions(data)
-        except StorageError as error:
-            raise StorageError(f"{storage.shown(folder, file)}: {error}") from None
+    evaluations: list[tuple[str | None, EvaluationRecord]] = [(None, _own_evaluation(record))]
+    evaluations += folder.evaluations().items()
+    for name, evaluation in evaluations:
+        file = folder.predictions_file(name)
         # Where the data lay is no setting.
         settings = {
-            name: value
-            for name, value in flatten(document.get("eval", {})).items()
-            if not name.endswith(".root")
+            field: value
+            for field, value in flatten(evaluation.settings).items()
+            if not field.endswith(".root")
         }
-        for name, predictions in found.items():
-            tested_on = _tested_on(name, record["spec"], document)
-            results.setdefault(name, []).append(
-                _Kept(file, settings, document.get("ended", ""), tested_on, predictions)
-            )
+        for result, predictions in (folder.predictions(name) or {}).items():
+            tested_on = _tested_on(result, record.spec, evaluation)
+            kept = _Kept(file, settings, evaluation.ended, tested_on, predictions)
+            results.setdefault(result, []).append(kept)
     if not results:
-        workload = workload_of(record)
+        workload = workload_named(record.workload)
         if not isinstance(workload, TrainedAlone):
             raise PlanError([f"{run}: is of {workload.name}, whose runs keep no predictions"])
         advice = (
             "if it finished before these were kept, run `simclr-orch evaluate "
-            f"{fingerprint[:12]}` first"
+            f"{record.fingerprint[:12]}` first"
         )
         raise PlanError([f"{run}: has no predictions in {storage.shown()}; {advice}"])
-    return _Run(fingerprint, record["name"], results)
+    return _Run(record.fingerprint, record.name, results)
 
 
-def _tested_on(result: str, spec: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes the test examples of a result: by the specification of its data, and as the
-    evaluation met them.
+def _own_evaluation(record: RunRecord) -> EvaluationRecord:
+    """Describe the evaluation at the end of a run like those that came later."""
+    return EvaluationRecord(
+        run=record.fingerprint,
+        protocol="",
+        settings=record.spec.get("eval", {}),
+        results=record.results,
+        intervals=record.intervals or {},
+        ended=record.ended or "",
+    )
+
+
+def _tested_on(
+    result: str, spec: Mapping[str, Any], evaluation: EvaluationRecord
+) -> dict[str, Any]:
+    """Return what makes the test examples of a result.
+
+    By the specification of its data, and as the evaluation met them.
     """
-    transfer = document.get("eval", {}).get("transfer", {})
+    transfer = evaluation.settings.get("transfer", {})
     data = transfer.get("data", {}) if result.startswith("transfer") else spec.get("data", {})
-    met = document.get("data", {})
+    met = evaluation.data or {}
     fields = ["name", "content"]
     # which has no test set of its own
     if data.get("test_images") is not None or data.get("name") == "caltech101":
@@ -292,10 +293,7 @@ def _difference(one: _Kept, other: _Kept) -> str | None:
 
 
 def _label(pair: _Pair) -> str:
-    files = dict.fromkeys(
-        kept.file.removeprefix(f"{EVALUATIONS}/").removesuffix(".npz")
-        for kept in (pair.one, pair.other)
-    )
+    files = dict.fromkeys(PurePosixPath(kept.file).stem for kept in (pair.one, pair.other))
     where = f" on {pair.data['name']}" if "name" in pair.data else ""
     return f"{pair.result}{where} ({' and '.join(files)})"
 

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from orchestrator.commands.check import Checked
 from orchestrator.commands.next_round import Round
 from orchestrator.plan import jobs_of
 from orchestrator.plan.estimate import Estimate, estimate, measured_speed
 from orchestrator.plan.sharing import shared
+from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import has_trained_state
 
 __all__ = ["cost_line", "cost_of"]
 
 
-def cost_of(checked: Checked, planned: Round, records: Sequence[dict[str, Any]]) -> Estimate:
+def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> Estimate:
     """Estimate what is left of a round, from what was measured in the storage."""
     plan = planned.plans[0]
     speed = measured_speed(records, plan.resources, plan.workload.name)

@@ -14,13 +14,12 @@ from rich.console import Console
 from orchestrator.commands.request import base_recipe
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError, TrackingError
+from orchestrator.run_record import EvaluationRecord, RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.predictions import predictions_bytes
-from orchestrator.storage.runs import CHECKPOINT, RECORD, finished_record, last_state, workload_of
+from orchestrator.storage.runs import Checkpoint, RunFolder, finished_record, last_state
 from orchestrator.tracking import Tracker
 from orchestrator.tracking.recorder import with_intervals
-from workloads.catalog import every_workload
-from workloads.checkpoint import encode
+from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.spec import digest, flatten, read_assignments
@@ -67,7 +66,7 @@ class _Subject:
     spec: Specification
     state: dict[str, Any]
     data: DataFacts
-    record: dict[str, Any] | None = None
+    record: RunRecord | None = None
 
 
 def evaluate(
@@ -99,7 +98,7 @@ def evaluate(
         f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False
     )
     try:
-        judged, files = _judged(subject, evaluation, console)
+        result, files = _evaluated(subject, evaluation, console)
     except subject.workload.divergence as error:
         console.print(
             f"{protocol} of {subject.name}: {error}",
@@ -109,35 +108,29 @@ def evaluate(
             markup=False,
         )
         return Finished(1, {"run": subject.fingerprint, "protocol": protocol, "error": str(error)})
-    tree = subject.spec.tree()
-    document: dict[str, Any] = {
-        "run": subject.fingerprint,
-        "protocol": protocol,
-        "eval": tree["eval"],
-        "results": dict(judged.results),
-        "intervals": {name: list(interval) for name, interval in judged.intervals.items()},
-        "data": subject.workload.evaluated_on(subject.spec, subject.data),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    kept = f"{protocol}-{digest(document['eval'])[:8]}"
-    folder = f"runs/{subject.fingerprint}/evaluations"
-    if subject.record is not None:
-        checkpoint = encode({"state": subject.state, "history": [], "elapsed": 0.0})
-        storage.write_bytes(f"runs/{subject.fingerprint}/{CHECKPOINT}", checkpoint)
-        storage.write_json(f"runs/{subject.fingerprint}/{RECORD}", subject.record)
-    storage.write_json(f"{folder}/{kept}.json", document)
-    if judged.predictions:
-        storage.write_bytes(f"{folder}/{kept}.npz", predictions_bytes(judged.predictions))
-    for name, content in files.items():
-        storage.write_bytes(f"{folder}/{kept}/{name}", content)
-        console.print(storage.shown(folder, kept, name), highlight=False, soft_wrap=True)
-    recorded = _record(subject, kept, document, files, tracker, console)
-    return Finished(
-        0 if recorded else 1, document | {"files": [f"{folder}/{kept}/{name}" for name in files]}
+    record = EvaluationRecord(
+        run=subject.fingerprint,
+        protocol=protocol,
+        settings=subject.spec.tree()["eval"],
+        results=result.results,
+        intervals=result.intervals,
+        data=subject.workload.evaluated_on(subject.spec, subject.data),
+        ended=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    name = f"{protocol}-{digest(record.settings)[:8]}"
+    folder = RunFolder(storage, subject.fingerprint)
+    if subject.record is not None:
+        folder.write_checkpoint(Checkpoint(subject.state))
+        folder.write_record(subject.record)
+    pictures = folder.write_evaluation(name, record, result.predictions, files)
+    for picture in pictures:
+        console.print(storage.shown(picture), highlight=False, soft_wrap=True)
+
+    recorded = _record(subject, name, record, files, tracker, console)
+    return Finished(0 if recorded else 1, record.tree() | {"files": pictures})
 
 
-def _judged(
+def _evaluated(
     subject: _Subject, evaluation: Evaluation, console: Console
 ) -> tuple[EvaluationResult, dict[str, bytes]]:
     """What the protocol is about, printed, and the pictures of a protocol that looks."""
@@ -161,8 +154,8 @@ def _judged(
         judged = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(
             evaluation.only
         )
-    for name, value in judged.results.items():
-        low_high = judged.intervals.get(name)
+    for name, value in result.results.items():
+        low_high = result.intervals.get(name)
         sure = f"   [{low_high[0]:.4g}, {low_high[1]:.4g}]" if low_high else ""
         console.print(f"{name:<32} {value:.6g}{sure}", highlight=False, markup=False)
     return judged, files
@@ -191,8 +184,8 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
         raise PlanError(
             [f"--preset, --config: are for weights from elsewhere; {run} has its own specification"]
         )
-    fingerprint, record = finished_record(run, storage)
-    workload = workload_of(record)
+    record = finished_record(run, storage)
+    workload = workload_named(record.workload)
     if not isinstance(workload, TrainedAlone):
         raise PlanError(
             [
@@ -208,12 +201,12 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
                 f"{ways}"
             ]
         )
-    state = last_state(fingerprint, storage)
-    asked = workload.read(record["spec"]).with_values(
+    state = last_state(record.fingerprint, storage)
+    asked = workload.read(record.spec).with_values(
         {**workload.evaluations[question.protocol].values, **assigned}
     )
     spec, data = workload.prepare(asked, download=question.download)
-    return _Subject(fingerprint, record["name"], workload, workload.pinned(spec), state, data)
+    return _Subject(record.fingerprint, record.name, workload, workload.pinned(spec), state, data)
 
 
 def _of_weights(question: Question, console: Console) -> _Subject:
@@ -258,39 +251,40 @@ def _of_weights(question: Question, console: Console) -> _Subject:
     weights = digest({"weights": tensors_digest(state["model"]), **judged_as, "data": pinned})
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)
-    record = {
-        "name": question.subject,
-        "fingerprint": weights,
-        "workload": SIMCLR.name,
-        "status": "finished",
-        "weights": {"from": question.subject, "notes": list(notes)},
-        "results": {},
-        "history": [],
-        "spec": tree,
-        "data": data.title,
-    }
+    record = RunRecord(
+        name=question.subject,
+        fingerprint=weights,
+        workload=SIMCLR.name,
+        status="finished",
+        weights={"from": question.subject, "notes": list(notes)},
+        spec=tree,
+        data=data.title,
+    )
     return _Subject(weights, question.subject, SIMCLR, spec, state, data, record)
 
 
 def _record(
     subject: _Subject,
-    kept: str,
-    document: Mapping[str, Any],
+    name: str,
+    record: EvaluationRecord,
     files: Mapping[str, bytes],
     tracker: Callable[[], Tracker],
     console: Console,
 ) -> bool:
-    """Write the judgement into MLflow below the run that it is of; whether that went well."""
-    contents: dict[str, str | bytes] = {f"{kept}.json": json.dumps(document, indent=2), **files}
+    """Write the evaluation into MLflow below the run that it is of; whether that went well."""
+    contents: dict[str, str | bytes] = {
+        f"{name}.json": json.dumps(record.tree(), indent=2),
+        **files,
+    }
     try:
         opened = tracker()
         run = opened.evaluation(
             subject.fingerprint,
-            kept,
-            name=f"{kept} of {subject.name}",
-            params=flatten({"eval": document["eval"]}),
+            name,
+            name=f"{name} of {subject.name}",
+            params=flatten({"eval": record.settings}),
         )
-        opened.finish(run, with_intervals(document["results"], document["intervals"]), contents)
+        opened.finish(run, with_intervals(record.results, record.intervals), contents)
     except TrackingError as error:
         console.print(
             f"kept in the storage, but not in MLflow: {error}",

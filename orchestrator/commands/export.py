@@ -1,16 +1,17 @@
 """Write a run's encoder as files that others load, into a folder of this machine."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
+from orchestrator.run_record import EvaluationRecord, Metrics, RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import finished_record, last_state, later_evaluations, workload_of
+from orchestrator.storage.runs import RunFolder, finished_record, last_state
+from workloads.catalog import workload_named
 from workloads.catalog.weights import (
     CARD,
     FILES,
@@ -33,14 +34,14 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
     cannot hold.
     """
     chosen = _format_named(format)
-    fingerprint, record = finished_record(run, storage)
-    workload = workload_of(record)
+    record = finished_record(run, storage)
+    fingerprint, workload = record.fingerprint, workload_named(record.workload)
     if workload.name != "simclr":
         raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder"])
     state = last_state(fingerprint, storage)
     _refuse_foreign(output, chosen, fingerprint)
-    published = record["weights"]["from"] if "weights" in record else None
-    spec = RunSpec.read(record["spec"])
+    published = None if record.weights is None else record.weights["from"]
+    spec = RunSpec.read(record.spec)
     files = exported(
         state, spec, chosen, _results(record, storage), run=fingerprint, published=published
     )
@@ -50,9 +51,7 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
             (output / name).write_bytes(content)
     except OSError as error:
         raise PlanError([f"--output {output}: cannot be written ({error})"]) from None
-    console.print(
-        f"{record['name']} ({fingerprint[:12]}) as {chosen}:", highlight=False, markup=False
-    )
+    console.print(f"{record.name} ({fingerprint[:12]}) as {chosen}:", highlight=False, markup=False)
     for name, content in files.items():
         console.print(
             f"{output / name}  {_size(content)}", highlight=False, markup=False, soft_wrap=True
@@ -71,37 +70,43 @@ def _format_named(name: str) -> ExportFormat:
     raise PlanError([f"--format {name}: no such format; known are {', '.join(FORMATS)}"])
 
 
-def _results(record: Mapping[str, Any], storage: Storage) -> list[CardResult]:
+def _results(record: RunRecord, storage: Storage) -> list[CardResult]:
     """Those of the run's own evaluation, then of all that came later; where protocol and data do
     not tell two, by file.
     """
-    later = later_evaluations(record["fingerprint"], storage)
-    protocols = {name: _protocol(document) for name, document in later.items()}
+    later = RunFolder(storage, record.fingerprint).evaluations()
+    protocols = {name: _protocol(evaluation) for name, evaluation in later.items()}
     times = Counter(protocols.values())
-    rows = _rows(record, OWN)
-    for name, document in later.items():
+    rows = _rows(record.results, record.intervals or {}, OWN)
+    for name, evaluation in later.items():
         protocol = protocols[name]
-        rows += _rows(document, f"{protocol} ({name})" if times[protocol] > 1 else protocol)
+        if times[protocol] > 1:
+            protocol = f"{protocol} ({name})"
+        rows += _rows(evaluation.results, evaluation.intervals, protocol)
     return rows
 
 
-def _protocol(document: Mapping[str, Any]) -> str:
+def _protocol(evaluation: EvaluationRecord) -> str:
     """By which an evaluation was made, and on which data where that may be another than the
     run's.
     """
-    protocol: str = document["protocol"]
-    if not protocol.startswith("transfer"):
-        return protocol
-    data = document.get("data", document["eval"]["transfer"]["data"])
-    return f"{protocol} on {data['name']}"
+    if not evaluation.protocol.startswith("transfer"):
+        return evaluation.protocol
+    data = evaluation.data or evaluation.settings["transfer"]["data"]
+    return f"{evaluation.protocol} on {data['name']}"
 
 
-def _rows(found: Mapping[str, Any], protocol: str) -> list[CardResult]:
-    intervals = found.get("intervals", {})
-    return [
-        CardResult(name, value, tuple(intervals[name]) if name in intervals else None, protocol)
-        for name, value in found["results"].items()
-    ]
+def _rows(
+    results: Metrics, intervals: Mapping[str, Sequence[float]], protocol: str
+) -> list[CardResult]:
+    rows = []
+    for name, value in results.items():
+        interval = None
+        if name in intervals:
+            low, high = intervals[name]
+            interval = (low, high)
+        rows.append(CardResult(name, value, interval, protocol))
+    return rows
 
 
 def _refuse_foreign(output: Path, format: ExportFormat, fingerprint: str) -> None:

@@ -1,11 +1,18 @@
-"""The round of a sweep that comes next, judged by all that has ended."""
+"""The round of a sweep that comes next, decided by all that has ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.commands.check import Checked
+from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, jobs_of
 from orchestrator.plan.rounds import next_ask
-from orchestrator.resources import ClusterShape, concurrent_cells, fitted_resources
+from orchestrator.resources import (
+    ClusterShape,
+    concurrent_cells,
+    fitted_resources,
+    resource_problems,
+)
 from orchestrator.storage.runs import finished_records
 
 __all__ = ["Round", "next_round"]
@@ -13,7 +20,7 @@ __all__ = ["Round", "next_round"]
 
 @dataclass(frozen=True)
 class Round:
-    """Plans that are run together, how many cells at once, and the cells that have ended before."""
+    """Plans that are run together, how many cells at once, and the runs that have ended before."""
 
     plans: tuple[Plan, ...]
     concurrent: int
@@ -40,21 +47,32 @@ class Round:
         return sum(len(plan.cells) for plan in self.plans) - self.jobs
 
 
-def next_round(checked: Checked, shape: ClusterShape, *, placed: bool = True) -> Round:
-    """The round that comes next, judged by all that has ended, with the resources that cells get on
-    this cluster.
+def next_round(
+    checked: Checked,
+    shape: ClusterShape,
+    before: Sequence[Plan] | None = None,
+    *,
+    is_placed: bool = True,
+) -> Round:
+    """Decide what is run next, with the resources that cells get on a cluster of this shape.
+
+    `before` are the plans of the last round, by default those that were checked: only what is
+    asked in another way since then is planned again. Unless `is_placed`, the shape stands for a
+    cluster that is not connected yet. Raises one PlanError for cells that do not fit.
     """
     resources, limit = checked.resources(shape), checked.request.max_concurrent
-    plans = checked.plans(resources, shape if placed else None)
+    if is_placed and (problems := resource_problems(resources, shape)):
+        raise PlanError(problems)
+
+    plans = tuple(before or checked.plans)
     while True:
         done = finished_records(plans, checked.storage)
-        asks = {
-            plan.name: next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans
-        }
-        if asks == {plan.name: plan.ask for plan in plans}:
+        asks = [next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans]
+        if asks == [plan.ask for plan in plans]:
             break
-        plans = checked.plans(resources, shape if placed else None, asks)
+        plans = tuple(checked.plan_again(plan, ask) for plan, ask in zip(plans, asks, strict=True))
+
     if checked.request.cpus_per_worker is None:
         resources = fitted_resources(shape, resources, len(jobs_of(plans)) - len(done), limit)
-        plans = tuple(replace(plan, resources=resources) for plan in plans)
+    plans = tuple(replace(plan, resources=resources) for plan in plans)
     return Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))

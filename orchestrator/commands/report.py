@@ -4,7 +4,7 @@ JSON.
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from orchestrator.report.collect import Report, as_json, collect, verdict_json
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import draw_curves
 from orchestrator.report.text import STYLES, markdown, print_report, subtitle
-from orchestrator.run_record import SCORE
+from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import read_record
-from orchestrator.storage.sweeps import latest_sweep
+from orchestrator.storage.runs import RunFolder
+from orchestrator.storage.sweeps import latest_sweep, sweep_folder
 from search_spaces import ABLATIONS
 
-__all__ = ["REPORT_FILES", "report_on", "search_report", "verdicts_on"]
+__all__ = ["REPORT_FILES", "kept_report", "report_on", "search_report", "verdicts_on"]
 
 # What a report may consist of; there are curves only where training has left some.
 REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg", "curves.png", "curves.svg")
@@ -56,6 +56,12 @@ def report_on(
         f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
     )
     return Finished(0, as_json(report) | {"files": where})
+
+
+def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
+    """Read the files that `report_on` has left of a sweep, by name."""
+    found = {name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") for name in REPORT_FILES}
+    return {name: content for name, content in found.items() if content is not None}
 
 
 def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Finished:
@@ -98,7 +104,7 @@ def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, A
     """
     rows = []
     for cell in plan.cells:
-        record = read_record(storage, cell.fingerprint)
+        record = RunFolder(storage, cell.fingerprint).record()
         if record is not None:
             rows.append(_searched(cell, record))
     rows.sort(key=lambda row: (row["epochs"], row["validation_score"]), reverse=True)
@@ -119,14 +125,13 @@ def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, A
     return {"sweep": plan.sweep_id, "settings": rows}
 
 
-def _searched(cell: PlannedCell, record: Mapping[str, Any]) -> dict[str, Any]:
-    last = record["history"][-1] if record["history"] else {}
-    results = dict(record.get("results", {}))
+def _searched(cell: PlannedCell, record: RunRecord) -> dict[str, Any]:
+    last, results = record.last_metrics, dict(record.results)
     return {
         "setting": cell.at[0],
         "fingerprint": cell.fingerprint,
-        "status": record["status"],
-        "epochs": record.get("epoch", last.get("epoch", 0.0)),
+        "status": record.status,
+        "epochs": last.get("epoch", 0.0) if record.epoch is None else record.epoch,
         "validation_score": results.pop(SCORE, last.get(SCORE, 0.0)),
         "results": results,
     }
@@ -135,9 +140,8 @@ def _searched(cell: PlannedCell, record: Mapping[str, Any]) -> dict[str, Any]:
 def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
     (ablation,) = ablations_named([name])
     plan = latest_sweep(storage, name, sweep)
-    records = {
-        cell["fingerprint"]: read_record(storage, cell["fingerprint"]) for cell in plan["cells"]
-    }
+    names = [cell["fingerprint"] for cell in plan["cells"]]
+    records = {name: RunFolder(storage, name).record() for name in names}
     return collect(ablation, plan, records)
 
 

@@ -6,7 +6,8 @@ from rich.table import Column, Table
 from orchestrator.commands.result import Finished
 from orchestrator.settings import Settings
 from orchestrator.storage.files import Storage
-from orchestrator.storage.runs import all_records, workload_of
+from orchestrator.storage.runs import all_records
+from workloads.catalog import workload_named
 
 __all__ = ["list_runs", "serve_dashboard"]
 
@@ -25,25 +26,25 @@ def list_runs(storage: Storage, console: Console) -> Finished:
         box=None,
     )
     for record in records:
-        workload, results = workload_of(record), record.get("results", {})
+        workload, results = workload_named(record.workload), record.results
         table.add_row(
-            record["fingerprint"][:12],
-            record["name"],
-            record["status"],
+            record.fingerprint[:12],
+            record.name,
+            record.status,
             workload.name,
-            record["spec"]["data"]["name"],
+            record.spec["data"]["name"],
             ", ".join(
                 f"{name.replace('_', ' ')} {results[name]:.4g}"
                 for name in workload.headline
                 if name in results
             ),
-            f"{record['total_seconds']:.1f}" if "total_seconds" in record else "",
+            "" if record.total_seconds is None else f"{record.total_seconds:.1f}",
         )
     console.print(table if records else f"no runs in {storage.shown()}")
     shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
+    trees = [record.tree() for record in records]
     return Finished(
-        0,
-        {"runs": [{name: record[name] for name in shown if name in record} for record in records]},
+        0, {"runs": [{name: tree[name] for name in shown if name in tree} for tree in trees]}
     )
 
 

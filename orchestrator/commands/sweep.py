@@ -1,31 +1,34 @@
-"""What `pretrain` and `ablate` do, behind the command line: plan, run in rounds until nothing is
-missing, report.
-"""
+"""What `pretrain`, `ablate` and `tune` do: plan, run in rounds until nothing is missing, report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Protocol
 
 from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
 from orchestrator.commands.cost import cost_line, cost_of
 from orchestrator.commands.next_round import Round, next_round
-from orchestrator.commands.report import REPORT_FILES, report_on, search_report
+from orchestrator.commands.report import kept_report, report_on, search_report
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.plan import Plan
-from orchestrator.plan.rounds import kept_cells, looks_of
+from orchestrator.plan.kept import KeptPlan, kept_cells, same_run
+from orchestrator.plan.rounds import Outcome, looks_of
 from orchestrator.provenance import REPORTED_PACKAGES, git_commit
 from orchestrator.resources import ClusterShape
-from orchestrator.storage.runs import RECORD, all_records, read_record
-from orchestrator.storage.sweeps import keep_plan, only_one, sweep_folder
-from orchestrator.tracking.recorder import tags_of
+from orchestrator.run_record import RunRecord
+from orchestrator.storage import Storage
+from orchestrator.storage.runs import RunFolder, all_records
+from orchestrator.storage.sweeps import keep_plan, kept_plan, only_one
+from orchestrator.sweep.progress import SweepProgress
+from orchestrator.tracking import Status, Tracker
+from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 
-__all__ = ["dry_run", "execute", "plan_tree"]
+__all__ = ["RunRound", "Sweep", "dry_run", "execute", "plan_tree"]
 
 
 def dry_run(request: Request, console: Console) -> Finished:
@@ -67,106 +70,127 @@ def dry_run(request: Request, console: Console) -> Finished:
     )
 
 
+class RunRound(Protocol):
+    """Runs what is missing of some plans, as `orchestrator.sweep.run` does."""
+
+    def __call__(
+        self,
+        plans: Sequence[Plan],
+        storage: Storage,
+        recorder: Recorders,
+        progress: SweepProgress,
+        *,
+        records: Sequence[RunRecord],
+        concurrent: int,
+        max_failures: int,
+        shared_storage: bool,
+    ) -> Outcome: ...
+
+
 def execute(request: Request, out: Console, command: str) -> Finished:
-    """Run what is missing of a request, with progress on stderr, and report on the whole of it to
-    `out`.
+    """Run what is missing of a request, with progress on stderr, and report on the whole of it.
 
     In rounds: tuned cells run once they have chosen a candidate, undecided claims ask for more
-    seeds. Exit code 1 if not every cell has finished.
+    seeds. The report goes to `out`. Exit code 1 if not every cell has finished.
     """
     from orchestrator.cluster.connection import connected, nodes_that_miss
+    from orchestrator.sweep import run
     from orchestrator.tracking import Tracker
 
     checked = check(request)
-    tracker = Tracker.open(checked.settings.tracking_uri, checked.storage)
-    placed = checked.settings.address is None
-    planned = next_round(checked, local_shape(), placed=placed)
-    for plan in planned.plans:
-        for fingerprint, record in tracker.finished(
-            plan.name, plan.jobs.keys() - planned.done
-        ).items():
-            # MLflow has what the storage lost.
-            checked.storage.write_json(f"runs/{fingerprint}/{RECORD}", record)
+    storage, address = checked.storage, checked.settings.address
+    tracker = Tracker.open(checked.settings.tracking_uri, storage)
+    sweep = Sweep(checked, tracker, run, out, command)
+
+    planned = next_round(checked, local_shape(), is_placed=address is None)
+    sweep.take_over_lost(planned)
     with ExitStack() as stack:
         for plan in planned.plans:
-            stack.enter_context(only_one(plan, checked.storage))
-        planned = next_round(checked, local_shape(), placed=placed)
+            stack.enter_context(only_one(plan, storage))
+        # Another process may have run some of it until the lock was free.
+        planned = next_round(checked, local_shape(), planned.plans, is_placed=address is None)
         if not planned.left:
-            return _Sweep(checked, tracker, out, command).run(planned, None)
+            return sweep.run(planned, None)
+
         shape = stack.enter_context(
-            connected(
-                checked.settings.address, dashboard=request.workers > 1, may_start=checked.may_start
-            )
+            connected(address, dashboard=request.workers > 1, may_start=checked.may_start)
         )
-        if len(shape.nodes) > 1 and (blind := nodes_that_miss(checked.storage)):
-            place = checked.storage.shown()
-            raise PlanError([f"--storage {place}: {line}" for line in blind])
-        return _Sweep(checked, tracker, out, command).run(next_round(checked, shape), shape)
+        if len(shape.nodes) > 1 and (blind := nodes_that_miss(storage)):
+            raise PlanError([f"--storage {storage.shown()}: {line}" for line in blind])
+        return sweep.run(next_round(checked, shape, planned.plans), shape)
 
 
-class _Sweep:
-    """The rounds of one request."""
+class Sweep:
+    """The rounds of one request: the driver's loop, for whatever runs a round and records it."""
 
-    def __init__(self, checked: Checked, tracker: Any, out: Console, command: str) -> None:
-        self._checked, self._tracker, self._out, self._command = checked, tracker, out, command
+    def __init__(
+        self, checked: Checked, tracker: Tracker, run: RunRound, out: Console, command: str
+    ) -> None:
+        self._checked, self._tracker, self._run_round = checked, tracker, run
+        self._out, self._command = out, command
         self._console = Console(stderr=True)
 
-    def run(self, planned: Round, shape: ClusterShape | None) -> Finished:
-        """Round by round; without a shape there is nothing to run, only to report."""
-        from orchestrator.tracking.recorder import Recorders
+    def take_over_lost(self, planned: Round) -> None:
+        """Write the records into the storage that MLflow has and the storage has lost."""
+        for plan in planned.plans:
+            missing = plan.jobs.keys() - planned.done
+            for fingerprint, record in self._tracker.finished(plan.name, missing).items():
+                RunFolder(self._checked.storage, fingerprint).write_record(record)
 
+    def run(self, planned: Round, shape: ClusterShape | None) -> Finished:
+        """Run round by round; without a shape there is nothing to run, only to report.
+
+        An exception that is not the user's interruption ends the sweep with exit code 1: the
+        request was right, and the same command continues what has begun.
+        """
         while True:
-            trees = [plan_tree(self._checked, plan, self._command) for plan in planned.plans]
-            recorders = [
-                self._recorder(plan, tree) for plan, tree in zip(planned.plans, trees, strict=True)
-            ]
-            for recorder, plan, tree in zip(recorders, planned.plans, trees, strict=True):
-                recorder.begin(tree)
-                keep_plan(self._checked.storage, plan, tree)
+            recorders = self._begin(planned)
             try:
-                outcome = self._round(planned, Recorders(recorders))
-                following = (
-                    next_round(self._checked, shape) if shape and outcome.complete else planned
-                )
+                outcome = self._run(planned, Recorders(recorders))
+                following = planned
+                if shape is not None and outcome.complete:
+                    following = next_round(self._checked, shape, planned.plans)
                 if following.asks == planned.asks:
                     return self._report(planned, recorders, outcome)
-                for recorder in recorders:
-                    recorder.finish("FINISHED", {})
+                _finish(recorders, "FINISHED")
                 planned = following
             except KeyboardInterrupt:
-                for recorder in recorders:
-                    recorder.finish("KILLED", {})
+                _finish(recorders, "KILLED")
                 raise
-            except Exception as error:  # noqa: BLE001 - the request was right: what has begun, the same command continues
-                for recorder in recorders:
-                    recorder.finish("FAILED", {})
+            except Exception as error:  # noqa: BLE001 - see the docstring
+                _finish(recorders, "FAILED")
                 if not isinstance(error, OrchestratorError):
                     self._console.print_exception()
                 self._say(f"{error}; continue with: {self._command}")
                 return Finished(1, {"error": str(error), "command": self._command})
 
-    def _recorder(self, plan: Plan, tree: dict[str, Any]) -> Any:
-        from orchestrator.tracking.recorder import Recorder
+    def _begin(self, planned: Round) -> list[Recorder]:
+        """Open the sweeps' runs in MLflow and keep their plans, before anything is run."""
+        recorders = []
+        for plan in planned.plans:
+            kept = plan_tree(self._checked, plan, self._command)
+            recorder = Recorder(
+                self._tracker,
+                plan,
+                self._checked.storage,
+                tags_of(plan, kept),
+                log_model=self._checked.request.log_model,
+                warn=lambda text: self._console.print(text, style="yellow", soft_wrap=True),
+            )
+            recorder.begin(kept)
+            keep_plan(self._checked.storage, plan, kept)
+            recorders.append(recorder)
+        return recorders
 
-        return Recorder(
-            self._tracker,
-            plan,
-            self._checked.storage,
-            tags_of(plan, tree),
-            log_model=self._checked.request.log_model,
-            warn=lambda text: self._console.print(text, style="yellow", soft_wrap=True),
-        )
-
-    def _round(self, planned: Round, recorders: Any) -> Any:
-        from orchestrator.sweep import run
-        from orchestrator.sweep.progress import SweepProgress
-
-        records = all_records(self._checked.storage) if planned.left else []
+    def _run(self, planned: Round, recorders: Recorders) -> Outcome:
+        """Run one round, and say before it what it will cost."""
+        records: Sequence[RunRecord] = ()
         if planned.left:
+            records = all_records(self._checked.storage)
             self._say(cost_line(planned, cost_of(self._checked, planned, records)))
         names = ", ".join(plan.name for plan in planned.plans)
         with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
-            return run(
+            return self._run_round(
                 planned.plans,
                 self._checked.storage,
                 recorders,
@@ -177,21 +201,24 @@ class _Sweep:
                 shared_storage=self._checked.settings.address is not None,
             )
 
-    def _report(self, planned: Round, recorders: Sequence[Any], outcome: Any) -> Finished:
+    def _report(self, planned: Round, recorders: Sequence[Recorder], outcome: Outcome) -> Finished:
+        """Report on every sweep, close its run in MLflow, and say what is left and how to go on."""
         documents = {}
+        status: Status = "FINISHED"
+        if not outcome.complete:
+            status = "FAILED" if outcome.failed else "KILLED"
         for plan, recorder in zip(planned.plans, recorders, strict=True):
             documents[plan.name], files = self._results(plan)
-            recorder.finish(
-                "FINISHED" if outcome.complete else "FAILED" if outcome.failed else "KILLED", files
-            )
+            recorder.finish(status, files)
+
         for record in outcome.failed.values():
             self._console.print(
-                f"FAILED {record['name']}: log {record['log']}",
+                f"FAILED {record.name}: log {record.log}",
                 style="red",
                 highlight=False,
                 soft_wrap=True,
             )
-            self._say("\n".join(f"    {line}" for line in record["log_tail"]))
+            self._say("\n".join(f"    {line}" for line in record.log_tail))
         unrecorded = any(recorder.failure for recorder in recorders)
         complete = outcome.complete and not unrecorded
         if not complete:
@@ -199,9 +226,10 @@ class _Sweep:
             if unrecorded:
                 left += ", not all recorded in MLflow"
             self._say(f"{left}; continue with: {self._command}")
-        document = (
-            {"ablations": documents} if len(documents) > 1 else documents[planned.plans[0].name]
-        )
+
+        document = documents[planned.plans[0].name]
+        if len(documents) > 1:
+            document = {"ablations": documents}
         ended = {
             "failed": sorted(outcome.failed),
             "missing": sorted(outcome.missing),
@@ -209,45 +237,50 @@ class _Sweep:
         }
         return Finished(0 if complete else 1, document | ended)
 
-    def _results(self, plan: Plan) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """What is printed at the end of a sweep or a single run, as a document and as files for
-        MLflow.
-        """
+    def _results(self, plan: Plan) -> tuple[dict[str, object], dict[str, bytes]]:
+        """Print the results of a sweep or a single run; returns a document and files for MLflow."""
         storage = self._checked.storage
         if plan.ablation is not None:
             finished = report_on(plan.name, storage, self._out, sweep=plan.sweep_id, output=None)
-            found = {
-                name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") for name in REPORT_FILES
-            }
-            files = {name: content for name, content in found.items() if content is not None}
-            return finished.document, files
+            return finished.document, kept_report(plan, storage)
         if plan.is_search:
             return search_report(plan, storage, self._out), {}
-        record = read_record(storage, plan.cells[0].fingerprint)
-        if record and record["status"] == "finished":
-            for name, value in record["results"].items():
+        fingerprint = plan.cells[0].fingerprint
+        record = RunFolder(storage, fingerprint).record()
+        if record is not None and record.has_finished:
+            for name, value in record.results.items():
                 self._out.print(f"{name:<24} {value:.6g}", highlight=False)
-        return {"run": plan.cells[0].fingerprint, "record": record}, {}
+        tree = None if record is None else record.tree()
+        return {"run": fingerprint, "record": tree}, {}
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
-    """The plan as it is kept: what was asked, of which data, with which code.
+def _finish(recorders: Iterable[Recorder], status: Status) -> None:
+    for recorder in recorders:
+        recorder.finish(status, {})
+
+
+def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
+    """Return the plan as it is kept: what was asked, of which data, with which code.
 
     Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which
     its claims are looked at: a verdict does not forget that it was looked at before.
     """
-    before = checked.storage.read_json(f"{sweep_folder(plan)}/plan.json") or {
-        "cells": [],
-        "looks": [],
-    }
+    before = kept_plan(checked.storage, plan)
     cells = kept_cells(plan)
-    here = {_key(cell) for cell in cells}
-    cells += [cell for cell in before["cells"] if _key(cell) not in here]
-    most = checked.request.max_seeds
-    looks = list(looks_of(plan.ask.seeds, most)) if most else before.get("looks", [])
+    here = {same_run(cell) for cell in cells}
+    looks_before: list[int] = []
+    changed = False
+    if before is not None:
+        cells += [cell for cell in before["cells"] if same_run(cell) not in here]
+        looks_before = before.get("looks", [])
+        changed = before.get("looks_changed", False)
+    looks = looks_before
+    if most := checked.request.max_seeds:
+        looks = list(looks_of(plan.ask.seeds, most))
+
     data = checked.data
     return {
         "sweep": plan.sweep_id,
@@ -259,8 +292,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
         "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
         "looks": looks,
         # Verdicts keep their level only if the schedule was fixed before the first look.
-        "looks_changed": before.get("looks_changed", False)
-        or before.get("looks", []) not in ([], looks),
+        "looks_changed": changed or looks_before not in ([], looks),
         "cells": cells,
         "data": {
             "title": data.title,
@@ -276,11 +308,3 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> dict[str, Any]:
         "versions": {package: version(package) for package in REPORTED_PACKAGES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _key(cell: Mapping[str, Any]) -> tuple[object, ...]:
-    """One run of one cell: a tuned cell that chose again has other runs in the place of the old
-    ones.
-    """
-    candidate = cell.get("candidate") if cell["role"] == "candidate" else None
-    return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)

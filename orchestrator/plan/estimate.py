@@ -3,11 +3,11 @@
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.plan.cells import Plan, jobs_of
 from orchestrator.plan.packs import packed
 from orchestrator.resources import Resources
+from orchestrator.run_record import RunRecord
 from workloads.catalog import workload_named
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName
@@ -45,24 +45,23 @@ class Estimate:
 
 
 def measured_speed(
-    records: Iterable[Mapping[str, Any]], resources: Resources, workload: WorkloadName = "simclr"
+    records: Iterable[RunRecord], resources: Resources, workload: WorkloadName
 ) -> Speed:
     """The median speed of a workload's finished cells on as many workers of the same kind, or an
     assumption that says so.
     """
     kind = (resources.workers, resources.gpus_per_worker > 0)
-    alike = (
-        record
-        for record in records
-        if record["status"] == "finished"
-        and record.get("workload", "simclr") == workload
-        and record["history"]
-        and "trained_by" not in record
-        and (record["machine"]["workers"], record["machine"]["gpu"]) == kind
-    )
-    rates = [
-        done / record["total_seconds"] for record in alike if (done := _operations_done(record))
-    ]
+    rates = []
+    for record in records:
+        if record.workload != workload or not record.has_finished or record.trained_by is not None:
+            continue
+        if record.machine is None or not record.total_seconds or not record.history:
+            continue
+        if (record.machine["workers"], record.machine["gpu"]) != kind:
+            continue
+        if done := _operations_done(record):
+            rates.append(done / record.total_seconds)
+
     if rates:
         return Speed(
             statistics.median(rates),
@@ -130,17 +129,15 @@ def _operations(
     )
 
 
-def _operations_done(record: Mapping[str, Any]) -> float:
+def _operations_done(record: RunRecord) -> float:
     """0 for a record whose specification this version no longer reads, and where no images were
     counted.
     """
-    workload = workload_named(record.get("workload", "simclr"))
+    workload = workload_named(record.workload)
     try:
-        spec = workload.read(record["spec"])
+        spec = workload.read(record.spec)
     except SpecError:
         return 0.0
     if isinstance(workload, TrainedTogether):
         return workload.cost([spec])
-    images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in record["history"])
-    epochs = len(record["history"])
-    return workload.operations(spec, round(images / epochs)) * epochs / workload.epochs(spec)
+    return workload.operations_done(spec, record.history)

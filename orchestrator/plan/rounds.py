@@ -6,31 +6,30 @@ on records alone, so a rerun comes to the same round without running anything tw
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from orchestrator.plan.cells import Ask, Plan
-from orchestrator.run_record import Record, Records, counts, result_of
+from orchestrator.plan.kept import KeptCell, kept_cells
+from orchestrator.run_record import Records, RunRecord
 from orchestrator.verdicts import ClaimVerdict, Values, cells_needed, judge, looks_up_to
 from search_spaces import Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 
-__all__ = ["choices", "kept_cells", "looks_of", "next_ask", "values_of", "verdicts"]
+__all__ = ["Outcome", "choices", "looks_of", "next_ask", "values_of", "verdicts"]
 
 
-def kept_cells(plan: Plan) -> list[dict[str, Any]]:
-    """The runs of a plan as they are kept in the storage."""
-    return [
-        {
-            "at": list(cell.at),
-            "seed": cell.seed,
-            "role": cell.role,
-            "candidate": cell.candidate,
-            "name": cell.name,
-            "fingerprint": cell.fingerprint,
-        }
-        for cell in plan.cells
-    ]
+@dataclass(frozen=True)
+class Outcome:
+    """What a round has left undone: records of failed runs by fingerprint, and runs not begun."""
+
+    failed: Mapping[str, RunRecord]
+    missing: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run has finished."""
+        return not self.failed and not self.missing
 
 
 def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
@@ -64,7 +63,7 @@ def looks_of(seeds: int, max_seeds: int) -> tuple[int, ...]:
 
 
 def choices(
-    ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records
+    ablation: Ablation, scale: Scale, cells: Iterable[KeptCell], records: Records
 ) -> dict[Place, int]:
     """The candidate that each tuned cell takes, by the validation split; cells with candidates
     still to run are left out.
@@ -76,11 +75,12 @@ def choices(
     tuned_by = {cell.at: ablation.tuning_metric_of(cell) for cell in layout}
     scores: dict[Place, dict[int, float | None]] = {}
     for cell in cells:
-        if cell["role"] == "candidate":
+        candidate = cell.get("candidate")
+        if cell["role"] == "candidate" and candidate is not None:
             record = records.get(cell["fingerprint"])
             at = tuple(cell["at"])
             score = None if record is None else _score(record, tuned_by.get(at, ablation.tuned_by))
-            scores.setdefault(at, {})[cell["candidate"]] = score
+            scores.setdefault(at, {})[candidate] = score
     chosen: dict[Place, int] = {}
     for at, found in scores.items():
         known = {index: score for index, score in found.items() if score is not None}
@@ -90,7 +90,7 @@ def choices(
 
 
 def values_of(
-    ablation: Ablation, scale: Scale, cells: Iterable[Mapping[str, Any]], records: Records
+    ablation: Ablation, scale: Scale, cells: Iterable[KeptCell], records: Records
 ) -> Values:
     """What the claims are judged by: of each cell, and each metric that a claim names, a value for
     each finished seed.
@@ -106,13 +106,13 @@ def values_of(
     values: dict[tuple[Place, str | None], dict[int, float]] = {key: {} for key in named}
     for cell in cells:
         at, record = tuple(cell["at"]), records.get(cell["fingerprint"])
-        if cell["role"] == "candidate" or record is None or record["status"] != "finished":
+        if cell["role"] == "candidate" or record is None or not record.has_finished:
             continue
-        if not counts(record, ablation):
+        if not record.counts_for(ablation):
             continue
         for place, metric in named:
             if place == at:
-                value = result_of(record, metric or own.get(at, ablation.metric))
+                value = record.result(metric or own.get(at, ablation.metric))
                 if value is not None:
                     values[place, metric][cell["seed"]] = value
     return values
@@ -125,7 +125,7 @@ def verdicts(
     return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
 
 
-def _score(record: Record, metric: str) -> float | None:
-    if record["status"] == "finished":
-        return result_of(record, metric)
-    return 0.0 if record.get("diverged") else None
+def _score(record: RunRecord, metric: str) -> float | None:
+    if record.has_finished:
+        return record.result(metric)
+    return 0.0 if record.diverged else None

@@ -4,15 +4,14 @@ for those. Pure.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from orchestrator.run_record import RunRecord
 from workloads.spec import SpecError
 from workloads.workload import Specification, TrainedAlone, Workload
 
 __all__ = ["Sharing", "shared"]
 
 Specs = Mapping[str, Specification]
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ class Sharing:
 def shared(
     workload: Workload,
     wanted: Specs,
-    records: Iterable[Record],
+    records: Iterable[RunRecord],
     *,
-    has_state: Callable[[Record], bool],
+    has_state: Callable[[RunRecord], bool],
     is_search: bool = False,
 ) -> Sharing:
     """How the wanted runs share training with each other and with the runs of `records`.
@@ -62,25 +61,25 @@ def shared(
 def _donors(
     workload: TrainedAlone,
     hows: set[str],
-    records: Iterable[Record],
-    has_state: Callable[[Record], bool],
+    records: Iterable[RunRecord],
+    has_state: Callable[[RunRecord], bool],
 ) -> dict[str | None, str]:
     """The run that did each training that is asked for, where one did."""
     found: dict[str | None, str] = {}
     for record in records if hows else ():
         # Weights from elsewhere have a specification, too, but it is not how they were trained.
-        if record["status"] not in ("finished", "failed") or "weights" in record:
+        if record.status == "stopped" or record.weights is not None:
             continue
-        if record.get("workload", "simclr") != workload.name:
+        if record.workload != workload.name:
             continue
         try:
-            spec = workload.read(record["spec"])
+            spec = workload.read(record.spec)
         except SpecError:  # of a version with other fields
             continue
         how = workload.trained_as(spec)
         # Code that gives other results gives other fingerprints: what it trained is not lent to
         # today's.
-        current = spec.fingerprint() == record["fingerprint"]
+        current = spec.fingerprint() == record.fingerprint
         if how in hows and how not in found and current and has_state(record):
-            found[how] = record.get("trained_by", record["fingerprint"])
+            found[how] = record.state_of
     return found

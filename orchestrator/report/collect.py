@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.plan.kept import KeptPlan, workload_of_plan
 from orchestrator.plan.rounds import choices, values_of, verdicts
 from orchestrator.report.quantities import metric_quantity
 from orchestrator.report.summary import History, Summary
-from orchestrator.run_record import counts, result_of
+from orchestrator.run_record import Machine, Records, RunRecord
 from orchestrator.verdicts import ClaimVerdict
 from orchestrator.verdicts.rank_correlation import Similarity, rank_correlation
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
-from workloads.catalog import workload_named
 from workloads.spec import flatten
 
 __all__ = ["Difference", "Report", "Tuned", "as_json", "collect", "verdict_json"]
@@ -59,7 +59,7 @@ class Report:
 
     ablation: Ablation
     layout: Layout
-    plan: Mapping[str, Any]
+    plan: KeptPlan
     cells: tuple[Summary, ...]
     more: Mapping[tuple[str, ...], Mapping[str, float]]
     reference: Summary | None
@@ -82,9 +82,7 @@ class Report:
         return any(cell.paper is not None for cell in self.cells)
 
 
-def collect(
-    ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]
-) -> Report:
+def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
     """The report of a sweep from its plan (as `plan_tree` keeps it) and the records of its cells by
     fingerprint.
     """
@@ -108,7 +106,7 @@ def collect(
     )
     more = {
         cell.at: _means(
-            [record for record in found[cell.at] if record and counts(record, ablation)],
+            [record for record in found[cell.at] if record and record.counts_for(ablation)],
             cell.paper_more,
         )
         for cell in layout.cells
@@ -118,13 +116,11 @@ def collect(
     reference = (
         _summary(("untrained",), untrained, ablation, ablation.metric, None) if references else None
     )
-    done = [record for record in records.values() if record and record["status"] == "finished"]
+    machines = {_machine_line(record.machine) for record in _finished(records.values())}
     problems = [
-        f"{record['name']}: "
-        f"{record['error'].splitlines()[-1] if record['error'] else 'failed'} (log: "
-        f"{record['log']})"
+        f"{record.name}: {record.error_line or 'failed'} (log: {record.log})"
         for record in records.values()
-        if record and record["status"] == "failed"
+        if record and record.has_failed
     ]
     values = values_of(ablation, scale, plan["cells"], records)
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
@@ -135,7 +131,7 @@ def collect(
         cells=cells,
         more=more,
         reference=reference if reference and reference.values else None,
-        machines=tuple(sorted({_machine_line(record["machine"]) for record in done})),
+        machines=tuple(sorted(machines)),
         problems=tuple(problems),
         verdicts=tuple(verdicts(ablation, scale, values, plan.get("looks", []))),
         similarity=rank_correlation({cell.at: cell.values for cell in cells}, paper)
@@ -147,9 +143,7 @@ def collect(
     )
 
 
-def _tuned(
-    ablation: Ablation, plan: Mapping[str, Any], records: Mapping[str, Record | None]
-) -> Iterable[Tuned]:
+def _tuned(ablation: Ablation, plan: KeptPlan, records: Records) -> Iterable[Tuned]:
     of_cell = {cell.at: cell for cell in ablation.layout(plan["scale"]).cells}
     for at, index in choices(ablation, plan["scale"], plan["cells"], records).items():
         mine = [
@@ -158,25 +152,25 @@ def _tuned(
             if tuple(cell["at"]) == at and cell["role"] == "candidate"
         ]
         found = {cell["candidate"]: records[cell["fingerprint"]] for cell in mine}
-        diverged = sum(1 for record in found.values() if record and record.get("diverged"))
+        diverged = sum(1 for record in found.values() if record and record.diverged)
         best = found[index]
         assert best is not None, "a candidate is chosen once all have ended"
-        spec = flatten(best["spec"])
+        spec = flatten(best.spec)
         chosen = {path: spec[path] for path in of_cell[at].candidates[index]}
         yield Tuned(
             at,
             chosen,
-            result_of(best, ablation.tuning_metric_of(of_cell[at])) or 0.0,
+            best.result(ablation.tuning_metric_of(of_cell[at])) or 0.0,
             len(mine),
             diverged,
         )
 
 
-def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Difference]:
+def _differences(ablation: Ablation, plan: KeptPlan) -> Iterable[Difference]:
     """Where the recipe is not the paper's, but for what every cell sets itself and what is no part
     of a setting.
     """
-    workload = workload_named(plan.get("workload", "simclr"))
+    workload = workload_of_plan(plan)
     if ablation.setting not in workload.presets:
         return
     paper = workload.presets[ablation.setting]().flat()
@@ -201,7 +195,7 @@ def _differences(ablation: Ablation, plan: Mapping[str, Any]) -> Iterable[Differ
 
 def _summary(
     at: tuple[str, ...],
-    found: Sequence[Record | None],
+    found: Sequence[RunRecord | None],
     ablation: Ablation,
     metric: str,
     paper: float | None,
@@ -209,12 +203,12 @@ def _summary(
     """The runs that count, like those that claims are judged by, and how many of the others there
     are.
     """
-    finished = [record for record in found if record and record["status"] == "finished"]
-    counted = [record for record in finished if counts(record, ablation)]
+    finished = _finished(found)
+    counted = [record for record in finished if record.counts_for(ablation)]
     named = [metric] if ablation.against is None else [metric, ablation.against]
-    results = [[result_of(record, name) for name in named] for record in counted]
+    results = [[record.result(name) for name in named] for record in counted]
     known = [[value for value in row if value is not None] for row in results if None not in row]
-    failed = sum(1 for record in found if record and record["status"] == "failed")
+    failed = sum(1 for record in found if record and record.has_failed)
     uncounted = len(finished) - len(counted)
     return Summary(
         at=at,
@@ -227,25 +221,28 @@ def _summary(
     )
 
 
-def _means(records: Iterable[Record], names: Iterable[str]) -> dict[str, float]:
+def _means(records: Sequence[RunRecord], names: Iterable[str]) -> dict[str, float]:
     """Means over seeds of further results, or of what was logged in the last epoch."""
-    finished = [record for record in records if record and record["status"] == "finished"]
-    found = {
-        name: [value for record in finished if (value := result_of(record, name)) is not None]
-        for name in names
-    }
-    return {name: sum(values) / len(values) for name, values in found.items() if values}
+    means = {}
+    for name in names:
+        found = [record.result(name) for record in _finished(records)]
+        values = [value for value in found if value is not None]
+        if values:
+            means[name] = sum(values) / len(values)
+    return means
 
 
-def _histories(records: Iterable[Record | None]) -> list[History]:
-    return [
-        record["history"]
-        for record in records
-        if record and record["status"] == "finished" and record["history"]
-    ]
+def _histories(records: Iterable[RunRecord | None]) -> list[History]:
+    return [record.history for record in _finished(records) if record.history]
 
 
-def _machine_line(machine: Mapping[str, Any]) -> str:
+def _finished(records: Iterable[RunRecord | None]) -> list[RunRecord]:
+    return [record for record in records if record is not None and record.has_finished]
+
+
+def _machine_line(machine: Machine | None) -> str:
+    if machine is None:
+        return "a machine that is not known"
     place = (
         ""
         if machine["gpu"]

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.plan.kept import workload_of_plan
 from orchestrator.report.collect import Report
 from orchestrator.report.quantities import Quantity, metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation, Comparison
-from workloads.catalog import workload_named
 
 __all__ = ["STYLES", "markdown", "print_report", "subtitle"]
 
@@ -53,7 +53,7 @@ def subtitle(report: Report) -> str:
 
 
 def _setting(report: Report) -> str:
-    return workload_named(report.plan.get("workload", "simclr")).setting(report.plan["base"])
+    return workload_of_plan(report.plan).setting(report.plan["base"])
 
 
 @dataclass(frozen=True)

@@ -1,49 +1,233 @@
-"""Runs that are in the storage: list them, find one by name, show MLflow's pages on them."""
+"""Runs in the storage: the folder of each, with its files, and what is found in all of them.
+
+Everything about a run lies in `runs/<fingerprint>/`. Each file is replaced as a whole, so that who
+reads while a run goes on, or after it was killed, finds the last complete one.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.errors import PlanError
+import yaml
+
+from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan, PlannedCell, jobs_of
+from orchestrator.run_record import EvaluationRecord, Metrics, RunRecord
 from orchestrator.storage.files import Storage
+from orchestrator.storage.predictions import predictions_bytes, read_predictions
 from workloads.catalog import workload_named
-from workloads.checkpoint import decode
-from workloads.workload import TrainedAlone, TrainedTogether
+from workloads.checkpoint import decode, encode
+from workloads.evaluation_result import Predictions
+from workloads.workload import TrainedAlone
 
 __all__ = [
-    "CHECKPOINT",
-    "EVALUATIONS",
     "LOG",
-    "PREDICTIONS",
     "RECORD",
     "SPEC",
+    "Checkpoint",
+    "RunFolder",
     "all_records",
-    "checkpoint_of",
     "finished_record",
     "finished_records",
     "has_trained_state",
     "last_state",
-    "later_evaluations",
-    "own_checkpoint",
-    "read_record",
     "run_named",
-    "workload_of",
 ]
 
+RUNS = "runs"
 RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
-PREDICTIONS = "predictions.npz"
-
-EVALUATIONS = "evaluations"
+PREDICTIONS, EVALUATIONS = "predictions.npz", "evaluations"
 
 
-def workload_of(record: Mapping[str, Any]) -> TrainedAlone | TrainedTogether:
-    """The workload that a run is of."""
-    return workload_named(record.get("workload", "simclr"))
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run continues: its last state, its curves so far, and the seconds that it took.
+
+    `trained_by` names the run that lends its state to one that only evaluates it.
+    """
+
+    state: dict[str, Any]
+    history: list[Metrics] = field(default_factory=list)
+    elapsed: float = 0.0
+    trained_by: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. Methods raise StorageError where the storage fails."""
+
+    storage: Storage
+    fingerprint: str
+
+    def name_of(self, *parts: str) -> str:
+        """Return the name of a file of the run, as the storage takes it."""
+        return "/".join((RUNS, self.fingerprint, *parts))
+
+    def address_of(self, *parts: str) -> str:
+        """Return the address of a file of the run, or of its folder, for people."""
+        return self.storage.shown(self.name_of(*parts))
+
+    @property
+    def log_address(self) -> str:
+        """The address of the log, for people."""
+        return self.address_of(LOG)
+
+    @property
+    def checkpoint_address(self) -> str:
+        """The address of the checkpoint, for people."""
+        return self.address_of(CHECKPOINT)
+
+    def record(self) -> RunRecord | None:
+        """Read the record of a run that has ended; None when there is none."""
+        tree = self.storage.read_json(self.name_of(RECORD))
+        if tree is None:
+            return None
+        try:
+            return RunRecord.read(tree)
+        except ValueError as error:
+            raise StorageError(f"{self.address_of(RECORD)}: {error}") from None
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record, which is what ends a run."""
+        self.storage.write_json(self.name_of(RECORD), record.tree())
+
+    def own_checkpoint(self) -> Checkpoint | None:
+        """Read the last checkpoint that lies in this folder; None when there is none."""
+        data = self.checkpoint_bytes()
+        if data is None:
+            return None
+        kept = decode(data)
+        return Checkpoint(kept["state"], kept["history"], kept["elapsed"])
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Read the last checkpoint, that of another run where this one only evaluated its state."""
+        own = self.own_checkpoint()
+        if own is not None:
+            return own
+        record = self.record()
+        if record is None or record.trained_by is None:
+            return None
+        return RunFolder(self.storage, record.trained_by).own_checkpoint()
+
+    def checkpoint_bytes(self) -> bytes | None:
+        """Read the checkpoint as it is kept; None when there is none."""
+        return self.storage.read_bytes(self.name_of(CHECKPOINT))
+
+    def has_checkpoint(self) -> bool:
+        """Tell whether a checkpoint lies in this folder."""
+        return self.storage.exists(self.name_of(CHECKPOINT))
+
+    def write_checkpoint(self, kept: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        tree = {"state": kept.state, "history": kept.history, "elapsed": kept.elapsed}
+        self.storage.write_bytes(self.name_of(CHECKPOINT), encode(tree))
+
+    def log(self) -> str | None:
+        """Read the log; None when there is none."""
+        data = self.storage.read_bytes(self.name_of(LOG))
+        return None if data is None else data.decode(errors="replace")
+
+    def write_log(self, text: str) -> None:
+        """Replace the log."""
+        self.storage.write_bytes(self.name_of(LOG), text.encode())
+
+    def write_spec(self, tree: Mapping[str, Any]) -> None:
+        """Write the specification, for people."""
+        text = yaml.safe_dump(dict(tree), sort_keys=False)
+        self.storage.write_bytes(self.name_of(SPEC), text.encode())
+
+    def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
+        """Write what the run's own evaluation said of each test example."""
+        self.storage.write_bytes(self.name_of(PREDICTIONS), predictions_bytes(predictions))
+
+    def predictions(self, evaluation: str | None = None) -> dict[str, Predictions] | None:
+        """Read the predictions of the run's own evaluation, or of a later one by its name.
+
+        None where they were not kept.
+        """
+        file = self.predictions_file(evaluation)
+        data = self.storage.read_bytes(self.name_of(file))
+        if data is None:
+            return None
+        try:
+            return read_predictions(data)
+        except StorageError as error:
+            raise StorageError(f"{self.address_of(file)}: {error}") from None
+
+    def predictions_file(self, evaluation: str | None = None) -> str:
+        """Return the name, in this folder, of the file that `predictions` reads."""
+        return PREDICTIONS if evaluation is None else f"{EVALUATIONS}/{evaluation}.npz"
+
+    def evaluations(self) -> dict[str, EvaluationRecord]:
+        """Read what later evaluations have left, by name (`linear-1a2b3c4d`), the oldest first."""
+        found = {}
+        for file in self.storage.list(self.name_of(EVALUATIONS)):
+            name = file.removesuffix(".json")
+            if name != file:
+                tree = self.storage.read_json(self.name_of(EVALUATIONS, file))
+                found[name] = EvaluationRecord.read(tree)
+        return dict(sorted(found.items(), key=lambda item: item[1].ended))
+
+    def write_evaluation(
+        self,
+        name: str,
+        record: EvaluationRecord,
+        predictions: Mapping[str, Predictions],
+        files: Mapping[str, bytes],
+    ) -> list[str]:
+        """Write a later evaluation, its predictions and pictures; returns names of the latter."""
+        self.storage.write_json(self.name_of(EVALUATIONS, f"{name}.json"), record.tree())
+        if predictions:
+            file = self.name_of(self.predictions_file(name))
+            self.storage.write_bytes(file, predictions_bytes(predictions))
+        pictures = []
+        for file, content in files.items():
+            pictures.append(self.name_of(EVALUATIONS, name, file))
+            self.storage.write_bytes(pictures[-1], content)
+        return pictures
+
+
+def all_records(storage: Storage) -> list[RunRecord]:
+    """Read the records of all runs of the storage that have ended."""
+    found = (RunFolder(storage, name).record() for name in storage.list(RUNS))
+    return [record for record in found if record is not None]
+
+
+def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, RunRecord]:
+    """Read the records of the plans' runs that have ended, in these or other sweeps of the storage.
+
+    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would
+    diverge again. So has a setting of a search that was stopped for better ones.
+    """
+    found = {}
+    for fingerprint, cell in jobs_of(plans).items():
+        record = RunFolder(storage, fingerprint).record()
+        if record is not None and _is_done(record, cell):
+            found[fingerprint] = record
+    return found
+
+
+def _is_done(record: RunRecord, cell: PlannedCell) -> bool:
+    if record.has_finished:
+        return True
+    diverged = cell.role in ("candidate", "sample") and bool(record.diverged)
+    return diverged or (cell.role == "sample" and record.status == "stopped")
+
+
+def has_trained_state(storage: Storage, record: RunRecord) -> bool:
+    """Tell whether the state after the last epoch of a run that has ended is in the storage."""
+    folder = RunFolder(storage, record.state_of)
+    if record.has_finished:
+        return folder.has_checkpoint()
+    workload, kept = workload_named(record.workload), folder.own_checkpoint()
+    if kept is None or not isinstance(workload, TrainedAlone):
+        return False
+    return bool(kept.state["epoch"] == workload.epochs(workload.read(record.spec)))
 
 
 def run_named(run: str, storage: Storage) -> str:
-    """The fingerprint that begins so. Raises PlanError when none does, or several."""
-    fitting = [name for name in storage.list("runs") if name.startswith(run)]
+    """Return the fingerprint that begins so. Raises PlanError when none does, or several."""
+    fitting = [name for name in storage.list(RUNS) if name.startswith(run)]
     match fitting:
         case [one]:
             return one
@@ -52,101 +236,24 @@ def run_named(run: str, storage: Storage) -> str:
                 [f"{run}: no such run in {storage.shown()}; `simclr-orch runs` lists them"]
             )
         case _:
-            raise PlanError(
-                [
-                    f"{run}: fits {len(fitting)} runs "
-                    f"({', '.join(name[:12] for name in fitting[:5])}, ...)"
-                ]
-            )
+            some = ", ".join(name[:12] for name in fitting[:5])
+            raise PlanError([f"{run}: fits {len(fitting)} runs ({some}, ...)"])
 
 
-def finished_record(run: str, storage: Storage) -> tuple[str, dict[str, Any]]:
-    """Fingerprint and record of the finished run that begins so. Raises PlanError when there is
-    none.
+def finished_record(run: str, storage: Storage) -> RunRecord:
+    """Read the record of the finished run whose fingerprint begins so.
+
+    Raises PlanError when there is none.
     """
-    fingerprint = run_named(run, storage)
-    record = read_record(storage, fingerprint)
-    if record is None or record["status"] != "finished":
+    record = RunFolder(storage, run_named(run, storage)).record()
+    if record is None or not record.has_finished:
         raise PlanError([f"{run}: has not finished in {storage.shown()}"])
-    return fingerprint, record
-
-
-def last_state(fingerprint: str, storage: Storage) -> dict[str, Any]:
-    """What a run's training has ended in. Raises PlanError when it is not kept."""
-    kept = checkpoint_of(storage, fingerprint)
-    if kept is None:
-        raise PlanError([f"{fingerprint[:12]}: its last state is not in {storage.shown()}"])
-    state: dict[str, Any] = kept["state"]
-    return state
-
-
-def later_evaluations(fingerprint: str, storage: Storage) -> dict[str, dict[str, Any]]:
-    """What `evaluate` has left of a run, by name (`linear-1a2b3c4d`), the oldest first."""
-    folder = f"runs/{fingerprint}/{EVALUATIONS}"
-    names = [name.removesuffix(".json") for name in storage.list(folder) if name.endswith(".json")]
-    found = {name: storage.read_json(f"{folder}/{name}.json") for name in names}
-    return dict(sorted(found.items(), key=lambda item: item[1].get("ended", "")))
-
-
-def read_record(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
-    """The record of a cell that has ended, finished or failed; None when there is none."""
-    record: dict[str, Any] | None = storage.read_json(f"runs/{fingerprint}/{RECORD}")
     return record
 
 
-def all_records(storage: Storage) -> list[dict[str, Any]]:
-    """The records of all cells of the storage that have ended."""
-    return [record for name in storage.list("runs") if (record := read_record(storage, name))]
-
-
-def checkpoint_of(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
-    """`state`, `history` and `elapsed` seconds of a cell's last checkpoint; None when there is
-    none.
-
-    That of another run where a cell only judged what the other had trained.
-    """
-    own = own_checkpoint(storage, fingerprint)
-    if own is not None:
-        return own
-    record = read_record(storage, fingerprint) or {}
-    return own_checkpoint(storage, record["trained_by"]) if "trained_by" in record else None
-
-
-def has_trained_state(storage: Storage, record: Mapping[str, Any]) -> bool:
-    """Whether the state after the last epoch of a run that has ended is in the storage."""
-    name = record.get("trained_by", record["fingerprint"])
-    if record["status"] == "finished":
-        return storage.exists(f"runs/{name}/{CHECKPOINT}")
-    workload = workload_named(record.get("workload", "simclr"))
-    kept = own_checkpoint(storage, name)
-    if kept is None or not isinstance(workload, TrainedAlone):
-        return False
-    return bool(kept["state"]["epoch"] == workload.epochs(workload.read(record["spec"])))
-
-
-def own_checkpoint(storage: Storage, fingerprint: str) -> dict[str, Any] | None:
-    data = storage.read_bytes(f"runs/{fingerprint}/{CHECKPOINT}")
-    return decode(data) if data is not None else None
-
-
-def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, dict[str, Any]]:
-    """Records of the plans' cells that have ended before, in these or any other sweeps of the
-    storage.
-
-    A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would
-    diverge again. So has a setting of a search that was stopped for better ones.
-    """
-    jobs = jobs_of(plans)
-    records = {fingerprint: read_record(storage, fingerprint) for fingerprint in jobs}
-    return {
-        name: record
-        for name, record in records.items()
-        if record is not None and _ended(record, jobs[name])
-    }
-
-
-def _ended(record: Mapping[str, Any], cell: PlannedCell) -> bool:
-    if record["status"] == "finished":
-        return True
-    diverged = cell.role in ("candidate", "sample") and bool(record.get("diverged"))
-    return diverged or (cell.role == "sample" and record["status"] == "stopped")
+def last_state(fingerprint: str, storage: Storage) -> dict[str, Any]:
+    """Read what a run's training has ended in. Raises PlanError when it is not kept."""
+    kept = RunFolder(storage, fingerprint).checkpoint()
+    if kept is None:
+        raise PlanError([f"{fingerprint[:12]}: its last state is not in {storage.shown()}"])
+    return kept.state

@@ -1,15 +1,15 @@
 """What the storage keeps of a sweep beside its runs: its plan, and a lock while it runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.storage.files import Storage
 from workloads.local_files import Lock
 
-__all__ = ["keep_plan", "latest_sweep", "only_one", "sweep_folder"]
+__all__ = ["keep_plan", "kept_plan", "latest_sweep", "only_one", "sweep_folder"]
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -17,12 +17,18 @@ def sweep_folder(plan: Plan) -> str:
     return f"sweeps/{plan.name}/{plan.sweep_id}"
 
 
-def keep_plan(storage: Storage, plan: Plan, tree: Mapping[str, Any]) -> None:
+def keep_plan(storage: Storage, plan: Plan, tree: KeptPlan) -> None:
     """Write the plan to where reports look for it."""
     storage.write_json(f"{sweep_folder(plan)}/plan.json", tree)
 
 
-def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[str, Any]:
+def kept_plan(storage: Storage, plan: Plan) -> KeptPlan | None:
+    """Read the plan that the same sweep has left before; None when it has left none."""
+    found: KeptPlan | None = storage.read_json(f"{sweep_folder(plan)}/plan.json")
+    return found
+
+
+def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
     """The kept plan of a sweep, by the beginning of its id, or the latest one. Raises PlanError
     when there is none.
     """
@@ -31,7 +37,7 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> dict[
         for folder in storage.list(f"sweeps/{name}")
     ]
     plans = sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
-    fitting: list[dict[str, Any]] = [
+    fitting: list[KeptPlan] = [
         plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)
     ]
     if not fitting:

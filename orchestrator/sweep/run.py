@@ -6,9 +6,7 @@ A trial is a pack: one cell, or as many as its workload trains together in a pro
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
@@ -20,11 +18,17 @@ from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.packs import packed
+from orchestrator.plan.rounds import Outcome
 from orchestrator.plan.sharing import shared
 from orchestrator.resources import Resources
-from orchestrator.run_record import SCORE
+from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import all_records, finished_records, has_trained_state, read_record
+from orchestrator.storage.runs import (
+    RunFolder,
+    all_records,
+    finished_records,
+    has_trained_state,
+)
 from orchestrator.storage.sweeps import sweep_folder
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
@@ -33,22 +37,7 @@ from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.workload import Specification, TrainedAlone
 
-__all__ = ["Outcome", "run"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a sweep has left undone: the records of failed cells by fingerprint, and the cells that
-    were not run.
-    """
-
-    failed: dict[str, dict[str, Any]]
-    missing: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every cell is finished."""
-        return not self.failed and not self.missing
+__all__ = ["run"]
 
 
 def run(
@@ -57,7 +46,7 @@ def run(
     recorder: Recorders,
     progress: SweepProgress,
     *,
-    records: Sequence[dict[str, Any]],
+    records: Sequence[RunRecord],
     concurrent: int,
     max_failures: int,
     shared_storage: bool,
@@ -109,11 +98,11 @@ def run(
         storage.delete(_folder(plans[0]))
     # A failed record that no trial of this sweep has left is of an earlier one: the cell was not
     # reached again.
-    failed = {
-        name: left_by
-        for name in left
-        if name in ended and (left_by := read_record(storage, name)) is not None
-    }
+    failed = {}
+    for name in left:
+        left_by = RunFolder(storage, name).record() if name in ended else None
+        if left_by is not None:
+            failed[name] = left_by
     return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
 
 
@@ -214,16 +203,15 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
 
         from orchestrator.cell.ray_train import train_on_workers
 
-        tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()])})
+        tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()]).tree()})
         return
     worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
     record = run_cell(
         job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics), hosts=[this_host()]
     )
-    last = record["history"][-1] if record and record["history"] else {}
-    tune.report(
-        {name: last[name] for name in ("epoch", SCORE) if name in last} | {RUN_RECORD: record}
-    )
+    assert record is not None, "it is the first worker"
+    last = {name: value for name, value in record.last_metrics.items() if name in ("epoch", SCORE)}
+    tune.report({**last, RUN_RECORD: record.tree()})
 
 
 def _report_epoch(job: CellJob, metrics: dict[str, float]) -> None:

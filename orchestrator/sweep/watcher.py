@@ -2,16 +2,15 @@
 not write its own.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from orchestrator.cell.files import LOG_TAIL
 from orchestrator.cell.job import CellJob, Pack
-from orchestrator.run_record import SCORE
-from orchestrator.storage import Storage
-from orchestrator.storage.runs import RECORD, read_record
+from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
@@ -65,12 +64,12 @@ class Watcher(Callback):  # type: ignore[misc]
     ) -> None:
         pack = self.packs[pack_of(trial)]
         if RUN_RECORD in result:
-            self._end(pack.jobs[0], result[RUN_RECORD])
+            self._end(pack.jobs[0], RunRecord.read(result[RUN_RECORD]))
         elif ENDED in result:
             self._end_those_with_records(pack, {*result[ENDED]})
             done = sum(job.fingerprint in self.ended for job in pack.jobs)
             self._progress.epoch(pack.name, result | {"epoch": done})
-        elif "loss" in result:
+        elif "epoch" in result:
             self._recorder.epoch(pack.name, result)
             self._progress.epoch(pack.name, result)
 
@@ -86,15 +85,12 @@ class Watcher(Callback):  # type: ignore[misc]
             self._progress.left(pack.name)
             return
         (job,) = pack.jobs
-        if (
-            job.fingerprint not in self.ended
-            and job.scored
-            and trial.last_result
-            and SCORE in trial.last_result
-        ):
-            storage = Storage(job.storage)
-            record = _stopped_record(job, trial.last_result)
-            storage.write_json(f"{job.folder}/{RECORD}", record)
+        last = trial.last_result
+        if job.fingerprint not in self.ended and job.scored and last and SCORE in last:
+            record = replace(
+                job.record("stopped"), results={SCORE: last[SCORE]}, epoch=last["epoch"]
+            )
+            job.run_folder.write_record(record)
             self._end(job, record)
 
     def on_trial_error(
@@ -105,75 +101,47 @@ class Watcher(Callback):  # type: ignore[misc]
         for job in pack.jobs:
             if job.fingerprint in self.ended:
                 continue
-            record = read_record(Storage(job.storage), job.fingerprint)
+            record = job.run_folder.record()
             # it may have finished and died before it said so
-            if record is None or record["status"] != "finished":
-                record = _failed_record(
-                    job, str(trial.get_pickled_error() or "the worker process was lost")
-                )
-                Storage(job.storage).write_json(f"{job.folder}/{RECORD}", record)
+            if record is None or not record.has_finished:
+                error = str(trial.get_pickled_error() or "the worker process was lost")
+                record = _failed_record(job, error)
+                job.run_folder.write_record(record)
             self._end(job, record)
         self._progress.left(pack.name)
 
     def _end_those_with_records(self, pack: Pack, fingerprints: set[str]) -> None:
         for job in pack.jobs:
-            new = job.fingerprint in fingerprints and job.fingerprint not in self.ended
-            if new and (record := read_record(Storage(job.storage), job.fingerprint)) is not None:
+            if job.fingerprint not in fingerprints or job.fingerprint in self.ended:
+                continue
+            record = job.run_folder.record()
+            if record is not None:
                 self._end(job, record)
 
-    def _end(self, job: CellJob, record: Mapping[str, Any]) -> None:
+    def _end(self, job: CellJob, record: RunRecord) -> None:
         self.ended.add(job.fingerprint)
-        self._recorder.ended(job.fingerprint, dict(record))
-        failed = record["status"] == "failed"
-        self._progress.ended(job.fingerprint, job.name, _outcome_line(record), failed=failed)
-
-
-def _failed_record(job: CellJob, error: str) -> dict[str, Any]:
-    """The record of a cell whose worker could not write its own."""
-    storage, name = Storage(job.storage), f"{job.folder}/log.txt"
-    log = (storage.read_bytes(name) or b"").decode(errors="replace").splitlines()
-    if not log:  # cells of a pack write theirs at their end
-        storage.write_bytes(name, f"{error}\n".encode())
-    outcome = {
-        "status": "failed",
-        "error": error,
-        "log_tail": [*log[-20:], *error.splitlines()[-20:]],
-    }
-    return _record(job, outcome)
-
-
-def _stopped_record(job: CellJob, last: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a setting that a search has given up."""
-    return _record(
-        job, {"status": "stopped", "results": {SCORE: last[SCORE]}, "epoch": last["epoch"]}
-    )
-
-
-def _record(job: CellJob, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """What the driver knows of a cell whose worker has left no record."""
-    return {
-        "name": job.name,
-        "workload": job.workload,
-        "fingerprint": job.fingerprint,
-        **outcome,
-        "history": [],
-        "spec": job.spec,
-        "log": Storage(job.storage).shown(job.folder, "log.txt"),
-    }
-
-
-def _outcome_line(record: Mapping[str, Any]) -> str:
-    """A record in a line: its first result and time, or its error and where the log lies."""
-    if record["status"] == "stopped":
-        return (
-            f"stopped after epoch {record['epoch']:.0f}, validation score "
-            f"{record['results'][SCORE]:.1f}"
+        self._recorder.ended(job.fingerprint, record)
+        self._progress.ended(
+            job.fingerprint, job.name, _outcome_line(record), failed=record.has_failed
         )
-    if record["status"] == "finished":
-        name, value = next(iter(record["results"].items()), ("nothing judged", None))
-        told = name.replace("_", " ") + (f" {value:.1f}" if value is not None else "")
-        return f"{told} in {record['total_seconds']:.1f} s"
-    return (
-        f"FAILED: {record['error'].splitlines()[-1] if record['error'] else ''} (log: "
-        f"{record['log']})"
-    )
+
+
+def _failed_record(job: CellJob, error: str) -> RunRecord:
+    """Describe a run whose worker could not write its own record."""
+    log = (job.run_folder.log() or "").splitlines()
+    if not log:  # cells of a pack write theirs at their end
+        job.run_folder.write_log(f"{error}\n")
+    tail = [*log[-LOG_TAIL:], *error.splitlines()[-LOG_TAIL:]]
+    return replace(job.record("failed"), error=error, log_tail=tail)
+
+
+def _outcome_line(record: RunRecord) -> str:
+    """Say in a line how a run ended: first result and time, or error and where the log lies."""
+    if record.status == "stopped":
+        score = record.results[SCORE]
+        return f"stopped after epoch {record.epoch:.0f}, validation score {score:.1f}"
+    if record.has_failed:
+        return f"FAILED: {record.error_line} (log: {record.log})"
+    name, value = next(iter(record.results.items()), ("nothing evaluated", None))
+    told = name.replace("_", " ") + (f" {value:.1f}" if value is not None else "")
+    return f"{told} in {record.total_seconds:.1f} s"

@@ -15,8 +15,11 @@ import yaml
 
 from orchestrator.errors import TrackingError
 from orchestrator.plan import Plan, PlannedCell
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.provenance import JOB
+from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
+from orchestrator.storage.runs import LOG, RECORD, SPEC, RunFolder
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
 
 __all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
@@ -71,18 +74,18 @@ class Recorder:
         self._parent: ParentRun | None = None
         self._open: dict[str, CellRun] = {}
         self._recorded: set[str] = set()
-        self._pending: dict[str, list[Mapping[str, Any]]] = {}
+        self._pending: dict[str, list[Metrics]] = {}
         self._written: dict[str, float] = {}
         self.failure: str | None = None
 
-    def begin(self, plan_tree: dict[str, Any]) -> None:
+    def begin(self, kept: KeptPlan) -> None:
         """Find or create the sweep's run. Raises TrackingError: nothing has started yet."""
         self._parent = self._tracker.sweep(
             self._plan.name,
             self._plan.sweep_id,
             name=f"{self._plan.name} {self._plan.sweep_id}",
             tags=self._tags,
-            plan=plan_tree,
+            plan=kept,
         )
         self._tracker.reconcile(self._parent)
         self._recorded = self._tracker.finished_cells(self._parent)
@@ -100,12 +103,12 @@ class Recorder:
             self._written[fingerprint] = time.monotonic()
             self._pending[fingerprint] = []
 
-    def ended(self, fingerprint: str, record: dict[str, Any]) -> None:
+    def ended(self, fingerprint: str, record: RunRecord) -> None:
         """A cell has ended: the rest of its curve, its results and its files."""
         self._pending.pop(fingerprint, None)
         self._guarded(lambda: self._close(fingerprint, record))
 
-    def taken_over(self, fingerprint: str, record: dict[str, Any]) -> None:
+    def taken_over(self, fingerprint: str, record: RunRecord) -> None:
         """A cell that finished before, perhaps in another sweep: give it a run here unless it has
         one.
         """
@@ -150,34 +153,32 @@ class Recorder:
         paper = {"simclr_orch.paper": f"{cell.paper:g}"} if cell.paper is not None else {}
         return self._tags | own | paper
 
-    def _write_curve(self, fingerprint: str, epochs: list[Mapping[str, Any]]) -> None:
+    def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
         curve = {
             int(epoch["epoch"]): {name: epoch[name] for name in CURVES if name in epoch}
             for epoch in epochs
         }
         self._tracker.log_epochs(self._run_of(fingerprint), curve)
 
-    def _close(self, fingerprint: str, record: dict[str, Any]) -> None:
-        run = self._run_of(fingerprint)
-        self._write_curve(fingerprint, record["history"])
-        finished = record["status"] == "finished"
-        results = dict(record.get("results", {}))
-        if finished:
-            results["total_seconds"] = record["total_seconds"]
-            results = with_intervals(results, record.get("intervals", {}))
-        spec = yaml.safe_dump(record["spec"], sort_keys=False)
+    def _close(self, fingerprint: str, record: RunRecord) -> None:
+        run, folder = self._run_of(fingerprint), RunFolder(self._storage, fingerprint)
+        self._write_curve(fingerprint, record.history)
+        results = dict(record.results)
+        if record.has_finished:
+            if record.total_seconds is not None:
+                results["total_seconds"] = record.total_seconds
+            results = with_intervals(results, record.intervals or {})
+        spec = yaml.safe_dump(dict(record.spec), sort_keys=False)
         files: dict[str, str | bytes] = {
-            "run.json": json.dumps(record, indent=2),
-            "spec.yaml": spec,
-            "log.txt": self._storage.read_bytes(f"runs/{fingerprint}/log.txt") or b"",
+            RECORD: json.dumps(record.tree(), indent=2),
+            SPEC: spec,
+            LOG: folder.log() or "",
         }
-        if finished and self._log_model:
-            checkpoint = self._storage.read_bytes(
-                f"runs/{record.get('trained_by', fingerprint)}/checkpoint.pt"
-            )
+        if record.has_finished and self._log_model:
+            checkpoint = RunFolder(self._storage, record.state_of).checkpoint_bytes()
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
-        self._tracker.finish(run, results, files, status=STATUSES[record["status"]])
+        self._tracker.finish(run, results, files, status=STATUSES[record.status])
         del self._open[fingerprint]
 
     def _guarded(self, write: Callable[[], object]) -> None:
@@ -217,12 +218,12 @@ class Recorders:
         for recorder in self._having(fingerprint):
             recorder.epoch(fingerprint, metrics)
 
-    def ended(self, fingerprint: str, record: dict[str, Any]) -> None:
+    def ended(self, fingerprint: str, record: RunRecord) -> None:
         """A cell has ended."""
         for recorder in self._having(fingerprint):
             recorder.ended(fingerprint, record)
 
-    def taken_over(self, fingerprint: str, record: dict[str, Any]) -> None:
+    def taken_over(self, fingerprint: str, record: RunRecord) -> None:
         """A cell that finished before."""
         for recorder in self._having(fingerprint):
             recorder.taken_over(fingerprint, record)
@@ -231,7 +232,7 @@ class Recorders:
         return (recorder for recorder in self._recorders if recorder.has(fingerprint))
 
 
-def tags_of(plan: Plan, tree: Mapping[str, Any]) -> dict[str, str]:
+def tags_of(plan: Plan, tree: KeptPlan) -> dict[str, str]:
     """Tags of the sweep's run in MLflow, which is the entry of the job that it last ran in, too."""
     source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
     commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}

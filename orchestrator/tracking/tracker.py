@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
 from orchestrator.errors import TrackingError
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage, without_password
+from orchestrator.storage.runs import RECORD
 from orchestrator.tracking import store
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ NON_FINITE = "simclr_orch.non_finite"
 # a tag, and the experiment of what was not trained here
 EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"
 PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
-RECORD = "run.json"
 PATIENCE = 15.0  # seconds that a failing request is repeated
 # MLflow's limits
 PARAMS_PER_BATCH, METRICS_PER_BATCH, LONGEST_PARAM, LONGEST_TAG = 100, 1000, 6000, 5000
@@ -240,7 +241,7 @@ class Tracker:
         """
         self._log_contents(cell, {"encoder/encoder.pt": state, "encoder/spec.yaml": spec})
 
-    def finished(self, experiment: str, fingerprints: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def finished(self, experiment: str, fingerprints: Iterable[str]) -> dict[str, RunRecord]:
         """What lies in `run.json` of finished cells, by fingerprint: for a sweep whose storage was
         lost.
 
@@ -251,7 +252,7 @@ class Tracker:
             "find an experiment", lambda: self._client.get_experiment_by_name(experiment)
         )
         wanted = set(fingerprints)
-        records: dict[str, dict[str, Any]] = {}
+        records: dict[str, RunRecord] = {}
         if found is None or not wanted:
             return records
         condition = f"attributes.status = 'FINISHED' and tags.`{KIND}` = 'cell'"
@@ -425,7 +426,7 @@ class Tracker:
             runs += page
         return runs
 
-    def _record(self, run_id: str) -> dict[str, Any] | None:
+    def _record(self, run_id: str) -> RunRecord | None:
         def content() -> bytes | None:
             if RECORD not in {entry.path for entry in self._client.list_artifacts(run_id)}:
                 return None
@@ -434,10 +435,9 @@ class Tracker:
 
         data = self._persist(f"read {RECORD}", content)
         try:
-            record = json.loads(data) if data else None
+            return RunRecord.read(json.loads(data)) if data else None
         except ValueError:
             return None
-        return record if isinstance(record, dict) else None
 
 
 def _spelt(value: Any) -> str:

@@ -1,6 +1,6 @@
 """SimCLR as a workload: what plans and executors need of it, in one object."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -179,6 +179,12 @@ class SimCLRWorkload:
             candidates = len(transfer.learning_rates) * len(transfer.weight_decays)
             tuned_images += (candidates + 1) * transfer.steps * transfer.batch_size
         return forward * (3 * (trained_images + tuned_images) + train_images)
+
+    def operations_done(self, spec: RunSpec, history: Sequence[Mapping[str, float]]) -> float:
+        """Count the images of all epochs."""
+        epochs = len(history)
+        images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in history)
+        return self.operations(spec, round(images / epochs)) * epochs / self.epochs(spec)
 
     def setting(self, tree: Mapping[str, Any]) -> str:
         """Encoder, epochs and batch size."""

@@ -1,0 +1,90 @@
+"""A plan as the storage keeps it: what was asked, of which data, with which code.
+
+Plain data, since versions differ: a report reads plans that earlier ones wrote.
+"""
+
+from typing import Any, NotRequired, TypedDict
+
+from orchestrator.plan.cells import Plan, Role
+from orchestrator.run_record import DEFAULT_WORKLOAD
+from search_spaces.ablation import Scale
+from workloads.catalog import workload_named
+from workloads.workload import Workload
+
+__all__ = ["KeptCell", "KeptData", "KeptPlan", "kept_cells", "same_run", "workload_of_plan"]
+
+
+class KeptCell(TypedDict):
+    """One run of a plan: where its cell lies, with which seed, as what, and its fingerprint."""
+
+    at: list[str]
+    seed: int
+    role: Role
+    candidate: NotRequired[int | None]
+    name: str
+    fingerprint: str
+
+
+class KeptData(TypedDict):
+    """What the data of a sweep was: numbers of images or inputs, and the digest of its content."""
+
+    title: str
+    train: int
+    validation: int
+    test: int
+    content: str
+    notes: list[str]
+
+
+class KeptPlan(TypedDict):
+    """A sweep's plan, with the runs of earlier and larger requests.
+
+    `looks` are the numbers of seeds at which claims are looked at, `looks_changed` tells that they
+    were others before.
+    """
+
+    sweep: str
+    ablation: str
+    workload: NotRequired[str]
+    scale: Scale
+    preset: str
+    base: dict[str, Any]
+    seeds: list[int]
+    looks: NotRequired[list[int]]
+    looks_changed: NotRequired[bool]
+    cells: list[KeptCell]
+    data: KeptData
+    resources: dict[str, Any]
+    command: str
+    git_commit: str | None
+    versions: dict[str, str]
+    started: str
+
+
+def kept_cells(plan: Plan) -> list[KeptCell]:
+    """List the runs of a plan as they are kept in the storage."""
+    return [
+        {
+            "at": list(cell.at),
+            "seed": cell.seed,
+            "role": cell.role,
+            "candidate": cell.candidate,
+            "name": cell.name,
+            "fingerprint": cell.fingerprint,
+        }
+        for cell in plan.cells
+    ]
+
+
+def same_run(cell: KeptCell) -> tuple[object, ...]:
+    """Return what two entries have in common that are of the same run of the same cell.
+
+    A tuned cell that chose again has other runs in the place of the old ones.
+    """
+    candidate = cell.get("candidate") if cell["role"] == "candidate" else None
+    return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)
+
+
+def workload_of_plan(plan: KeptPlan) -> Workload:
+    """Return the workload that the runs of a kept plan are of."""
+    return workload_named(plan.get("workload", DEFAULT_WORKLOAD))
