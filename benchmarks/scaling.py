@@ -35,6 +35,7 @@ from rich.console import Console
 
 from orchestrator.commands.request import Request
 from orchestrator.commands.sweep import execute
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import all_records
 from orchestrator.tracking.recorder import Recorder
@@ -138,31 +139,30 @@ def swept(folder: str, address: str, seeds: int, fields: dict[str, float]) -> No
         raise SystemExit(f"the sweep failed: {finished.document}")
 
 
-def starts(runs: Path, records: list[dict[str, Any]]) -> Iterator[Start]:
+def starts(runs: Path, records: list[RunRecord]) -> Iterator[Start]:
     """Of every cell that is trained, but for the first on each node, whose worker is a new
     process.
     """
-    slots: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    slots: dict[str, list[RunRecord]] = defaultdict(list)
     for record in sorted(
-        records, key=lambda record: (runs / record["fingerprint"] / "run.json").stat().st_mtime
+        records, key=lambda record: (runs / record.fingerprint / "run.json").stat().st_mtime
     ):
-        slots[record["machine"]["hosts"][0]].append(record)
+        slots[record.machine["hosts"][0]].append(record)
     for before, cell in (pair for cells in slots.values() for pair in pairwise(cells)):
-        if cell["history"]:  # the untrained encoder has none
-            begun = (runs / cell["fingerprint"] / "spec.yaml").stat().st_mtime
-            begun -= (runs / before["fingerprint"] / "run.json").stat().st_mtime
-            yield Start(begun, begun + cell["history"][0]["seconds"])
+        if cell.history:  # the untrained encoder has none
+            begun = (runs / cell.fingerprint / "spec.yaml").stat().st_mtime
+            begun -= (runs / before.fingerprint / "run.json").stat().st_mtime
+            yield Start(begun, begun + cell.history[0]["seconds"])
 
 
-def overheads(records: list[dict[str, Any]], ends: list[float], nodes: int) -> Iterator[float]:
+def overheads(records: list[RunRecord], ends: list[float], nodes: int) -> Iterator[float]:
     """Seconds a cell beyond its work, where one runs after the other; nothing is known cell by cell
     where several do.
     """
     if nodes > 1:
         return
     work = [
-        record["total_seconds"]
-        for record in sorted(records, key=lambda record: str(record["ended"]))
+        record.total_seconds for record in sorted(records, key=lambda record: str(record.ended))
     ]
     yield (ends[-1] - ends[0] - sum(work[1:])) / (len(ends) - 1)
 

@@ -133,16 +133,14 @@ def evaluate(
 def _evaluated(
     subject: _Subject, evaluation: Evaluation, console: Console
 ) -> tuple[EvaluationResult, dict[str, bytes]]:
-    """What the protocol is about, printed, and the pictures of a protocol that looks."""
+    """Print the results that a protocol is about; returns them, and pictures if it inspects."""
     files: dict[str, bytes] = {}
     if evaluation.inspects:
         from orchestrator.report.figures.representation import draw_representation
 
         seen = subject.workload.inspect(subject.spec, subject.state, Worker.here())
-        judged, files = (
-            EvaluationResult(seen.results),
-            draw_representation(seen, title=_title(subject)),
-        )
+        result = EvaluationResult(seen.results)
+        files = draw_representation(seen, title=_title(subject))
         for line in (*seen.warnings, *seen.notes):
             console.print(
                 line,
@@ -151,14 +149,14 @@ def _evaluated(
                 soft_wrap=True,
             )
     else:
-        judged = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(
+        result = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(
             evaluation.only
         )
     for name, value in result.results.items():
         low_high = result.intervals.get(name)
         sure = f"   [{low_high[0]:.4g}, {low_high[1]:.4g}]" if low_high else ""
         console.print(f"{name:<32} {value:.6g}{sure}", highlight=False, markup=False)
-    return judged, files
+    return result, files
 
 
 def _title(subject: _Subject) -> str:

@@ -29,7 +29,7 @@ from mlflow import MlflowClient
 
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell
-from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.check import check
 from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
@@ -297,7 +297,7 @@ def finish(storage: Path, count: int) -> None:
             flags={"storage": str(storage)},
         )
     )
-    (plan,) = checked.plans(checked.resources(local_shape()), None)
+    (plan,) = checked.plans
     for cell in plan.cells[:count]:
         job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
         run_cell(job, Worker.here("cpu"), None, lambda _: None)

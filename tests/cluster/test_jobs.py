@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 
 from orchestrator.cluster.job_log import PIECE, LogReader, document_lines
 from orchestrator.cluster.job_server import JobServer, auth_headers
-from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.check import check
 from orchestrator.commands.cluster import read_status
 from orchestrator.commands.on_cluster import Submission, remote_arguments, run_on
 from orchestrator.commands.request import Request
@@ -303,7 +303,7 @@ def broken_run(storage: Path) -> str:
         (), preset="shapes", assignments=tuple(fields()), flags={"storage": str(storage)}
     )
     checked = check(request)
-    (plan,) = checked.plans(checked.resources(local_shape()), None)
+    (plan,) = checked.plans
     name = plan.cells[0].fingerprint
     checked.storage.write_bytes(f"runs/{name}/checkpoint.pt", b"not a checkpoint")
     return name

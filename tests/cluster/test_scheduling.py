@@ -18,7 +18,7 @@ import pytest
 
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell
-from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.check import check
 from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
@@ -139,7 +139,7 @@ def finish(storage: Path, count: int, *, epochs: int = 1) -> None:
             ("steps",), preset="shapes", assignments=assignments, flags={"storage": str(storage)}
         )
     )
-    (plan,) = checked.plans(checked.resources(local_shape()), None)
+    (plan,) = checked.plans
     for cell in plan.cells[:count]:
         job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
         run_cell(job, Worker.here("cpu"), None, lambda _: None)

@@ -1,7 +1,6 @@
 """Milliseconds: which cells a plan has, which requests it refuses, and what it expects to cost."""
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from orchestrator.resources import (
     fitted_resources,
     resource_problems,
 )
+from orchestrator.run_record import RunRecord
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset
@@ -148,22 +148,26 @@ def test_workers_that_fit_a_cluster(resources: Resources, fit: int) -> None:
     assert LAB.workers_that_fit(resources) == fit
 
 
-def record(spec: RunSpec, seconds: float, *, workers: int = 1, gpu: bool = False) -> dict[str, Any]:
+def record(spec: RunSpec, seconds: float, *, workers: int = 1, gpu: bool = False) -> RunRecord:
     history = [{"images_per_second": 1000.0, "seconds": 2.0}] * spec.schedule.epochs
     machine = {"workers": workers, "gpu": gpu}
-    return {
-        "status": "finished",
-        "spec": spec.tree(),
-        "history": history,
-        "total_seconds": seconds,
-        "machine": machine,
-    }
+    return RunRecord.read(
+        {
+            "name": "a cell",
+            "fingerprint": spec.fingerprint(),
+            "status": "finished",
+            "spec": spec.tree(),
+            "history": history,
+            "total_seconds": seconds,
+            "machine": machine,
+        }
+    )
 
 
 def test_expected_time_rests_on_finished_cells_of_the_same_kind() -> None:
     plan = build(ABLATIONS["temperature"], SHAPES)
     others = [record(SHAPES, 1e-3, workers=2), record(SHAPES, 1e-3, gpu=True)]
-    speed = measured_speed([*others, record(SHAPES, 14.0)], plan.resources)
+    speed = measured_speed([*others, record(SHAPES, 14.0)], plan.resources, "simclr")
     assert speed.basis == "measured: median of 1 finished cells in this storage"
     assert speed.operations_per_second == pytest.approx(SIMCLR.operations(SHAPES, 2000) / 14.0)
     cost = estimate([plan], done=set(), train_images=2000, concurrent=2, speed=speed)
@@ -174,7 +178,7 @@ def test_expected_time_rests_on_finished_cells_of_the_same_kind() -> None:
 
 
 def test_an_expectation_without_measurement_says_so() -> None:
-    speed = measured_speed([], Resources(workers=2, gpus_per_worker=1))
+    speed = measured_speed([], Resources(workers=2, gpus_per_worker=1), "simclr")
     assert speed.basis.startswith("assumed: ")
 
 
@@ -232,8 +236,8 @@ def test_a_share_of_a_gpu_is_for_one_worker() -> None:
 
 def test_records_of_another_version_do_not_disturb_the_estimate() -> None:
     stale = record(SHAPES, 1.0)
-    stale["spec"]["loss"]["no_longer"] = 1
-    assert measured_speed([stale], Resources()).basis.startswith("assumed")
+    stale.spec["loss"]["no_longer"] = 1
+    assert measured_speed([stale], Resources(), "simclr").basis.startswith("assumed")
 
 
 def test_nodes_that_a_cluster_may_start_are_read_from_a_line() -> None:

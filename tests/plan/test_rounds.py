@@ -3,12 +3,15 @@ for undecided claims.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, build, jobs_of
-from orchestrator.plan.rounds import choices, kept_cells, looks_of, next_ask, values_of
+from orchestrator.plan.kept import kept_cells
+from orchestrator.plan.rounds import choices, looks_of, next_ask, values_of
+from orchestrator.run_record import RunRecord
 from search_spaces import ABLATIONS, UNTRAINED, Ablation, Axis, Cell, Claim, Layout, Times
 from search_spaces.claims import beats
 from workloads.simclr.presets import preset
@@ -35,7 +38,7 @@ TUNED = Layout(
         Cell(at=("plain",), values={"loss.temperature": 0.3}),
     ),
 )
-Results = Callable[[Any], dict[str, Any] | None]
+Results = Callable[[Any], RunRecord]
 
 
 def ablation(layout: Layout, *claims: Claim) -> Ablation:
@@ -52,11 +55,15 @@ def ablation(layout: Layout, *claims: Claim) -> Ablation:
     )
 
 
-def finished(**results: float) -> dict[str, Any]:
-    return {"status": "finished", "results": results, "history": [{"contrastive_accuracy": 70.0}]}
+def made_up(**tree: Any) -> RunRecord:
+    return RunRecord.read({"name": "made up", "fingerprint": "0", "spec": {}, **tree})
 
 
-def records(plan: Plan, result: Results) -> dict[str, Any]:
+def finished(**results: float) -> RunRecord:
+    return made_up(status="finished", results=results, history=[{"contrastive_accuracy": 70.0}])
+
+
+def records(plan: Plan, result: Results) -> dict[str, RunRecord]:
     return {cell.fingerprint: result(cell) for cell in plan.cells}
 
 
@@ -65,7 +72,7 @@ def test_seeds_are_added_only_to_cells_of_undecided_claims_and_in_the_steps_fixe
     asked = ablation(LAYOUT, CLEAR, CLOSE)
     levels = {("a",): 60.0, ("b",): 50.0, ("c",): 55.0, ("d",): 55.0}
 
-    def result(cell: Any) -> dict[str, Any]:
+    def result(cell: Any) -> RunRecord:
         noise = {("a",): 0.1, ("c",): 1.0}.get(cell.at, 0.0) * (-1) ** cell.seed
         return finished(linear_top1=levels.get(cell.at, 30.0) + noise + 0.01 * cell.seed)
 
@@ -95,18 +102,13 @@ def test_cells_that_have_not_ended_ask_for_nothing_more() -> None:
     assert next_ask(plan, {}, max_seeds=None) == plan.ask
 
 
-def candidates(plan: Plan, scores: list[float | None]) -> dict[str, Any]:
+def candidates(plan: Plan, scores: list[float | None]) -> dict[str, RunRecord]:
     """Records of the candidates with these validation scores; None: diverged."""
-    found: dict[str, Any] = {}
+    found: dict[str, RunRecord] = {}
     for cell in plan.cells:
         if cell.role == "candidate" and cell.candidate is not None and cell.candidate < len(scores):
             score = scores[cell.candidate]
-            diverged = {
-                "status": "failed",
-                "diverged": True,
-                "error": "LossNotFiniteError: nan",
-                "history": [],
-            }
+            diverged = made_up(status="failed", diverged=True, error="LossNotFiniteError: nan")
             found[cell.fingerprint] = (
                 diverged
                 if score is None
@@ -142,8 +144,9 @@ def test_a_tuned_cell_waits_for_all_candidates_and_then_takes_the_best_on_valida
 def test_test_labels_do_not_choose() -> None:
     plan = build(ablation(TUNED), SHAPES)
     found = candidates(plan, [40.0, 50.0, 45.0])
-    for number, record in enumerate(found.values()):
-        record["results"]["linear_top1"] = 99.0 - number
+    for number, (name, record) in enumerate(found.items()):
+        results = {**record.results, "linear_top1": 99.0 - number}
+        found[name] = replace(record, results=results)
     assert choices(ablation(TUNED), "small", kept_cells(plan), found) == {("tuned",): 1}
 
 

@@ -1,6 +1,7 @@
 """Milliseconds, and one process: runs that differ only in how they are judged are trained once."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from orchestrator.cell.run import run_cell, start_of
 from orchestrator.plan import build, jobs_of
 from orchestrator.plan.estimate import Speed, estimate
 from orchestrator.plan.sharing import Sharing, shared
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import checkpoint_of, has_trained_state
+from orchestrator.storage.runs import RunFolder, has_trained_state
 from search_spaces import ABLATIONS
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
@@ -29,18 +31,19 @@ UNTRAINED = BASE.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0}
 UNTRAINED_KNN = UNTRAINED.with_values({"eval.knn.k": 5})
 
 
-def record(spec: RunSpec, **more: Any) -> dict[str, Any]:
-    return {
+def record(spec: RunSpec, **more: Any) -> RunRecord:
+    finished = {
+        "name": "a cell",
         "fingerprint": spec.fingerprint(),
         "status": "finished",
-        "workload": "simclr",
         "spec": spec.tree(),
-    } | more
+    }
+    return RunRecord.read(finished | more)
 
 
 def sharing(
     wanted: Mapping[str, RunSpec],
-    *records: Mapping[str, Any],
+    *records: RunRecord,
     gone: bool = False,
     search: bool = False,
 ) -> Sharing:
@@ -82,8 +85,7 @@ def test_a_search_shares_nothing() -> None:
 def test_weights_from_elsewhere_and_records_of_other_versions_lend_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stranger = record(BASE)
-    stranger["spec"] = {**stranger["spec"], "momentum_encoder": {}}
+    stranger = replace(record(BASE), spec={**BASE.tree(), "momentum_encoder": {}})
     assert sharing({"c": KNN}, record(BASE, weights={"from": "file.pth"}), stranger).lent == {}
     older = record(BASE)
     monkeypatch.setattr(simclr_spec, "RESULT_REVISION", simclr_spec.RESULT_REVISION + 1)
@@ -135,7 +137,7 @@ def job(spec: RunSpec, storage: Storage, trained_by: str | None = None) -> CellJ
     return CellJob("a cell", "simclr", name, spec.tree(), storage.uri, trained_by=trained_by)
 
 
-def ran(asked: CellJob) -> dict[str, Any]:
+def ran(asked: CellJob) -> RunRecord:
     ended = run_cell(asked, CPU, start_of(asked), lambda _: None)
     assert ended is not None
     return ended
@@ -145,7 +147,7 @@ def ran(asked: CellJob) -> dict[str, Any]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     """A storage with one finished run."""
     storage = Storage(str(tmp_path_factory.mktemp("storage")))
-    assert ran(job(TINY, storage))["status"] == "finished"
+    assert ran(job(TINY, storage)).has_finished
     return storage
 
 
@@ -153,13 +155,13 @@ def test_a_lent_state_is_judged_and_not_trained(trained: Storage) -> None:
     judged = TINY.with_values({"eval.knn.k": 5})
     ended = ran(job(judged, trained, TINY.fingerprint()))
     alone = ran(job(judged, Storage(trained.path("alone"))))
-    assert ended["results"] == alone["results"]
-    assert (ended["trained_by"], "trained_by" in alone) == (TINY.fingerprint(), False)
-    assert (ended["seconds"], alone["seconds"] > 0) == (0, True), "training counts once"
+    assert ended.results == alone.results
+    assert (ended.trained_by, alone.trained_by) == (TINY.fingerprint(), None)
+    assert (ended.seconds, (alone.seconds or 0) > 0) == (0, True), "training counts once"
     assert trained.read_bytes(f"runs/{judged.fingerprint()}/checkpoint.pt") is None
-    kept = checkpoint_of(trained, judged.fingerprint())
+    kept = RunFolder(trained, judged.fingerprint()).checkpoint()
     assert kept is not None
-    assert kept["state"]["fingerprint"] == TINY.fingerprint()
+    assert kept.state["fingerprint"] == TINY.fingerprint()
 
 
 def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(trained: Storage) -> None:
@@ -174,14 +176,14 @@ def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(trained: Sto
     judged = TINY.with_values({"eval.protocol": "none", **diverging})
     asked = job(judged, trained, TINY.fingerprint())
     first = ran(asked)
-    assert (first["status"], first["diverged"]) == ("failed", True)
-    assert "kept in" not in first["error"]
+    assert (first.status, first.diverged) == ("failed", True)
+    assert "kept in" not in first.error
     assert trained.read_bytes(f"runs/{judged.fingerprint()}/checkpoint.pt") is None
     again = ran(asked)
-    assert again["error"] == first["error"], "not that its state is of another specification"
+    assert again.error == first.error, "not that its state is of another specification"
     assert has_trained_state(trained, again)
     trained.delete(f"runs/{TINY.fingerprint()}/checkpoint.pt")
     assert not has_trained_state(trained, again)
     alone = ran(asked)
-    assert "trained_by" not in alone, "what was to be lent is gone: the run trains itself"
-    assert "fine-tuning diverged" in alone["error"]
+    assert alone.trained_by is None, "what was to be lent is gone: the run trains itself"
+    assert "fine-tuning diverged" in alone.error

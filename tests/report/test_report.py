@@ -10,9 +10,10 @@ from rich.console import Console
 
 from orchestrator.commands.report import REPORT_FILES, report_on
 from orchestrator.plan import build
-from orchestrator.plan.rounds import kept_cells
+from orchestrator.plan.kept import kept_cells
 from orchestrator.report.collect import as_json, collect
 from orchestrator.report.text import markdown, print_report
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED
 from workloads.catalog import preset_named
@@ -59,6 +60,7 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
         last = {"epoch": 1.0, "contrastive_entropy": 4.0 + cell.seed, "contrastive_accuracy": 80.0}
         records[cell.fingerprint] = {
             "name": cell.name,
+            "fingerprint": cell.fingerprint,
             "status": "finished",
             "results": dict.fromkeys(metrics | {"linear_top1"}, 50.0 + number % each + cell.seed)
             | other,
@@ -70,9 +72,13 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
     return kept, records
 
 
+def read(records: dict[str, dict[str, Any] | None]) -> dict[str, RunRecord | None]:
+    return {name: tree and RunRecord.read(tree) for name, tree in records.items()}
+
+
 def test_mean_spread_and_n_of_each_cell() -> None:
     plan, records = swept("temperature", 3)
-    report = collect(ABLATIONS["temperature"], plan, records)
+    report = collect(ABLATIONS["temperature"], plan, read(records))
     first = report.cells[0]
     assert first.at == ("yes, 0.05",)
     assert first.values == (51.0, 52.0, 53.0)
@@ -91,7 +97,7 @@ def test_failed_and_missing_cells_are_shown_as_such() -> None:
     failed = records[at[("blur", "blur")]]
     assert failed is not None
     failed |= {"status": "failed", "error": "Traceback\nLossNotFiniteError: loss is nan"}
-    report = collect(ABLATIONS["augmentations"], plan, records)
+    report = collect(ABLATIONS["augmentations"], plan, read(records))
     assert report.finished == 47
     text = markdown(report, "report.png")
     crop = next(line for line in text.splitlines() if line.startswith("| crop |"))
@@ -106,7 +112,7 @@ def test_failed_and_missing_cells_are_shown_as_such() -> None:
 
 def test_the_papers_values_stand_in_a_table_of_their_own() -> None:
     plan, records = swept("augmentations", 1)
-    text = markdown(collect(ABLATIONS["augmentations"], plan, records), "report.png")
+    text = markdown(collect(ABLATIONS["augmentations"], plan, read(records)), "report.png")
     ours, paper = [line for line in text.splitlines() if line.startswith("| color |")]
     assert ours == "| color | 65.0 | 66.0 | 67.0 | 68.0 | 69.0 | 70.0 | 71.0 |"
     assert paper == "| color | 55.8 | 35.5 | 18.8 | 21.0 | 11.4 | 16.5 | 20.8 |"
@@ -116,7 +122,7 @@ def test_the_papers_values_stand_in_a_table_of_their_own() -> None:
 def test_every_ablation_prints_on_a_narrow_terminal(name: str) -> None:
     plan, records = swept(name, 2)
     buffer = io.StringIO()
-    print_report(collect(ABLATIONS[name], plan, records), Console(file=buffer, width=100))
+    print_report(collect(ABLATIONS[name], plan, read(records)), Console(file=buffer, width=100))
     printed = buffer.getvalue()
     assert ABLATIONS[name].question in printed.replace("\n", " ")
     asked = ABLATIONS[name]
@@ -131,7 +137,7 @@ def test_every_ablation_prints_on_a_narrow_terminal(name: str) -> None:
 def test_the_document_holds_no_path_of_the_machine() -> None:
     plan, records = swept("head", 1)
     plan["base"]["data"]["root"] = "/home/somebody/images"
-    report = collect(ABLATIONS["head"], plan, records)
+    report = collect(ABLATIONS["head"], plan, read(records))
     assert "/home/somebody" not in str(as_json(report))
     assert "/home/somebody" not in markdown(report, "report.png")
 
@@ -154,7 +160,7 @@ def test_runs_that_do_not_count_are_left_out_and_counted() -> None:
     some, all_of_it = ("0.1", "2", SIMCLR), ("0.1", "8", DIRECT)
     not_converged(plan, records, some, {2})
     not_converged(plan, records, all_of_it, {0, 1, 2})
-    report = collect(ABLATIONS["label-complexity"], plan, records)
+    report = collect(ABLATIONS["label-complexity"], plan, read(records))
     cells = {cell.at: cell for cell in report.cells}
     assert (cells[some].values, cells[some].n, cells[some].uncounted, cells[some].missing) == (
         (50.0, 51.0),
@@ -190,7 +196,7 @@ def test_runs_that_do_not_count_are_left_out_and_counted() -> None:
 
 def test_where_the_paper_has_no_numbers_the_report_has_no_place_for_them() -> None:
     plan, records = swept("label-complexity", 2)
-    text = markdown(collect(ABLATIONS["label-complexity"], plan, records), "report.png")
+    text = markdown(collect(ABLATIONS["label-complexity"], plan, read(records)), "report.png")
     assert "- **Source:** Zhang & Cao (arXiv 2409.18685), Theorems 4.2 and 4.3" in text
     assert "## This run, test error (%) · direct" in text
     for absent in (
@@ -204,7 +210,7 @@ def test_where_the_paper_has_no_numbers_the_report_has_no_place_for_them() -> No
     ):
         assert absent not in text, absent
     plan, records = swept("temperature", 2)
-    text = markdown(collect(ABLATIONS["temperature"], plan, records), "report.png")
+    text = markdown(collect(ABLATIONS["temperature"], plan, read(records)), "report.png")
     assert "- **Source:** SimCLR paper, Table 5" in text
     assert (
         "| l2 norm, temperature | this run, % | paper | n | contrastive entropy | paper |"
@@ -218,7 +224,7 @@ def test_points_are_listed_with_both_metrics_in_their_own_digits() -> None:
         record = records[cell["fingerprint"]]
         assert record is not None
         record["results"] |= {"alignment": 0.9 + 0.01 * cell["seed"]}
-    report = collect(ABLATIONS["signal-to-noise"], plan, records)
+    report = collect(ABLATIONS["signal-to-noise"], plan, read(records))
     assert report.cells[0].against == (2.5, 2.5)
     text = markdown(report, "report.png", "curves.png")
     assert "| signal-to-noise ratio · unlabeled inputs | n₀ SNR² | this run, cosine | n |" in text
@@ -259,10 +265,10 @@ def test_a_report_has_pictures_of_curves_where_runs_have_left_some(
 def test_a_schedule_of_looks_is_said_and_so_is_that_it_changed() -> None:
     plan, records = swept("temperature", 3)
     assert "Looked at after" not in markdown(
-        collect(ABLATIONS["temperature"], plan, records), "report.png"
+        collect(ABLATIONS["temperature"], plan, read(records)), "report.png"
     )
     for changed in (False, True):
         looked = plan | {"looks": [2, 3], "looks_changed": changed}
-        text = markdown(collect(ABLATIONS["temperature"], looked, records), "report.png")
+        text = markdown(collect(ABLATIONS["temperature"], looked, read(records)), "report.png")
         assert "- **Looked at after:** 2, 3 seeds, the error spent over the looks." in text
         assert ("The schedule was another one before" in text) == changed

@@ -9,8 +9,9 @@ import pytest
 
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.run import run_cell
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import checkpoint_of, read_record
+from orchestrator.storage.runs import Checkpoint
 from workloads.distributed.worker import Worker
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import pretrain
@@ -39,9 +40,7 @@ def job(storage: Path, **fields: Any) -> CellJob:
     return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
 
 
-def run(
-    one: CellJob, kept: dict[str, Any] | None = None, *, die_after: int | None = None
-) -> dict[str, Any]:
+def run(one: CellJob, kept: Checkpoint | None = None, *, die_after: int | None = None) -> RunRecord:
     seen: list[dict[str, float]] = []
 
     def report(metrics: dict[str, float]) -> None:
@@ -65,19 +64,18 @@ def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(broken, die_after=2)
     storage = Storage(broken.storage)
-    assert read_record(storage, broken.fingerprint) is None
-    kept = checkpoint_of(storage, broken.fingerprint)
+    assert broken.run_folder.record() is None
+    kept = broken.run_folder.checkpoint()
     assert kept is not None
-    assert kept["state"]["epoch"] == 2
+    assert kept.state["epoch"] == 2
     continued = run(broken, kept)
-    assert continued["results"] == whole["results"]
+    assert continued.results == whole.results
     curves = [
-        [(epoch["epoch"], epoch["loss"]) for epoch in each["history"]]
-        for each in (whole, continued)
+        [(epoch["epoch"], epoch["loss"]) for epoch in each.history] for each in (whole, continued)
     ]
     assert curves[0] == curves[1]
     assert [epoch for epoch, _ in curves[0]] == [1, 2, 3]
-    assert continued["total_seconds"] >= continued["seconds"]  # over both attempts
+    assert continued.total_seconds >= continued.seconds  # over both attempts
     log = (storage.read_bytes(f"runs/{broken.fingerprint}/log.txt") or b"").decode()
     assert "continues after epoch 2" in log
 
@@ -94,25 +92,21 @@ def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
     for name, tensor in state["model"].items():
         if name.endswith("weight") and tensor.ndim > 1:
             tensor.mul_(1e30)
-    kept = {
-        "state": state,
-        "history": [first.metrics | {"epoch": 1.0, "seconds": 1.0}],
-        "elapsed": 1.0,
-    }
+    kept = Checkpoint(state, [first.metrics | {"epoch": 1.0, "seconds": 1.0}], elapsed=1.0)
     record = run(good, kept)
-    assert record["status"] == "failed"
-    path = Storage(good.storage).path(good.folder, "checkpoint.pt")
-    assert "LossNotFiniteError: loss is nan at step 5 (learning rate 0.0" in record["error"]
-    assert any("LossNotFiniteError" in line for line in record["log_tail"])
-    assert f"last good state: the state after epoch 1, kept in {path}" in record["error"]
-    left = checkpoint_of(Storage(good.storage), good.fingerprint)
+    assert record.status == "failed"
+    path = good.run_folder.checkpoint_address
+    assert "LossNotFiniteError: loss is nan at step 5 (learning rate 0.0" in record.error
+    assert any("LossNotFiniteError" in line for line in record.log_tail)
+    assert f"last good state: the state after epoch 1, kept in {path}" in record.error
+    left = good.run_folder.checkpoint()
     assert left is not None
-    assert left["state"]["epoch"] == 1
+    assert left.state["epoch"] == 1
 
 
 def test_an_error_of_the_data_is_a_failed_record(tmp_path: Path) -> None:
     too_large = job(tmp_path, schedule__batch_size=512)
     record = run(too_large)
-    assert record["status"] == "failed"
-    assert "schedule.batch_size=512: is larger than the 180 training images" in record["error"]
-    assert read_record(Storage(too_large.storage), too_large.fingerprint) == record
+    assert record.status == "failed"
+    assert "schedule.batch_size=512: is larger than the 180 training images" in record.error
+    assert too_large.run_folder.record() == record

@@ -16,7 +16,7 @@ from PIL import Image
 
 from orchestrator.storage import Storage
 from orchestrator.storage.predictions import read_predictions
-from orchestrator.storage.runs import checkpoint_of
+from orchestrator.storage.runs import RunFolder
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.frozen import FrozenEncoder
@@ -79,12 +79,12 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
         for name, record in pretrained.items()
         if "finetune_10_top1" in record["results"]
     )
-    kept = checkpoint_of(storage, name)
+    kept = RunFolder(storage, name).checkpoint()
     assert kept is not None
     spec, worker = RunSpec.read(record["spec"]), Worker(torch.device("cpu"))
     judged = finetuned(
         spec,
-        FrozenEncoder.of_state(spec, kept["state"], worker),
+        FrozenEncoder.of_state(spec, kept.state, worker),
         load(spec.data),
     )
     assert record["results"]["finetune_10_top1"] == pytest.approx(

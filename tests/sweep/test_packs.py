@@ -13,7 +13,6 @@ from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.pack import run_pack
 from orchestrator.plan.packs import packed
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import read_record
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.simclr.presets import preset as simclr_preset
@@ -120,7 +119,7 @@ def pack_of(storage: Path, specs: Sequence[TwoLayerSpec]) -> Pack:
 
 
 def records_of(pack: Pack) -> list[dict[str, Any] | None]:
-    return [read_record(Storage(job.storage), job.fingerprint) for job in pack.jobs]
+    return [job.run_folder.record() for job in pack.jobs]
 
 
 class Reports:
@@ -159,30 +158,30 @@ def test_each_cell_of_a_pack_leaves_what_it_would_leave_alone(tmp_path: Path) ->
     for spec, job, record in zip(specs, pack.jobs, records_of(pack), strict=True):
         assert record is not None
         (expected,) = run([spec])
-        assert record["status"] == "finished"
-        assert record["results"] == pytest.approx(expected, rel=1e-9, abs=1e-9)
-        assert next(iter(record["results"])) == "test_error"
-        assert (record["name"], record["fingerprint"], record["workload"]) == (
+        assert record.status == "finished"
+        assert record.results == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        assert next(iter(record.results)) == "test_error"
+        assert (record.name, record.fingerprint, record.workload) == (
             job.name,
             job.fingerprint,
             "two-layer-cnn",
         )
-        assert record["spec"] == spec.tree()
-        assert (record["machine"]["workers"], record["machine"]["precision"]) == (1, "float64")
-        assert record["total_seconds"] > 0
-        last = record["history"][-1]
+        assert record.spec == spec.tree()
+        assert (record.machine["workers"], record.machine["precision"]) == (1, "float64")
+        assert record.total_seconds > 0
+        last = record.history[-1]
         assert last["loss"] == pytest.approx(expected["training_loss"], rel=1e-9)
-        epochs = [point["epoch"] for point in record["history"]]
+        epochs = [point["epoch"] for point in record.history]
         assert epochs == sorted(set(epochs))
         assert last["epoch"] == expected["finetune_steps"] + (
             expected.get("pretrain_steps", -1) + 1
         )
-        assert {point["phase"] for point in record["history"]} == (
+        assert {point["phase"] for point in record.history} == (
             {0, 1} if spec.pretrain.method == "simclr" else {1}
         )
-        log = (Storage(job.storage).read_bytes(f"{job.folder}/log.txt") or b"").decode()
-        assert "test_error" in log
-        assert Storage(job.storage).exists(f"{job.folder}/spec.yaml")
+        folder = Path(job.storage, "runs", job.fingerprint)
+        assert "test_error" in (folder / "log.txt").read_text()
+        assert (folder / "spec.yaml").exists()
 
 
 def test_cells_share_the_time_of_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +220,7 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(tmp_path: Path) ->
     run_pack(whole, Reports())
     with pytest.raises(Killed):
         run_pack(broken, Reports(lambda ended, _: bool(ended)))
-    storage = Storage(str(tmp_path / "broken"))
-    before = {job.fingerprint: read_record(storage, job.fingerprint) for job in broken.jobs}
+    before = {job.fingerprint: job.run_folder.record() for job in broken.jobs}
     # 4 labels are the first batch
     assert [record is not None for record in before.values()] == [True] * 4 + [False] * 8
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("broken/runs/*/run.json")}
@@ -235,7 +233,7 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(tmp_path: Path) ->
     for ours, theirs in zip(records_of(broken), records_of(whole), strict=True):
         assert ours is not None
         assert theirs is not None
-        assert ours["results"] == pytest.approx(theirs["results"], rel=1e-9, abs=1e-9)
+        assert ours.results == pytest.approx(theirs.results, rel=1e-9, abs=1e-9)
 
 
 def test_a_long_pack_continues_from_its_state(
@@ -257,7 +255,7 @@ def test_a_long_pack_continues_from_its_state(
     assert not storage.exists(pack.checkpoint)
     for spec, record in zip(specs, records_of(pack), strict=True):
         assert record is not None
-        assert record["results"] == pytest.approx(run([spec])[0], rel=1e-9, abs=1e-9)
+        assert record.results == pytest.approx(run([spec])[0], rel=1e-9, abs=1e-9)
 
 
 def test_a_state_serves_fewer_cells() -> None:
@@ -292,13 +290,13 @@ def test_a_diverging_cell_sinks_only_itself(method: str, tmp_path: Path) -> None
     assert good is not None
     assert bad is not None
     assert also_good is not None
-    assert (bad["status"], bad["diverged"]) == ("failed", True)
-    assert "DivergedError: finetune of" in bad["error"]
-    assert "a smaller finetune.learning_rate may help" in bad["error"]
-    assert any("DivergedError" in line for line in bad["log_tail"])
+    assert (bad.status, bad.diverged) == ("failed", True)
+    assert "DivergedError: finetune of" in bad.error
+    assert "a smaller finetune.learning_rate may help" in bad.error
+    assert any("DivergedError" in line for line in bad.log_tail)
     for record, spec in ((good, specs[0]), (also_good, specs[2])):
-        assert record["status"] == "finished"
-        assert record["results"] == pytest.approx(run([spec])[0], rel=1e-9, abs=1e-9)
+        assert record.status == "finished"
+        assert record.results == pytest.approx(run([spec])[0], rel=1e-9, abs=1e-9)
 
 
 def test_pretraining_that_diverges_ends_all_that_need_it(tmp_path: Path) -> None:
@@ -306,7 +304,7 @@ def test_pretraining_that_diverges_ends_all_that_need_it(tmp_path: Path) -> None
     specs = [base.with_values({"data.labels": count}) for count in (2, 4)] + some(4)
     pack = pack_of(tmp_path, specs)
     run_pack(pack, Reports())
-    statuses = [(record["status"], record.get("diverged")) for record in records_of(pack) if record]
+    statuses = [(record.status, record.diverged) for record in records_of(pack) if record]
     assert statuses == [("failed", True)] * 2 + [("finished", None)] * 4
 
 
@@ -318,6 +316,6 @@ def test_what_no_cell_can_be_run_with_fails_them_all(tmp_path: Path) -> None:
     assert len(reports.ended) == 2
     for record in records_of(pack):
         assert record is not None
-        assert (record["status"], record["diverged"]) == ("failed", False)
-        assert record["error"].startswith(SpecError.__name__)
-        assert "nowhere" in record["error"]
+        assert (record.status, record.diverged) == ("failed", False)
+        assert record.error.startswith(SpecError.__name__)
+        assert "nowhere" in record.error

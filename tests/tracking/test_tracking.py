@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,6 +204,20 @@ def test_encoders_are_kept(tracker: Tracker, tmp_path: Path) -> None:
     assert artifact(tracker, run, "encoder/spec.yaml", tmp_path).startswith(b"encoder:")
 
 
+def left(top1: float) -> dict[str, Any]:
+    """A record with keys of this version and of another."""
+    return {
+        "name": "a cell",
+        "fingerprint": "f",
+        "workload": "simclr",
+        "status": "finished",
+        "results": {"top1": top1},
+        "history": [{"epoch": 1.0, "loss": 2.0}],
+        "spec": {"seed": 0},
+        "of_another_version": [1],
+    }
+
+
 def test_finished_cells_are_taken_over_with_their_record(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch, storage: Storage
 ) -> None:
@@ -210,20 +225,24 @@ def test_finished_cells_are_taken_over_with_their_record(
     parent = sweep(tracker)
     for number in range(5):
         tracker.finish(
-            cell(tracker, parent, f"f{number}"), {}, {"run.json": json.dumps({"top1": number})}
+            cell(tracker, parent, f"f{number}"), {}, {"run.json": json.dumps(left(number))}
         )
     tracker.finish(cell(tracker, parent, "failed"), {}, {"run.json": "{}"}, "FAILED")
     tracker.finish(cell(tracker, parent, "without"), {}, {})
     tracker.finish(cell(tracker, parent, "garbled"), {}, {"run.json": '{"top1"'})
+    tracker.finish(cell(tracker, parent, "foreign"), {}, {"run.json": "[]"})
     cell(tracker, parent, "running")
-    tracker.finish(cell(tracker, sweep(tracker, "s2"), "f1"), {}, {"run.json": '{"top1": 11}'})
+    tracker.finish(
+        cell(tracker, sweep(tracker, "s2"), "f1"), {}, {"run.json": json.dumps(left(11))}
+    )
 
-    asked = ["f0", "f1", "f4", "failed", "without", "garbled", "running", "unknown"]
+    asked = ["f0", "f1", "f4", "failed", "without", "garbled", "foreign", "running", "unknown"]
     later = Tracker.open(None, storage)
-    assert later.finished(EXPERIMENT, asked) == {
-        "f0": {"top1": 0},
-        "f1": {"top1": 11},
-        "f4": {"top1": 4},
+    found = later.finished(EXPERIMENT, asked)
+    assert {name: record.tree() for name, record in found.items()} == {
+        "f0": left(0),
+        "f1": left(11),
+        "f4": left(4),
     }
     assert later.finished(EXPERIMENT, []) == {}
     assert later.finished("another", asked) == {}

@@ -101,6 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 WRITER = """
+import json
 import sys, time
 from contextlib import suppress
 from pathlib import Path
@@ -119,7 +120,8 @@ for number in range(int(cells)):
             while not Path(killed).exists():
                 time.sleep(0.01)
         tracker.log_epoch(cell, {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}, epoch)
-    tracker.finish(cell, {"top1": 0.5}, {"run.json": '{"name": "%s"}' % fingerprint})
+    record = {"name": name, "fingerprint": fingerprint, "status": "finished", "spec": {}}
+    tracker.finish(cell, {"top1": 0.5}, {"run.json": json.dumps(record)})
 """
 
 
@@ -132,7 +134,8 @@ def write_from_a_thread(tracker: Tracker, name: str) -> None:
         )
         for epoch in range(EPOCHS):
             tracker.log_epoch(cell, {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}, epoch)
-        tracker.finish(cell, {"top1": 0.5}, {"run.json": json.dumps({"name": fingerprint})})
+        record = {"name": name, "fingerprint": fingerprint, "status": "finished", "spec": {}}
+        tracker.finish(cell, {"top1": 0.5}, {"run.json": json.dumps(record)})
 
 
 def test_nothing_is_lost_or_doubled_by_many_writers_and_a_server_that_dies(
@@ -201,8 +204,9 @@ def check_what_was_written(server: Server, tracker: Tracker) -> None:
         }.items():
             entries = client.get_metric_history(cell.info.run_id, key)
             assert [(entry.step, entry.value) for entry in entries] == list(enumerate(values))
-    assert tracker.finished("batch_size", fingerprints) == {
-        name: {"name": name} for name in fingerprints
+    found = tracker.finished("batch_size", fingerprints)
+    assert {name: record.fingerprint for name, record in found.items()} == {
+        name: name for name in fingerprints
     }
     plan = client.download_artifacts(parent.info.run_id, "plan.json")
     assert json.loads(Path(plan).read_text()) == {"cells": 8}

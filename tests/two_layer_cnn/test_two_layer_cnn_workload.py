@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import psutil
@@ -32,9 +32,10 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import build, build_single
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
 from orchestrator.resources import Resources
+from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import Tracker
-from search_spaces import ABLATIONS, Ablation
+from search_spaces import ABLATIONS
 from workloads.catalog import (
     every_preset,
     every_workload,
@@ -46,7 +47,7 @@ from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.spec import TwoLayerSpec
-from workloads.workload import TrainedAlone, TrainedTogether, WorkloadName
+from workloads.workload import TrainedAlone, TrainedTogether
 
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 BASE = preset("gaussian-patches")
@@ -62,11 +63,10 @@ def asked(storage: Path, *names: str, **more: Any) -> Request:
 
 
 def test_every_workload_is_of_one_kind_and_known_to_the_spaces() -> None:
-    names = get_args(WorkloadName)
-    assert names == get_args(Ablation.__annotations__["workload"])
-    for name in names:
-        workload = workload_named(name)
-        assert workload.name == name
+    workloads = list(every_workload())
+    assert {ablation.workload for ablation in ABLATIONS.values()} == {one.name for one in workloads}
+    for workload in workloads:
+        assert workload_named(workload.name) is workload
         assert isinstance(workload, TrainedAlone) != isinstance(workload, TrainedTogether)
         assert workload.presets
 
@@ -196,7 +196,11 @@ def test_shared_pretraining_is_paid_once() -> None:
 def test_the_whole_grid_is_expected_to_take_minutes_not_hours() -> None:
     plan = build(ABLATIONS["label-complexity"], BASE, seeds=5)
     cost = estimate(
-        [plan], done=set(), train_images=64, concurrent=2, speed=measured_speed([], Resources())
+        [plan],
+        done=set(),
+        train_images=64,
+        concurrent=2,
+        speed=measured_speed([], Resources(), "two-layer-cnn"),
     )
     assert cost.packs == 2
     assert len(cost.cell_seconds) == 500
@@ -206,13 +210,18 @@ def test_the_whole_grid_is_expected_to_take_minutes_not_hours() -> None:
 
 def test_speed_is_measured_on_cells_of_the_same_workload() -> None:
     machine = {"workers": 1, "gpu": False}
-    record = {
-        "status": "finished",
-        "history": [{"epoch": 0.0}],
-        "total_seconds": 2.0,
-        "machine": machine,
-    }
-    two_layer = record | {"workload": "two-layer-cnn", "spec": BASE.tree()}
+    two_layer = RunRecord.read(
+        {
+            "name": "a cell",
+            "fingerprint": BASE.fingerprint(),
+            "status": "finished",
+            "history": [{"epoch": 0.0}],
+            "total_seconds": 2.0,
+            "machine": machine,
+            "workload": "two-layer-cnn",
+            "spec": BASE.tree(),
+        }
+    )
     speed = measured_speed([two_layer], Resources(), "two-layer-cnn")
     assert speed == Speed(
         TWO_LAYER_CNN.cost([BASE]) / 2, "measured: median of 1 finished cells in this storage"
