@@ -1,17 +1,27 @@
-"""What the tests share: a cache of decoded images of their own, and one thread a process."""
+"""What the tests share: where they run, the command and its smallest recipe, and what it leaves."""
 
+import json
 import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import psutil
 import pytest
 import torch
+
+from orchestrator.storage import Storage
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 GLOO_GROUP = str(Path(__file__).with_name("gloo_group.py"))
 
@@ -39,7 +49,7 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def root(pytestconfig: pytest.Config) -> Path:
+def repository(pytestconfig: pytest.Config) -> Path:
     """The folder of the repository."""
     return pytestconfig.rootpath
 
@@ -51,9 +61,173 @@ def storage_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def command() -> list[str]:
+    """The words that begin a call of `simclr-orch` in a process of its own."""
+    return [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+
+
+@pytest.fixture(scope="session")
+def simclr_orch(command: list[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `simclr-orch` with these words to its end, whatever that is."""
+
+    def run(*words: str, timeout: float = 500) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *words], capture_output=True, text=True, check=False, timeout=timeout
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def document(
+    simclr_orch: Callable[..., subprocess.CompletedProcess[str]],
+) -> Callable[..., dict[str, Any]]:
+    """Runs `simclr-orch` with these words, which has to succeed, for the document it prints."""
+
+    def run(*words: str, timeout: float = 500) -> dict[str, Any]:
+        ended = simclr_orch(*words, "--json", timeout=timeout)
+        assert ended.returncode == 0, ended.stderr
+        printed: dict[str, Any] = json.loads(ended.stdout)
+        return printed
+
+    return run
+
+
+@pytest.fixture
+def start(command: list[str]) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `simclr-orch` with these words and, whatever becomes of the test, ends it."""
+    with ExitStack() as stack:
+
+        def popen(*words: str) -> "subprocess.Popen[str]":
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                )
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield popen
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., dict[str, Any]]:
+    """Fields that make a run of the preset `shapes` small, with these more: `schedule__epochs=2`.
+
+    Of the 200 images 180 are for training, which is 5 steps an epoch.
+    """
+
+    def fields(**more: Any) -> dict[str, Any]:
+        return {
+            "data.image_size": 16,
+            "data.train_images": 200,
+            "data.test_images": 100,
+            "encoder.width": 0.125,
+            "schedule.batch_size": 32,
+            "optim.anchor_batch_size": 32,
+        } | {name.replace("__", "."): value for name, value in more.items()}
+
+    return fields
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny: Callable[..., dict[str, Any]]) -> Callable[..., list[str]]:
+    """The options of a command that say the same: a preset, and each field of `tiny`."""
+
+    def options(**more: Any) -> list[str]:
+        fields = [f"{name}={value}" for name, value in tiny(**more).items()]
+        return ["--preset", "shapes", *(word for field in fields for word in ("--set", field))]
+
+    return options
+
+
+@pytest.fixture(scope="session")
+def records() -> Callable[[Path | str], dict[str, dict[str, Any]]]:
+    """What each run that has ended left in a storage, by fingerprint."""
+
+    def read(storage: Path | str) -> dict[str, dict[str, Any]]:
+        there = Storage(str(storage))
+        found = {name: there.read_json(f"runs/{name}/run.json") for name in there.list("runs")}
+        return {name: record for name, record in found.items() if record}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def written() -> Callable[[Path], dict[str, int]]:
+    """When each run that has ended left its record in a folder: nanoseconds, by fingerprint."""
+
+    def read(storage: Path) -> dict[str, int]:
+        return {
+            path.parent.name: path.stat().st_mtime_ns for path in storage.glob("runs/*/run.json")
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def mlflow_runs() -> Callable[[Path, str], tuple[list["Run"], list["Run"]]]:
+    """Of an experiment in a storage's database: the runs of sweeps, and those of their cells."""
+    from mlflow import MlflowClient  # takes seconds, which most tests can do without
+
+    def read(storage: Path, experiment: str) -> tuple[list["Run"], list["Run"]]:
+        client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
+        found = client.get_experiment_by_name(experiment)
+        assert found is not None
+        runs = list(client.search_runs([found.experiment_id], max_results=1000))
+        cells = [each for each in runs if "mlflow.parentRunId" in each.data.tags]
+        return [each for each in runs if each not in cells], cells
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[..., None]:
+    """Waits until a condition holds, which it has to within so many seconds."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.1) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "did not happen in time"
+            time.sleep(pause)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def kill_one(wait_for: Callable[..., None]) -> Callable[[int, str], None]:
+    """Kills the first process below another one, by its id, that has these words in its title."""
+
+    def kill(above: int, title: str) -> None:
+        def killed() -> bool:
+            for process in psutil.Process(above).children(recursive=True):
+                with suppress(psutil.Error):
+                    if title in " ".join(process.cmdline()):
+                        process.kill()
+                        return True
+            return False
+
+        wait_for(killed, 60, pause=0.05)
+
+    return kill
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """A port of this machine on which nothing listens."""
+
+    def find() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return int(free.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="module")
 def object_store() -> Iterator[Any]:
-    """A client of an S3 server of the tests' own, which Arrow, MLflow and subprocesses find by the
-    environment.
+    """A client of an S3 server of a test file's own.
+
+    Arrow, MLflow and subprocesses find it by the environment, until the file is done.
     """
     boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)

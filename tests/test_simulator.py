@@ -15,9 +15,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def simulator(root: Path) -> Iterator[ModuleType]:
+def simulator(repository: Path) -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(root / "benchmarks"))
+        patch.syspath_prepend(str(repository / "benchmarks"))
         import simulator
 
         yield simulator
@@ -151,14 +151,14 @@ def test_too_few_gpus_are_refused(simulator: ModuleType) -> None:
         )
 
 
-def test_the_document_shows_what_the_simulation_prints(root: Path) -> None:
+def test_the_document_shows_what_the_simulation_prints(repository: Path) -> None:
     printed = subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "simulate.py")],
+        [sys.executable, str(repository / "benchmarks" / "simulate.py")],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    document = (root / "docs" / "scaling.md").read_text()
+    document = (repository / "docs" / "scaling.md").read_text()
     tables = printed.strip().split("\n\n**")
     assert len(tables) == 5
     for table in tables:

@@ -57,9 +57,9 @@ GCP = {
 
 
 @pytest.fixture(autouse=True)
-def _in_the_repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_the_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are named from here."""
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(repository)
 
 
 @pytest.fixture

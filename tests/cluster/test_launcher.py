@@ -49,9 +49,9 @@ def aws(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_projects_own_cluster_file_has_no_problems(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(repository)
     assert cluster_problems(read_cluster(Path("cluster.yaml"))) == []
     assert cluster_problems(aws()) == []
     assert cluster_problems(OWN_MACHINES) == []

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ OPTIONS = {
 }
 
 
-def simclr_orch(*arguments: str, **environment: str) -> Result:
+def invoke(*arguments: str, **environment: str) -> Result:
     """The command in this process, which has imported everything once."""
     return CliRunner().invoke(app, list(arguments), env=environment, catch_exceptions=False)
 
@@ -93,15 +94,15 @@ def test_the_surface_is_closed() -> None:
 
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_a_printed_preset_is_read_back_unchanged(name: str) -> None:
-    printed = simclr_orch("presets", name).stdout
+    printed = invoke("presets", name).stdout
     assert RunSpec.read(yaml.safe_load(printed)) == preset(name)
 
 
 def test_a_config_gives_the_same_plan_as_the_preset_it_was_printed_from(tmp_path: Path) -> None:
-    (tmp_path / "own.yaml").write_text(simclr_orch("presets", "shapes").stdout)
+    (tmp_path / "own.yaml").write_text(invoke("presets", "shapes").stdout)
     plan = ["ablate", "temperature", "--dry-run", "--json", "--storage", str(tmp_path / "s")]
     by_name, by_file = (
-        json.loads(simclr_orch(*plan, *source).stdout)
+        json.loads(invoke(*plan, *source).stdout)
         for source in (["--preset", "shapes"], ["--config", str(tmp_path / "own.yaml")])
     )
     assert by_name["sweep"] == by_file["sweep"]
@@ -114,7 +115,7 @@ def test_a_config_gives_the_same_plan_as_the_preset_it_was_printed_from(tmp_path
 
 def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    ended = simclr_orch(
+    ended = invoke(
         *("ablate", "tempreature", "--preset", "shapes", "--seeds", "0", "--max-concurrent", "0"),
         *("--set", "loss.temprature=0.1", "--set", "optim.name=adam", "--gpus-per-worker", "64"),
         *("--storage", str(tmp_path / "file" / "below"), "--tracking-uri", "http://127.0.0.1:9"),
@@ -134,7 +135,7 @@ def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_p
 
 
 def test_problems_of_the_data_do_not_hide_those_of_the_plan(tmp_path: Path) -> None:
-    ended = simclr_orch(
+    ended = invoke(
         *(
             "ablate",
             "head",
@@ -152,7 +153,7 @@ def test_problems_of_the_data_do_not_hide_those_of_the_plan(tmp_path: Path) -> N
 
 
 def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
-    ended = simclr_orch(
+    ended = invoke(
         *(
             "ablate",
             "batch-size",
@@ -170,7 +171,7 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
     assert ended.exit_code == 2
     assert "--seeds 0: must lie between 1 and 1000" in ended.stderr
     assert "--gpus-per-worker 64: no node has more than" in ended.stderr
-    ended = simclr_orch(
+    ended = invoke(
         *(
             "ablate",
             "batch-size",
@@ -239,7 +240,7 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
 def test_wrong_requests_leave_with_code_2_and_a_line_each(
     arguments: list[str], problem: str, tmp_path: Path
 ) -> None:
-    ended = simclr_orch(*arguments, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
+    ended = invoke(*arguments, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
     assert ended.exit_code == 2, ended.stderr
     assert problem in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -249,25 +250,26 @@ def test_wrong_requests_leave_with_code_2_and_a_line_each(
 def test_a_taken_port_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = simclr_orch("dashboard", "--port", port, "--storage", str(tmp_path / "s"))
+        ended = invoke("dashboard", "--port", port, "--storage", str(tmp_path / "s"))
     assert ended.exit_code == 2
     assert f"--port {port}" in ended.stderr
 
 
 def test_spaces_lists_cells_and_costs() -> None:
-    rows = {row["name"]: row for row in json.loads(simclr_orch("spaces", "--json").stdout)}
+    rows = {row["name"]: row for row in json.loads(invoke("spaces", "--json").stdout)}
     assert rows["augmentations"]["cells_paper"] == 49
     assert rows["augmentations"]["paper_tpu_core_hours"] == 49 * 192
     assert rows["batch-size"]["cells_small"] == 24
-    assert "Figure 8" in simclr_orch("spaces").stdout
+    assert "Figure 8" in invoke("spaces").stdout
 
 
-def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(tmp_path: Path) -> None:
+def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     """A shell lets what it starts in the background ignore SIGINT; SIGTERM must end it all the
     same.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli "
         "import main; main()"

@@ -1,6 +1,6 @@
 """Milliseconds, and one process: runs that differ only in how they are judged are trained once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -121,15 +121,6 @@ def test_each_seed_of_few_labels_trains_once_and_the_estimate_knows() -> None:
 # What a cell does with a lent state ---------------------------------------------------------------
 
 CPU = Worker(torch.device("cpu"))
-TINY = BASE.with_values(
-    {
-        "data.train_images": 200,
-        "data.test_images": 60,
-        "encoder.width": 0.125,
-        "schedule.epochs": 1,
-        "schedule.batch_size": 32,
-    }
-)
 
 
 def job(spec: RunSpec, storage: Storage, trained_by: str | None = None) -> CellJob:
@@ -144,27 +135,34 @@ def ran(asked: CellJob) -> RunRecord:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+def small(tiny: Callable[..., dict[str, Any]]) -> RunSpec:
+    return BASE.with_values(tiny(schedule__epochs=1))
+
+
+@pytest.fixture(scope="module")
+def trained(small: RunSpec, tmp_path_factory: pytest.TempPathFactory) -> Storage:
     """A storage with one finished run."""
     storage = Storage(str(tmp_path_factory.mktemp("storage")))
-    assert ran(job(TINY, storage)).has_finished
+    assert ran(job(small, storage)).has_finished
     return storage
 
 
-def test_a_lent_state_is_judged_and_not_trained(trained: Storage) -> None:
-    judged = TINY.with_values({"eval.knn.k": 5})
-    ended = ran(job(judged, trained, TINY.fingerprint()))
+def test_a_lent_state_is_judged_and_not_trained(trained: Storage, small: RunSpec) -> None:
+    judged = small.with_values({"eval.knn.k": 5})
+    ended = ran(job(judged, trained, small.fingerprint()))
     alone = ran(job(judged, Storage(trained.path("alone"))))
     assert ended.results == alone.results
-    assert (ended.trained_by, alone.trained_by) == (TINY.fingerprint(), None)
+    assert (ended.trained_by, alone.trained_by) == (small.fingerprint(), None)
     assert (ended.seconds, (alone.seconds or 0) > 0) == (0, True), "training counts once"
     assert trained.read_bytes(f"runs/{judged.fingerprint()}/checkpoint.pt") is None
     kept = RunFolder(trained, judged.fingerprint()).checkpoint()
     assert kept is not None
-    assert kept.state["fingerprint"] == TINY.fingerprint()
+    assert kept.state["fingerprint"] == small.fingerprint()
 
 
-def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(trained: Storage) -> None:
+def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(
+    trained: Storage, small: RunSpec
+) -> None:
     """A rerun must not take the other's state for its own, which training would refuse to continue
     from.
     """
@@ -173,8 +171,8 @@ def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(trained: Sto
         "eval.finetune.epochs": [3],
         "eval.finetune.base_learning_rate": 1e26,
     }
-    judged = TINY.with_values({"eval.protocol": "none", **diverging})
-    asked = job(judged, trained, TINY.fingerprint())
+    judged = small.with_values({"eval.protocol": "none", **diverging})
+    asked = job(judged, trained, small.fingerprint())
     first = ran(asked)
     assert (first.status, first.diverged) == ("failed", True)
     assert "kept in" not in first.error
@@ -182,7 +180,7 @@ def test_a_judgement_that_failed_is_tried_again_from_the_lent_state(trained: Sto
     again = ran(asked)
     assert again.error == first.error, "not that its state is of another specification"
     assert has_trained_state(trained, again)
-    trained.delete(f"runs/{TINY.fingerprint()}/checkpoint.pt")
+    trained.delete(f"runs/{small.fingerprint()}/checkpoint.pt")
     assert not has_trained_state(trained, again)
     alone = ran(asked)
     assert alone.trained_by is None, "what was to be lent is gone: the run trains itself"

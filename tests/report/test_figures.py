@@ -698,12 +698,12 @@ def test_png_and_svg_are_written_and_equal_figures_give_equal_files(tmp_path: Pa
     assert [path.read_bytes() for path in again] == [png, svg]
 
 
-def test_drawing_needs_no_window_system(root: Path) -> None:
+def test_drawing_needs_no_window_system(repository: Path) -> None:
     script = (
         "import sys, orchestrator.report.figures.ablation; print('matplotlib.pyplot' in "
         "sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"

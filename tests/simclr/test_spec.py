@@ -349,7 +349,7 @@ def test_fingerprint_is_pinned() -> None:
     assert RICH.fingerprint() == "95832d2752269cc8bd3c"
 
 
-def test_fingerprint_is_the_same_in_every_process(root: Path) -> None:
+def test_fingerprint_is_the_same_in_every_process(repository: Path) -> None:
     code = (
         "import json, sys; from workloads.simclr.spec import RunSpec; "
         "print(RunSpec.read(json.load(sys.stdin)).fingerprint())"
@@ -360,7 +360,7 @@ def test_fingerprint_is_the_same_in_every_process(root: Path) -> None:
             [sys.executable, "-c", code],
             input=json.dumps(tree),
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            cwd=root,
+            cwd=repository,
             capture_output=True,
             text=True,
             check=True,

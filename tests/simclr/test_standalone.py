@@ -49,10 +49,10 @@ COMMAND = ["--preset", "shapes", "--device", "cpu", *SETS]
 
 
 @pytest.fixture(scope="module")
-def environment(root: Path) -> dict[str, str]:
+def environment(repository: Path) -> dict[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": str(repository),
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "error",
     }

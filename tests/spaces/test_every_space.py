@@ -385,7 +385,7 @@ def test_steps_are_equally_many_with_equal_warm_up() -> None:
         assert [warmup / steps[0][1] for _, warmup in steps] == [1, 2, 4]
 
 
-def test_the_package_imports_the_standard_library_only(root: Path) -> None:
+def test_the_package_imports_the_standard_library_only(repository: Path) -> None:
     script = (
         "import sys\n"
         "before = set(sys.modules)\n"
@@ -394,6 +394,6 @@ def test_the_package_imports_the_standard_library_only(root: Path) -> None:
         "print(sorted(new - set(sys.stdlib_module_names) - {'search_spaces'}))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"

@@ -19,51 +19,35 @@ from orchestrator.storage.runs import finished_record, last_state, run_named
 from orchestrator.storage.sweeps import latest_sweep
 from orchestrator.tracking import Tracker
 
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
-TINY = {
-    "data.image_size": 16,
-    "data.train_images": 200,
-    "data.test_images": 100,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-    "schedule.epochs": 1,
-}
-FIELDS = tuple(f"{name}={value}" for name, value in TINY.items())
 
+@pytest.fixture
+def asked(tiny: Callable[..., dict[str, Any]]) -> Callable[..., Request]:
+    """A sweep of the tiny recipe with these flags."""
+    assignments = tuple(f"{name}={value}" for name, value in tiny(schedule__epochs=1).items())
 
-def run(*words: str) -> tuple[dict[str, Any], str]:
-    """The document that the command prints, which has to succeed, and what it says beside it."""
-    ended = subprocess.run(
-        [*COMMAND, *words, "--json"], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert ended.returncode == 0, ended.stderr
-    document: dict[str, Any] = json.loads(ended.stdout)
-    return document, ended.stderr
+    def request(**flags: str) -> Request:
+        return Request(("temperature",), preset="shapes", assignments=assignments, flags=flags)
+
+    return request
 
 
 @pytest.mark.slow
 def test_a_sweep_keeps_everything_in_a_bucket_and_is_not_run_again(
-    bucket: str, tmp_path: Path, object_store: Any
+    bucket: str,
+    tmp_path: Path,
+    object_store: Any,
+    simclr_orch: Callable[..., subprocess.CompletedProcess[str]],
+    document: Callable[..., dict[str, Any]],
+    tiny_recipe: Callable[..., list[str]],
+    records: Callable[[str], dict[str, dict[str, Any]]],
 ) -> None:
-    place, tracking = f"{bucket}/of/a/lab", f"sqlite:///{tmp_path}/mlflow.db"
-    sweep = [
-        "ablate",
-        "steps",
-        "--preset",
-        "shapes",
-        "--storage",
-        place,
-        "--tracking-uri",
-        tracking,
-    ]
-    sweep += [part for field in FIELDS for part in ("--set", field)]
-    first, _ = run(*sweep)
-    storage = Storage(place)
-    ended = {
-        name: storage.read_json(f"runs/{name}/run.json")["ended"] for name in storage.list("runs")
-    }
-    assert len(ended) == 4
+    there, tracking = f"{bucket}/of/a/lab", f"sqlite:///{tmp_path}/mlflow.db"
+    sweep = ["ablate", "steps", *tiny_recipe(schedule__epochs=1), "--storage", there]
+    sweep += ["--tracking-uri", tracking]
+    first = document(*sweep)
+    storage = Storage(there)
+    ended = {name: record["ended"] for name, record in records(there).items()}
+    assert len(ended) == len(storage.list("runs")) == 4
     assert {"checkpoint.pt", "log.txt", "predictions.npz", "spec.yaml"} <= set(
         storage.list(f"runs/{min(ended)}")
     )
@@ -74,30 +58,27 @@ def test_a_sweep_keeps_everything_in_a_bucket_and_is_not_run_again(
     # What the bucket lost is taken from MLflow, and nothing runs.
     lost = max(ended)
     storage.delete(f"runs/{lost}")
-    again, said = run(*sweep)
-    assert "4 of 4 cells were finished before" in said
-    assert again["cells"] == first["cells"]
-    assert {name: storage.read_json(f"runs/{name}/run.json")["ended"] for name in ended} == ended
+    again = simclr_orch(*sweep, "--json")
+    assert again.returncode == 0, again.stderr
+    assert "4 of 4 cells were finished before" in again.stderr
+    assert json.loads(again.stdout)["cells"] == first["cells"]
+    assert {name: record["ended"] for name, record in records(there).items()} == ended
 
-    later, _ = run("report", "steps", "--storage", place)
+    later = document("report", "steps", "--storage", there)
     assert later["cells"] == first["cells"]
     (sweep_id,) = storage.list("sweeps/steps")
     assert {"plan.json", "report.md", "report.png"} <= set(storage.list(f"sweeps/steps/{sweep_id}"))
 
 
 def test_a_bucket_cannot_hold_mlflows_database(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str,
+    tmp_path: Path,
+    asked: Callable[..., Request],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PlanError) as refused:
-        check(
-            Request(
-                ("temperature",),
-                preset="shapes",
-                assignments=FIELDS,
-                flags={"storage": f"{bucket}/lab"},
-            )
-        )
+        check(asked(storage=f"{bucket}/lab"))
     assert refused.value.problems == [
         f"--tracking-uri: is needed, for MLflow cannot keep its database in {bucket}/lab"
     ]
@@ -106,6 +87,7 @@ def test_a_bucket_cannot_hold_mlflows_database(
 def test_a_bucket_that_is_not_there_is_named(
     object_store: Any,  # noqa: ARG001
     tmp_path: Path,
+    asked: Callable[..., Request],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -117,7 +99,7 @@ def test_a_bucket_that_is_not_there_is_named(
         PlanError,
         match=r"--storage s3://no-such-bucket/lab: cannot be written: " r".*NO_SUCH_BUCKET",
     ):
-        check(Request(("temperature",), preset="shapes", assignments=FIELDS, flags=flags))
+        check(asked(**flags))
 
 
 def test_artifacts_lie_beside_the_runs_whatever_options_the_address_has(

@@ -2,6 +2,7 @@
 fails.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,21 @@ from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
 
-TINY = {
-    "data.image_size": 16,
-    "data.train_images": 200,
-    "data.test_images": 100,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-    "schedule.epochs": 3,
-    "precision": "fp32",
-}
-
 
 class Killed(BaseException):
     """Stands for the death of the process: nothing of ours catches it."""
 
 
-def job(storage: Path, **fields: Any) -> CellJob:
-    spec: RunSpec = preset("shapes").with_values(
-        TINY | {name.replace("__", "."): value for name, value in fields.items()}
-    )
-    return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
+@pytest.fixture
+def job(tiny: Callable[..., dict[str, Any]]) -> Callable[..., CellJob]:
+    """A cell of three epochs in a storage, with other fields than `tiny`."""
+
+    def make(storage: Path, **fields: Any) -> CellJob:
+        values = tiny(**{"schedule__epochs": 3, "precision": "fp32"} | fields)
+        spec: RunSpec = preset("shapes").with_values(values)
+        return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
+
+    return make
 
 
 def run(one: CellJob, kept: Checkpoint | None = None, *, die_after: int | None = None) -> RunRecord:
@@ -58,7 +53,9 @@ def _checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
-def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
+def test_a_killed_cell_continues_to_the_same_result(
+    tmp_path: Path, job: Callable[..., CellJob]
+) -> None:
     whole = run(job(tmp_path / "whole"))
     broken = job(tmp_path / "broken")
     with pytest.raises(Killed):
@@ -81,7 +78,7 @@ def test_a_killed_cell_continues_to_the_same_result(tmp_path: Path) -> None:
 
 
 def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Callable[..., CellJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # none would be due yet
     monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
@@ -104,7 +101,9 @@ def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
     assert left.state["epoch"] == 1
 
 
-def test_an_error_of_the_data_is_a_failed_record(tmp_path: Path) -> None:
+def test_an_error_of_the_data_is_a_failed_record(
+    tmp_path: Path, job: Callable[..., CellJob]
+) -> None:
     too_large = job(tmp_path, schedule__batch_size=512)
     record = run(too_large)
     assert record.status == "failed"

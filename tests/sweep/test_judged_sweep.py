@@ -4,7 +4,7 @@ again afterwards.
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +23,21 @@ from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import finetuned
 from workloads.simclr.spec import RunSpec
 
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
-TINY = {
-    "data.image_size": 16,
-    "data.train_images": 300,
-    "data.test_images": 150,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-    "schedule.epochs": 2,
-}
-
-
-def simclr_orch(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=500
-    )
-
-
-def records(storage: Storage) -> dict[str, dict[str, Any]]:
-    found = {name: storage.read_json(f"runs/{name}/run.json") for name in storage.list("runs")}
-    return {name: record for name, record in found.items() if record}
-
 
 @pytest.mark.slow
 def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_and_exported(
     tmp_path: Path,
+    simclr_orch: Callable[..., subprocess.CompletedProcess[str]],
+    document: Callable[..., dict[str, Any]],
+    tiny_recipe: Callable[..., list[str]],
+    records: Callable[[str], dict[str, dict[str, Any]]],
 ) -> None:
-    place = str(tmp_path / "storage")
-    assigned = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
-    ablate = ["ablate", "few-labels", "--preset", "shapes", "--storage", place, *assigned]
-    ended = simclr_orch(*ablate, "--json")
-    assert ended.returncode == 0, ended.stderr
-    storage = Storage(place)
-    runs = records(storage)
+    there = str(tmp_path / "storage")
+    recipe = tiny_recipe(data__train_images=300, data__test_images=150, schedule__epochs=2)
+    ablate = ["ablate", "few-labels", "--storage", there, *recipe]
+    report = document(*ablate)
+    storage = Storage(there)
+    runs = records(there)
 
     # Of 24 + 24 candidates and 6 cells, two are trained: SimCLR's candidates share a seed, and so
     # do its cells.
@@ -99,7 +80,6 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
         record["results"]["finetune_10_top1"]
     )
 
-    report = json.loads(ended.stdout)
     cells = {tuple(cell["at"]): cell for cell in report["cells"]}
     assert cells.keys() >= {
         (method, share) for method in ("supervised", "SimCLR") for share in ("1", "10", "100")
@@ -108,27 +88,21 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
 
     again = simclr_orch(*ablate)
     assert again.returncode == 0, again.stderr
-    assert records(storage) == runs, "nothing finished runs twice"
+    assert records(there) == runs, "nothing finished runs twice"
 
     # Judged again, by a protocol that draws and by one that compares.
     one, other = sorted(trained)[:2]
-    looked = simclr_orch("evaluate", one, "--protocol", "inspect", "--storage", place, "--json")
-    assert looked.returncode == 0, looked.stderr
-    files = json.loads(looked.stdout)["files"]
+    files = document("evaluate", one, "--protocol", "inspect", "--storage", there)["files"]
     drawn = next(file for file in files if file.endswith("tsne.png"))
     with Image.open(storage.local_path(drawn)) as picture:
         assert picture.width > 400
     for run in (one, other):
-        linear = simclr_orch("evaluate", run, "--protocol", "linear", "--storage", place, "--json")
-        assert linear.returncode == 0, linear.stderr
-        results = json.loads(linear.stdout)["results"]
-    compared = simclr_orch(
-        "compare", one, other, "--result", "linear_top1", "--storage", place, "--json"
-    )
-    assert compared.returncode == 0, compared.stderr
-    assert "linear_top1" in compared.stdout
+        linear = document("evaluate", run, "--protocol", "linear", "--storage", there)
+        results = linear["results"]
+    compared = document("compare", one, other, "--result", "linear_top1", "--storage", there)
+    assert "linear_top1" in json.dumps(compared)
 
-    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{there}/mlflow.db")
     experiment = client.get_experiment_by_name("few-labels")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], "tags.`simclr_orch.kind` = 'evaluation'")
@@ -138,15 +112,11 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
     above = client.get_run(last.data.tags["mlflow.parentRunId"])
     assert above.data.tags["simclr_orch.fingerprint"] == other
 
-    written = simclr_orch("export", one, "--output", str(tmp_path / "out"), "--storage", place)
+    written = simclr_orch("export", one, "--output", str(tmp_path / "out"), "--storage", there)
     assert written.returncode == 0, written.stderr
     # Weights from elsewhere become a run that the other commands know.
     weights = str(tmp_path / "out" / "encoder.safetensors")
-    judged_there = simclr_orch(
-        "evaluate", weights, "--preset", "shapes", *assigned, "--storage", place, "--json"
-    )
-    assert judged_there.returncode == 0, judged_there.stderr
-    document = json.loads(judged_there.stdout)
-    own = simclr_orch("evaluate", one, "--protocol", "linear", "--storage", place, "--json")
-    assert document["results"] == pytest.approx(json.loads(own.stdout)["results"], abs=0.7)
-    assert document["run"] in simclr_orch("runs", "--storage", place, "--json").stdout
+    foreign = document("evaluate", weights, *recipe, "--storage", there)
+    own = document("evaluate", one, "--protocol", "linear", "--storage", there)
+    assert foreign["results"] == pytest.approx(own["results"], abs=0.7)
+    assert foreign["run"] in simclr_orch("runs", "--storage", there, "--json").stdout

@@ -2,64 +2,43 @@
 decided, and a search.
 """
 
-import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from orchestrator.storage import Storage
 
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
-TINY = {
-    "data.image_size": 16,
-    "data.train_images": 200,
-    "data.test_images": 100,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-}
+Document = Callable[..., dict[str, Any]]
+Recipe = Callable[..., list[str]]
+Records = Callable[[Path], dict[str, dict[str, Any]]]
+Written = Callable[[Path], dict[str, int]]
+Cells = Callable[[str], dict[str, Run]]
 
 
-def run(storage: Path, *words: str, **fields: Any) -> Any:
-    """The document that the command prints, which has to succeed."""
-    values = (
-        TINY | {name.replace("__", "."): value for name, value in fields.items()} if fields else {}
-    )
-    assignments = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    command = [*COMMAND, *words, *assignments, "--storage", str(storage), "--json"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
-
-
-def records(storage: Path) -> dict[str, dict[str, Any]]:
-    place = Storage(str(storage))
-    found = {name: place.read_json(f"runs/{name}/run.json") for name in place.list("runs")}
-    return {name: record for name, record in found.items() if record}
-
-
-def written(storage: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in storage.glob("runs/*/run.json")}
-
-
-def children(storage: Path, experiment: str) -> dict[str, Any]:
+@pytest.fixture
+def cells_of(
+    mlflow_runs: Callable[[Path, str], tuple[list[Run], list[Run]]], storage_folder: Path
+) -> Cells:
     """Runs of cells in MLflow, by fingerprint."""
-    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
-    runs = client.search_runs([found.experiment_id], max_results=1000)
-    return {
-        each.data.tags["simclr_orch.fingerprint"]: each
-        for each in runs
-        if "mlflow.parentRunId" in each.data.tags
-    }
+
+    def read(experiment: str) -> dict[str, Run]:
+        _, cells = mlflow_runs(storage_folder, experiment)
+        return {each.data.tags["simclr_orch.fingerprint"]: each for each in cells}
+
+    return read
 
 
-def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folder: Path) -> None:
+def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(
+    storage_folder: Path,
+    document: Document,
+    tiny_recipe: Recipe,
+    records: Records,
+    written: Written,
+    cells_of: Cells,
+) -> None:
     words = [
         "ablate",
         "optimizer",
@@ -69,10 +48,11 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folde
         "--until-decided",
         "--max-seeds",
         "3",
-        "--preset",
-        "shapes",
+        *tiny_recipe(schedule__epochs=2),
+        "--storage",
+        str(storage_folder),
     ]
-    first = run(storage_folder, *words, schedule__epochs=2)
+    first = document(*words)
     assert list(first["ablations"]) == ["optimizer", "flip-and-blur"]
     assert (first["failed"], first["missing"]) == ([], [])
 
@@ -113,24 +93,19 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folde
     assert {cell["n"] for cell in flips["cells"]} <= {2, 3}
 
     # The untrained encoder is one run that both sweeps have in MLflow.
-    shared = (
-        children(storage_folder, "optimizer").keys()
-        & children(storage_folder, "flip-and-blur").keys()
-    )
+    shared = cells_of("optimizer").keys() & cells_of("flip-and-blur").keys()
     assert len(shared) == 2
     for name in ("optimizer", "flip-and-blur"):
-        assert {each.info.status for each in children(storage_folder, name).values()} == {
-            "FINISHED"
-        }
+        assert {each.info.status for each in cells_of(name).values()} == {"FINISHED"}
 
     # Again: nothing is run, everything is said.
     before = written(storage_folder)
-    again = run(storage_folder, *words, schedule__epochs=2)
+    again = document(*words)
     assert written(storage_folder) == before
     assert again["ablations"]["flip-and-blur"]["verdicts"] == flips["verdicts"]
 
     # Verdicts on everything that the storage has, without a word on a name.
-    found = run(storage_folder, "verdicts")["verdicts"]
+    found = document("verdicts", "--storage", str(storage_folder))["verdicts"]
     assert [each["verdict"] for each in found["flip-and-blur"]["claims"]] == [
         each["verdict"] for each in flips["verdicts"]
     ]
@@ -138,6 +113,10 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(storage_folde
 
 def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(
     storage_folder: Path,
+    document: Document,
+    tiny_recipe: Recipe,
+    written: Written,
+    cells_of: Cells,
 ) -> None:
     words = [
         "tune",
@@ -147,9 +126,11 @@ def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(
         "loss.temperature=0.1,0.5,1",
         "--search",
         "optim.base_learning_rate=1e-4..1",
+        *tiny_recipe(schedule__epochs=6),
+        "--storage",
+        str(storage_folder),
     ]
-    document = run(storage_folder, *words, schedule__epochs=6)
-    settings = document["settings"]
+    settings = document(*words)["settings"]
     assert len(settings) == 6
     assert {each["status"] for each in settings} == {"finished", "stopped"}
     for each in settings:
@@ -162,13 +143,13 @@ def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(
     order = [(each["epochs"], each["validation_score"]) for each in settings]
     assert order == sorted(order, reverse=True)
     status = {each["fingerprint"]: each["status"] for each in settings}
-    runs = children(storage_folder, "tune")
+    runs = cells_of("tune")
     assert {name: each.info.status for name, each in runs.items()} == {
         name: "FINISHED" if found == "finished" else "KILLED" for name, found in status.items()
     }
 
     before = written(storage_folder)
-    assert run(storage_folder, *words, schedule__epochs=6)["settings"] == settings
+    assert document(*words)["settings"] == settings
     assert written(storage_folder) == before
 
 
@@ -176,11 +157,9 @@ def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(
     "words", [["ablate", "all", "--preset", "shapes"], ["ablate", "head", "small-batches"]]
 )
 def test_one_plan_for_many_questions_says_what_it_saves(
-    storage_folder: Path, words: list[str]
+    storage_folder: Path, document: Document, words: list[str]
 ) -> None:
-    document = run(storage_folder, *words, "--dry-run")
-    cells = [
-        cell["fingerprint"] for sweep in document["sweeps"].values() for cell in sweep["cells"]
-    ]
-    assert document["shared"] == len(cells) - len(set(cells)) > 0
-    assert len(document["estimate"]["cell_seconds"]) == len(set(cells))
+    plan = document(*words, "--dry-run", "--storage", str(storage_folder))
+    cells = [cell["fingerprint"] for sweep in plan["sweeps"].values() for cell in sweep["cells"]]
+    assert plan["shared"] == len(cells) - len(set(cells)) > 0
+    assert len(plan["estimate"]["cell_seconds"]) == len(set(cells))

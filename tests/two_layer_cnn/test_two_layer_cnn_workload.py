@@ -4,21 +4,17 @@ of all workloads.
 
 import ast
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
-from contextlib import suppress
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from PIL import Image
 from rich.console import Console
 
@@ -49,7 +45,6 @@ from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.workload import TrainedAlone, TrainedTogether
 
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 BASE = preset("gaussian-patches")
 TINY = {"data.dimension": 60, "data.unlabeled": 20, "data.test": 100}
 FLAGS = {"address": None, "tracking_uri": None}
@@ -82,9 +77,9 @@ def test_presets_name_their_workload() -> None:
             assert workload.setting(tree)
 
 
-def test_the_orchestrator_names_no_workload_in_its_imports(root: Path) -> None:
+def test_the_orchestrator_names_no_workload_in_its_imports(repository: Path) -> None:
     """So that a third one is a folder, a space and a line that names it."""
-    for path in (root / "orchestrator").rglob("*.py"):
+    for path in (repository / "orchestrator").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.ImportFrom)
@@ -276,43 +271,28 @@ def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
 # Real Ray
 
 
-def command(storage: Path, *words: str, **fields: Any) -> list[str]:
-    values = TINY | {name.replace("__", "."): value for name, value in fields.items()}
-    assignments = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    return [
-        *COMMAND,
-        *words,
-        "--preset",
-        "gaussian-patches",
-        "--storage",
-        str(storage),
-        *assignments,
-    ]
-
-
-def finished(storage: Path) -> dict[str, dict[str, Any]]:
-    return {
-        path.parent.name: json.loads(path.read_text()) for path in storage.glob("runs/*/run.json")
-    }
-
-
 @pytest.mark.slow
-def test_a_sweep_of_packs_survives_the_loss_of_a_process(storage_folder: Path) -> None:
-    words = ("ablate", "pretraining-controls", "--max-concurrent", "1", "--json")
+def test_a_sweep_of_packs_survives_the_loss_of_a_process(
+    storage_folder: Path,
+    simclr_orch: Callable[..., subprocess.CompletedProcess[str]],
+    start: Callable[..., "subprocess.Popen[str]"],
+    records: Callable[[Path], dict[str, dict[str, Any]]],
+    mlflow_runs: Callable[[Path, str], tuple[list[Run], list[Run]]],
+    kill_one: Callable[[int, str], None],
+    wait_for: Callable[..., None],
+) -> None:
+    sweep = ["ablate", "pretraining-controls", "--preset", "gaussian-patches", "--json"]
+    sweep += ["--max-concurrent", "1", "--storage", str(storage_folder)]
     # The training loss is never reached, so that each number of labels takes its time.
-    again = command(storage_folder, *words, finetune__loss_target=1e-12, finetune__max_steps=2000)
-    driver = subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 120
-        while not (before := finished(storage_folder)):
-            assert time.monotonic() < deadline, "no cell has finished"
-            time.sleep(0.05)
-        kill_the_trial(driver.pid)
-        said, complaints = driver.communicate(timeout=300)
-    finally:
-        driver.kill()
+    endless = TINY | {"finetune.loss_target": 1e-12, "finetune.max_steps": 2000}
+    sweep += [word for name, value in endless.items() for word in ("--set", f"{name}={value}")]
+    driver = start(*sweep)
+    wait_for(lambda: records(storage_folder), pause=0.05)
+    before = records(storage_folder)
+    kill_one(driver.pid, "ImplicitFunc")
+    said, complaints = driver.communicate(timeout=300)
     assert driver.returncode == 0, complaints
-    after = finished(storage_folder)
+    after = records(storage_folder)
     assert len(before) < len(after) == 25
     assert all(record["status"] == "finished" for record in after.values())
     assert {name: after[name]["ended"] for name in before} == {
@@ -323,13 +303,7 @@ def test_a_sweep_of_packs_survives_the_loss_of_a_process(storage_folder: Path) -
     assert len(cells) == 25
 
     client = MlflowClient(f"sqlite:///{storage_folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("pretraining-controls")
-    assert experiment is not None
-    children = [
-        run
-        for run in client.search_runs([experiment.experiment_id])
-        if "mlflow.parentRunId" in run.data.tags
-    ]
+    _, children = mlflow_runs(storage_folder, "pretraining-controls")
     assert {run.data.tags["simclr_orch.fingerprint"] for run in children} == after.keys()
     for run in children:
         record = after[run.data.tags["simclr_orch.fingerprint"]]
@@ -340,18 +314,8 @@ def test_a_sweep_of_packs_survives_the_loss_of_a_process(storage_folder: Path) -
             (point["epoch"], point["loss"]) for point in record["history"]
         ]
 
-    repeated = subprocess.run(again, capture_output=True, text=True, check=False, timeout=120)
+    repeated = simclr_orch(*sweep, timeout=120)
     assert repeated.returncode == 0, repeated.stderr
-    assert {name: record["ended"] for name, record in finished(storage_folder).items()} == {
+    assert {name: record["ended"] for name, record in records(storage_folder).items()} == {
         name: record["ended"] for name, record in after.items()
     }
-
-
-def kill_the_trial(driver: int) -> None:
-    """SIGKILL the process of the pack that runs below the driver."""
-    for process in psutil.Process(driver).children(recursive=True):
-        with suppress(psutil.Error):
-            if "ImplicitFunc" in " ".join(process.cmdline()):
-                os.kill(process.pid, signal.SIGKILL)
-                return
-    raise AssertionError("no pack runs")
