@@ -16,7 +16,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,28 +24,11 @@ from typing import Any
 
 import pytest
 import yaml
-from mlflow import MlflowClient
-
-from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell
-from orchestrator.commands.check import check
-from orchestrator.commands.request import Request
-from orchestrator.storage import Storage
-from workloads.distributed.worker import Worker
+from mlflow.entities import Run
 
 HOSTS = ("10.77.0.1", "10.77.0.2", "10.77.0.3")  # the first is the head
 PATIENCE = 600  # seconds; three nodes of Ray are many processes for the two cores of a busy machine
 NEEDED = ("ip", "unshare", "nsenter", "ssh", "sshd", "ssh-keygen", "rsync")
-SIMCLR_ORCH = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
-FIELDS = {
-    "data.image_size": 16,
-    "data.train_images": 200,
-    "data.test_images": 100,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-    "schedule.epochs": 30,
-}
 
 # What makes a host of a process: $1 its name, $2 the folder with keys and token, $3 Python.
 HOST = r"""
@@ -118,10 +100,11 @@ read -r _
 
 @dataclass(frozen=True)
 class Lab:
-    """Three hosts and a laptop; `pid` is the laptop's first process, and `root` where it works."""
+    """Three hosts and a laptop, whose first process is `pid` and which works in `repository`."""
 
     folder: Path
-    root: Path
+    repository: Path
+    simclr_orch: list[str]
     pid: int
 
     @property
@@ -138,7 +121,7 @@ class Lab:
             "--mount",
             "--pid",
             "--uts",
-            f"--wdns={self.root}",
+            f"--wdns={self.repository}",
         ]
         return [
             *entered,
@@ -157,7 +140,7 @@ class Lab:
 
     def orch(self, *arguments: str) -> str:
         """Output of a command that succeeds."""
-        ended = self.run(*SIMCLR_ORCH, *arguments)
+        ended = self.run(*self.simclr_orch, *arguments)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
@@ -208,7 +191,7 @@ def missing() -> str:
 
 
 @pytest.fixture
-def lab(root: Path, tmp_path: Path) -> Iterator[Lab]:
+def lab(repository: Path, tmp_path: Path, command: list[str]) -> Iterator[Lab]:
     if why := missing():
         pytest.skip(why)
     (tmp_path / "auth_token").write_text("a-token-of-this-test-0123456789abcdef")
@@ -217,9 +200,9 @@ def lab(root: Path, tmp_path: Path) -> Iterator[Lab]:
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
         )
     (tmp_path / "cluster.yaml").write_text(
-        yaml.safe_dump(cluster(root / "clusters/own-machines.yaml", tmp_path))
+        yaml.safe_dump(cluster(repository / "clusters/own-machines.yaml", tmp_path))
     )
-    command = [
+    words = [
         "unshare",
         "--net",
         "--mount",
@@ -230,7 +213,7 @@ def lab(root: Path, tmp_path: Path) -> Iterator[Lab]:
         "--mount-proc",
         "--kill-child",
     ]
-    command += [
+    words += [
         "bash",
         "-ec",
         HOST + LAPTOP,
@@ -242,13 +225,13 @@ def lab(root: Path, tmp_path: Path) -> Iterator[Lab]:
     ]
     with ExitStack() as stack:
         process = stack.enter_context(
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         )
         stack.callback(process.kill)  # and with it, by the kernel, all that any of the hosts runs
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield Lab(tmp_path, root, int(children[0]))
+        yield Lab(tmp_path, repository, command, int(children[0]))
 
 
 def cluster(file: Path, folder: Path) -> dict[str, Any]:
@@ -274,33 +257,9 @@ def cluster(file: Path, folder: Path) -> dict[str, Any]:
     return tree
 
 
-def wait_for(condition: Callable[[], bool], pause: float = 0.2) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(pause)
-
-
 def addresses(lab: Lab) -> set[str]:
     status = json.loads(lab.orch("cluster", "status", str(lab.cluster_file), "--json"))
     return {node["address"] for node in status["nodes"]}
-
-
-def finish(storage: Path, count: int) -> None:
-    """Run the first cells here, for they cost a tenth of what they do on the hosts."""
-    assignments = tuple(f"{name}={value}" for name, value in FIELDS.items())
-    checked = check(
-        Request(
-            ("flip-and-blur",),
-            preset="shapes",
-            assignments=assignments,
-            flags={"storage": str(storage)},
-        )
-    )
-    (plan,) = checked.plans
-    for cell in plan.cells[:count]:
-        job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
-        run_cell(job, Worker.here("cpu"), None, lambda _: None)
 
 
 def in_training(storage: Path) -> list[Path]:
@@ -312,41 +271,34 @@ def in_training(storage: Path) -> list[Path]:
     ]
 
 
-def last_beginning(run: Path) -> str:
-    """The line with the time at which two workers began, or began again, with a cell."""
-    return [
-        line for line in (run / "log.txt").read_text().splitlines() if line.endswith("2 worker(s)")
-    ][-1]
-
-
 @pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: Path) -> None:
-    finish(storage_folder, 3)
-    before = {
-        record: record.stat().st_mtime_ns for record in storage_folder.glob("runs/*/run.json")
-    }
+def test_a_sweep_on_three_hosts_of_which_one_is_lost(
+    lab: Lab,
+    storage_folder: Path,
+    tiny_recipe: Callable[..., list[str]],
+    run_here: Callable[..., None],
+    last_beginning: Callable[[Path], str],
+    records: Callable[[Path], dict[str, dict[str, Any]]],
+    written: Callable[[Path], dict[str, int]],
+    mlflow_runs: Callable[[Path, str], tuple[list[Run], list[Run]]],
+    wait_for: Callable[..., None],
+) -> None:
+    run_here("flip-and-blur", storage_folder, 3, schedule__epochs=30)
+    before = written(storage_folder)
     file = str(lab.cluster_file)
     lab.orch("cluster", "up", file, "--yes")
-    wait_for(lambda: addresses(lab) == set(HOSTS), pause=2)
+    wait_for(lambda: addresses(lab) == set(HOSTS), PATIENCE, pause=2)
 
-    assignments = [part for name, value in FIELDS.items() for part in ("--set", f"{name}={value}")]
-    sweep = [
-        "ablate",
-        "flip-and-blur",
-        "--preset",
-        "shapes",
-        *assignments,
-        "--storage",
-        storage_folder.as_uri(),
-    ]
-    command = [*lab.command, *SIMCLR_ORCH, *sweep, "--workers", "2", "--on", file, "--json"]
+    sweep = ["ablate", "flip-and-blur", *tiny_recipe(schedule__epochs=30)]
+    sweep += ["--storage", storage_folder.as_uri(), "--workers", "2", "--on", file, "--json"]
+    words = [*lab.command, *lab.simclr_orch, *sweep]
     with ExitStack() as stack:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        client = stack.enter_context(subprocess.Popen(command, text=True, **pipes))  # type: ignore[call-overload]
+        client = stack.enter_context(subprocess.Popen(words, text=True, **pipes))  # type: ignore[call-overload]
         stack.callback(client.kill)
-        wait_for(lambda: bool(in_training(storage_folder)))
+        wait_for(lambda: in_training(storage_folder), PATIENCE, pause=0.2)
         used = lab.hosts_that_run("ray::RayTrainWorker")
         (interrupted,) = in_training(storage_folder)
         assert len(used) == 2  # one worker of the cell on each of two hosts
@@ -356,32 +308,24 @@ def test_a_sweep_on_three_hosts_of_which_one_is_lost(lab: Lab, storage_folder: P
         assert not (interrupted / "run.json").exists()
         (job,) = json.loads(lab.orch("cluster", "jobs", file, "--json"))["jobs"]
         assert (job["status"], job["exit_code"]) == ("RUNNING", None)
-        wait_for(lambda: addresses(lab) == set(HOSTS) - {HOSTS[lost - 1]}, pause=2)
+        left = set(HOSTS) - {HOSTS[lost - 1]}
+        wait_for(lambda: addresses(lab) == left, PATIENCE, pause=2)
         out, said = client.communicate(timeout=PATIENCE)
     assert client.returncode == 0, said
     assert last_beginning(interrupted) != began  # again, on the hosts that are left
 
     document = json.loads(out)
     assert [cell["n"] for cell in document["cells"]] == [1] * 4
-    storage = Storage(str(storage_folder))
-    records = {name: storage.read_json(f"runs/{name}/run.json") for name in storage.list("runs")}
-    assert len(records) == 5  # and the untrained encoder
-    assert {record: record.stat().st_mtime_ns for record in before} == before  # nothing ran twice
-    assert all(record and record["status"] == "finished" for record in records.values())
-    client_of = MlflowClient(f"sqlite:///{storage_folder}/mlflow.db")
-    experiment = client_of.get_experiment_by_name("flip-and-blur")
-    assert experiment is not None
-    runs = client_of.search_runs([experiment.experiment_id])
-    children = [
-        run.data.tags["simclr_orch.fingerprint"]
-        for run in runs
-        if "mlflow.parentRunId" in run.data.tags
-    ]
-    assert sorted(children) == sorted(records)
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    kept = records(storage_folder)
+    assert len(kept) == 5  # and the untrained encoder
+    assert before.items() <= written(storage_folder).items()  # nothing ran twice
+    assert all(record["status"] == "finished" for record in kept.values())
+    sweeps, cells = mlflow_runs(storage_folder, "flip-and-blur")
+    assert sorted(run.data.tags["simclr_orch.fingerprint"] for run in cells) == sorted(kept)
+    assert {run.info.status for run in sweeps + cells} == {"FINISHED"}
 
     (job,) = json.loads(lab.orch("cluster", "jobs", file, "--json"))["jobs"]
     assert (job["status"], job["exit_code"]) == ("SUCCEEDED", 0)
     assert lab.hosts_that_run("gcs/gcs_server") == [1]
     lab.orch("cluster", "down", file, "--yes")
-    wait_for(lambda: not lab.hosts_that_run("gcs/gcs_server"))
+    wait_for(lambda: not lab.hosts_that_run("gcs/gcs_server"), PATIENCE, pause=0.2)

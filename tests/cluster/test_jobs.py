@@ -5,19 +5,15 @@ command becomes a job.
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -31,54 +27,22 @@ from orchestrator.errors import ClusterError, PlanError
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
-TINY = {
-    "data.image_size": 16,
-    "data.train_images": 200,
-    "data.test_images": 100,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-    "schedule.epochs": 2,
-}
-
-
-Start = Callable[[list[str]], "subprocess.Popen[str]"]
-
-
-def fields(**more: Any) -> list[str]:
-    values = TINY | {name.replace("__", "."): value for name, value in more.items()}
-    return [f"{name}={value}" for name, value in values.items()]
-
-
-def pretrain(storage: Path, server: str, *more: str, **values: Any) -> list[str]:
-    assignments = [part for field in fields(**values) for part in ("--set", field)]
-    command = [
-        *COMMAND,
-        "pretrain",
-        "--preset",
-        "shapes",
-        *assignments,
-        "--storage",
-        str(storage),
-        "--cpus-per-worker",
-        "1",
-    ]
-    return [*command, "--on", server, *more]
+Start = Callable[..., "subprocess.Popen[str]"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Words = Callable[..., list[str]]
+Document = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts commands, and ends those that a failed test left running."""
-    with ExitStack() as stack:
+def pretrain(server: str, tiny_recipe: Words) -> Words:
+    """The words of a command that trains in a storage on the server, and of its other options."""
 
-        def run(command: list[str]) -> "subprocess.Popen[str]":
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            process = stack.enter_context(subprocess.Popen(command, text=True, **pipes))  # type: ignore[call-overload]
-            stack.callback(process.kill)
-            return process  # type: ignore[no-any-return]
+    def words(storage: Path, *more: str, **fields: Any) -> list[str]:
+        recipe = tiny_recipe(**{"schedule__epochs": 2} | fields)
+        where = ["--storage", str(storage), "--cpus-per-worker", "1", "--on", server]
+        return ["pretrain", *recipe, *where, *more]
 
-        yield run
+    return words
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
@@ -87,97 +51,14 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, said
 
 
-def line_with(process: "subprocess.Popen[str]", words: str) -> str:
-    """The next line on stderr that has these words."""
-    assert process.stderr is not None
-    watchdog = threading.Timer(200, process.kill)
-    watchdog.start()
-    seen = []
-    try:
-        for line in process.stderr:
-            seen.append(line)
-            if words in line:
-                return line
-        raise AssertionError("".join(seen))
-    finally:
-        watchdog.cancel()
-
-
-def jobs_on(server: str) -> dict[str, dict[str, Any]]:
-    answer = subprocess.run(
-        [*COMMAND, "cluster", "jobs", server, "--json"], capture_output=True, text=True, check=True
-    )
-    return {job["name"]: job for job in json.loads(answer.stdout)["jobs"]}
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of one node with its job server, which asks for a token as Ray's do. Ended by
-    process id.
-    """
-    # short: Ray's sockets lie below, and their paths are limited
+def server(
+    ray_head: Callable[..., AbstractContextManager[str]], free_port: Callable[[], int]
+) -> Iterator[str]:
+    """A cluster of one node with its job server."""
     folder = Path("/tmp") / f"simclr-orch-{os.getpid()}"
-    ports = {
-        name: free_port()
-        for name in (
-            "port",
-            "dashboard-port",
-            "dashboard-agent-listen-port",
-            "ray-client-server-port",
-        )
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "ray.scripts.scripts",
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus=4",
-    ]
-    command += [
-        *(f"--{name}={port}" for name, port in ports.items()),
-        f"--temp-dir={folder}",
-        "--disable-usage-stats",
-    ]
-    token = tmp_path_factory.mktemp("token") / "auth_token"
-    token.write_text("a-token-of-this-test-0123456789abcdef")
-    before = {name: os.environ.get(name) for name in ("RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")}
-    os.environ |= {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_AUTH_MODE": "token"}
-    own = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
-    }
-    url = f"http://127.0.0.1:{ports['dashboard-port']}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=os.environ | own, **quiet) as head:  # type: ignore[call-overload]
-        try:
-            wait_for_nodes(url)
-            yield url
-        finally:
-            started = psutil.Process(head.pid).children(recursive=True)
-            head.terminate()
-            for process in psutil.wait_procs(started, timeout=20)[1]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            shutil.rmtree(folder, ignore_errors=True)
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-def wait_for_nodes(url: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        with suppress(ClusterError):
-            if JobServer(url, url).nodes():
-                return
-        time.sleep(0.5)
-    raise AssertionError("the head did not start")
+    with ray_head(folder, free_port(), "--num-cpus=4") as url:
+        yield url
 
 
 def jobs_in_mlflow(storage: Path) -> list[str | None]:
@@ -190,14 +71,19 @@ def jobs_in_mlflow(storage: Path) -> list[str | None]:
 
 @pytest.mark.slow
 def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothing_twice(
-    server: str, storage_folder: Path, start: Start
+    server: str,
+    storage_folder: Path,
+    start: Start,
+    pretrain: Words,
+    document: Document,
+    line_with: Callable[..., str],
 ) -> None:
-    first = start(pretrain(storage_folder, server))
-    name = line_with(first, "submitted").split()[0]
+    first = start(*pretrain(storage_folder))
+    name = line_with(first, "submitted", "stderr").split()[0]
     first.kill()
     first.communicate()
-    left = start(pretrain(storage_folder, server, "--json"))
-    line_with(left, "following it")
+    left = start(*pretrain(storage_folder, "--json"))
+    line_with(left, "following it", "stderr")
     left.send_signal(signal.SIGINT)
     code, out, said = ended(left)
     assert code == 1
@@ -208,30 +94,39 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     }
     assert f"left; {name} goes on. Follow it again with: simclr-orch pretrain" in said
 
-    code, out, said = ended(start(pretrain(storage_folder, server, "--json")))
+    code, out, said = ended(start(*pretrain(storage_folder, "--json")))
     assert code == 0, said
     assert f"{name} runs this command on {server} already" in said
     assert "pretrain · seed 0: linear top1" in said  # the job's own progress
-    document = json.loads(out)  # the job's document, and nothing beside it
-    kept = Storage(str(storage_folder)).read_json(f"runs/{document['run']}/run.json")
-    assert document["record"] == kept
+    said_last = json.loads(out)  # the job's document, and nothing beside it
+    kept = Storage(str(storage_folder)).read_json(f"runs/{said_last['run']}/run.json")
+    assert said_last["record"] == kept
     assert kept["status"] == "finished"
-    assert "--on" in document["command"]
+    assert "--on" in said_last["command"]
     assert jobs_in_mlflow(storage_folder) == [name]
 
-    code, out, said = ended(start(pretrain(storage_folder, server, "--json")))
+    code, out, said = ended(start(*pretrain(storage_folder, "--json")))
     assert code == 0, said
     assert json.loads(out)["record"] == kept  # with the time at which it ended
-    assert [
-        job["status"] for job in jobs_on(server).values() if job["name"].startswith(name[:-1])
-    ] == ["SUCCEEDED"] * 2
+    jobs = document("cluster", "jobs", server)["jobs"]
+    statuses = [job["status"] for job in jobs if job["name"].startswith(name[:-1])]
+    assert statuses == ["SUCCEEDED"] * 2
     # the same entry, continued by another job
     assert jobs_in_mlflow(storage_folder) == [f"{name[:-1]}2"]
 
 
 @pytest.mark.slow
 def test_how_jobs_that_do_not_succeed_end(
-    server: str, storage_folder: Path, tmp_path: Path, start: Start
+    server: str,
+    storage_folder: Path,
+    tmp_path: Path,
+    start: Start,
+    simclr_orch: Run,
+    document: Document,
+    pretrain: Words,
+    tiny: Callable[..., dict[str, Any]],
+    line_with: Callable[..., str],
+    wait_for: Callable[..., None],
 ) -> None:
     (tmp_path / "own.yaml").write_text("loss: {temprature: 0.1}")
     config = [
@@ -243,11 +138,11 @@ def test_how_jobs_that_do_not_succeed_end(
         "--code",
         "image",
     ]
-    wrong = start([*COMMAND, "pretrain", "--on", server, *config])
-    broken = broken_run(tmp_path / "broken")
-    failing = start(pretrain(tmp_path / "broken", server, "--max-failures", "0", "--json"))
-    endless = start(pretrain(storage_folder, server, schedule__epochs=100000))
-    name = line_with(endless, "submitted").split()[0]
+    wrong = start("pretrain", "--on", server, *config)
+    broken = broken_run(tmp_path / "broken", tiny(schedule__epochs=2))
+    failing = start(*pretrain(tmp_path / "broken", "--max-failures", "0", "--json"))
+    endless = start(*pretrain(storage_folder, schedule__epochs=100000))
+    name = line_with(endless, "submitted", "stderr").split()[0]
 
     code, out, said = ended(wrong)
     assert code == 2
@@ -260,24 +155,14 @@ def test_how_jobs_that_do_not_succeed_end(
     assert "failed; continue with: simclr-orch pretrain" in said
     assert json.loads(out)["failed"] == [broken]
 
-    status = subprocess.run(
-        [*COMMAND, "cluster", "status", server, "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    shown = json.loads(status.stdout)
+    shown = document("cluster", "status", server)
     assert [(node["head"], node["resources"]["CPU"]) for node in shown["nodes"]] == [(True, 4.0)]
     assert shown["resources"]["CPU"]["total"] == 4.0
     assert name in [job["name"] for job in shown["jobs"]]
 
-    wait_for_words(name, server, "at once")  # it trains, or is about to
-    stopped = subprocess.run(
-        [*COMMAND, "cluster", "stop", name, "--on", server],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # it trains, or is about to
+    wait_for(lambda: "at once" in JobServer(server, server).log(name), 200, pause=0.5)
+    stopped = simclr_orch("cluster", "stop", name, "--on", server)
     assert stopped.returncode == 0, stopped.stderr
     assert "STOPPED" in stopped.stdout
     code, _, said = ended(endless)
@@ -285,35 +170,22 @@ def test_how_jobs_that_do_not_succeed_end(
     assert f"{name} was stopped; continue with: simclr-orch pretrain" in said
     # from the job itself: it was asked to end, not killed
     assert "1 not run; continue with" in said
-    log = subprocess.run(
-        [*COMMAND, "cluster", "logs", name, "--on", server],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "1 not run; continue with" in log
-    assert "simclr-orch-document" not in log
+    log = simclr_orch("cluster", "logs", name, "--on", server)
+    assert log.returncode == 0, log.stderr
+    assert "1 not run; continue with" in log.stdout
+    assert "simclr-orch-document" not in log.stdout
 
 
-def broken_run(storage: Path) -> str:
-    """A storage in which the run of `pretrain` has a checkpoint that cannot be read; the run's
-    name.
-    """
-    request = Request(
-        (), preset="shapes", assignments=tuple(fields()), flags={"storage": str(storage)}
-    )
+def broken_run(storage: Path, fields: dict[str, Any]) -> str:
+    """Leave a checkpoint that cannot be read for the run of `pretrain`, and return its name."""
+    assignments = tuple(f"{name}={value}" for name, value in fields.items())
+    flags = {"storage": str(storage)}
+    request = Request((), preset="shapes", assignments=assignments, flags=flags)
     checked = check(request)
     (plan,) = checked.plans
     name = plan.cells[0].fingerprint
     checked.storage.write_bytes(f"runs/{name}/checkpoint.pt", b"not a checkpoint")
     return name
-
-
-def wait_for_words(name: str, server: str, words: str) -> None:
-    deadline = time.monotonic() + 200
-    while words not in JobServer(server, server).log(name):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def test_arguments_of_a_job_are_those_of_the_command_without_where_it_runs() -> None:

@@ -6,24 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell
-from orchestrator.commands.check import check
-from orchestrator.commands.request import Request
-from orchestrator.storage import Storage
-from workloads.distributed.worker import Worker
-
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 # A head for drivers alone, and nodes by their properties; a line with a node's id ends all its
 # processes, as a power cut would.
 CLUSTER = """
@@ -40,32 +30,23 @@ cluster.shutdown()
 """
 # A lost node is noticed in seconds, not in half a minute.
 HEALTH = {"period_ms": "1000", "timeout_ms": "2000", "failure_threshold": "5"}
-TINY = {
-    "data.image_size": 16,
-    "data.train_images": 200,
-    "data.test_images": 100,
-    "encoder.width": 0.125,
-    "schedule.batch_size": 32,
-    "optim.anchor_batch_size": 32,
-}
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Recipe = Callable[..., list[str]]
+RunHere = Callable[..., None]
+Nodes = Callable[..., list[set[str]]]
 
 
 class Cluster:
     """A running cluster: its address, and the beginning of the ids of the head and of its nodes."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        watchdog = threading.Timer(120, process.kill)
-        watchdog.start()
-        words = next(
-            (line.split()[1:] for line in process.stdout if line.startswith("cluster")), []
-        )
-        watchdog.cancel()
-        assert words, "the cluster did not start in time"
-        self.address, self.head, *self.nodes = (
-            word[:12] if number else word for number, word in enumerate(words)
-        )
+    def __init__(self, process: "subprocess.Popen[str]", address: str, ids: list[str]) -> None:
+        self.address = address
+        self.head, *self.nodes = (word[:12] for word in ids)
         self._process = process
+
+    def options(self, storage: Path) -> list[str]:
+        """Of a command that runs here."""
+        return ["--address", self.address, "--storage", str(storage)]
 
     def nodes_that_train(self) -> list[str]:
         """The nodes with a worker of a Ray Train job."""
@@ -88,19 +69,29 @@ class Cluster:
                     yield from (" ".join(process.cmdline()) for process in raylet.children())
 
 
-@contextmanager
-def started(*nodes: dict[str, Any]) -> Iterator[Cluster]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    command = [sys.executable, "-c", CLUSTER, json.dumps(nodes)]
-    environment = os.environ | {f"RAY_health_check_{name}": value for name, value in HEALTH.items()}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
-        yield Cluster(process)
-        process.stdin.close()
-        process.wait(60)
+Started = Callable[..., AbstractContextManager[Cluster]]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def started(line_with: Callable[..., str]) -> Started:
+    """Starts a cluster of nodes with these properties."""
+
+    @contextmanager
+    def start(*nodes: dict[str, Any]) -> Iterator[Cluster]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        words = [sys.executable, "-c", CLUSTER, json.dumps(nodes)]
+        health = {f"RAY_health_check_{name}": value for name, value in HEALTH.items()}
+        with subprocess.Popen(words, text=True, env=os.environ | health, **pipes) as process:  # type: ignore[call-overload]
+            address, *ids = line_with(process, "^cluster").split()[1:]
+            yield Cluster(process, address, ids)
+            process.stdin.close()
+            process.wait(60)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def cluster(started: Started) -> Iterator[Cluster]:
     """Two nodes, with GPUs by name only, a T4 and an A100: what is tested is how cells are
     placed.
     """
@@ -114,67 +105,23 @@ def cluster() -> Iterator[Cluster]:
         yield two
 
 
-def command(cluster: Cluster, storage: Path, *words: str, epochs: int = 1) -> list[str]:
-    fields = [
-        part
-        for name, value in (TINY | {"schedule.epochs": epochs}).items()
-        for part in ("--set", f"{name}={value}")
-    ]
-    return [*COMMAND, *words, *fields, "--address", cluster.address, "--storage", str(storage)]
-
-
-def run(cluster: Cluster, storage: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(cluster, storage, *words), capture_output=True, text=True, check=False, timeout=540
-    )
-
-
-def finish(storage: Path, count: int, *, epochs: int = 1) -> None:
-    """Run the first cells of `steps` here, for they cost a tenth of what they do on a cluster."""
-    assignments = tuple(
-        f"{name}={value}" for name, value in (TINY | {"schedule.epochs": epochs}).items()
-    )
-    checked = check(
-        Request(
-            ("steps",), preset="shapes", assignments=assignments, flags={"storage": str(storage)}
-        )
-    )
-    (plan,) = checked.plans
-    for cell in plan.cells[:count]:
-        job = CellJob(cell.name, "simclr", cell.fingerprint, cell.spec.tree(), checked.storage.uri)
-        run_cell(job, Worker.here("cpu"), None, lambda _: None)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-
-
-def hosts(storage: Path, *, workers: int) -> list[set[str]]:
-    """The nodes that each cell ran on, of those that ran on any."""
-    place = Storage(str(storage))
-    records: list[dict[str, Any]] = [
-        place.read_json(f"runs/{name}/run.json") for name in place.list("runs")
-    ]
-    assert all(record["status"] == "finished" for record in records)
-    machines = [record["machine"] for record in records if "hosts" in record["machine"]]
-    assert {machine["workers"] for machine in machines} == {workers}
-    return [{host.rpartition("/")[2] for host in machine["hosts"]} for machine in machines]
-
-
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(
-    cluster: Cluster, storage_folder: Path
+    cluster: Cluster,
+    storage_folder: Path,
+    simclr_orch: Run,
+    tiny_recipe: Recipe,
+    run_here: RunHere,
+    nodes_used: Nodes,
 ) -> None:
-    finish(storage_folder, 1)
-    two = ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
-    ended = run(cluster, storage_folder, "ablate", "steps", "--preset", "shapes", *two)
+    run_here("steps", storage_folder, 1, schedule__epochs=1)
+    sweep = ["ablate", "steps", *tiny_recipe(schedule__epochs=1), *cluster.options(storage_folder)]
+    sweep += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
+    ended = simclr_orch(*sweep)
     assert ended.returncode == 0, ended.stderr
     assert "4 cells (1 finished before, 3 to run), 2 at once" in ended.stderr
-    used = hosts(storage_folder, workers=2)
+    used = nodes_used(storage_folder, workers=2)
     assert len(used) == 3
     assert all(len(nodes) == 1 for nodes in used)  # two workers fit on either, and share it
     assert set().union(*used) <= {*cluster.nodes}  # what waits for them needs nothing of the nodes
@@ -182,46 +129,40 @@ def test_more_cells_of_two_workers_than_fit_all_end_each_on_a_node_of_its_own(
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_workers_are_spread_when_asked(cluster: Cluster, storage_folder: Path) -> None:
-    two = [
-        "--workers",
-        "2",
-        "--cpus-per-worker",
-        "1",
-        "--gpus-per-worker",
-        "0",
-        "--placement",
-        "spread",
-    ]
-    ended = run(cluster, storage_folder, "pretrain", "--preset", "shapes", *two)
+def test_workers_are_spread_when_asked(
+    cluster: Cluster,
+    storage_folder: Path,
+    simclr_orch: Run,
+    tiny_recipe: Recipe,
+    nodes_used: Nodes,
+) -> None:
+    words = ["pretrain", *tiny_recipe(schedule__epochs=1), *cluster.options(storage_folder)]
+    words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
+    ended = simclr_orch(*words, "--placement", "spread")
     assert ended.returncode == 0, ended.stderr
-    assert hosts(storage_folder, workers=2) == [{*cluster.nodes}]
+    assert nodes_used(storage_folder, workers=2) == [{*cluster.nodes}]
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_cells_run_on_the_type_of_gpu_that_they_ask_for(
-    cluster: Cluster, storage_folder: Path
+    cluster: Cluster,
+    storage_folder: Path,
+    simclr_orch: Run,
+    tiny_recipe: Recipe,
+    nodes_used: Nodes,
 ) -> None:
-    sweep = ["ablate", "steps", "--preset", "shapes", "--gpus-per-worker", "0.5", "--gpu-type"]
-    refused = run(cluster, storage_folder, *sweep, "H100")
+    sweep = ["ablate", "steps", *tiny_recipe(schedule__epochs=1), *cluster.options(storage_folder)]
+    sweep += ["--gpus-per-worker", "0.5", "--gpu-type"]
+    refused = simclr_orch(*sweep, "H100")
     assert refused.returncode == 2
     assert "--gpu-type H100: no node has it; there are A100, T4" in refused.stderr
 
-    ended = run(cluster, storage_folder, *sweep, "A100", "--json")
+    ended = simclr_orch(*sweep, "A100", "--json")
     assert ended.returncode == 0, ended.stderr
     assert "2 at once, each 1 worker(s) with 1 CPUs and 0.5 GPUs" in ended.stderr
     assert all(cell["n"] == 1 for cell in json.loads(ended.stdout)["cells"])
-    assert hosts(storage_folder, workers=1) == 4 * [{cluster.nodes[1]}]
-
-
-def beginning(storage: Path, name: str) -> str:
-    """The line with the time at which two workers began, or began again, with a cell."""
-    return [
-        line
-        for line in (storage / f"runs/{name}/log.txt").read_text().splitlines()
-        if line.endswith("2 worker(s)")
-    ][-1]
+    assert nodes_used(storage_folder, workers=1) == 4 * [{cluster.nodes[1]}]
 
 
 def begun(storage: Path) -> set[str]:
@@ -229,37 +170,36 @@ def begun(storage: Path) -> set[str]:
     return {log.parent.name for log in storage.glob("runs/*/log.txt")}
 
 
-def ends(storage: Path) -> dict[str, int]:
-    """When each cell that has ended left its record."""
-    return {
-        record.parent.name: record.stat().st_mtime_ns for record in storage.glob("runs/*/run.json")
-    }
-
-
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_a_node_that_is_lost_costs_its_cell_another_beginning_and_the_others_nothing(
+    started: Started,
     storage_folder: Path,
+    start: Callable[..., "subprocess.Popen[str]"],
+    tiny_recipe: Recipe,
+    run_here: RunHere,
+    last_beginning: Callable[[Path], str],
+    nodes_used: Nodes,
+    written: Callable[[Path], dict[str, int]],
+    wait_for: Callable[..., None],
 ) -> None:
     """As on hosts of their own in test_hosts.py, without root: the nodes are processes."""
-    finish(storage_folder, 2, epochs=10)
-    before = ends(storage_folder)
-    sweep = ["ablate", "steps", "--preset", "shapes", "--workers", "2", "--cpus-per-worker", "1"]
-    with started(*3 * [{"num_cpus": 1}]) as cluster, ExitStack() as stack:
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        driving = command(cluster, storage_folder, *sweep, epochs=10)
-        driver = stack.enter_context(subprocess.Popen(driving, text=True, **pipes))  # type: ignore[call-overload]
-        stack.callback(driver.kill)
-        wait_for(lambda: begun(storage_folder) > before.keys() or driver.poll() is not None)
+    run_here("steps", storage_folder, 2, schedule__epochs=10)
+    before = written(storage_folder)
+    sweep = ["ablate", "steps", *tiny_recipe(schedule__epochs=10)]
+    sweep += ["--workers", "2", "--cpus-per-worker", "1"]
+    with started(*3 * [{"num_cpus": 1}]) as cluster:
+        driver = start(*sweep, *cluster.options(storage_folder))
+        wait_for(lambda: begun(storage_folder) > before.keys() or driver.poll() is not None, 200)
         assert driver.poll() is None, driver.communicate()[1]
         used = cluster.nodes_that_train()
-        (interrupted,) = begun(storage_folder) - ends(storage_folder).keys()
-        first = beginning(storage_folder, interrupted)
+        (interrupted,) = begun(storage_folder) - written(storage_folder).keys()
+        first = last_beginning(storage_folder / "runs" / interrupted)
         assert len(used) == 2  # each offers one CPU
         cluster.lose(used[-1])
         _, said = driver.communicate(timeout=400)
         assert driver.returncode == 0, said
         left = {*cluster.nodes} - {used[-1]}
-    assert beginning(storage_folder, interrupted) != first
-    assert {name: ends(storage_folder)[name] for name in before} == before
-    assert hosts(storage_folder, workers=2) == [left, left]
+    assert last_beginning(storage_folder / "runs" / interrupted) != first
+    assert before.items() <= written(storage_folder).items()
+    assert nodes_used(storage_folder, workers=2) == [left, left]
