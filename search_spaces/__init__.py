@@ -4,6 +4,8 @@ Standard library only. Among them are the theorems of Zhang & Cao (arXiv 2409.18
 CNNs, which their paper shows by no table.
 """
 
+from importlib.metadata import entry_points
+
 from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
 from search_spaces.layout import Axis, Cell, Layout
@@ -38,6 +40,7 @@ from search_spaces.values import Step, Times
 
 __all__ = [
     "ABLATIONS",
+    "OF_THE_PAPER",
     "UNTRAINED",
     "Ablation",
     "Axis",
@@ -49,6 +52,7 @@ __all__ = [
     "Step",
     "Term",
     "Times",
+    "every_ablation",
 ]
 
 # In the order of each paper: the main text, the appendix, and what extends it.
@@ -81,3 +85,23 @@ ABLATIONS: dict[str, Ablation] = {
     "augmentation-quality": AUGMENTATION_QUALITY,
     "total-budget": TOTAL_BUDGET,
 }
+# Every table and figure of the SimCLR paper, without extensions.
+OF_THE_PAPER = tuple(
+    name
+    for name, ablation in ABLATIONS.items()
+    if ablation.workload == "simclr" and not ablation.extension
+)
+GROUP = "simclr_orch.ablations"
+
+
+def every_ablation() -> dict[str, Ablation]:
+    """Return the ablations by name: those of this package, and of other distributions.
+
+    Another distribution offers one by an entry point of the group `simclr_orch.ablations`, whose
+    name is the ablation's and whose value is `module:NAME`. It cannot take the name of one here.
+    """
+    found = dict(ABLATIONS)
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        if point.name not in found:
+            found[point.name] = point.load()
+    return found

@@ -73,7 +73,7 @@ class Ablation:
     metric: str = "linear_top1"
     figure: Figure
     claims: tuple[Claim, ...]
-    workload: Literal["simclr", "two-layer-cnn"] = "simclr"
+    workload: str = "simclr"
     setting: Literal["imagenet-paper", "cifar10-paper"] = "imagenet-paper"
     extension: bool = False
     tuned_by: str = "linear_validation_top1"
@@ -180,6 +180,11 @@ class Ablation:
         return math.fsum(
             _relative_epochs(point.get("schedule.epochs", Times(1))) for point in runs.values()
         )
+
+    @property
+    def is_of_imagenet(self) -> bool:
+        """Whether the paper asks it on ImageNet, where it says what a run costs."""
+        return self.workload == "simclr" and self.setting == "imagenet-paper"
 
     @property
     def paper_tpu_hours(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EvaluationResult", "Predictions"]
+__all__ = ["CardResult", "EvaluationResult", "Predictions"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,13 @@ class EvaluationResult:
             {**self.intervals, **other.intervals},
             {**self.predictions, **other.predictions},
         )
+
+
+@dataclass(frozen=True)
+class CardResult:
+    """A row of a model card: a result, its 95 % interval if it has one, and its protocol."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    protocol: str = ""

@@ -1,32 +1,43 @@
 """What a workload is to those who plan and run it: a specification, and generators that train.
 
-A workload is a folder with a module `workload` that has an object of one of two protocols:
-`TrainedAlone`, a run of which has one or several processes for itself, or `TrainedTogether`, small
-runs of which share a process. Nothing here knows who runs it.
+A workload is an object of one of two protocols: `TrainedAlone`, a run of which has one or several
+processes for itself, or `TrainedTogether`, small runs of which share a process. Both are generic in
+the specification of the workload's runs, so that a type checker holds a workload to them. The
+catalog has those of this package, and finds those of other distributions by their entry points.
+Nothing here knows who runs it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from workloads.distributed.worker import Worker
-from workloads.evaluation_result import EvaluationResult
+from workloads.evaluation_result import CardResult, EvaluationResult
+from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 
 __all__ = [
+    "AnyTrainedAlone",
+    "AnyTrainedTogether",
+    "AnyWorkload",
     "DataFacts",
     "Ended",
     "Evaluation",
+    "Paper",
     "Progress",
+    "ReadWeights",
     "Result",
     "Specification",
+    "State",
     "TrainedAlone",
     "TrainedTogether",
+    "Weights",
     "Workload",
     "WorkloadName",
 ]
 
 WorkloadName = str
+State = dict[str, Any]  # tensors and plain values
 
 
 class Specification(Protocol):
@@ -65,6 +76,21 @@ class Result(Protocol):
     @property
     def state(self) -> dict[str, Any]:
         """Tensors and plain values."""
+
+
+Spec = TypeVar("Spec", bound=Specification)
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the questions of a workload come from: its name in reports.
+
+    `data_of_setting` names the data of the settings in which it asks, such as
+    `{"imagenet-paper": "ImageNet"}`.
+    """
+
+    name: str
+    data_of_setting: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +146,7 @@ class Progress:
     state: dict[str, Any] | None
 
 
-class Workload(Protocol):
+class Workload(Protocol[Spec]):
     """A kind of run, as far as plans, records and reports know it."""
 
     @property
@@ -128,38 +154,65 @@ class Workload(Protocol):
         """As ablations name it."""
 
     @property
-    def presets(self) -> Mapping[str, Callable[[], Specification]]:
+    def presets(self) -> Mapping[str, Callable[[], Spec]]:
         """The base recipes by name, the default one first. No two workloads share a name."""
 
     @property
     def headline(self) -> tuple[str, ...]:
         """The results that a list of runs shows."""
 
-    def read(self, tree: Mapping[str, Any]) -> Specification:
+    @property
+    def paper(self) -> Paper:
+        """The paper whose questions are asked of it."""
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What results and logged metrics are called, by name."""
+
+    @property
+    def curves(self) -> Curves:
+        """Which logged metrics are drawn over the course of training."""
+
+    @property
+    def logged(self) -> Sequence[str]:
+        """The metrics that training logs and a tracker keeps as curves, in the order of tables."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The dotted fields that hold paths or URIs: where something lies, not what is run."""
+
+    @property
+    def free_fields(self) -> Sequence[str]:
+        """The dotted fields that are no part of a paper's setting, such as seeds and paths."""
+
+    def read(self, tree: Mapping[str, Any]) -> Spec:
         """The specification in a plain tree. Raises SpecError."""
 
-    def prepare(self, spec: Any, *, download: bool) -> tuple[Specification, DataFacts]:
+    def prepare(self, spec: Spec, *, download: bool) -> tuple[Spec, DataFacts]:
         """The specification with its data pinned by content, and what the data is. Raises
         SpecError.
         """
 
-    def problems(self, spec: Any, train_images: int | None, world_size: int) -> list[str]:
+    def problems(self, spec: Spec, train_images: int | None, world_size: int) -> list[str]:
         """Why such a run cannot be; None images: not known."""
 
-    def reference(self, spec: Any) -> Specification | None:
+    def reference(self, spec: Spec) -> Spec | None:
         """The run without any training that results are compared with, if there is one."""
 
-    def scale(self, spec: Any, setting: str) -> Literal["paper", "small"]:
+    def scale(self, spec: Spec, setting: str) -> Literal["paper", "small"]:
         """Whether the paper's own grid fits the recipe, for a question that the paper asked in
         `setting`.
         """
+
+    def data_name(self, tree: Mapping[str, Any]) -> str:
+        """Name the data of a run in a word, from the tree of its specification."""
 
     def setting(self, tree: Mapping[str, Any]) -> str:
         """A recipe in a few words."""
 
 
 @runtime_checkable
-class TrainedAlone(Workload, Protocol):
+class TrainedAlone(Workload[Spec], Protocol[Spec]):
     """Runs that each have their processes for themselves, and can be judged again from their last
     state.
     """
@@ -174,72 +227,128 @@ class TrainedAlone(Workload, Protocol):
     def evaluations(self) -> Mapping[str, Evaluation]:
         """Ways to judge a run again, by name."""
 
-    def train(self, spec: Any, worker: Worker, resume: dict[str, Any] | None) -> Iterator[Result]:
+    @property
+    def changeable(self) -> Sequence[str]:
+        """How dotted fields begin that may change between training and a later evaluation.
+
+        Those that are settings of an evaluation lie in the specification's part `eval`.
+        """
+
+    @property
+    def weights(self) -> "Weights[Spec] | None":
+        """The way in and out for trained weights; None where runs have none to give or take."""
+
+    def train(self, spec: Spec, worker: Worker, resume: State | None) -> Iterator[Result]:
         """Yield as training goes on; a resumed run equals an uninterrupted one. Does not yield what
         `resume` has finished.
         """
 
-    def epochs(self, spec: Any) -> int:
+    def epochs(self, spec: Spec) -> int:
         """The last `epoch` that `train` yields."""
 
-    def pinned(self, spec: Any) -> Any:
+    def pinned(self, spec: Spec) -> Spec:
         """The specification with all data, beside those of `prepare`, pinned by content. Raises
         SpecError if there are none.
         """
 
-    def trained_as(self, spec: Any) -> str | None:
+    def trained_as(self, spec: Spec) -> str | None:
         """Runs with equal ones have equal trained states, however they are judged; None for a run
         without training.
         """
 
-    def evaluate(self, spec: Any, state: dict[str, Any], worker: Worker) -> EvaluationResult:
+    def evaluate(self, spec: Spec, state: State, worker: Worker) -> EvaluationResult:
         """What the trained state is worth. Every worker of the run calls, and the first is told;
         others get nothing.
         """
 
-    def evaluated_on(self, spec: Any, data: DataFacts) -> dict[str, str]:
+    def evaluated_on(self, spec: Spec, data: DataFacts) -> dict[str, str]:
         """Name and content of the data whose test images an evaluation is about."""
 
-    def inspect(self, spec: Any, state: dict[str, Any], worker: Worker) -> Representation:
+    def inspect(self, spec: Spec, state: State, worker: Worker) -> Representation:
         """What the trained representation looks like, for people."""
 
-    def score(self, spec: Any, state: dict[str, Any], worker: Worker) -> float:
+    def score(self, spec: Spec, state: State, worker: Worker) -> float:
         """A quick evaluation of a state on the validation split, higher is better: what a search
         compares.
 
         Every worker of the run calls and is told.
         """
 
-    def operations(self, spec: Any, train_images: int, *, trained: bool = False) -> float:
+    def operations(self, spec: Spec, train_images: int, *, trained: bool = False) -> float:
         """Floating-point operations of a run, roughly; `trained`: of judging a state that is
         there.
         """
 
-    def operations_done(self, spec: Any, history: Sequence[Mapping[str, float]]) -> float:
+    def operations_done(self, spec: Spec, history: Sequence[Mapping[str, float]]) -> float:
         """Return the operations of a run with this history, roughly; 0 if it cannot be told."""
 
 
 @runtime_checkable
-class TrainedTogether(Workload, Protocol):
+class TrainedTogether(Workload[Spec], Protocol[Spec]):
     """Small runs of which one process, without a GPU, trains many at once; each result is as if the
     run were alone.
     """
 
-    def together(self, spec: Any) -> str:
+    def together(self, spec: Spec) -> str:
         """Runs with equal ones can share a process."""
 
-    def shared(self, spec: Any) -> str:
+    def shared(self, spec: Spec) -> str:
         """Runs with equal ones do part of their work once if they share a process."""
 
-    def cost(self, specs: Sequence[Any]) -> float:
+    def cost(self, specs: Sequence[Spec]) -> float:
         """Floating-point operations of runs that share a process, roughly."""
 
-    def train_together(
-        self, specs: Sequence[Any], resume: dict[str, Any] | None
-    ) -> Iterator[Progress]:
+    def train_together(self, specs: Sequence[Spec], resume: State | None) -> Iterator[Progress]:
         """Train all, and yield each run once it has ended; one that diverges does not stop the
         others.
 
         `resume` may be of more or fewer runs than `specs`. Raises SpecError for what none of them
         can be trained with.
         """
+
+
+@dataclass(frozen=True)
+class ReadWeights(Generic[Spec]):
+    """Weights that were trained elsewhere, as a run: its specification, state and notes for people.
+
+    `fingerprint` is of the weights and of how they are used.
+    """
+
+    spec: Spec
+    state: State
+    data: DataFacts
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+class Weights(Protocol[Spec]):
+    """How weights come from elsewhere, and go there."""
+
+    @property
+    def card(self) -> str:
+        """The name of the file that describes written weights."""
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The formats that can be written, and the file of weights of each."""
+
+    def read(self, source: str, spec: Spec, *, download: bool) -> ReadWeights[Spec]:
+        """Read a file, or what a library publishes, as the state of a run. Raises SpecError."""
+
+    def write(
+        self,
+        state: State,
+        spec: Spec,
+        format: str,
+        results: Sequence[CardResult],
+        *,
+        run: str,
+        published: str | None,
+    ) -> dict[str, bytes]:
+        """Return files that others load, by name, the card among them. Raises SpecError."""
+
+
+# Of whatever specification: what those hold who plan and run workloads of every kind.
+AnyWorkload = Workload[Any]
+AnyTrainedAlone = TrainedAlone[Any]
+AnyTrainedTogether = TrainedTogether[Any]

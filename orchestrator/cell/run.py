@@ -17,7 +17,11 @@ from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.spec import SpecError
-from workloads.workload import Result, TrainedAlone
+from workloads.workload import (
+    AnyTrainedAlone,
+    Result,
+    TrainedAlone,
+)
 
 __all__ = ["run_cell", "start_of"]
 
@@ -83,7 +87,7 @@ class _Run:
         self.job, self.worker, self.files = job, worker, CellFiles(job, worker, hosts)
         workload = workload_named(job.workload)
         assert isinstance(workload, TrainedAlone), "other cells are run as packs"
-        self.workload: TrainedAlone = workload
+        self.workload: AnyTrainedAlone = workload
         self.spec = workload.read(job.spec)
 
         self.state = start.state if start else None

@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     guarded,
     print_json,
 )
-from search_spaces import ABLATIONS, Ablation
+from search_spaces import Ablation, every_ablation
 
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
@@ -40,7 +40,7 @@ def spaces(as_json: Json = False) -> None:
             "extension": ablation.extension,
             "small_in_runs_of_the_preset": ablation.relative_cost("small"),
         }
-        for ablation in ABLATIONS.values()
+        for ablation in every_ablation().values()
     ]
     if as_json:
         return print_json(rows)
@@ -65,7 +65,7 @@ def spaces(as_json: Json = False) -> None:
 
 
 def _on_tpus(ablation: Ablation) -> bool:
-    return ablation.workload == "simclr" and ablation.setting == "imagenet-paper"
+    return ablation.is_of_imagenet
 
 
 def _tpu_hours(hours: int | None) -> str:

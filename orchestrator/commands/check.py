@@ -18,9 +18,20 @@ from orchestrator.resources import ClusterShape, Resources
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import Ablation
-from workloads.catalog import every_preset, workload_named, workload_of_preset, workload_of_tree
+from workloads.catalog import (
+    every_preset,
+    every_workload,
+    workload_named,
+    workload_of_preset,
+    workload_of_tree,
+)
 from workloads.spec import SpecError, read_yaml
-from workloads.workload import DataFacts, Specification, TrainedAlone, Workload
+from workloads.workload import (
+    AnyWorkload,
+    DataFacts,
+    Specification,
+    TrainedAlone,
+)
 
 __all__ = ["ADDRESS_TIMEOUT", "Checked", "address_problem", "check", "local_shape"]
 
@@ -38,7 +49,7 @@ class Checked:
     request: Request
     settings: Settings
     storage: Storage
-    workload: Workload
+    workload: AnyWorkload
     base: Specification
     data: DataFacts
     plans: tuple[Plan, ...]
@@ -144,7 +155,7 @@ def _resources(request: Request, *, gpus: float) -> Resources:
 def _plans(
     request: Request,
     ablations: Sequence[Ablation],
-    workload: Workload,
+    workload: AnyWorkload,
     base: Specification,
     resources: Resources,
     images: int | None,
@@ -208,7 +219,7 @@ def _pinned(plan: Plan) -> Plan:
     return replace(plan, cells=tuple(cells))
 
 
-def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
+def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
     """The one that all ablations and the preset are of. Raises PlanError."""
     names = {ablation.workload for ablation in ablations}
     if len(names) > 1:
@@ -222,7 +233,7 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> Workload:
     if request.config is not None:
         return of_ablations or workload_of_tree(read_yaml(request.config))
     if request.preset is None:
-        return of_ablations or workload_named("simclr")
+        return of_ablations or next(every_workload())
     of_preset = workload_of_preset(request.preset)
     if of_preset is None:
         known = of_ablations.presets if of_ablations else every_preset()

@@ -23,11 +23,17 @@ from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.spec import digest, flatten, read_assignments
-from workloads.workload import DataFacts, Evaluation, Specification, TrainedAlone
+from workloads.workload import (
+    AnyTrainedAlone,
+    DataFacts,
+    Evaluation,
+    Specification,
+    TrainedAlone,
+    Weights,
+)
 
 __all__ = ["Question", "evaluate"]
 
-CHANGEABLE = ("eval.", "data.root")
 # how names of files end that are no runs
 WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".torch", ".safetensors")
 
@@ -62,7 +68,7 @@ class _Subject:
 
     fingerprint: str
     name: str
-    workload: TrainedAlone
+    workload: AnyTrainedAlone
     spec: Specification
     state: dict[str, Any]
     data: DataFacts
@@ -111,7 +117,7 @@ def evaluate(
     record = EvaluationRecord(
         run=subject.fingerprint,
         protocol=protocol,
-        settings=subject.spec.tree()["eval"],
+        settings=subject.spec.tree().get("eval", {}),
         results=result.results,
         intervals=result.intervals,
         data=subject.workload.evaluated_on(subject.spec, subject.data),
@@ -161,7 +167,7 @@ def _evaluated(
 
 def _title(subject: _Subject) -> str:
     return (
-        f"{subject.name}: {subject.spec.tree()['data']['name']}, "
+        f"{subject.name}: {subject.workload.data_name(subject.spec.tree())}, "
         f"{subject.workload.setting(subject.spec.tree())}"
     )
 
@@ -171,13 +177,6 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
     run, assigned = question.subject, read_assignments(list(question.assignments))
     if Path(run).suffix in WEIGHTS or len(Path(run).parts) > 1:
         raise PlanError([f"{run}: no such file"])
-    if other := [path for path in assigned if not path.startswith(CHANGEABLE)]:
-        raise PlanError(
-            [
-                f"--set {path}: only eval.* and data.root can change after pre-training"
-                for path in other
-            ]
-        )
     if question.preset or question.config:
         raise PlanError(
             [f"--preset, --config: are for weights from elsewhere; {run} has its own specification"]
@@ -199,6 +198,13 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
                 f"{ways}"
             ]
         )
+    if other := [path for path in assigned if not path.startswith(tuple(workload.changeable))]:
+        some = " and ".join(
+            f"{name}*" if name.endswith(".") else name for name in workload.changeable
+        )
+        raise PlanError(
+            [f"--set {path}: only {some} can change after pre-training" for path in other]
+        )
     state = last_state(record.fingerprint, storage)
     asked = workload.read(record.spec).with_values(
         {**workload.evaluations[question.protocol].values, **assigned}
@@ -208,57 +214,40 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
 
 
 def _of_weights(question: Question, console: Console) -> _Subject:
-    """Published weights as a run of their own, which `runs`, `compare` and `export` know from then
-    on.
-    """
-    from workloads.catalog.weights import SIMCLR, is_supervised, state_of_weights
-    from workloads.evaluation.features.digests import tensors_digest
-
+    """Take published weights as a run of their own, which other commands know from then on."""
+    source = question.subject
     if not (question.preset or question.config):
         raise PlanError(
-            [
-                f"{question.subject}: --preset or --config says which encoder it is of, and which "
-                "data to use"
-            ]
+            [f"{source}: --preset or --config says which encoder it is of, and which data to use"]
         )
-    base = base_recipe(SIMCLR, question.preset, question.config, question.assignments)
+    workload, weights = _taker_of_weights(question)
+    base = base_recipe(workload, question.preset, question.config, question.assignments)
     assigned = read_assignments(list(question.assignments))
     chosen = {path: value for path, value in assigned.items() if path.startswith("eval.")}
-    # There is an encoder and nothing else: no classifier that was trained beside it.
-    asked = base.with_values(
-        {**SIMCLR.evaluations[question.protocol].values, **chosen, "eval.online": False}
-    )
-    prepared, data = SIMCLR.prepare(asked, download=question.download)
-    spec = SIMCLR.pinned(prepared)
-    if is_supervised(spec):
-        raise PlanError(
-            ["loss.name=cross-entropy: weights from elsewhere come without their classifier"]
-        )
-    state, notes = state_of_weights(question.subject, spec)
-    tree = spec.tree()
-    judged_as = {
-        "encoder": tree["encoder"],
-        "view_size": spec.view_size,
-        "precision": spec.precision,
-    }
-    pinned = {
-        name: value
-        for name, value in tree["data"].items()
-        if name != "root" or spec.data.content is None
-    }
-    weights = digest({"weights": tensors_digest(state["model"]), **judged_as, "data": pinned})
-    for note in notes:
+    asked = base.with_values({**workload.evaluations[question.protocol].values, **chosen})
+    read = weights.read(source, asked, download=question.download)
+    for note in read.notes:
         console.print(note, highlight=False, soft_wrap=True)
     record = RunRecord(
-        name=question.subject,
-        fingerprint=weights,
-        workload=SIMCLR.name,
+        name=source,
+        fingerprint=read.fingerprint,
+        workload=workload.name,
         status="finished",
-        weights={"from": question.subject, "notes": list(notes)},
-        spec=tree,
-        data=data.title,
+        weights={"from": source, "notes": list(read.notes)},
+        spec=read.spec.tree(),
+        data=read.data.title,
     )
-    return _Subject(weights, question.subject, SIMCLR, spec, state, data, record)
+    return _Subject(read.fingerprint, source, workload, read.spec, read.state, read.data, record)
+
+
+def _taker_of_weights(question: Question) -> tuple[AnyTrainedAlone, Weights[Any]]:
+    """Return the workload that takes weights and has the preset, else the first that takes any."""
+    takers = [
+        (workload, workload.weights)
+        for workload in every_workload()
+        if isinstance(workload, TrainedAlone) and workload.weights is not None
+    ]
+    return next((taker for taker in takers if question.preset in taker[0].presets), takers[0])
 
 
 def _record(

@@ -1,7 +1,7 @@
 """Write a run's encoder as files that others load, into a folder of this machine."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from rich.console import Console
@@ -11,16 +11,9 @@ from orchestrator.errors import PlanError
 from orchestrator.run_record import EvaluationRecord, Metrics, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record, last_state
-from workloads.catalog import workload_named
-from workloads.catalog.weights import (
-    CARD,
-    FILES,
-    FORMATS,
-    CardResult,
-    ExportFormat,
-    RunSpec,
-    exported,
-)
+from workloads.catalog import every_workload, workload_named
+from workloads.evaluation_result import CardResult
+from workloads.workload import TrainedAlone
 
 __all__ = ["export_run"]
 
@@ -33,17 +26,23 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
     Raises PlanError for a run or folder that cannot serve, SpecError for an encoder that the format
     cannot hold.
     """
-    chosen = _format_named(format)
+    _check_format(format)
     record = finished_record(run, storage)
     fingerprint, workload = record.fingerprint, workload_named(record.workload)
-    if workload.name != "simclr":
+    weights = workload.weights if isinstance(workload, TrainedAlone) else None
+    if weights is None:
         raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder"])
+    if format not in weights.files:
+        raise PlanError([f"--format {format}: is not for {run} of {workload.name}"])
     state = last_state(fingerprint, storage)
-    _refuse_foreign(output, chosen, fingerprint)
-    published = None if record.weights is None else record.weights["from"]
-    spec = RunSpec.read(record.spec)
-    files = exported(
-        state, spec, chosen, _results(record, storage), run=fingerprint, published=published
+    _refuse_foreign(output, {weights.card, weights.files[format]}, weights.card, fingerprint)
+    files = weights.write(
+        state,
+        workload.read(record.spec),
+        format,
+        _results(record, storage),
+        run=fingerprint,
+        published=None if record.weights is None else record.weights["from"],
     )
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -51,23 +50,26 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
             (output / name).write_bytes(content)
     except OSError as error:
         raise PlanError([f"--output {output}: cannot be written ({error})"]) from None
-    console.print(f"{record.name} ({fingerprint[:12]}) as {chosen}:", highlight=False, markup=False)
+    console.print(f"{record.name} ({fingerprint[:12]}) as {format}:", highlight=False, markup=False)
     for name, content in files.items():
         console.print(
             f"{output / name}  {_size(content)}", highlight=False, markup=False, soft_wrap=True
         )
-    console.print(f"{CARD} says how to load it.", highlight=False)
+    console.print(f"{weights.card} says how to load it.", highlight=False)
     sizes = {name: len(content) for name, content in files.items()}
     return Finished(
-        0, {"run": fingerprint, "format": chosen, "folder": str(output.resolve()), "bytes": sizes}
+        0, {"run": fingerprint, "format": format, "folder": str(output.resolve()), "bytes": sizes}
     )
 
 
-def _format_named(name: str) -> ExportFormat:
-    for format in FORMATS:
-        if format == name:
-            return format
-    raise PlanError([f"--format {name}: no such format; known are {', '.join(FORMATS)}"])
+def _check_format(name: str) -> None:
+    """Raise PlanError for a format that no workload writes."""
+    known: dict[str, str] = {}
+    for workload in every_workload():
+        if isinstance(workload, TrainedAlone) and workload.weights is not None:
+            known |= workload.weights.files
+    if name not in known:
+        raise PlanError([f"--format {name}: no such format; known are {', '.join(known)}"])
 
 
 def _results(record: RunRecord, storage: Storage) -> list[CardResult]:
@@ -109,7 +111,7 @@ def _rows(
     return rows
 
 
-def _refuse_foreign(output: Path, format: ExportFormat, fingerprint: str) -> None:
+def _refuse_foreign(output: Path, own: Set[str], card: str, fingerprint: str) -> None:
     """Only a folder that is empty or holds an earlier export of the same run in the same format is
     written into.
     """
@@ -117,8 +119,8 @@ def _refuse_foreign(output: Path, format: ExportFormat, fingerprint: str) -> Non
         return
     if not output.is_dir():
         raise PlanError([f"--output {output}: is not a folder"])
-    there, card = sorted(path.name for path in output.iterdir()), output / CARD
-    if foreign := [name for name in there if name not in (CARD, FILES[format])]:
+    there = sorted(path.name for path in output.iterdir())
+    if foreign := [name for name in there if name not in own]:
         raise PlanError(
             [
                 f"--output {output}: holds something else ({', '.join(foreign[:5])}); name a new "
@@ -126,7 +128,8 @@ def _refuse_foreign(output: Path, format: ExportFormat, fingerprint: str) -> Non
             ]
         )
     if there and not (
-        card.is_file() and f"from run `{fingerprint}`" in card.read_text(errors="replace")
+        (output / card).is_file()
+        and f"from run `{fingerprint}`" in (output / card).read_text(errors="replace")
     ):
         raise PlanError([f"--output {output}: holds another encoder; name a new folder"])
 

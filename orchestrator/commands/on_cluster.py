@@ -27,6 +27,7 @@ from orchestrator.errors import ClusterError
 from orchestrator.provenance import JOB, OUR_PACKAGES, ROOT, SHIPPED_COMMIT, git_commit
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
+from workloads.catalog import every_workload
 
 __all__ = ["Submission", "remote_arguments", "run_on"]
 
@@ -236,9 +237,10 @@ def _own_problems(code: str, request: Request) -> list[str]:
         problems.append(f"--code {code}: no such choice; known are {', '.join(CODE)}")
     if request.config is not None and not request.config.is_file():
         problems.append(f"--config {request.config}: cannot be read")
+    paths = {path for workload in every_workload() for path in workload.paths}
     for assignment in request.assignments:
         field, _, value = assignment.partition("=")
-        if field.endswith("data.root") and not value.startswith(("/", "~")) and "://" not in value:
+        if field in paths and not value.startswith(("/", "~")) and "://" not in value:
             problems.append(
                 f"--set {assignment}: is relative to this folder; give the path that it has on "
                 "the cluster"

@@ -24,7 +24,7 @@ from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import latest_sweep, sweep_folder
-from search_spaces import ABLATIONS
+from search_spaces import every_ablation
 
 __all__ = ["REPORT_FILES", "kept_report", "report_on", "search_report", "verdicts_on"]
 
@@ -74,7 +74,7 @@ def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Fin
     ablations = (
         ablations_named(names)
         if names
-        else tuple(one for name, one in ABLATIONS.items() if name in known)
+        else tuple(one for name, one in every_ablation().items() if name in known)
     )
     if not ablations:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
@@ -110,7 +110,7 @@ def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, A
     rows.sort(key=lambda row: (row["epochs"], row["validation_score"]), reverse=True)
     table = Table("setting", "epochs", "validation, %", "status", "test, %", box=None)
     for row in rows:
-        test = row["results"].get("linear_top1")
+        test = row["results"].get(plan.workload.headline[0])
         table.add_row(
             row["setting"].replace(", ", "\n"),
             f"{row['epochs']:.0f}",

@@ -11,9 +11,12 @@ from typing import TypeVar
 
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.resources import Placement
-from search_spaces import ABLATIONS, Ablation
+from search_spaces import OF_THE_PAPER, Ablation, every_ablation
 from workloads.spec import SpecError, read_assignments, read_yaml
-from workloads.workload import Specification, Workload
+from workloads.workload import (
+    AnyWorkload,
+    Specification,
+)
 
 __all__ = ["Problems", "Request", "ablations_named", "base_recipe", "command_line"]
 
@@ -76,25 +79,23 @@ class Problems:
 
 
 def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
-    """The ablations of these names, each once; `all` is every table and figure of the SimCLR paper,
-    without extensions.
+    """Return the ablations of these names, each once.
 
-    Raises SpecError that lists the known ones.
+    `all` is every table and figure of the SimCLR paper, without extensions. Raises SpecError that
+    lists the known ones.
     """
-    if unknown := [name for name in names if name not in ABLATIONS and name != EVERY]:
-        raise SpecError(
-            [
-                f"{name}: no such ablation; known are {', '.join(ABLATIONS)}, {EVERY}"
-                for name in unknown
-            ]
-        )
-    of_the_paper = [
-        name
-        for name, ablation in ABLATIONS.items()
-        if ablation.workload == "simclr" and not ablation.extension
-    ]
-    wanted = [one for name in names for one in (of_the_paper if name == EVERY else [name])]
-    return tuple(ABLATIONS[name] for name in dict.fromkeys(wanted))
+    known = every_ablation()
+    if unknown := [name for name in names if name not in known and name != EVERY]:
+        listed = f"{', '.join(known)}, {EVERY}"
+        raise SpecError([f"{name}: no such ablation; known are {listed}" for name in unknown])
+
+    wanted: dict[str, Ablation] = {}
+    for name in names:
+        if name == EVERY:
+            wanted |= {one: known[one] for one in OF_THE_PAPER}
+        else:
+            wanted[name] = known[name]
+    return tuple(wanted.values())
 
 
 def command_line(arguments: list[str]) -> str:
@@ -103,7 +104,7 @@ def command_line(arguments: list[str]) -> str:
 
 
 def base_recipe(
-    workload: Workload, preset: str | None, config: Path | None, assignments: Sequence[str]
+    workload: AnyWorkload, preset: str | None, config: Path | None, assignments: Sequence[str]
 ) -> Specification:
     """A recipe with the assignments on it, and the roots of its data absolute: workers run in
     folders of their own.
@@ -124,12 +125,11 @@ def base_recipe(
         )
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
-    base = recipe.with_values(values or {})
-    places = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
+    base: Specification = recipe.with_values(values or {})
     flat = base.flat()
     roots = {
         name: flat[name]
-        for name in places
+        for name in workload.paths
         if flat.get(name) is not None and "://" not in flat[name]
     }
     return base.with_values(

@@ -32,7 +32,7 @@ def list_runs(storage: Storage, console: Console) -> Finished:
             record.name,
             record.status,
             workload.name,
-            record.spec["data"]["name"],
+            workload.data_name(record.spec),
             ", ".join(
                 f"{name.replace('_', ' ')} {results[name]:.4g}"
                 for name in workload.headline

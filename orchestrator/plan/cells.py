@@ -15,7 +15,10 @@ from search_spaces.layout import Cell
 from search_spaces.values import Value
 from workloads.catalog import workload_named
 from workloads.spec import SpecError, digest
-from workloads.workload import Specification, Workload
+from workloads.workload import (
+    AnyWorkload,
+    Specification,
+)
 
 __all__ = [
     "MAX_SEEDS",
@@ -85,7 +88,7 @@ class Plan:
     """
 
     ablation: Ablation | None
-    workload: Workload
+    workload: AnyWorkload
     scale: Scale
     base: Specification
     ask: Ask
@@ -205,7 +208,7 @@ def build(
 
 def build_single(
     spec: Specification,
-    workload: Workload,
+    workload: AnyWorkload,
     *,
     resources: Resources | None = None,
     train_images: int | None = None,
@@ -271,7 +274,7 @@ def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
     )
 
 
-def _spec(asked: _Asked, base: Specification, workload: Workload) -> Specification | None:
+def _spec(asked: _Asked, base: Specification, workload: AnyWorkload) -> Specification | None:
     """The specification of a run; None for a reference that the workload does not have. Raises
     SpecError.
     """

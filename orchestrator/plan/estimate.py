@@ -10,7 +10,13 @@ from orchestrator.resources import Resources
 from orchestrator.run_record import RunRecord
 from workloads.catalog import workload_named
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName
+from workloads.workload import (
+    AnyWorkload,
+    Specification,
+    TrainedAlone,
+    TrainedTogether,
+    WorkloadName,
+)
 
 __all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
 
@@ -115,7 +121,7 @@ def estimate(
 
 
 def _operations(
-    workload: Workload,
+    workload: AnyWorkload,
     specs: Mapping[str, Specification],
     train_images: int,
     trained: Collection[str],

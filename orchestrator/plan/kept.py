@@ -9,7 +9,9 @@ from orchestrator.plan.cells import Plan, Role
 from orchestrator.run_record import DEFAULT_WORKLOAD
 from search_spaces.ablation import Scale
 from workloads.catalog import workload_named
-from workloads.workload import Workload
+from workloads.workload import (
+    AnyWorkload,
+)
 
 __all__ = ["KeptCell", "KeptData", "KeptPlan", "kept_cells", "same_run", "workload_of_plan"]
 
@@ -85,6 +87,6 @@ def same_run(cell: KeptCell) -> tuple[object, ...]:
     return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)
 
 
-def workload_of_plan(plan: KeptPlan) -> Workload:
+def workload_of_plan(plan: KeptPlan) -> AnyWorkload:
     """Return the workload that the runs of a kept plan are of."""
     return workload_named(plan.get("workload", DEFAULT_WORKLOAD))

@@ -5,14 +5,18 @@ once. Pure.
 import math
 from collections.abc import Mapping, Sequence
 
-from workloads.workload import Specification, TrainedTogether, Workload
+from workloads.workload import (
+    AnyWorkload,
+    Specification,
+    TrainedTogether,
+)
 
 __all__ = ["packed"]
 
 Names = tuple[str, ...]
 
 
-def packed(workload: Workload, runs: Mapping[str, Specification], places: int) -> list[Names]:
+def packed(workload: AnyWorkload, runs: Mapping[str, Specification], places: int) -> list[Names]:
     """Every run, by its fingerprint, in one pack; a workload that trains runs alone has a pack for
     each.
 

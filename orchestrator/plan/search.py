@@ -12,7 +12,11 @@ from orchestrator.errors import PlanError
 from orchestrator.plan.cells import Ask, Plan, PlannedCell
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedAlone, Workload
+from workloads.workload import (
+    AnyWorkload,
+    Specification,
+    TrainedAlone,
+)
 
 __all__ = ["Choices", "Range", "build_search", "drawn", "read_space"]
 
@@ -92,7 +96,7 @@ def build_search(
     space: dict[str, Choices | Range],
     samples: int,
     base: Specification,
-    workload: Workload,
+    workload: AnyWorkload,
     *,
     resources: Resources,
     train_images: int | None,

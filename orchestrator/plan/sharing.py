@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from orchestrator.run_record import RunRecord
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedAlone, Workload
+from workloads.workload import (
+    AnyTrainedAlone,
+    AnyWorkload,
+    Specification,
+    TrainedAlone,
+)
 
 __all__ = ["Sharing", "shared"]
 
@@ -31,7 +36,7 @@ class Sharing:
 
 
 def shared(
-    workload: Workload,
+    workload: AnyWorkload,
     wanted: Specs,
     records: Iterable[RunRecord],
     *,
@@ -59,7 +64,7 @@ def shared(
 
 
 def _donors(
-    workload: TrainedAlone,
+    workload: AnyTrainedAlone,
     hows: set[str],
     records: Iterable[RunRecord],
     has_state: Callable[[RunRecord], bool],

@@ -19,11 +19,6 @@ from workloads.spec import flatten
 
 __all__ = ["Difference", "Report", "Tuned", "as_json", "collect", "verdict_json"]
 
-NOT_OF_THE_SETTING = (
-    *("seed", "data.root", "data.content", "data.split_seed"),
-    *("eval.finetune.subset_files", "eval.finetune.subset_content"),
-)
-
 Record = Mapping[str, Any]
 
 
@@ -187,7 +182,7 @@ def _differences(ablation: Ablation, plan: KeptPlan) -> Iterable[Difference]:
         if (
             field in paper
             and field not in own
-            and field not in NOT_OF_THE_SETTING
+            and field not in workload.free_fields
             and value != paper[field]
         ):
             yield Difference(field, value, paper[field])
@@ -257,7 +252,8 @@ def as_json(report: Report) -> dict[str, Any]:
     their digest pins.
     """
     base = dict(report.plan["base"])
-    base["data"] = {name: value for name, value in base["data"].items() if name != "root"}
+    for path in workload_of_plan(report.plan).paths:
+        base = _without(base, path.split("."))
     return {
         "ablation": report.ablation.name,
         "source": report.ablation.source,
@@ -291,6 +287,16 @@ def as_json(report: Report) -> dict[str, Any]:
         }
         | {"base": base},
     }
+
+
+def _without(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return a copy without the field at a path; the same where there is none."""
+    first, *rest = path
+    if not rest:
+        return {name: value for name, value in tree.items() if name != first}
+    if not isinstance(tree.get(first), dict):
+        return tree
+    return tree | {first: _without(tree[first], rest)}
 
 
 def verdict_json(one: ClaimVerdict) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from orchestrator.report.quantities import Quantity, metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation, Comparison
+from workloads.catalog import workload_named
 
 __all__ = ["STYLES", "markdown", "print_report", "subtitle"]
 
 STYLES = {"reproduced": "green", "contradicted": "red", "undecided": "yellow", "not asked": "dim"}
 SHOWN_COMPARISONS = 12
 SHOWN_CELLS = 12
-_PAPERS = {"simclr": "SimCLR paper", "two-layer-cnn": "Zhang & Cao (arXiv 2409.18685)"}
 
 
 def _cell_text(cell: Summary | None, metric: Quantity) -> str:
@@ -137,7 +137,10 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     data = report.plan["data"]
     facts = [
         ("Question", report.ablation.question),
-        ("Source", f"{_PAPERS[report.ablation.workload]}, {report.ablation.source}"),
+        (
+            "Source",
+            f"{workload_named(report.ablation.workload).paper.name}, {report.ablation.source}",
+        ),
         ("Data", f"{data['title']}: {_inputs(data)}"),
         ("Setting", f"preset {report.plan['preset']}, {_setting(report)}"),
         ("Measured on", "; ".join(report.machines) or "nothing finished"),

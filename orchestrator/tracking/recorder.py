@@ -27,19 +27,6 @@ __all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
 STATUSES: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 # of one cell's curve: a write costs tens of milliseconds of the driver
 SECONDS_BETWEEN_WRITES = 5.0
-CURVES = (
-    "loss",
-    "training_accuracy",
-    "contrastive_accuracy",
-    "contrastive_entropy",
-    "learning_rate",
-    "images_per_second",
-    "seconds",
-    "validation_score",
-    "alignment",
-    "norm",
-    "phase",
-)
 
 
 def with_intervals(
@@ -68,7 +55,7 @@ class Recorder:
         warn: Callable[[str], None],
     ) -> None:
         self._tracker, self._plan, self._storage = tracker, plan, storage
-        self._tags = dict(tags)
+        self._tags, self._logged = dict(tags), plan.workload.logged
         self._log_model = log_model
         self._warn = warn
         self._parent: ParentRun | None = None
@@ -97,7 +84,9 @@ class Recorder:
     def epoch(self, fingerprint: str, metrics: Mapping[str, Any]) -> None:
         """An epoch's metrics of a running cell; written now and then, several epochs at once."""
         waiting = self._pending.setdefault(fingerprint, [])
-        waiting.append({name: metrics[name] for name in (*CURVES, "epoch") if name in metrics})
+        waiting.append(
+            {name: metrics[name] for name in (*self._logged, "epoch") if name in metrics}
+        )
         if time.monotonic() - self._written.get(fingerprint, 0.0) > SECONDS_BETWEEN_WRITES:
             self._guarded(lambda: self._write_curve(fingerprint, waiting))
             self._written[fingerprint] = time.monotonic()
@@ -155,7 +144,7 @@ class Recorder:
 
     def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
         curve = {
-            int(epoch["epoch"]): {name: epoch[name] for name in CURVES if name in epoch}
+            int(epoch["epoch"]): {name: epoch[name] for name in self._logged if name in epoch}
             for epoch in epochs
         }
         self._tracker.log_epochs(self._run_of(fingerprint), curve)

@@ -1,10 +1,24 @@
-"""The workloads by name, and their presets."""
+"""The workloads by name, and their presets: those of this package, and of other distributions.
+
+Another distribution offers one by an entry point of the group `simclr_orch.workloads`, whose name
+is the workload's:
+
+    [project.entry-points."simclr_orch.workloads"]
+    linear-regression = "my_package.workload:LINEAR_REGRESSION"
+"""
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedAlone, TrainedTogether, Workload, WorkloadName
+from workloads.workload import (
+    AnyTrainedAlone,
+    AnyTrainedTogether,
+    AnyWorkload,
+    Specification,
+    WorkloadName,
+)
 
 __all__ = [
     "every_preset",
@@ -15,9 +29,15 @@ __all__ = [
     "workload_of_tree",
 ]
 
+OWN = ("simclr", "two-layer-cnn")
+GROUP = "simclr_orch.workloads"
 
-def workload_named(name: WorkloadName) -> TrainedAlone | TrainedTogether:
-    """The workload of that name, imported when asked for."""
+
+def workload_named(name: WorkloadName) -> AnyTrainedAlone | AnyTrainedTogether:
+    """Return the workload of that name, imported when asked for.
+
+    Raises SpecError that lists the known ones.
+    """
     match name:
         case "simclr":
             from workloads.catalog.simclr import SIMCLR
@@ -27,31 +47,33 @@ def workload_named(name: WorkloadName) -> TrainedAlone | TrainedTogether:
             from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 
             return TWO_LAYER_CNN
-        case _:
-            raise SpecError([f"{name}: no such workload"])
+    for point in entry_points(group=GROUP, name=name):
+        workload: AnyTrainedAlone | AnyTrainedTogether = point.load()
+        return workload
+    raise SpecError([f"workload {name}: is not installed; known are {', '.join(_names())}"])
 
 
-def every_workload() -> Iterator[TrainedAlone | TrainedTogether]:
-    """All of them."""
-    return (workload_named(name) for name in ("simclr", "two-layer-cnn"))
+def every_workload() -> Iterator[AnyTrainedAlone | AnyTrainedTogether]:
+    """Yield all workloads, the default one first."""
+    return (workload_named(name) for name in _names())
 
 
-def workload_of_preset(preset: str) -> Workload | None:
-    """The workload that has a preset of that name; None when none has."""
+def workload_of_preset(preset: str) -> AnyWorkload | None:
+    """Return the workload that has a preset of that name; None when none has."""
     return next((workload for workload in every_workload() if preset in workload.presets), None)
 
 
-def workload_of_tree(tree: Mapping[str, Any]) -> Workload:
-    """The workload whose specification knows most of a tree's parts, the first of several."""
+def workload_of_tree(tree: Mapping[str, Any]) -> AnyWorkload:
+    """Return the workload whose specification knows most of a tree's parts."""
 
-    def known(workload: Workload) -> int:
+    def known(workload: AnyWorkload) -> int:
         return len(next(iter(workload.presets.values()))().tree().keys() & tree.keys())
 
     return max(every_workload(), key=known)
 
 
 def preset_named(name: str) -> Specification:
-    """The preset of that name. Raises SpecError that lists the known ones."""
+    """Return the preset of that name. Raises SpecError that lists the known ones."""
     known = every_preset()
     if name not in known:
         raise SpecError([f"--preset {name}: no such preset; known are {', '.join(known)}"])
@@ -59,7 +81,12 @@ def preset_named(name: str) -> Specification:
 
 
 def every_preset() -> dict[str, Callable[[], Specification]]:
-    """The presets of all workloads, by name."""
-    return {
-        name: build for workload in every_workload() for name, build in workload.presets.items()
-    }
+    """Return the presets of all workloads, by name."""
+    found: dict[str, Callable[[], Specification]] = {}
+    for workload in every_workload():
+        found |= workload.presets
+    return found
+
+
+def _names() -> tuple[str, ...]:
+    return (*OWN, *sorted(entry_points(group=GROUP).names - {*OWN}))

@@ -1,21 +1,21 @@
 """SimCLR as a workload: what plans and executors need of it, in one object."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
-from workloads.datasets import content_digest, load
-from workloads.datasets.spec import EMBEDDED, DataSpec
+from workloads.catalog.simclr_data import content_of, pinned, prepared
+from workloads.catalog.weights import PublishedEncoders
+from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import FinetuneDivergedError
 from workloads.evaluation.protocols.inspect import inspect
-from workloads.evaluation.protocols.label_subsets import finetune_problems, pinned_lists
-from workloads.evaluation.protocols.transfer import data_of, transfer_problems
+from workloads.evaluation.protocols.label_subsets import finetune_problems
+from workloads.evaluation.protocols.transfer import transfer_problems
 from workloads.evaluation.validation_score import validation_score
 from workloads.evaluation_result import EvaluationResult
+from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.presets import PRESETS
@@ -26,9 +26,10 @@ from workloads.simclr.pretrain import (
     pretrain,
     problems_with,
 )
+from workloads.simclr.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.trained import load_model
-from workloads.workload import DataFacts, Evaluation, TrainedAlone, WorkloadName
+from workloads.workload import DataFacts, Evaluation, Paper, TrainedAlone, Weights, WorkloadName
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]
 
@@ -77,6 +78,17 @@ class SimCLRWorkload:
     """
 
     name: WorkloadName = "simclr"
+    paper = Paper("SimCLR paper", {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"})
+    quantities: Mapping[str, Quantity] = QUANTITIES
+    curves: Curves = CURVES
+    logged: tuple[str, ...] = (*LOGGED, "seconds", "validation_score")
+    paths: tuple[str, ...] = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
+    free_fields: tuple[str, ...] = (
+        *("seed", "data.root", "data.content", "data.split_seed"),
+        *("eval.finetune.subset_files", "eval.finetune.subset_content"),
+    )
+    changeable: tuple[str, ...] = ("eval.", "data.root")
+    weights: Weights[RunSpec] = PublishedEncoders()
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
     headline: tuple[str, ...] = (
         *("linear_top1", "knn_top1", "finetune_1_top1", "finetune_10_top1", "finetune_100_top1"),
@@ -90,17 +102,8 @@ class SimCLRWorkload:
         return RunSpec.read(tree)
 
     def prepare(self, spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
-        """The recipe with the digest of its images, so that its fingerprint stands for them and not
-        for a path.
-        """
-        data = load(spec.data, download=download)
-        for protocol in spec.eval.transfer.protocols:
-            load(data_of(spec, protocol), download=download, several_labels=True)
-        pinned = (
-            spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
-        )
-        counts = len(data.train), len(data.validation), len(data.test)
-        return pinned, DataFacts(_title(spec.data), *counts, data.content, tuple(data.notes))
+        """Pin the images by their digest, so that the fingerprint is not of a path."""
+        return prepared(spec, download=download)
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Why a run cannot train on so many images and workers."""
@@ -128,14 +131,8 @@ class SimCLRWorkload:
         return spec.schedule.epochs
 
     def pinned(self, spec: RunSpec) -> RunSpec:
-        """With the digests of what the encoder is transferred to, and of lists that name images
-        with labels.
-        """
-        spec = pinned_lists(spec)
-        data = spec.eval.transfer.data
-        if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
-            return spec
-        return spec.with_values({"eval.transfer.data.content": _content_of(data)})
+        """Pin what the encoder is transferred to, and lists that name images with labels."""
+        return pinned(spec)
 
     def trained_as(self, spec: RunSpec) -> str | None:
         """The digest of all but `spec.eval`."""
@@ -150,7 +147,7 @@ class SimCLRWorkload:
         if not spec.eval.transfer.protocols:
             return {"name": spec.data.name, "content": data.content}
         other = spec.eval.transfer.data
-        return {"name": other.name, "content": other.content or _content_of(other)}
+        return {"name": other.name, "content": other.content or content_of(other)}
 
     def inspect(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Representation:
         """Of h, and of z where there is a projection head."""
@@ -186,6 +183,10 @@ class SimCLRWorkload:
         images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in history)
         return self.operations(spec, round(images / epochs)) * epochs / self.epochs(spec)
 
+    def data_name(self, tree: Mapping[str, Any]) -> str:
+        """Return the name of the data set."""
+        return str(tree["data"]["name"])
+
     def setting(self, tree: Mapping[str, Any]) -> str:
         """Encoder, epochs and batch size."""
         encoder, schedule = tree["encoder"], tree["schedule"]
@@ -195,18 +196,4 @@ class SimCLRWorkload:
         )
 
 
-SIMCLR: TrainedAlone = SimCLRWorkload()
-
-
-@lru_cache
-def _content_of(data: DataSpec) -> str:
-    return content_digest(data)
-
-
-def _title(data: DataSpec) -> str:
-    if data.name in EMBEDDED:
-        return f"{data.name} (embedded), {data.image_size} px"
-    folder = Path(data.root or "").name
-    return (
-        f"{folder if data.name in ('image-folder', 'shards') else data.name}, {data.image_size} px"
-    )
+SIMCLR: TrainedAlone[RunSpec] = SimCLRWorkload()

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 from workloads.datasets import load
 from workloads.datasets.spec import EMBEDDED
+from workloads.quantity import Curves, Quantity
 from workloads.spec import digest
 from workloads.two_layer_cnn.data import signals
 from workloads.two_layer_cnn.presets import PRESETS
+from workloads.two_layer_cnn.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.two_layer_cnn.spec import Method, PatchDataSpec, TwoLayerSpec
 from workloads.two_layer_cnn.together import train_together
-from workloads.workload import DataFacts, Progress, TrainedTogether, WorkloadName
+from workloads.workload import DataFacts, Paper, Progress, TrainedTogether, WorkloadName
 
 __all__ = ["TWO_LAYER_CNN", "TwoLayerWorkload"]
 
@@ -30,6 +32,12 @@ class TwoLayerWorkload:
     """
 
     name: WorkloadName = "two-layer-cnn"
+    paper = Paper("Zhang & Cao (arXiv 2409.18685)")
+    quantities: Mapping[str, Quantity] = QUANTITIES
+    curves: Curves = CURVES
+    logged: tuple[str, ...] = (*LOGGED, "seconds")
+    paths: tuple[str, ...] = ("data.root",)
+    free_fields: tuple[str, ...] = ("seed", "data.root", "data.content", "data.split_seed")
     presets: Mapping[str, Callable[[], TwoLayerSpec]] = PRESETS
     headline: tuple[str, ...] = ("test_error", "alignment")
 
@@ -84,6 +92,10 @@ class TwoLayerWorkload:
         """The paper gives no numbers, so that there is one grid."""
         return "small"
 
+    def data_name(self, tree: Mapping[str, Any]) -> str:
+        """Return the name of the signals' data set."""
+        return str(tree["data"]["name"])
+
     def setting(self, tree: Mapping[str, Any]) -> str:
         """The number of filters, and what holds where a cell does not set it, which most cells
         do.
@@ -123,7 +135,7 @@ class TwoLayerWorkload:
         return train_together(specs, resume)
 
 
-TWO_LAYER_CNN: TrainedTogether = TwoLayerWorkload()
+TWO_LAYER_CNN: TrainedTogether[TwoLayerSpec] = TwoLayerWorkload()
 
 
 def _title(data: PatchDataSpec) -> str:

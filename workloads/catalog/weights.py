@@ -1,22 +1,65 @@
-"""Encoders that come from elsewhere, and ours that go there: of the one workload that has
-encoders.
-"""
+"""Encoders that were trained elsewhere and are evaluated here, and ours that go elsewhere."""
 
-from workloads.catalog.simclr import SIMCLR
-from workloads.simclr.export import CARD, FILES, FORMATS, CardResult, ExportFormat, exported
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from workloads.catalog.simclr_data import pinned, prepared
+from workloads.evaluation.features.digests import tensors_digest
+from workloads.evaluation_result import CardResult
+from workloads.simclr.export import CARD, FILES, ExportFormat, exported
 from workloads.simclr.published import state_of_weights
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised
+from workloads.spec import SpecError, digest
+from workloads.workload import ReadWeights, State
 
-__all__ = [
-    "CARD",
-    "FILES",
-    "FORMATS",
-    "SIMCLR",
-    "CardResult",
-    "ExportFormat",
-    "RunSpec",
-    "exported",
-    "is_supervised",
-    "state_of_weights",
-]
+__all__ = ["PublishedEncoders"]
+
+
+class PublishedEncoders:
+    """SimCLR's encoders in the layouts that others publish and load."""
+
+    card: str = CARD
+    files: Mapping[str, str] = {str(format): file for format, file in FILES.items()}
+
+    def read(self, source: str, spec: RunSpec, *, download: bool) -> ReadWeights[RunSpec]:
+        """Read a published encoder as a run. Raises SpecError for a supervised specification.
+
+        There is an encoder and nothing else: no classifier that was trained beside it.
+        """
+        asked, data = prepared(spec.with_values({"eval.online": False}), download=download)
+        asked = pinned(asked)
+        if is_supervised(asked):
+            raise SpecError(
+                ["loss.name=cross-entropy: weights from elsewhere come without their classifier"]
+            )
+        state, notes = state_of_weights(source, asked)
+        tree = asked.tree()
+        used_as = {
+            "weights": tensors_digest(state["model"]),
+            "encoder": tree["encoder"],
+            "view_size": asked.view_size,
+            "precision": asked.precision,
+            "data": {
+                name: value
+                for name, value in tree["data"].items()
+                if name != "root" or asked.data.content is None
+            },
+        }
+        return ReadWeights(asked, state, data, digest(used_as), notes)
+
+    def write(
+        self,
+        state: State,
+        spec: RunSpec,
+        format: str,
+        results: Sequence[CardResult],
+        *,
+        run: str,
+        published: str | None,
+    ) -> dict[str, bytes]:
+        """Write the encoder in one of the formats, with its model card."""
+        for known in get_args(ExportFormat):
+            if known == format:
+                return exported(state, spec, known, results, run=run, published=published)
+        raise SpecError([f"--format {format}: no such format; known are {', '.join(FILES)}"])

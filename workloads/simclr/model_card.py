@@ -3,11 +3,11 @@
 import importlib.metadata
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import yaml
 
 from workloads.datasets.spec import EMBEDDED
+from workloads.evaluation_result import CardResult
 from workloads.simclr.export_formats import FILES, PACKAGES, ExportFormat, without_paths
 from workloads.simclr.spec import RunSpec
 
@@ -71,16 +71,6 @@ session = onnxruntime.InferenceSession("{FILES["onnx"]}", providers=["CPUExecuti
 {_IMAGES}features = session.run(None, {{{{"images": images.numpy()}}}})[0]
 """,
 }
-
-
-@dataclass(frozen=True)
-class CardResult:
-    """A row of a model card: a result, its 95 % interval if it has one, and its protocol."""
-
-    name: str
-    value: float
-    interval: tuple[float, float] | None = None
-    protocol: str = ""
 
 
 def model_card(

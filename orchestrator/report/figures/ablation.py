@@ -30,10 +30,10 @@ from orchestrator.report.quantities import Quantity, metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
+from workloads.catalog import workload_named
 
 __all__ = ["draw", "save"]
 
-_DATA_OF_SETTING = {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"}
 _LISTED_CELLS = 6
 
 
@@ -124,7 +124,8 @@ def _paper(summaries: Mapping[Place, Summary], ablation: Ablation) -> list[Side]
     values = {at: cell.paper for at, cell in summaries.items() if cell.paper is not None}
     if not values:
         return []
-    data = f" ({_DATA_OF_SETTING[ablation.setting]})" if ablation.workload == "simclr" else ""
+    known = workload_named(ablation.workload).paper.data_of_setting.get(ablation.setting)
+    data = f" ({known})" if known else ""
     gaps = {at: "not in paper" for at, cell in summaries.items() if cell.paper is None}
     return [Side(title=f"Paper: {ablation.source}{data}", values=values, spreads={}, gaps=gaps)]
 

@@ -14,10 +14,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from orchestrator.report.figures.panels import GRID, SMALLEST, STYLE, look, wrapped
-from orchestrator.report.quantities import Quantity, quantity
 from orchestrator.report.summary import History
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
+from workloads.catalog import workload_named
+from workloads.quantity import Quantity
 
 __all__ = ["chosen_cells", "draw_curves"]
 
@@ -25,19 +26,6 @@ Numbers = NDArray[np.float64]
 
 ALL_CELLS = 12  # so many are drawn, all of them; of more, six
 _FEWER = 6
-# by the number that is logged
-_PHASES = {"simclr": ("training",), "two-layer-cnn": ("pre-training", "fine-tuning")}
-_LOGGED = {
-    "simclr": {
-        "loss": Quantity("training loss"),
-        "contrastive_accuracy": quantity("contrastive_accuracy"),
-    },
-    "two-layer-cnn": {
-        "loss": Quantity("training loss", "nats"),
-        "alignment": quantity("alignment"),
-    },
-}
-_UNIT_OF_TIME = {"simclr": "epoch", "two-layer-cnn": "step"}
 
 
 def draw_curves(
@@ -51,15 +39,16 @@ def draw_curves(
     time was logged.
 
     `histories` has the finished runs of each cell. Tables of up to 12 cells are drawn whole; of
-    larger ones SimCLR's are not drawn, and of the two-layer study's a few cells are.
+    larger ones a few cells are, if the workload's curves are drawn of those at all.
     """
-    if ablation.workload == "simclr" and len(layout.cells) > ALL_CELLS:
+    curves = workload_named(ablation.workload).curves
+    if not curves.of_many_cells and len(layout.cells) > ALL_CELLS:
         return None
     cells = [at for at in chosen_cells(layout) if histories.get(at)]
     runs = [history for at in cells for history in histories[at]]
-    logged = _LOGGED[ablation.workload]
+    logged = curves.quantities
     shown = [key for key in logged if any(key in entry for history in runs for entry in history)]
-    names = _PHASES[ablation.workload]
+    names = curves.phases
     phases = [
         (i, name)
         for i, name in enumerate(names)
@@ -78,7 +67,7 @@ def draw_curves(
                 _curve(axes, [_points(history, key, phase) for history in histories[at]], index)
             _finish(axes, logged[key], column)
             axes.set(title=name.capitalize() if row == 0 else "")
-            axes.set_xlabel(_UNIT_OF_TIME[ablation.workload] if row == len(shown) - 1 else "")
+            axes.set_xlabel(curves.unit_of_time if row == len(shown) - 1 else "")
         _legend(figure, layout, cells)
         figure.suptitle(
             wrapped([f"{ablation.title}: training curves", subtitle], figure, points=10),
@@ -198,7 +187,7 @@ def _caption(
     count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     spread = ": line, median; band, lowest to highest" if counts[-1] > 1 else ""
     sentences = [f"n = {count} seed{'s' if counts[-1] > 1 else ''} a cell{spread}."]
-    if ablation.workload == "two-layer-cnn":
+    if workload_named(ablation.workload).curves.stop_early:
         sentences.append(
             "A run that has stopped keeps its last value; of equal curves the last one is seen."
         )

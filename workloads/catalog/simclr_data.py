@@ -1,0 +1,53 @@
+"""The data of a SimCLR run, pinned by content: a fingerprint stands for that, not for a path."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from workloads.datasets import content_digest, load
+from workloads.datasets.spec import EMBEDDED, DataSpec
+from workloads.evaluation.protocols.label_subsets import pinned_lists
+from workloads.evaluation.protocols.transfer import data_of
+from workloads.simclr.spec import RunSpec
+from workloads.workload import DataFacts
+
+__all__ = ["content_of", "pinned", "prepared"]
+
+
+def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
+    """The recipe with the digest of its images, so that its fingerprint stands for them and not
+    for a path.
+    """
+    data = load(spec.data, download=download)
+    for protocol in spec.eval.transfer.protocols:
+        load(data_of(spec, protocol), download=download, several_labels=True)
+    pinned = (
+        spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
+    )
+    counts = len(data.train), len(data.validation), len(data.test)
+    return pinned, DataFacts(_title(spec.data), *counts, data.content, tuple(data.notes))
+
+
+def pinned(spec: RunSpec) -> RunSpec:
+    """With the digests of what the encoder is transferred to, and of lists that name images
+    with labels.
+    """
+    spec = pinned_lists(spec)
+    data = spec.eval.transfer.data
+    if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
+        return spec
+    return spec.with_values({"eval.transfer.data.content": content_of(data)})
+
+
+@lru_cache
+def content_of(data: DataSpec) -> str:
+    """Return the digest of a data set, found once a process."""
+    return content_digest(data)
+
+
+def _title(data: DataSpec) -> str:
+    if data.name in EMBEDDED:
+        return f"{data.name} (embedded), {data.image_size} px"
+    folder = Path(data.root or "").name
+    return (
+        f"{folder if data.name in ('image-folder', 'shards') else data.name}, {data.image_size} px"
+    )

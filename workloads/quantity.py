@@ -1,0 +1,69 @@
+"""What a metric is called in figures and tables: name, unit, and digits worth showing."""
+
+from dataclasses import dataclass
+
+__all__ = ["Curves", "Quantity", "cosine", "percent"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that is shown, with values in `low` to `high`.
+
+    `digits` after the point, three significant ones for None.
+    """
+
+    name: str
+    unit: str = ""
+    digits: int | None = None
+    low: float = 0.0
+    high: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Name and unit, as on an axis."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def differences(self) -> str:
+        """The unit of a difference between two values."""
+        return "points" if self.unit == "%" else self.unit
+
+    @property
+    def resolution(self) -> float:
+        """The smallest range that is worth an axis: ten of the last digit."""
+        return 10.0 ** (1 - (3 if self.digits is None else self.digits))
+
+    def text(self, value: float) -> str:
+        """The value without its unit."""
+        return f"{value:.3g}" if self.digits is None else f"{value:.{self.digits}f}"
+
+    def told(self, value: float, spread: float | None) -> str:
+        """The value with its sample standard deviation and unit, as in a sentence."""
+        number = self.text(value) + (f" ± {self.text(spread)}" if spread is not None else "")
+        return f"{number} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What training logs that is worth a figure: quantities by metric, over the epochs of phases.
+
+    A run's metrics may say by the number `phase` in which one they were logged. `of_many_cells`
+    tells that a few cells of a large layout are drawn, and not none; `stop_early` that runs stop at
+    different times.
+    """
+
+    quantities: dict[str, Quantity]
+    phases: tuple[str, ...] = ("training",)
+    unit_of_time: str = "epoch"
+    of_many_cells: bool = False
+    stop_early: bool = False
+
+
+def percent(name: str) -> Quantity:
+    """Return the quantity of an accuracy or error in %."""
+    return Quantity(name, "%", 1, 0.0, 100.0)
+
+
+def cosine(name: str) -> Quantity:
+    """Return the quantity of the modulus of a cosine."""
+    return Quantity(name, "cosine", 3, 0.0, 1.0)
