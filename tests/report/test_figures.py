@@ -22,7 +22,7 @@ from matplotlib.text import Text
 
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import chosen_cells, draw_curves
-from orchestrator.report.figures.maps import _path
+from orchestrator.report.figures.overlays import path_between_cells
 from orchestrator.report.summary import Summary
 from search_spaces import ABLATIONS, Axis, Layout, Overlay
 from search_spaces.ablation import Scale
@@ -383,7 +383,7 @@ def test_a_prediction_meets_the_centres_of_rows_in_either_order_and_ends_at_the_
     upwards: tuple[str, ...],
 ) -> None:
     shown = {"1": 0.0, "4": 1.0, "16": 2.0}
-    x, y = _path(
+    x, y = path_between_cells(
         Overlay(label="x = y", points=((1e-3, 1e-3), (1e3, 1e3))),
         Axis(name="across", labels=tuple(shown)),
         Axis(name="up", labels=upwards),
@@ -396,10 +396,10 @@ def test_a_prediction_meets_the_centres_of_rows_in_either_order_and_ends_at_the_
 
 def test_a_prediction_along_words_is_refused_and_one_along_zero_is_not_logarithmic() -> None:
     line, up = Overlay(label="half", points=((0, 1), (1, 2))), Axis(name="up", labels=("1", "2"))
-    x, y = _path(line, Axis(name="correlation", labels=("0", "0.5", "1")), up)
+    x, y = path_between_cells(line, Axis(name="correlation", labels=("0", "0.5", "1")), up)
     assert (x[0], x[-1], y[0], y[-1]) == (0, 2, 0, 1)
     with pytest.raises(ValueError, match="'a', 'b'"):
-        _path(line, Axis(name="words", labels=("a", "b")), up)
+        path_between_cells(line, Axis(name="words", labels=("a", "b")), up)
 
 
 def test_maps_mark_cells_of_which_runs_do_not_count_and_the_caption_says_how_many() -> None:

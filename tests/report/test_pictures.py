@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.report.figures.representation import _point, draw_representation
+from orchestrator.report.figures.representation import _point_style, draw_representation
 from workloads.representation import (
     HeadSpectrum,
     InspectOptions,
@@ -127,10 +127,10 @@ def test_maps_have_a_panel_for_each_space_and_a_key_for_each_class(
 
 
 def test_classes_differ_in_colour_and_in_marker() -> None:
-    looks = [_point(index, 40) for index in range(100)]
-    assert len({look["color"] for look in looks[:10]}) == 10
-    assert len({look["marker"] for look in looks[:10]}) == 10
-    assert len({(look["color"], look["marker"]) for look in looks}) == 100
+    styles = [_point_style(index, 40) for index in range(100)]
+    assert len({style["color"] for style in styles[:10]}) == 10
+    assert len({style["marker"] for style in styles[:10]}) == 10
+    assert len({(style["color"], style["marker"]) for style in styles}) == 100
 
 
 def test_each_neighbour_is_marked_right_or_wrong_by_a_word_of_its_class(

@@ -14,18 +14,13 @@ from typing import assert_never
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from orchestrator.report.figures.maps import maps, points, points_window
-from orchestrator.report.figures.panels import (
-    AVERAGE,
-    SMALLEST,
-    STYLE,
-    Side,
-    heatmaps,
-    lines,
-    rows,
-    windows,
-    wrapped,
-)
+from orchestrator.report.figures.heatmaps import AVERAGE, heatmaps
+from orchestrator.report.figures.lines import lines
+from orchestrator.report.figures.maps import maps
+from orchestrator.report.figures.points import points, points_window
+from orchestrator.report.figures.rows import rows
+from orchestrator.report.figures.sides import Side, windows
+from orchestrator.report.figures.style import RC_PARAMETERS, SMALLEST, wrapped
 from orchestrator.report.quantities import Quantity, metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from search_spaces import Ablation, Layout
@@ -55,7 +50,7 @@ def draw(
     paper, metric = _paper(summaries, ablation), metric_quantity(ablation)
     run = _this_run(summaries, reference, title="This run" if paper else "")
     sides = [run, *paper]
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(RC_PARAMETERS):
         match ablation.figure:
             case "heatmap":
                 figure = heatmaps(layout, sides, metric)

@@ -13,7 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from orchestrator.report.figures.panels import GRID, SMALLEST, STYLE, look, wrapped
+from orchestrator.report.figures.style import (
+    RC_PARAMETERS,
+    SMALLEST,
+    add_grid,
+    style_of,
+    wrapped,
+)
 from orchestrator.report.summary import History
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
@@ -56,7 +62,7 @@ def draw_curves(
     ]
     if not phases:
         return None
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(RC_PARAMETERS):
         figure = Figure(
             figsize=(2.6 + 3.9 * len(phases), 1.6 + 2.4 * len(shown)), layout="constrained"
         )
@@ -128,14 +134,16 @@ def _curve(axes: Axes, runs: Sequence[tuple[list[float], list[float]]], index: i
         return
     times: Numbers = np.unique(np.concatenate([epochs for epochs, _ in known]))
     values = np.stack([np.interp(times, epochs, logged) for epochs, logged in known])
-    shape = look(index) | {"marker": "none" if len(times) > 1 else look(index)["marker"]}
-    axes.plot(times, np.median(values, axis=0), **shape)
+    style = style_of(index)
+    if len(times) > 1:
+        style["marker"] = "none"
+    axes.plot(times, np.median(values, axis=0), **style)
     if len(known) > 1:
         axes.fill_between(
             times,
             values.min(axis=0),
             values.max(axis=0),
-            color=shape["color"],
+            color=style["color"],
             alpha=0.18,
             linewidth=0,
         )
@@ -152,8 +160,7 @@ def _finish(axes: Axes, shown: Quantity, column: int) -> None:
         margin = 0.02 * (shown.high - shown.low)
         axes.set_ylim(shown.low - margin, shown.high + margin)
     axes.set_ylabel(textwrap.fill(shown.label, 28) if column == 0 else "")
-    axes.grid(**GRID)
-    axes.set_axisbelow(True)
+    add_grid(axes)
 
 
 def _legend(figure: Figure, layout: Layout, cells: Sequence[Place]) -> None:
@@ -163,7 +170,7 @@ def _legend(figure: Figure, layout: Layout, cells: Sequence[Place]) -> None:
             [],
             [],
             label=textwrap.fill(" · ".join(at), 30, break_on_hyphens=False),
-            **look(index) | {"marker": "none"},
+            **style_of(index) | {"marker": "none"},
         )
         for index, at in enumerate(cells)
     ]

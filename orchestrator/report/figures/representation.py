@@ -1,5 +1,4 @@
-"""What a representation looks like, drawn: spectra of h, z and of a linear head (Figure B.3), maps
-(B.4), and neighbours.
+"""A representation drawn: spectra of h, z and a linear head (Figure B.3), maps (B.4), neighbours.
 
 Captions give the number of test images. matplotlib's object interface only: no window, no global
 state.
@@ -8,7 +7,7 @@ state.
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import matplotlib as mpl
 import numpy as np
@@ -18,10 +17,29 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from orchestrator.report.figures.panels import GRID, SMALLEST, STYLE, look, wrapped
+from orchestrator.report.figures.style import (
+    RC_PARAMETERS,
+    SMALLEST,
+    SeriesStyle,
+    add_grid,
+    style_of,
+    wrapped,
+)
 from workloads.representation import HeadSpectrum, MapName, Representation, Shown
 
+if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType
+
 __all__ = ["draw_representation"]
+
+
+class _Frame(TypedDict, total=False):
+    """The frame of an image, as keywords of matplotlib's rectangles."""
+
+    edgecolor: str
+    linestyle: "LineStyleType"
+    linewidth: float
+
 
 _NAMES = {"h": "h, the representation", "z": "z = g(h), after the head"}
 _MAPS: dict[MapName, str] = {"tsne": "t-SNE", "umap": "UMAP"}
@@ -56,33 +74,30 @@ _TILE = 0.70
 _HALF = 0.42  # of an image's side
 _ROW = 1.22  # from row to row
 _ASIDE = 1.25  # from the query to its nearest neighbour
-_RIGHT: dict[str, Any] = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}
-_WRONG: dict[str, Any] = {"edgecolor": "#D55E00", "linestyle": (0, (2, 1)), "linewidth": 2.0}
+_RIGHT: _Frame = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}
+_WRONG: _Frame = {"edgecolor": "#D55E00", "linestyle": (0, (2, 1)), "linewidth": 2.0}
 
 
 def draw_representation(representation: Representation, title: str) -> dict[str, bytes]:
-    """PNG and SVG by file name: spectrum, neighbours, and head-spectrum, tsne and umap where there
-    is something to draw.
+    """Draw what there is to draw of a representation, as PNG and SVG by file name.
 
-    Equal representations give equal files. `title` says which run it is.
+    Always spectrum and neighbours; head-spectrum, tsne and umap where there are any. Equal
+    representations give equal files. `title` says which run it is.
     """
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(RC_PARAMETERS):
         figures = {"spectrum": _spectrum(representation), "neighbours": _neighbours(representation)}
         if representation.head is not None:
             figures["head-spectrum"] = _head_spectrum(representation.head)
         for kind in _MAPS:
             if any(kind in space.maps for space in representation.spaces.values()):
                 figures[kind] = _map(representation, kind)
+
         captions = _captions(representation)
         files = {}
         for name, figure in figures.items():
             figure.suptitle(wrapped([title], figure, points=10), fontsize=10)
-            figure.supxlabel(
-                wrapped(captions[name], figure, points=SMALLEST),
-                fontsize=SMALLEST,
-                ha="left",
-                x=0.01,
-            )
+            caption = wrapped(captions[name], figure, points=SMALLEST)
+            figure.supxlabel(caption, fontsize=SMALLEST, ha="left", x=0.01)
             files[f"{name}.png"] = _encoded(figure, "png", {"Software": None})
             files[f"{name}.svg"] = _encoded(figure, "svg", {"Date": None})
     return files
@@ -108,8 +123,8 @@ def _captions(representation: Representation) -> dict[str, list[str]]:
     return {
         "spectrum": [
             f"n = {representation.measured} test images, clean views. Singular values of the "
-            "centred features over the "
-            "largest. Effective rank: exp of the entropy of their shares (Roy & Vetterli 2007).",
+            "centred features over the largest. Effective rank: exp of the entropy of their "
+            "shares (Roy & Vetterli 2007).",
             *(f"Warning: {warning}." for warning in representation.warnings),
         ],
         "head-spectrum": [
@@ -121,8 +136,7 @@ def _captions(representation: Representation) -> dict[str, list[str]]:
         "neighbours": [
             f"The nearest by cosine among n = {representation.searched} test images, of n = "
             f"{len(representation.queries.labels)} queries. Check mark and full frame: the "
-            "query's class; "
-            "cross and dashed frame: another."
+            "query's class; cross and dashed frame: another."
         ],
     }
 
@@ -146,14 +160,14 @@ def _spectrum(representation: Representation) -> Figure:
             shares,
             label=label,
             markevery=max(1, len(shares) // 12),
-            **look(index),
+            **style_of(index),
         )
     axes.set(
         yscale="log",
         xlabel="singular value, by size (index)",
         ylabel="singular value / largest (log scale)",
     )
-    _grid(axes)
+    add_grid(axes)
     axes.set_ylim(top=1.5)
     axes.legend(loc="best", frameon=False, handlelength=3.5)
     return figure
@@ -167,18 +181,12 @@ def _head_spectrum(head: HeadSpectrum) -> Figure:
     panels: Sequence[Axes] = figure.subplots(1, 2)
     for axes, scale in zip(panels, ("linear", "log"), strict=True):
         shown = head.squared[head.squared > 0] if scale == "log" else head.squared
-        axes.plot(
-            np.arange(1, len(shown) + 1), shown, markevery=max(1, len(shown) // 12), **look(0)
-        )
+        by_size = np.arange(1, len(shown) + 1)
+        axes.plot(by_size, shown, markevery=max(1, len(shown) // 12), **style_of(0))
         axes.set(yscale=scale, xlabel=f"{of}, by size (index)", ylabel=f"{what}, {scale} scale")
-        _grid(axes)
+        add_grid(axes)
     panels[0].set_title(f"W of {head.shape[0]} x {head.shape[1]}", loc="left")
     return figure
-
-
-def _grid(axes: Axes) -> None:
-    axes.grid(**GRID)
-    axes.set_axisbelow(True)
 
 
 # Maps ---------------------------------------------------------------------------------------------
@@ -186,21 +194,20 @@ def _grid(axes: Axes) -> None:
 
 def _map(representation: Representation, name: MapName) -> Figure:
     """A panel for each space that has this map, and one legend of the classes that are in it."""
-    spaces = {
+    maps = {
         space: found.maps[name]
         for space, found in representation.spaces.items()
         if name in found.maps
     }
     classes = np.unique(representation.mapped_labels)
-    figure = Figure(figsize=(4.6 * len(spaces) + 1.6, 4.9), layout="constrained")
-    for axes, (space, points) in zip(
-        figure.subplots(1, len(spaces), squeeze=False)[0], spaces.items(), strict=True
-    ):
+    figure = Figure(figsize=(4.6 * len(maps) + 1.6, 4.9), layout="constrained")
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+
+    for axes, (space, points) in zip(panels, maps.items(), strict=True):
         for index, label in enumerate(classes):
             mine = points[representation.mapped_labels == label]
-            axes.plot(
-                mine[:, 0], mine[:, 1], gid=f"{space}-class-{label}", **_point(index, len(points))
-            )
+            style = _point_style(index, len(points))
+            axes.plot(mine[:, 0], mine[:, 1], gid=f"{space}-class-{label}", **style)
         axes.set(
             title=_NAMES[space],
             xlabel=f"{_MAPS[name]} 1",
@@ -210,19 +217,21 @@ def _map(representation: Representation, name: MapName) -> Figure:
         )
         axes.set_box_aspect(1)
         axes.spines[:].set(visible=True, color="#8c8c8c")
-    keys = [
-        Line2D([], [], label=_shortened(representation.classes[label], 22), **_point(index, 0))
-        for index, label in enumerate(classes)
-    ]
+
+    keys = []
+    for index, label in enumerate(classes):
+        word = _shortened(representation.classes[label], 22)
+        keys.append(Line2D([], [], label=word, **_point_style(index, 0)))
     figure.legend(
         handles=keys, title="class", loc="outside right center", alignment="left", frameon=False
     )
     return figure
 
 
-def _point(index: int, crowd: int) -> dict[str, Any]:
-    """A class' look, smaller where there are many points: colour and marker differ up to 10
-    classes, the pair up to 100.
+def _point_style(index: int, crowd: int) -> SeriesStyle:
+    """A class' style, smaller where there are many points.
+
+    Colour and marker differ up to 10 classes, the pair up to 100.
     """
     marker, size = [*_MARKERS.items()][(index + index // len(_COLORS)) % len(_MARKERS)]
     return {
@@ -246,6 +255,7 @@ def _neighbours(representation: Representation) -> Figure:
     size = max(_TILE * sum(widths) + 1.6, 5.5), _TILE * _ROW * rows + 1.8
     figure = Figure(figsize=size, layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, len(spaces), squeeze=False, width_ratios=widths)[0]
+
     for axes, (name, space) in zip(panels, spaces.items(), strict=True):
         _neighbour_panel(axes, space.neighbours, queries, representation.classes)
         share = 100 * (space.neighbours.labels == queries.labels[:, None]).mean()
@@ -259,6 +269,7 @@ def _neighbours(representation: Representation) -> Figure:
         axes.set_yticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
+
     for row, image in enumerate(queries.images):
         _tile(panels[0], image, (0, row), {"edgecolor": "black", "linewidth": 0.8})
     words = [
@@ -287,10 +298,8 @@ def _neighbour_panel(axes: Axes, found: Shown, queries: Shown, classes: Sequence
         )
 
 
-def _tile(
-    axes: Axes, image: NDArray[np.uint8], at: tuple[float, int], frame: Mapping[str, Any]
-) -> None:
-    """An image [3, S, S] at a column's place and a row, in its frame."""
+def _tile(axes: Axes, image: NDArray[np.uint8], at: tuple[float, int], frame: _Frame) -> None:
+    """An image [3, S, S] in its frame, at so many columns and a row."""
     left, top = at[0] - _HALF, _ROW * at[1] - _HALF
     extent = (left, left + 2 * _HALF, top + 2 * _HALF, top)
     axes.imshow(

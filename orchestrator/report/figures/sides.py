@@ -1,0 +1,71 @@
+"""What a figure shows of this run and, beside it, of the paper; and the limits that suit both.
+
+Both sides have the same axes in the same order. Other data give other values, so each side has its
+own scale (of colour in heat maps), but in lines and rows a difference is equally long on both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.report.quantities import Quantity
+from search_spaces.claims import Place
+
+__all__ = ["Side", "windows"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One half of a figure: a value for each place that has one, and a word for each that has none.
+
+    `reference` is the untrained encoder's value. `marks_gaps`: lines mark their cells without a
+    value. `partial` has the cells of which some runs do not count.
+    """
+
+    title: str
+    values: Mapping[Place, float]
+    spreads: Mapping[Place, float]
+    gaps: Mapping[Place, str]
+    reference: float | None = None
+    marks_gaps: bool = False
+    partial: frozenset[Place] = frozenset()
+
+    def extent(self) -> tuple[float, float] | None:
+        """Return the lowest and the highest end of the bars; None where there is no value.
+
+        The reference is taken in if that takes no more than half as much room again.
+        """
+        ends: list[float] = []
+        for at, value in self.values.items():
+            spread = self.spreads.get(at, 0)
+            ends += [value - spread, value + spread]
+        if not ends:
+            return None
+
+        low, high = min(ends), max(ends)
+        if self.reference is not None:
+            wider = min(low, self.reference), max(high, self.reference)
+            if wider[1] - wider[0] <= 1.5 * (high - low):
+                return wider
+        return low, high
+
+
+def windows(sides: Sequence[Side], quantity: Quantity) -> list[tuple[float, float]]:
+    """Return limits for each side that hold its values and span equally much."""
+    extents = [side.extent() for side in sides]
+    everything = (quantity.low, quantity.low + 1 if quantity.high is None else quantity.high)
+    known = [extent for extent in extents if extent is not None] or [everything]
+    span = max(1.2 * max(high - low for low, high in known), quantity.resolution)
+    return [_window(extent or known[0], span, quantity) for extent in extents]
+
+
+def _window(extent: tuple[float, float], span: float, quantity: Quantity) -> tuple[float, float]:
+    """The extent in the middle of the span, but no space far outside what values can be."""
+    if quantity.high is None:
+        bottom = max((sum(extent) - span) / 2, quantity.low - 0.02 * span)
+        return bottom, bottom + span
+
+    margin = 0.02 * (quantity.high - quantity.low)
+    span = min(span, quantity.high - quantity.low + 2 * margin)
+    highest, lowest = quantity.high + margin - span, quantity.low - margin
+    bottom = max(min((sum(extent) - span) / 2, highest), lowest)
+    return bottom, bottom + span
