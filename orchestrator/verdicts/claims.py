@@ -1,5 +1,4 @@
-"""Verdicts on the paper's claims from the seeds that were run: reproduced, contradicted, undecided,
-or not asked.
+"""Verdicts on claims from the seeds that were run: reproduced, contradicted, undecided, not asked.
 
 Each of a claim's m comparisons is judged by itself (orchestrator/verdicts/t_test.py), at error
 level alpha:
@@ -27,11 +26,10 @@ __all__ = ["ClaimVerdict", "Judged", "Values", "Verdict", "cells_needed", "judge
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimVerdict:
-    """A claim, its verdict, and the comparisons behind it; `seeds` is the fewest that a comparison
-    rests on.
+    """A claim, its verdict, and the comparisons behind it.
 
-    `more_seeds` would probably decide the claim; None when nothing is left to decide or it cannot
-    be said.
+    `seeds` is the fewest that a comparison rests on. `more_seeds` would probably decide the claim;
+    None when nothing is left to decide or it cannot be said.
     """
 
     claim: Claim
@@ -47,10 +45,10 @@ class ClaimVerdict:
 def judge(
     claim: Claim, scale: Scale, values: Values, *, level: float = 0.05, looks: Sequence[int] = ()
 ) -> ClaimVerdict:
-    """The verdict on a claim at one scale; `looks` are numbers of seeds, fixed before the first was
-    looked at.
+    """Return the verdict on a claim at one scale.
 
-    ValueError for a level or looks without sense, and for a value that is not finite.
+    `looks` are numbers of seeds, fixed before the first was looked at. Raises ValueError for a
+    level or looks without sense, and for a value that is not finite.
     """
     schedule = Schedule(tuple(looks), level)
     comparisons = claim.comparisons(scale)
@@ -72,25 +70,27 @@ def judge(
 
 
 def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
-    """The cells whose further seeds can decide a claim: those of undecided comparisons in undecided
-    claims.
+    """Return the cells of which further seeds can decide a claim.
 
-    Comparisons that tie at their bound are left, and those that the last look did not decide.
+    They are those of undecided comparisons in undecided claims. Comparisons that tie at their
+    bound are left out, and so are those that the last look did not decide.
     """
-    return {
-        term.at
-        for verdict in verdicts
-        for one in verdict.judged
-        if verdict.verdict == one.verdict == "undecided"
-        and not one.tied
-        and len(one.seeds) < max(verdict.looks, default=math.inf)
-        for term in one.comparison.terms
-    }
+    cells: set[Place] = set()
+    for verdict in verdicts:
+        if verdict.verdict != "undecided":
+            continue
+        last = max(verdict.looks, default=math.inf)
+        for one in verdict.judged:
+            if one.verdict == "undecided" and not one.tied and len(one.seeds) < last:
+                cells.update(term.at for term in one.comparison.terms)
+    return cells
 
 
 def looks_up_to(first: int, max_seeds: int) -> tuple[int, ...]:
-    """Numbers of seeds at which to look, each about 1.4 times the one before: 3, 4, 6, 8, ... and
-    the maximum.
+    """Return numbers of seeds at which to look, each about 1.4 times the one before.
+
+    From 3 to 9 these are 3, 4, 6, 8 and 9. Raises ValueError for fewer than two seeds at first, or
+    fewer at the end than at first.
     """
     if not 2 <= first <= max_seeds:
         raise ValueError(
@@ -132,6 +132,7 @@ def _sentence(
     """The verdict for people, with the comparison that it hangs on."""
     if verdict == "not asked":
         return f"not asked at the {scale} scale: {claim.silent}"
+
     m, same = len(judged), [one for one in judged if one.verdict == verdict]
     opening = f"{verdict} at level {100 * level:g} %"
     if verdict == "reproduced" and m > 1:
@@ -142,23 +143,26 @@ def _sentence(
     if verdict == "contradicted":
         others = f"; {len(same)} of {m} comparisons fail" if m > 1 else ""
         return f"{opening}: not {_measured(same[0])}{others}"
+
     pivot = _pivot(judged)
-    parts = [
-        _measured(pivot),
-        pivot.note,
-        f"{sum(one.verdict == 'reproduced' for one in judged)} of {m} hold" if m > 1 else "",
-    ]
+    parts = [_measured(pivot)]
+    if pivot.note:
+        parts.append(pivot.note)
     if pivot.more_seeds is not None:
-        parts.insert(2, f"about {_seeds(pivot.more_seeds, more=' more')} would decide")
-    return f"{opening}: " + "; ".join(part for part in parts if part)
+        parts.append(f"about {_seeds(pivot.more_seeds, more=' more')} would decide")
+    if m > 1:
+        parts.append(f"{sum(one.verdict == 'reproduced' for one in judged)} of {m} hold")
+    return f"{opening}: " + "; ".join(parts)
 
 
 def _measured(one: Judged) -> str:
-    """The comparison with estimate, interval and number of seeds, to as many decimals as the
-    interval deserves.
+    """The comparison with estimate, interval and number of seeds.
+
+    The narrower the interval, the more decimals it deserves.
     """
     if one.estimate is None:
         return one.comparison.label
+
     width = abs(one.estimate) if one.low is None or one.high is None else one.high - one.low
     decimals = min(4, max(1, 1 - math.floor(math.log10(width)))) if width else 1
     interval = "" if one.low is None else f" [{one.low:z.{decimals}f}, {one.high:z.{decimals}f}]"

@@ -1,5 +1,4 @@
-"""Two models on the same test examples: which is better, and could it be chance (the paper's test,
-B.8)?
+"""Two models on the same test examples: which is better, and could it be chance (as in B.8)?
 
 The permutation test takes the two models as exchangeable: of each example, which outcome came from
 which model is decided by a coin, and p is the share of such draws whose difference is at least as
@@ -43,13 +42,13 @@ PairedVerdict = Literal["better", "worse", "tied"]
 
 @dataclass(frozen=True, kw_only=True)
 class PairedComparison:
-    """One model against another on n examples; accuracies and their difference (one - other) with
-    its 95 % interval in %.
+    """One model against another on n examples; all but counts and p in percent.
 
-    An accuracy is the share of right classes; with several labels an example, the share of right
-    decisions for or against a class, which is also what the counts of `only_one_right` and
-    `only_other_right` are of, and then there is no McNemar's `p_exact`. `p_holm` is
-    `p_permutation`, corrected when several results are compared at once (`adjusted`).
+    `difference` is one - other, and `interval` its 95 % interval. An accuracy is the share of right
+    classes; with several labels an example, the share of right decisions for or against a class,
+    which is also what the counts of `only_one_right` and `only_other_right` are of, and then there
+    is no McNemar's `p_exact`. `p_holm` is `p_permutation`, corrected when several results are
+    compared at once (`adjusted`).
     """
 
     n: int
@@ -65,27 +64,26 @@ class PairedComparison:
 
     @property
     def verdict(self) -> PairedVerdict:
-        """Whether the one is better than the other, worse, or not to be told from it at the 5 %
-        level.
-        """
+        """Whether the one is better than the other, worse, or not told from it at the 5 % level."""
         if self.p_holm > LEVEL:
             return "tied"
         return "better" if self.difference > 0 else "worse"
 
 
 def compare_predictions(one: Predictions, other: Predictions) -> PairedComparison:
-    """Raises PlanError when the two were not tested on the same labels, and so not on the same
-    examples.
+    """Test whether one model is better than another on the same examples.
+
+    Raises PlanError when their labels differ, so that the examples cannot be the same.
     """
     if not np.array_equal(one.labels, other.labels):
         sizes = " and ".join(str(len(each.labels)) for each in (one, other))
         raise PlanError(
             [
                 "the two models were tested on different examples: their labels differ "
-                f"({sizes} of "
-                "them)"
+                f"({sizes} of them)"
             ]
         )
+
     counted = _rows(one.labels >= 0)
     # never where a label is -1
     right = [_rows(each.predicted == each.labels) for each in (one, other)]
@@ -107,8 +105,9 @@ def compare_predictions(one: Predictions, other: Predictions) -> PairedCompariso
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): below alpha, the chance of any false finding among all of
-    them is at most alpha.
+    """Adjust p-values for how many there are, by Holm's step-down procedure (1979).
+
+    Below alpha, the chance of any false finding among all of them is at most alpha.
     """
     order = sorted(range(len(p)), key=p.__getitem__)
     found, least = [0.0] * len(p), 0.0
@@ -119,7 +118,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def adjusted(comparisons: Mapping[str, PairedComparison]) -> dict[str, PairedComparison]:
-    """The same with `p_holm` for all of them together, by which their verdicts go."""
+    """Return the same comparisons with `p_holm` for all of them together, which verdicts go by."""
     corrected = holm([one.p_permutation for one in comparisons.values()])
     return {
         name: replace(one, p_holm=p)
@@ -133,8 +132,7 @@ def _rows(outcomes: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _permutation_p(ahead: NDArray[np.int64]) -> float:
-    """Two-sided; `ahead` [N] is by how many right decisions the one is ahead of the other on each
-    example.
+    """The two-sided p; `ahead` [N] is by how many right decisions the one leads on each example.
 
     A swap turns the sign of an example's lead. Of the examples with equal leads the number that
     keep their sign is binomial, so that it is enough to draw these numbers.

@@ -1,10 +1,9 @@
-"""How alike two tables order their cells: Spearman's rank correlation of our means with the paper's
-values.
+"""How alike two tables order their cells: the rank correlation of our means with the paper's.
 
-The interval is that of Bonett and Wright (2000): Fisher's z with standard error sqrt((1 + rho^2 /
-2) / (n - 3)), for n cells. It answers for other cells of the same kind and other seeds at once,
-because a cell's mean brings the noise of its seeds along. It takes cells as independent, which
-neighbours in a grid are not quite, so it is rather too narrow there.
+It is Spearman's, and its interval is that of Bonett and Wright (2000): Fisher's z with standard
+error sqrt((1 + rho^2 / 2) / (n - 3)), for n cells. It answers for other cells of the same kind and
+other seeds at once, because a cell's mean brings the noise of its seeds along. It takes cells as
+independent, which neighbours in a grid are not quite, so it is rather too narrow there.
 """
 
 import math
@@ -24,9 +23,7 @@ FEWEST_CELLS = 4  # with 3 the standard error is infinite
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Spearman's rho over so many cells and its confidence interval; without them, `reason` says
-    why.
-    """
+    """Spearman's rho over so many cells and its interval; `reason` says why there is none."""
 
     cells: int
     rho: float | None = None
@@ -39,18 +36,21 @@ class Similarity:
 def rank_correlation(
     ours: Mapping[Place, Sequence[float]], paper: Mapping[Place, float], *, confidence: float = 0.95
 ) -> Similarity:
-    """The correlation over the cells that have values of ours, one a seed, and one of the
-    paper's.
+    """Correlate over the cells that have values of ours, one a seed, and one of the paper's.
+
+    Raises ValueError for a value that is not finite.
     """
     shared = [at for at, values in ours.items() if len(values) and at in paper]
     if len(shared) < FEWEST_CELLS:
         return Similarity(cells=len(shared), reason=f"needs {FEWEST_CELLS} cells that both have")
+
     means, reported = [statistics.fmean(ours[at]) for at in shared], [paper[at] for at in shared]
     for name, column in (("ours", means), ("the paper's", reported)):
         if not all(map(math.isfinite, column)):
             raise ValueError(f"{name}: {column!r} are not all finite")
         if len(set(column)) == 1:
             return Similarity(cells=len(shared), reason=f"{name} are all equal")
+
     rho = min(1.0, max(-1.0, float(spearmanr(means, reported).statistic)))
     low, high = _interval(rho, len(shared), confidence)
     return Similarity(cells=len(shared), rho=rho, low=low, high=high)

@@ -1,5 +1,4 @@
-"""One comparison judged from its seeds: the t-tests, the looks that share their error, and how many
-seeds are missing.
+"""One comparison judged from its seeds: t-tests, looks that share their error, seeds missing.
 
 A comparison has one value a seed: the weighted sum of its cells, over the seeds that all of them
 finished. What a seed does to every cell alike cancels in it. The values of n seeds are judged by a
@@ -57,15 +56,14 @@ TIES = 3  # seeds at exactly the bound after which more are not worth running
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One comparison: the seeds that were judged, their mean, an interval from which the verdict
-    can be read, the verdict.
+    """One comparison with its verdict, and the interval from which this can be read.
 
-    Above: [lower bound at alpha, upper bound at alpha / m], of the look that judged it. Within:
-    both bounds at alpha when reproduced, else at alpha / 2m. No interval before the first look, nor
-    for equal values that are too few.
-    `leans` is where the mean points. `more_seeds` would probably decide (power 0.8 if mean and
-    spread are as estimated); None when nothing is left to decide or `note` says why it cannot be
-    said. `tied`: every seed gave exactly the bound.
+    `seeds` are those that were judged and `estimate` is their mean. The interval is, above: [lower
+    bound at alpha, upper bound at alpha / m], of the look that judged it; within: both bounds at
+    alpha when reproduced, else at alpha / 2m. There is none before the first look, nor for equal
+    values that are too few. `leans` is where the mean points. `more_seeds` would probably decide
+    (power 0.8 if mean and spread are as estimated); None when nothing is left to decide or `note`
+    says why it cannot be said. `tied`: every seed gave exactly the bound.
     """
 
     comparison: Comparison
@@ -94,15 +92,16 @@ class Schedule:
             raise ValueError(f"level {self.level!r}: must be between 0 and 0.5")
 
     def allowed(self, seeds: int) -> list[tuple[int, float]]:
-        """Looks that so many seeds allow, with their shares; without a schedule the one at all
-        seeds, if two or more.
+        """Return the looks that so many seeds allow, with their shares.
+
+        Without a schedule that is the one at all seeds, if these are two or more.
         """
         if not self.looks:
             return [(seeds, self.level)] if seeds >= 2 else []
         return [(n, self.share(n)) for n in self.looks if n <= seeds]
 
     def share(self, seeds: int) -> float:
-        """What the look at so many seeds may spend; past the last look, what that may."""
+        """Return what the look at so many seeds may spend; past the last look, what that may."""
         if not self.looks:
             return self.level
         last = self.looks[-1]
@@ -112,22 +111,27 @@ class Schedule:
 
 
 def judge_comparison(comparison: Comparison, m: int, values: Values, schedule: Schedule) -> Judged:
-    """Look at a comparison as often as its seeds allow, until a look decides."""
+    """Look at one of a claim's m comparisons as often as its seeds allow, until a look decides.
+
+    Raises ValueError for a value that is not finite.
+    """
     test = _Test(comparison, m)
     paired, equal = _paired(comparison, values)
     seeds, sums = tuple(paired), tuple(paired.values())
     sample = _sample(sums, equal, test.edges)
     low = high = None
     verdict: Verdict = "undecided"
+
     for n, share in schedule.allowed(len(seeds)):
         sample = _sample(sums[:n], equal, test.edges)
         verdict = test.decide(sample, share)
         low, high = test.interval(sample, share)
         if verdict != "undecided":
             break
-    more, note = (
-        _outlook(test, sample, len(seeds), schedule) if verdict == "undecided" else (None, "")
-    )
+
+    more, note = None, ""
+    if verdict == "undecided":
+        more, note = _outlook(test, sample, len(seeds), schedule)
     return Judged(
         comparison=comparison,
         seeds=seeds[: sample.n],
@@ -151,7 +155,7 @@ class _Sample:
     sd: float
 
     def margin(self, level: float) -> float:
-        """How far a one-sided confidence bound at a level lies from the mean."""
+        """Return how far a one-sided confidence bound at a level lies from the mean."""
         return _t(self.n - 1, level) * self.sd / math.sqrt(self.n)
 
 
@@ -169,22 +173,19 @@ class _Test:
         return (bound,) if self.comparison.relation == "above" else (-bound, bound)
 
     def leans(self, estimate: float) -> Literal["reproduced", "contradicted"]:
-        """Which verdict the estimate points to."""
+        """Return which verdict the estimate points to."""
         bound = self.comparison.bound
         inside = estimate > bound if self.comparison.relation == "above" else abs(estimate) < bound
         return "reproduced" if inside else "contradicted"
 
     def decide(self, sample: _Sample, level: float) -> Verdict:
-        """The verdict of one look."""
-        leans = self.leans(sample.mean)
-        return (
-            leans
-            if all(_shows(sample, *test) for test in self._tests(sample.mean, level))
-            else "undecided"
-        )
+        """Return the verdict of one look."""
+        tests = self._tests(sample.mean, level)
+        shown = all(_shows(sample, *test) for test in tests)
+        return self.leans(sample.mean) if shown else "undecided"
 
     def interval(self, sample: _Sample, level: float) -> tuple[float, float] | tuple[None, None]:
-        """The interval of `Judged`; for equal values one point, if they decide."""
+        """Return the interval of `Judged`; for equal values one point, if they decide."""
         verdict = self.decide(sample, level)
         if sample.sd == 0:
             return (None, None) if verdict == "undecided" else (sample.mean, sample.mean)
@@ -195,8 +196,7 @@ class _Test:
         return sample.mean - sample.margin(below), sample.mean + sample.margin(over)
 
     def power(self, sample: _Sample, n: int, level: float) -> float:
-        """The probability that n seeds decide the way that the estimate points, if the truth is as
-        estimated.
+        """Return how probably n seeds decide as the estimate points, if the truth is as estimated.
 
         For two tests the least that it can be, which is near the truth where it matters.
         """
@@ -204,9 +204,7 @@ class _Test:
         return math.fsum(powers) - (len(powers) - 1)
 
     def _tests(self, estimate: float, level: float) -> list[tuple[float, int, float]]:
-        """The one-sided tests (edge, side, level) that must all pass for the verdict that the
-        estimate points to.
-        """
+        """The one-sided tests (edge, side, level) that must all pass for what the estimate says."""
         bound = self.comparison.bound
         match self.comparison.relation, self.leans(estimate):
             case "above", "reproduced":
@@ -221,9 +219,7 @@ class _Test:
 
 
 def _paired(comparison: Comparison, values: Values) -> tuple[dict[int, float], float]:
-    """The comparison's value for each seed that all its cells have, in order, and how near two of
-    them are equal.
-    """
+    """The comparison's value for each seed that all its cells have, and how near two are equal."""
     columns = [
         (term.weight, values.get((term.at, term.metric), {}), term.at) for term in comparison.terms
     ]
@@ -234,6 +230,7 @@ def _paired(comparison: Comparison, values: Values) -> tuple[dict[int, float], f
                 raise ValueError(
                     f"cell {at!r}: the value {column[seed]!r} of seed {seed} is not finite"
                 )
+
     sums = {
         seed: math.fsum(weight * column[seed] for weight, column, _ in columns) for seed in seeds
     }
@@ -242,27 +239,24 @@ def _paired(comparison: Comparison, values: Values) -> tuple[dict[int, float], f
 
 
 def _sample(values: Sequence[float], equal: float, edges: Sequence[float]) -> _Sample:
-    """Mean and spread; values that are equal but for rounding have none, and are at an edge if they
-    are but for rounding.
+    """Mean and spread; values that are equal but for rounding have none.
+
+    Such values are at an edge if they are but for rounding.
     """
     if not values:
         return _Sample(0, 0.0, 0.0)
-    mean = statistics.fmean(values)
+
+    n, mean = len(values), statistics.fmean(values)
     if max(values) - min(values) > equal:
-        return _Sample(
-            len(values),
-            mean,
-            math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)),
-        )
+        squares = math.fsum((value - mean) ** 2 for value in values)
+        return _Sample(n, mean, math.sqrt(squares / (n - 1)))
     edge = min(edges, key=lambda edge: abs(mean - edge))
-    return _Sample(len(values), edge if abs(mean - edge) <= equal else mean, 0.0)
+    return _Sample(n, edge if abs(mean - edge) <= equal else mean, 0.0)
 
 
 @cache
 def _t(df: int, level: float) -> float:
-    """The value that Student's t with so many degrees of freedom exceeds with probability
-    `level`.
-    """
+    """What Student's t with so many degrees of freedom exceeds with probability `level`."""
     return -float(stdtrit(df, level))
 
 
@@ -275,22 +269,18 @@ def _shows(sample: _Sample, edge: float, side: int, level: float) -> bool:
 
 
 def _power(sample: _Sample, n: int, edge: float, side: int, level: float) -> float:
-    """The probability that `_shows` with n seeds, if mean and spread are the sample's: a tail of
-    the noncentral t.
-    """
+    """How probably n seeds show it, if mean and spread are the sample's: a noncentral t's tail."""
     beyond = side * (sample.mean - edge)
     if sample.sd == 0:
         return float(beyond > 0 and 2.0**-n <= level)
-    shift, quantile = beyond / sample.sd * math.sqrt(n), _t(n - 1, level)
-    below = float(nctdtr(n - 1, shift, quantile))
+
+    df = n - 1
+    shift, quantile = beyond / sample.sd * math.sqrt(n), _t(df, level)
+    below = float(nctdtr(df, shift, quantile))
     # as scipy answers now and then for a shift above 37; then Abramowitz and Stegun 26.7.10
     if math.isnan(below):
-        below = float(
-            ndtr(
-                (quantile * (1 - 0.25 / (n - 1)) - shift)
-                / math.sqrt(1 + quantile**2 / (2 * (n - 1)))
-            )
-        )
+        centred = quantile * (1 - 0.25 / df) - shift
+        below = float(ndtr(centred / math.sqrt(1 + quantile**2 / (2 * df))))
     return 1 - below
 
 
@@ -298,22 +288,22 @@ def _outlook(
     test: _Test, sample: _Sample, available: int, schedule: Schedule
 ) -> tuple[int | None, str]:
     """How many more seeds than those available would probably decide; or None, and why."""
-    if sample.n < 2:
-        return None, "one seed has no spread to judge by" if sample.n else (
-            "no seed has finished all of its cells"
-        )
+    if sample.n == 0:
+        return None, "no seed has finished all of its cells"
+    if sample.n == 1:
+        return None, "one seed has no spread to judge by"
     if sample.sd == 0 and sample.mean in test.edges:
         return None, f"exactly {sample.mean:g} with every seed"
 
     def decides(n: int) -> bool:
         return test.power(sample, n, schedule.share(n)) >= POWER
 
-    unseen = (
-        (f"not judged before {schedule.looks[0]} seeds")
-        if schedule.looks and available < schedule.looks[0]
-        else ""
-    )
-    note = "the same with every seed" if sample.sd == 0 else unseen
+    note = ""
+    if sample.sd == 0:
+        note = "the same with every seed"
+    elif schedule.looks and available < schedule.looks[0]:
+        note = f"not judged before {schedule.looks[0]} seeds"
+
     for n in schedule.looks:
         if n > available and decides(n):
             return n - available, note
