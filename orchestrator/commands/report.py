@@ -16,7 +16,8 @@ from orchestrator.commands.request import ablations_named
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan, PlannedCell
-from orchestrator.report.collect import Report, as_json, collect, verdict_json
+from orchestrator.report.collect import Report, collect
+from orchestrator.report.document import as_json, verdict_json
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import draw_curves
 from orchestrator.report.text import STYLES, markdown, print_report, subtitle
@@ -55,7 +56,7 @@ def report_on(
     console.print(
         f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
     )
-    return Finished(0, as_json(report) | {"files": where})
+    return Finished(0, {**as_json(report), "files": where})
 
 
 def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:

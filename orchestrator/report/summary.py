@@ -16,8 +16,7 @@ History = Sequence[Mapping[str, float]]  # of one run, a mapping for each time t
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known about one cell: a value for each finished seed that counts, and how many seeds
-    have none.
+    """What is known about one cell: a value a finished seed that counts, and how many lack one.
 
     `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for
     each value, that of the other metric that points are drawn against.
@@ -63,5 +62,6 @@ class Summary:
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """The first names and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    """Return the first names, so many at most, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

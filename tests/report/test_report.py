@@ -11,7 +11,8 @@ from rich.console import Console
 from orchestrator.commands.report import REPORT_FILES, report_on
 from orchestrator.plan import build
 from orchestrator.plan.kept import kept_cells
-from orchestrator.report.collect import as_json, collect
+from orchestrator.report.collect import collect
+from orchestrator.report.document import as_json
 from orchestrator.report.text import markdown, print_report
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage

@@ -1,0 +1,193 @@
+"""A report as plain data: what `report.json` holds and `--json` prints."""
+
+from typing import Any, NotRequired, TypedDict
+
+from orchestrator.plan.kept import workload_of_plan
+from orchestrator.report.collect import Report, Tuned
+from orchestrator.report.quantities import metric_quantity
+from orchestrator.report.summary import Summary
+from orchestrator.verdicts import ClaimVerdict, Judged
+
+__all__ = ["CellDocument", "ReportDocument", "VerdictDocument", "as_json", "verdict_json"]
+
+
+class AxisDocument(TypedDict):
+    """An axis of the layout."""
+
+    name: str
+    labels: list[str]
+
+
+class CellDocument(TypedDict):
+    """A cell's results; `more` has the means of what else the paper reports for it."""
+
+    at: list[str]
+    values: list[float]
+    mean: float | None
+    spread: float | None
+    n: int
+    failed: int
+    missing: int
+    uncounted: int
+    against: list[float]
+    paper: float | None
+    more: NotRequired[dict[str, float]]
+
+
+class ComparisonDocument(TypedDict):
+    """A comparison with its verdict, and the interval from which this can be read."""
+
+    comparison: str
+    verdict: str
+    seeds: list[int]
+    estimate: float | None
+    low: float | None
+    high: float | None
+    bound: float
+    more_seeds: int | None
+
+
+class VerdictDocument(TypedDict):
+    """A claim with its verdict, and the comparisons behind it."""
+
+    claim: str
+    source: str
+    verdict: str
+    level: float
+    seeds: int
+    more_seeds: int | None
+    looks: list[int]
+    sentence: str
+    comparisons: list[ComparisonDocument]
+
+
+class TunedDocument(TypedDict):
+    """What a tuned cell has chosen."""
+
+    at: list[str]
+    chosen: dict[str, object]
+    validation: float
+    candidates: int
+    diverged: int
+
+
+class ReportDocument(TypedDict):
+    """A whole report."""
+
+    ablation: str
+    source: str
+    metric: str
+    unit: str
+    against: str | None
+    counts_if: str | None
+    axes: list[AxisDocument]
+    cells: list[CellDocument]
+    untrained: CellDocument | None
+    note: str
+    machines: list[str]
+    failed: list[str]
+    verdicts: list[VerdictDocument]
+    rank_correlation: dict[str, object] | None
+    tuned: list[TunedDocument]
+    differences: list[dict[str, object]]
+    plan: dict[str, object]
+
+
+def as_json(report: Report) -> ReportDocument:
+    """Return the report as plain data that is fit to be shown to others.
+
+    It is without the paths of data, which a digest of its content pins.
+    """
+    cells: list[CellDocument] = []
+    for cell in report.cells:
+        document = _cell_json(cell)
+        document["more"] = dict(report.more.get(cell.at, {}))
+        cells.append(document)
+
+    plan = {name: value for name, value in report.plan.items() if name not in ("cells", "base")}
+    base = report.plan["base"]
+    for path in workload_of_plan(report.plan).paths:
+        base = _without(base, path.split("."))
+
+    return {
+        "ablation": report.ablation.name,
+        "source": report.ablation.source,
+        "metric": report.ablation.metric,
+        "unit": metric_quantity(report.ablation).unit,
+        "against": report.ablation.against,
+        "counts_if": report.ablation.counts_if,
+        "axes": [{"name": axis.name, "labels": list(axis.labels)} for axis in report.layout.axes],
+        "cells": cells,
+        "untrained": _cell_json(report.reference) if report.reference else None,
+        "note": report.layout.note,
+        "machines": list(report.machines),
+        "failed": list(report.problems),
+        "verdicts": [verdict_json(one) for one in report.verdicts],
+        "rank_correlation": None if report.similarity is None else vars(report.similarity),
+        "tuned": [_tuned_json(one) for one in report.tuned],
+        "differences": [vars(one) for one in report.differences],
+        "plan": plan | {"base": base},
+    }
+
+
+def verdict_json(one: ClaimVerdict) -> VerdictDocument:
+    """Return a verdict as plain data."""
+    return {
+        "claim": one.claim.statement,
+        "source": one.claim.source,
+        "verdict": one.verdict,
+        "level": one.level,
+        "seeds": one.seeds,
+        "more_seeds": one.more_seeds,
+        "looks": list(one.looks),
+        "sentence": one.sentence,
+        "comparisons": [_comparison_json(judged) for judged in one.judged],
+    }
+
+
+def _without(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """A copy without the field at a path; the same where there is none."""
+    first, *rest = path
+    if not rest:
+        return {name: value for name, value in tree.items() if name != first}
+    if not isinstance(tree.get(first), dict):
+        return tree
+    return tree | {first: _without(tree[first], rest)}
+
+
+def _comparison_json(judged: Judged) -> ComparisonDocument:
+    return {
+        "comparison": judged.comparison.label,
+        "verdict": judged.verdict,
+        "seeds": list(judged.seeds),
+        "estimate": judged.estimate,
+        "low": judged.low,
+        "high": judged.high,
+        "bound": judged.comparison.bound,
+        "more_seeds": judged.more_seeds,
+    }
+
+
+def _cell_json(cell: Summary) -> CellDocument:
+    return {
+        "at": list(cell.at),
+        "values": list(cell.values),
+        "mean": cell.mean if cell.n else None,
+        "spread": cell.spread,
+        "n": cell.n,
+        "failed": cell.failed,
+        "missing": cell.missing,
+        "uncounted": cell.uncounted,
+        "against": list(cell.against),
+        "paper": cell.paper,
+    }
+
+
+def _tuned_json(one: Tuned) -> TunedDocument:
+    return {
+        "at": list(one.at),
+        "chosen": dict(one.chosen),
+        "validation": one.score,
+        "candidates": one.candidates,
+        "diverged": one.diverged,
+    }

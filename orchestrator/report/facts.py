@@ -1,0 +1,119 @@
+"""What to know of a report besides its numbers: question, data, setting, seeds, what lacks."""
+
+from collections.abc import Sequence
+
+from orchestrator.plan.kept import KeptData, KeptPlan, workload_of_plan
+from orchestrator.report.collect import Report, Tuned
+from orchestrator.report.quantities import quantity
+from orchestrator.report.summary import Summary, listed
+from orchestrator.report.tables import cell_text, interval_text
+from orchestrator.verdicts.rank_correlation import Similarity
+from search_spaces import Ablation
+from workloads.catalog import workload_named
+
+__all__ = ["facts", "subtitle"]
+
+SHOWN_CELLS = 12
+
+Fact = tuple[str, str]
+
+
+def subtitle(report: Report) -> str:
+    """Return data and setting in one line for the figure, whose caption says n and spread."""
+    return f"{report.plan['data']['title']} · {_setting(report)}"
+
+
+def facts(report: Report) -> list[Fact]:
+    """Return name and text of each fact, in the order in which they are read."""
+    ablation, plan = report.ablation, report.plan
+    paper, data = workload_named(ablation.workload).paper, plan["data"]
+    seeds = ", ".join(map(str, plan["seeds"]))
+    found = [
+        ("Question", ablation.question),
+        ("Source", f"{paper.name}, {ablation.source}"),
+        ("Data", f"{data['title']}: {_inputs(data)}"),
+        ("Setting", f"preset {plan['preset']}, {_setting(report)}"),
+        ("Measured on", "; ".join(report.machines) or "nothing finished"),
+        ("Seeds", f"{seeds}; ± is the sample standard deviation over them"),
+    ]
+    if looks := plan.get("looks"):
+        found.append(_looks(plan, looks))
+    if report.reference is not None:
+        found.append(_untrained(ablation, report.reference))
+    found += [_tuned(ablation, one) for one in report.tuned]
+    found += _uncounted(report)
+    if ablation.extension:
+        absent = "the paper does not ask this question and has no numbers for it"
+        found.append(("Extension", absent))
+    if report.layout.note:
+        found.append(("Beside the paper", report.layout.note))
+    if report.similarity is not None:
+        found.append(("Rank correlation with the paper", _likeness(report.similarity)))
+    if report.differences:
+        fields = [f"{one.field}={one.ours} (paper: {one.paper})" for one in report.differences]
+        found.append(("Differs from the paper's setting in", "; ".join(fields)))
+    return found
+
+
+def _setting(report: Report) -> str:
+    return workload_of_plan(report.plan).setting(report.plan["base"])
+
+
+def _inputs(data: KeptData) -> str:
+    sizes = {"training": data["train"], "validation": data["validation"], "test": data["test"]}
+    return ", ".join(f"{size:,} {name}" for name, size in sizes.items() if size)
+
+
+def _looks(plan: KeptPlan, looks: Sequence[int]) -> Fact:
+    after = f"{', '.join(map(str, looks))} seeds, the error spent over the looks."
+    if plan.get("looks_changed", False):
+        after += " The schedule was another one before: verdicts may exceed their level."
+    return "Looked at after", after
+
+
+def _untrained(ablation: Ablation, reference: Summary) -> Fact:
+    metric = quantity(ablation.metric)
+    name = "top-1" if metric.name.endswith("top-1") else metric.name
+    what = f"{metric.unit} {name}".strip()
+    text = cell_text(reference, metric)
+    return "Untrained", f"the same encoder without pre-training: {text} {what}"
+
+
+def _tuned(ablation: Ablation, one: Tuned) -> Fact:
+    chosen = ", ".join(f"{path}={_plain(value)}" for path, value in one.chosen.items())
+    score = quantity(ablation.tuned_by).told(one.score, None)
+    lost = f", {one.diverged} diverged" if one.diverged else ""
+    why = f"{score} validation, best of {one.candidates}{lost}"
+    return f"Tuned {' · '.join(one.at)}", f"{chosen} ({why})"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _uncounted(report: Report) -> list[Fact]:
+    """Runs that say nothing, by the ablation's `counts_if`, cell by cell."""
+    left_out = [cell for cell in report.cells if cell.uncounted]
+    if not left_out:
+        return []
+
+    runs = sum(cell.uncounted for cell in left_out)
+    names = [
+        f"{' · '.join(cell.at)}: {cell.uncounted} of {cell.uncounted + cell.n}" for cell in left_out
+    ]
+    where = (
+        f"{runs} of {report.finished} finished runs, in {len(left_out)} of {len(report.cells)} "
+        f"cells ({listed(names, SHOWN_CELLS)})"
+    )
+    why = f"{report.ablation.counts_if} is not 1, so that they are left out of means and verdicts"
+    return [("Uncounted", f"{where}: {why}")]
+
+
+def _likeness(similarity: Similarity) -> str:
+    if similarity.rho is None:
+        return f"none: {similarity.reason}"
+    interval = interval_text(similarity.low, similarity.high)
+    return (
+        f"{similarity.rho:.2f}, 95 % interval {interval}, over {similarity.cells} cells "
+        f"({similarity.method})"
+    )
