@@ -8,7 +8,16 @@ from orchestrator.report.quantities import metric_quantity
 from orchestrator.report.summary import Summary
 from orchestrator.verdicts import ClaimVerdict, Judged
 
-__all__ = ["CellDocument", "ReportDocument", "VerdictDocument", "as_json", "verdict_json"]
+__all__ = [
+    "AxisDocument",
+    "CellDocument",
+    "ComparisonDocument",
+    "ReportDocument",
+    "TunedDocument",
+    "VerdictDocument",
+    "as_json",
+    "verdict_json",
+]
 
 
 class AxisDocument(TypedDict):

@@ -4,7 +4,7 @@ from search_spaces import Ablation
 from workloads.catalog import every_workload
 from workloads.quantity import Quantity, percent
 
-__all__ = ["Quantity", "metric_quantity", "quantity"]
+__all__ = ["metric_quantity", "quantity"]
 
 
 def quantity(metric: str) -> Quantity:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from orchestrator.report.collect import Report
-from orchestrator.report.quantities import Quantity, metric_quantity, quantity
+from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from orchestrator.verdicts import Judged
 from search_spaces import Ablation, Comparison
 from search_spaces.claims import Place
+from workloads.quantity import Quantity
 
 __all__ = ["TextTable", "cell_text", "interval_text", "result_tables", "verdict_tables"]
 

@@ -18,11 +18,12 @@ from orchestrator.report.figures.points import points
 from orchestrator.report.figures.rows import rows
 from orchestrator.report.figures.sides import Side
 from orchestrator.report.figures.style import RC_PARAMETERS, SMALLEST, wrapped
-from orchestrator.report.quantities import Quantity, metric_quantity, quantity
+from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
 from workloads.catalog import workload_named
+from workloads.quantity import Quantity
 
 __all__ = ["draw", "save"]
 

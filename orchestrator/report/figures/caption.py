@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from orchestrator.report.figures.heatmaps import AVERAGE
 from orchestrator.report.figures.points import points_window
 from orchestrator.report.figures.sides import Side, windows
-from orchestrator.report.quantities import Quantity, metric_quantity, quantity
+from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary, listed
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
+from workloads.quantity import Quantity
 
 __all__ = ["caption"]
 

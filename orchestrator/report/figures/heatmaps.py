@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from orchestrator.report.figures.marks import hatch, mark_partial, mark_reference
 from orchestrator.report.figures.sides import Side
-from orchestrator.report.quantities import Quantity
 from search_spaces import Axis, Layout
+from workloads.quantity import Quantity
 
 __all__ = ["AVERAGE", "heatmaps"]
 

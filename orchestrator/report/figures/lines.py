@@ -20,10 +20,10 @@ from orchestrator.report.figures.style import (
     hollow,
     style_of,
 )
-from orchestrator.report.quantities import Quantity
 from orchestrator.report.summary import UNCOUNTED
 from search_spaces import Axis, Layout
 from search_spaces.claims import Place
+from workloads.quantity import Quantity
 
 __all__ = ["lines"]
 

@@ -17,10 +17,10 @@ from orchestrator.report.figures.marks import hatch, mark_partial, mark_referenc
 from orchestrator.report.figures.overlays import path_between_cells, prediction_style
 from orchestrator.report.figures.sides import Side
 from orchestrator.report.figures.style import SMALLEST
-from orchestrator.report.quantities import Quantity
 from orchestrator.report.summary import UNCOUNTED
 from search_spaces import Axis, Layout
 from search_spaces.ablation import Overlay
+from workloads.quantity import Quantity
 
 __all__ = ["maps"]
 

@@ -14,10 +14,10 @@ from orchestrator.report.figures.marks import reference_line
 from orchestrator.report.figures.overlays import prediction_style
 from orchestrator.report.figures.sides import Side, windows
 from orchestrator.report.figures.style import SeriesStyle, add_grid, hollow, style_of
-from orchestrator.report.quantities import Quantity
 from search_spaces import Axis, Layout
 from search_spaces.ablation import Overlay
 from search_spaces.claims import Place
+from workloads.quantity import Quantity
 
 __all__ = ["points", "points_window"]
 

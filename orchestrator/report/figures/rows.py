@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from orchestrator.report.figures.marks import hatch, reference_line
 from orchestrator.report.figures.sides import Side, windows
 from orchestrator.report.figures.style import COLORS, SeriesStyle, add_grid, hollow
-from orchestrator.report.quantities import Quantity
 from search_spaces import Layout
+from workloads.quantity import Quantity
 
 __all__ = ["rows"]
 

@@ -7,8 +7,8 @@ own scale (of colour in heat maps), but in lines and rows a difference is equall
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.report.quantities import Quantity
 from search_spaces.claims import Place
+from workloads.quantity import Quantity
 
 __all__ = ["Side", "windows"]
 
