@@ -1,0 +1,291 @@
+"""Milliseconds, in process, no Ray: the driver's loop with a tracker that fails when told to.
+
+What runs a round is a function of the test, which writes the records that it wants.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from orchestrator.commands import check as check_module
+from orchestrator.commands import sweep as sweep_module
+from orchestrator.commands.check import Checked, check, local_shape
+from orchestrator.commands.next_round import next_round
+from orchestrator.commands.request import Request
+from orchestrator.commands.result import Finished
+from orchestrator.commands.sweep import Sweep
+from orchestrator.errors import TrackingError
+from orchestrator.plan import Ask, Plan, PlannedCell, jobs_of
+from orchestrator.plan.rounds import Outcome
+from orchestrator.resources import ClusterShape
+from orchestrator.run_record import RunRecord
+from orchestrator.storage import Storage
+from orchestrator.storage.runs import RunFolder, all_records
+from orchestrator.tracking import CellRun, ParentRun
+
+TWO_CPUS = ClusterShape(((2.0, 0.0),))
+Value = Callable[[PlannedCell], float]
+
+
+class FakeTracker:
+    """Keeps in memory what a tracker would write; refuses what `refused` names."""
+
+    def __init__(self, refused: str | None = None) -> None:
+        self.refused = refused
+        self.sweeps: list[str] = []
+        self.cells: dict[str, str | None] = {}
+        self.left: dict[str, RunRecord] = {}
+
+    def _answer(self, what: str) -> None:
+        if what == self.refused:
+            raise TrackingError(f"{what} was refused")
+
+    def sweep(self, experiment: str, sweep_id: str, **_: Any) -> ParentRun:
+        self._answer("sweep")
+        return ParentRun(experiment, "parent", sweep_id)
+
+    def reconcile(self, _: ParentRun) -> list[str]:
+        return []
+
+    def finished_cells(self, _: ParentRun) -> set[str]:
+        return {name for name, status in self.cells.items() if status == "FINISHED"}
+
+    def finished(self, _: str, fingerprints: Iterator[str]) -> dict[str, RunRecord]:
+        wanted = set(fingerprints)
+        return {name: record for name, record in self.left.items() if name in wanted}
+
+    def cell(self, parent: ParentRun, fingerprint: str, **_: Any) -> CellRun:
+        self._answer("cell")
+        self.cells.setdefault(fingerprint, None)
+        return CellRun(parent.experiment_id, fingerprint, fingerprint)
+
+    def log_epochs(self, *_: Any) -> None:
+        self._answer("curve")
+
+    def finish(self, cell: CellRun, *_: Any, status: str = "FINISHED") -> None:
+        self.cells[cell.fingerprint] = status
+
+    def finish_sweep(self, *_: Any, status: str, **__: Any) -> None:
+        self.sweeps.append(status)
+
+
+class FakeRound:
+    """Runs rounds: a record with `value` for each run that has none; keeps what it was asked."""
+
+    def __init__(self, value: Value, *, tuned: Value | None = None) -> None:
+        self.value, self.tuned = value, tuned
+        self.rounds: list[list[PlannedCell]] = []
+        self.ends: Callable[[int], None] = lambda _: None
+        self.failing: Callable[[PlannedCell], bool] = lambda _: False
+
+    def __call__(
+        self, plans: Sequence[Plan], storage: Storage, recorder: Any, *_: Any, **__: Any
+    ) -> Outcome:
+        cells, new = jobs_of(plans), list[str]()
+        for name in cells:
+            before = RunFolder(storage, name).record()
+            if before is None:
+                new.append(name)
+            else:
+                recorder.taken_over(name, before)
+        self.rounds.append([cells[name] for name in new])
+        self.ends(len(self.rounds))
+        failed = {}
+        for name in new:
+            recorder.started(name)
+            record = self._record(cells[name])
+            if record.has_failed:
+                failed[name] = record
+            else:
+                RunFolder(storage, name).write_record(record)
+            recorder.ended(name, record)
+        return Outcome(failed, ())
+
+    def _record(self, cell: PlannedCell) -> RunRecord:
+        about = {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
+        if self.failing(cell):
+            return RunRecord.read(about | {"status": "failed", "error": "no", "log_tail": ["no"]})
+        results = {"linear_top1": self.value(cell), "linear_validation_top1": 0.0}
+        if self.tuned is not None:
+            results["linear_validation_top1"] = self.tuned(cell)
+        history = [{"epoch": 1.0, "loss": 1.0, "contrastive_accuracy": results["linear_top1"]}]
+        return RunRecord.read(
+            about
+            | {"status": "finished", "results": results, "history": history, "total_seconds": 1.0}
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have tests of their own, and draw for seconds."""
+    monkeypatch.setattr(sweep_module, "report_on", lambda *_, **__: Finished(0, {}))
+
+
+@pytest.fixture
+def asked(tmp_path: Path, tiny: Callable[..., dict[str, Any]]) -> Callable[..., Checked]:
+    """Checks a request for an ablation in a storage of the test's own."""
+
+    def checked(name: str, **more: Any) -> Checked:
+        fields = tuple(f"{field}={value}" for field, value in tiny(schedule__epochs=1).items())
+        flags = {"storage": str(tmp_path / "storage"), "address": None, "tracking_uri": None}
+        return check(Request((name,), preset="shapes", assignments=fields, flags=flags, **more))
+
+    return checked
+
+
+def loop(checked: Checked, tracker: FakeTracker, run: FakeRound) -> Finished:
+    sweep = Sweep(checked, tracker, run, Console(file=StringIO()), "simclr-orch ablate ...")  # type: ignore[arg-type]
+    planned = next_round(checked, local_shape())
+    sweep.take_over_lost(planned)
+    planned = next_round(checked, TWO_CPUS, planned.plans)
+    return sweep.run(planned, TWO_CPUS if planned.left else None)
+
+
+def by_seed(cell: PlannedCell) -> float:
+    return 50.0 + cell.seed + 0.1 * len(cell.name)
+
+
+def test_a_round_runs_what_is_missing_and_a_rerun_runs_nothing(
+    asked: Callable[..., Checked],
+) -> None:
+    tracker, run = FakeTracker(), FakeRound(by_seed)
+    finished = loop(asked("temperature", seeds=2), tracker, run)
+    assert finished.exit_code == 0
+    assert [len(cells) for cells in run.rounds] == [14]
+    assert tracker.sweeps == ["FINISHED"]
+    assert set(tracker.cells.values()) == {"FINISHED"}
+
+    assert loop(asked("temperature", seeds=2), tracker, run).exit_code == 0
+    assert [len(cells) for cells in run.rounds] == [14, 0]
+    assert loop(asked("temperature", seeds=3), tracker, run).exit_code == 0
+    assert [len(cells) for cells in run.rounds] == [14, 0, 7], "more seeds run only what is new"
+
+
+def test_seeds_are_added_in_rounds_until_all_claims_are_decided(
+    asked: Callable[..., Checked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    real = check_module.build
+
+    def counted(*words: Any, ask: Ask, **more: Any) -> Plan:
+        built.append(ask)
+        return real(*words, ask=ask, **more)
+
+    def noisy(cell: PlannedCell) -> float:
+        return random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
+
+    monkeypatch.setattr(check_module, "build", counted)
+    run = FakeRound(noisy)
+    finished = loop(asked("temperature", seeds=2, max_seeds=6), FakeTracker(), run)
+    assert finished.exit_code == 0
+    seeds = [sorted({cell.seed for cell in cells}) for cells in run.rounds]
+    assert seeds[0] == [0, 1]
+    assert len(seeds) > 1, "undecided claims ask for more seeds"
+    assert seeds[1][0] == 2, "which are new ones"
+    assert max(max(each, default=0) for each in seeds) == 5, "up to the most that was asked for"
+    # Planned when it was checked, and again only when something else was asked: once before the
+    # first round, when it is known that no claim is decided, and once before each later one.
+    assert len(built) == len(run.rounds) + 1
+    assert len({(ask.seeds, tuple(sorted(ask.more.items()))) for ask in built}) == len(built)
+
+
+def test_tuned_cells_run_once_their_candidates_have_been_compared(
+    asked: Callable[..., Checked],
+) -> None:
+    def best_is_the_second(cell: PlannedCell) -> float:
+        return 90.0 if cell.candidate == 1 else 10.0
+
+    run = FakeRound(by_seed, tuned=best_is_the_second)
+    assert loop(asked("losses"), FakeTracker(), run).exit_code == 0
+    first, second = run.rounds
+    assert {cell.role for cell in first} == {"candidate", "reference"}
+    assert {cell.role for cell in second} == {"cell"}
+    assert {cell.candidate for cell in second} == {1}
+
+
+def test_what_the_storage_lost_and_mlflow_has_is_taken_over(
+    asked: Callable[..., Checked],
+) -> None:
+    tracker, run = FakeTracker(), FakeRound(by_seed)
+    checked = asked("temperature")
+    loop(checked, tracker, run)
+    lost, *_ = records = all_records(checked.storage)
+    tracker.left = {record.fingerprint: record for record in records[:3]}
+    for record in records[:4]:
+        checked.storage.delete(f"runs/{record.fingerprint}")
+
+    assert loop(checked, tracker, run).exit_code == 0
+    assert [cell.fingerprint for cell in run.rounds[1]] == [records[3].fingerprint]
+    assert RunFolder(checked.storage, lost.fingerprint).record() == lost
+
+
+@pytest.mark.parametrize("refused", ["cell", "curve"])
+def test_mlflow_failing_in_mid_sweep_stops_nothing_and_is_said(
+    asked: Callable[..., Checked], refused: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker, run = FakeTracker(refused), FakeRound(by_seed)
+    checked = asked("temperature")
+    finished = loop(checked, tracker, run)
+    assert finished.exit_code == 1
+    assert len(all_records(checked.storage)) == 7, "every cell was run"
+    said = capsys.readouterr().err
+    assert said.count("MLflow cannot be written") == 1
+    assert "0 failed, 0 not run, not all recorded in MLflow; continue with: simclr-orch" in said
+
+    tracker.refused = None
+    assert loop(checked, tracker, run).exit_code == 0, "a rerun records what is missing"
+    assert len(run.rounds[1]) == 0
+    assert list(tracker.cells.values()).count("FINISHED") == 7
+
+
+def test_mlflow_failing_at_the_start_starts_nothing(asked: Callable[..., Checked]) -> None:
+    run = FakeRound(by_seed)
+    with pytest.raises(TrackingError, match="sweep was refused"):
+        loop(asked("temperature"), FakeTracker("sweep"), run)
+    assert run.rounds == []
+
+
+def test_an_interruption_closes_what_is_open_and_goes_on_as_one(
+    asked: Callable[..., Checked],
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    tracker, run = FakeTracker(), FakeRound(by_seed)
+    run.ends = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        loop(asked("temperature"), tracker, run)
+    assert tracker.sweeps == ["KILLED"]
+
+
+def test_an_error_of_the_driver_ends_with_the_command_that_continues(
+    asked: Callable[..., Checked], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(_: int) -> None:
+        raise OSError("the disk is gone")
+
+    tracker, run = FakeTracker(), FakeRound(by_seed)
+    run.ends = lose
+    finished = loop(asked("temperature"), tracker, run)
+    assert finished.exit_code == 1
+    assert finished.document["error"] == "the disk is gone"
+    assert tracker.sweeps == ["FAILED"]
+    assert "the disk is gone; continue with: simclr-orch ablate ..." in capsys.readouterr().err
+
+
+def test_a_failed_cell_is_told_and_does_not_stop_the_others(
+    asked: Callable[..., Checked], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker, run = FakeTracker(), FakeRound(by_seed)
+    run.failing = lambda cell: cell.at == ("yes, 0.1",)
+    finished = loop(asked("temperature"), tracker, run)
+    assert finished.exit_code == 1
+    assert len(finished.document["failed"]) == 1
+    assert tracker.sweeps == ["FAILED"]
+    assert sorted(filter(None, tracker.cells.values())) == ["FAILED"] + ["FINISHED"] * 6
+    assert "1 failed, 0 not run; continue with: simclr-orch" in capsys.readouterr().err
