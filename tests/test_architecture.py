@@ -22,6 +22,7 @@ PLACES = {
     "typer": "orchestrator/cli/",
     "ray.tune": "orchestrator/sweep/",
     "ray.train": "orchestrator/cell/ray_train.py",
+    "matplotlib": "orchestrator/report/figures/",
 }
 # Names that another version may have no more, without a word: they stand where it says on which
 # one they were checked.
@@ -93,6 +94,80 @@ def test_imports_go_one_way(path: Path) -> None:
                 "_typeshed",
             }
             assert tops <= {*sys.stdlib_module_names, *allowed}
+
+
+def map_of_rooms() -> dict[str, list[str]]:
+    """What each room may import of ours: the table in CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition("## The map")[2].partition("\n## ")[0]
+    rows = {}
+    for line in section.splitlines():
+        if line.startswith("| `"):
+            room, may_import, _ = line.strip("|").split("|", 2)
+            rows[room.strip(" `")] = re.findall(r"`([^`]+)`", may_import)
+    return rows
+
+
+ROOMS = map_of_rooms()
+
+
+def room_of(file: str) -> str:
+    """The longest room that a file lies in."""
+    return max((room for room in ROOMS if f"{file}/".startswith(f"{room}/")), key=len)
+
+
+def file_of(module: str) -> str | None:
+    """The file of one of our modules, or of the face of one of our folders; None for a name."""
+    stem = ROOT.joinpath(*module.split("."))
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.exists():
+            return name(path)
+    return None
+
+
+def rooms_used(path: Path) -> set[str]:
+    """The other rooms that a module imports from."""
+    rooms = set()
+    for module in imports(path):
+        if module.partition(".")[0] in PACKAGES:
+            file = file_of(module) or file_of(module.rpartition(".")[0])
+            assert file is not None, f"{name(path)} imports {module}, which there is not"
+            rooms.add(room_of(file))
+    return rooms - {room_of(name(path))}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_room_imports_what_its_row_of_the_map_lists(path: Path) -> None:
+    allowed = {*ROOMS[room_of(name(path))]}
+    if "search_spaces" in allowed and path.relative_to(ROOT).parts[0] != "search_spaces":
+        allowed.add("search_spaces/__init__.py")
+    assert rooms_used(path) <= allowed
+
+
+def test_the_map_has_no_circle_and_no_row_too_many() -> None:
+    below: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in MODULES:
+        below[room_of(name(path))] |= rooms_used(path)
+    for room, listed in ROOMS.items():
+        faces = {"search_spaces"} if "search_spaces/__init__.py" in below[room] else set()
+        assert set(listed) <= below[room] | faces, f"{room}: lists what it does not import"
+    while below:
+        lowest = [room for room, rooms in below.items() if not rooms & below.keys()]
+        assert lowest, f"a circle among {', '.join(below)}"
+        for room in lowest:
+            del below[room]
+
+
+def test_the_contract_of_workloads_knows_none_of_them() -> None:
+    code = (
+        "import sys, workloads.workload\n"
+        "print(*(name for name in sys.modules if name.startswith('workloads.')))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len(loaded) < 10
+    assert not [each for each in loaded if "simclr" in each or "two_layer_cnn" in each]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

@@ -12,14 +12,13 @@ import signal
 import sys
 from contextlib import redirect_stdout
 
-from orchestrator.cluster.job_log import document_lines
-
 __all__ = ["main"]
 
 
 def main(typed: str, arguments: list[str]) -> int:
     """Run a command; its exit code."""
     from orchestrator.cli import app
+    from orchestrator.commands.on_cluster import print_to_log
 
     # Ray blocks it in all that it starts, and it is how Tune is asked to stop its trials.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -31,7 +30,7 @@ def main(typed: str, arguments: list[str]) -> int:
         except SystemExit as end:
             code = end.code or 0
     if out.getvalue():
-        print("\n".join(document_lines(json.loads(out.getvalue()))), flush=True)
+        print_to_log(json.loads(out.getvalue()))
     return code if isinstance(code, int) else 1
 
 

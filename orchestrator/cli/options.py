@@ -1,7 +1,6 @@
 """The options that commands share, each with its help, and how every command ends."""
 
 import json
-import os
 import shlex
 import signal
 import sys
@@ -43,7 +42,6 @@ __all__ = [
     "console_for",
     "guarded",
     "print_json",
-    "storage_at",
 ]
 
 Preset = Annotated[
@@ -117,13 +115,6 @@ AblationNames = Annotated[
         help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions.",
     ),
 ]
-
-
-def storage_at(flag: str | None) -> Any:
-    from orchestrator.settings import read_settings
-    from orchestrator.storage import Storage
-
-    return Storage(read_settings({"storage": flag}, os.environ, Path.cwd()).storage)
 
 
 def console_for(as_json: bool) -> Console:

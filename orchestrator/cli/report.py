@@ -12,7 +12,6 @@ from orchestrator.cli.options import (
     StorageUri,
     console_for,
     guarded,
-    storage_at,
 )
 from orchestrator.commands.result import Finished
 
@@ -35,6 +34,7 @@ def report(
 
     def show() -> "Finished":
         from orchestrator.commands.report import report_on
+        from orchestrator.commands.stores import storage_at
 
         return report_on(
             name, storage_at(storage), console_for(as_json), sweep=sweep, output=output
@@ -56,6 +56,7 @@ def verdicts(
 
     def show() -> "Finished":
         from orchestrator.commands.report import verdicts_on
+        from orchestrator.commands.stores import storage_at
 
         return verdicts_on(names or [], storage_at(storage), console_for(as_json))
 

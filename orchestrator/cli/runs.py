@@ -19,7 +19,6 @@ from orchestrator.cli.options import (
     TrackingUri,
     console_for,
     guarded,
-    storage_at,
 )
 
 if TYPE_CHECKING:
@@ -65,23 +64,15 @@ def evaluate(
 ) -> None:
     """Judge a pre-trained encoder again, by another protocol or with other settings."""
 
-    def judge() -> "Finished":
+    def work() -> "Finished":
         from orchestrator.commands.evaluate import Question
-        from orchestrator.commands.evaluate import evaluate as judged
-        from orchestrator.settings import read_settings
-        from orchestrator.storage import Storage
-        from orchestrator.tracking import Tracker
+        from orchestrator.commands.evaluate import evaluate as evaluated
+        from orchestrator.commands.stores import stores_at
 
-        settings = read_settings(
-            {"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd()
-        )
-        kept = Storage(settings.storage)
         question = Question(run, protocol, tuple(assignments or ()), preset, config, download)
-        return judged(
-            question, kept, lambda: Tracker.open(settings.tracking_uri, kept), console_for(as_json)
-        )
+        return evaluated(question, *stores_at(storage, tracking_uri), console_for(as_json))
 
-    guarded(judge, as_json=as_json)
+    guarded(work, as_json=as_json)
 
 
 @app.command()
@@ -104,6 +95,7 @@ def compare(
 
     def show() -> "Finished":
         from orchestrator.commands.compare import compare_runs
+        from orchestrator.commands.stores import storage_at
 
         return compare_runs(one, other, result, storage_at(storage), console_for(as_json))
 
@@ -126,6 +118,7 @@ def export(
 
     def write() -> "Finished":
         from orchestrator.commands.export import export_run
+        from orchestrator.commands.stores import storage_at
 
         folder = output or Path(f"{run}-{to}")
         return export_run(run, to, folder, storage_at(storage), console_for(as_json))
@@ -139,6 +132,7 @@ def runs(storage: StorageUri = None, as_json: Json = False) -> None:
 
     def show() -> "Finished":
         from orchestrator.commands.runs import list_runs
+        from orchestrator.commands.stores import storage_at
 
         return list_runs(storage_at(storage), console_for(as_json))
 

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.cluster.job_log import LogReader
+from orchestrator.cluster.job_log import LogReader, document_lines
 from orchestrator.cluster.job_server import Job, JobServer, reached
 from orchestrator.cluster.ray_internals import JOB_STOP_WAIT
 from orchestrator.commands.request import Problems, Request, command_line
@@ -29,7 +29,7 @@ from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
 from workloads.catalog import every_workload
 
-__all__ = ["Submission", "remote_arguments", "run_on"]
+__all__ = ["Submission", "print_to_log", "remote_arguments", "run_on"]
 
 PREFIX = "simclr-orch"
 CODE = ("ship", "image")
@@ -165,6 +165,11 @@ def run_on(place: str, code: str, request: Request, arguments: Sequence[str]) ->
                 f"stop {job} --on {on}"
             )
             return Finished(1, {"job": job, "status": "RUNNING", "command": typed})
+
+
+def print_to_log(document: object) -> None:
+    """Print a document as a Ray Job does, for whoever follows its log."""
+    print("\n".join(document_lines(document)), flush=True)
 
 
 def _running_or_submitted(server: JobServer, submission: Submission) -> tuple[str, str]:

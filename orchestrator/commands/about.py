@@ -1,0 +1,65 @@
+"""What there is to ask: the ablations, and the base recipes."""
+
+from rich.console import Console
+
+from search_spaces import every_ablation
+
+__all__ = ["list_presets", "list_spaces"]
+
+
+def list_spaces(console: Console | None) -> list[dict[str, object]]:
+    """List the ablations with question, figure or table, cells and cost; printed with a console."""
+    rows: list[dict[str, object]] = []
+    for ablation in every_ablation().values():
+        hours = round(ablation.paper_tpu_hours) if ablation.is_of_imagenet else None
+        cost, claims = ablation.relative_cost("small"), len(ablation.claims)
+        cells_paper, cells_small = len(ablation.paper.cells), len(ablation.small.cells)
+        rows.append(
+            {
+                "name": ablation.name,
+                "source": ablation.source,
+                "question": ablation.question,
+                "cells_paper": cells_paper,
+                "paper_tpu_core_hours": hours,
+                "cells_small": cells_small,
+                "claims": claims,
+                "extension": ablation.extension,
+                "small_in_runs_of_the_preset": cost,
+            }
+        )
+        if console is None:
+            continue
+        source = "extension, not in the paper" if ablation.extension else ablation.source
+        on_tpus = f" ({hours:,} TPU v3 core-hours)" if hours is not None else ""
+        console.print(f"[bold]{ablation.name}[/bold]  {source}", highlight=False)
+        console.print(f"  {ablation.question}", highlight=False)
+        console.print(
+            f"  {cells_small} cells on a small preset ({cost:g} x one run); {cells_paper} at the "
+            f"paper's scale{on_tpus}; {claims} claims",
+            style="dim",
+            highlight=False,
+        )
+    if console is not None:
+        console.print(
+            "Costs are of one seed. `simclr-orch ablate NAME --preset P --dry-run` estimates the "
+            "time on your machine."
+        )
+    return rows
+
+
+def list_presets(name: str | None, console: Console) -> None:
+    """Print the base recipes with what they are for, or one of them as YAML.
+
+    Raises SpecError that lists the known ones.
+    """
+    import yaml
+
+    from workloads.catalog import every_preset, preset_named
+
+    if name is not None:
+        print(yaml.safe_dump(preset_named(name).tree(), sort_keys=False), end="")
+        return
+    for known, build in every_preset().items():
+        console.print(known, style="bold", highlight=False)
+        for line in (build.__doc__ or "").strip().splitlines():
+            console.print(f"  {line.strip()}", highlight=False, soft_wrap=True)
