@@ -21,10 +21,10 @@ OWN = "at the end of training"
 
 
 def export_run(run: str, format: str, output: Path, storage: Storage, console: Console) -> Finished:
-    """The encoder of a finished run in one format, with its card, into the folder `output`.
+    """Write the encoder of a finished run, and its card, into the folder `output`.
 
-    Raises PlanError for a run or folder that cannot serve, SpecError for an encoder that the format
-    cannot hold.
+    Raises PlanError for a format, run or folder that cannot serve, SpecError for an encoder that
+    the format cannot hold.
     """
     _check_format(format)
     record = finished_record(run, storage)
@@ -34,6 +34,7 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
         raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder"])
     if format not in weights.files:
         raise PlanError([f"--format {format}: is not for {run} of {workload.name}"])
+
     state = last_state(fingerprint, storage)
     _refuse_foreign(output, {weights.card, weights.files[format]}, weights.card, fingerprint)
     files = weights.write(
@@ -44,12 +45,14 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
         run=fingerprint,
         published=None if record.weights is None else record.weights["from"],
     )
+
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (output / name).write_bytes(content)
     except OSError as error:
         raise PlanError([f"--output {output}: cannot be written ({error})"]) from None
+
     console.print(f"{record.name} ({fingerprint[:12]}) as {format}:", highlight=False, markup=False)
     for name, content in files.items():
         console.print(
@@ -73,8 +76,9 @@ def _check_format(name: str) -> None:
 
 
 def _results(record: RunRecord, storage: Storage) -> list[CardResult]:
-    """Those of the run's own evaluation, then of all that came later; where protocol and data do
-    not tell two, by file.
+    """The results of the run's own evaluation, then those of all that came later.
+
+    Where protocol and data do not tell two evaluations apart, their files do.
     """
     later = RunFolder(storage, record.fingerprint).evaluations()
     protocols = {name: _protocol(evaluation) for name, evaluation in later.items()}
@@ -89,9 +93,7 @@ def _results(record: RunRecord, storage: Storage) -> list[CardResult]:
 
 
 def _protocol(evaluation: EvaluationRecord) -> str:
-    """By which an evaluation was made, and on which data where that may be another than the
-    run's.
-    """
+    """By which an evaluation was made, and on which data where it may be another than the run's."""
     if not evaluation.protocol.startswith("transfer"):
         return evaluation.protocol
     data = evaluation.data or evaluation.settings["transfer"]["data"]
@@ -112,26 +114,22 @@ def _rows(
 
 
 def _refuse_foreign(output: Path, own: Set[str], card: str, fingerprint: str) -> None:
-    """Only a folder that is empty or holds an earlier export of the same run in the same format is
-    written into.
-    """
+    """Raise PlanError for a folder with anything but an earlier export of the run in the format."""
     if not output.exists():
         return
     if not output.is_dir():
         raise PlanError([f"--output {output}: is not a folder"])
+
     there = sorted(path.name for path in output.iterdir())
     if foreign := [name for name in there if name not in own]:
-        raise PlanError(
-            [
-                f"--output {output}: holds something else ({', '.join(foreign[:5])}); name a new "
-                "folder"
-            ]
-        )
-    if there and not (
-        (output / card).is_file()
-        and f"from run `{fingerprint}`" in (output / card).read_text(errors="replace")
-    ):
+        some = ", ".join(foreign[:5])
+        raise PlanError([f"--output {output}: holds something else ({some}); name a new folder"])
+    if there and not _is_of_run(output / card, fingerprint):
         raise PlanError([f"--output {output}: holds another encoder; name a new folder"])
+
+
+def _is_of_run(card: Path, fingerprint: str) -> bool:
+    return card.is_file() and f"from run `{fingerprint}`" in card.read_text(errors="replace")
 
 
 def _size(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Two models on the same test examples: which is better, and could it be chance (as in B.8)?
+"""Two models on the same test examples: which is better, or is it chance (as in B.8)?
 
 The permutation test takes the two models as exchangeable: of each example, which outcome came from
 which model is decided by a coin, and p is the share of such draws whose difference is at least as
@@ -64,7 +64,7 @@ class PairedComparison:
 
     @property
     def verdict(self) -> PairedVerdict:
-        """Whether the one is better than the other, worse, or not told from it at the 5 % level."""
+        """Whether the one is better, worse, or not to be told from the other at the 5 % level."""
         if self.p_holm > LEVEL:
             return "tied"
         return "better" if self.difference > 0 else "worse"
