@@ -1,12 +1,11 @@
 """Encoders that were trained elsewhere and are evaluated here, and ours that go elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 from workloads.catalog.simclr_data import pinned, prepared
 from workloads.evaluation.features.digests import tensors_digest
 from workloads.evaluation_result import CardResult
-from workloads.simclr.export import CARD, FILES, ExportFormat, exported
+from workloads.simclr.export import CARD, FILES, FORMATS, exported
 from workloads.simclr.published import state_of_weights
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised
@@ -20,7 +19,7 @@ class PublishedEncoders:
     """SimCLR's encoders in the layouts that others publish and load."""
 
     card: str = CARD
-    files: Mapping[str, str] = {str(format): file for format, file in FILES.items()}
+    files: Mapping[str, str] = {str(format): FILES[format] for format in FORMATS}
 
     def read(self, source: str, spec: RunSpec, *, download: bool) -> ReadWeights[RunSpec]:
         """Read a published encoder as a run. Raises SpecError for a supervised specification.
@@ -59,7 +58,7 @@ class PublishedEncoders:
         published: str | None,
     ) -> dict[str, bytes]:
         """Write the encoder in one of the formats, with its model card."""
-        for known in get_args(ExportFormat):
+        for known in FORMATS:
             if known == format:
                 return exported(state, spec, known, results, run=run, published=published)
-        raise SpecError([f"--format {format}: no such format; known are {', '.join(FILES)}"])
+        raise SpecError([f"--format {format}: no such format; known are {', '.join(FORMATS)}"])
