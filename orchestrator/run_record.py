@@ -29,7 +29,7 @@ Metrics = Mapping[str, float]
 
 
 class Machine(TypedDict):
-    """What a run's numbers were measured on."""
+    """The machine that a run's numbers were measured on."""
 
     device: str
     gpu: bool
@@ -43,7 +43,7 @@ class Machine(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What one run has left: how it ended, its results or its error, and what it was.
+    """The record that one run has left: how it ended, its results or its error, and what it was.
 
     `history` has the metrics of each epoch. `machine` and the times are missing where the driver
     wrote the record of a worker that could not. `trained_by` names the run whose trained state this
@@ -117,12 +117,12 @@ class RunRecord:
 
     @property
     def has_finished(self) -> bool:
-        """Whether the run came to its end, and has results."""
+        """True for a run that came to its end, and has results."""
         return self.status == "finished"
 
     @property
     def has_failed(self) -> bool:
-        """Whether the run ended with an error, which a rerun tries again."""
+        """True for a run that ended with an error, which a rerun tries again."""
         return self.status == "failed"
 
     @property
@@ -157,7 +157,7 @@ _KEYS = tuple(name for name in RunRecord.__dataclass_fields__ if name != "more")
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
-    """What a later evaluation has left of a run: protocol, settings and results.
+    """The record that a later evaluation has left of a run: protocol, settings and results.
 
     `data` are name and content of what was evaluated on, None in records of before that was kept.
     """

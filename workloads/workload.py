@@ -45,37 +45,35 @@ class Specification(Protocol):
 
     @property
     def seed(self) -> int:
-        """Of everything random in the run."""
+        """The seed of everything random in the run."""
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
-        """A copy with dotted fields replaced, validated from scratch. Raises SpecError."""
+        """Return a copy with dotted fields replaced, validated from scratch. Raises SpecError."""
 
     def tree(self) -> dict[str, Any]:
-        """Plain nested values."""
+        """Return plain nested values."""
 
     def flat(self) -> dict[str, Any]:
-        """Dotted field to plain value."""
+        """Return the plain values by dotted field."""
 
     def fingerprint(self) -> str:
-        """Stable digest of everything that can change the result."""
+        """Return a stable digest of everything that can change the result."""
 
 
 class Result(Protocol):
-    """What training yields now and then: metrics for people, and the state from which it
-    continues.
-    """
+    """A result of training: numbers for people, and the state from which it continues."""
 
     @property
     def epoch(self) -> int:
-        """How far training is, in the workload's own unit."""
+        """The last epoch that has ended, in the workload's own unit."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Plain numbers."""
+        """Plain numbers of this epoch, for people."""
 
     @property
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values."""
+        """Tensors and plain values from which training continues."""
 
 
 Spec = TypeVar("Spec", bound=Specification)
@@ -83,7 +81,7 @@ Spec = TypeVar("Spec", bound=Specification)
 
 @dataclass(frozen=True)
 class Paper:
-    """What the questions of a workload come from: its name in reports.
+    """The paper that the questions of a workload come from, by its name in reports.
 
     `data_of_setting` names the data of the settings in which it asks, such as
     `{"imagenet-paper": "ImageNet"}`.
@@ -95,7 +93,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What there is to know of a run's data before it starts."""
+    """The facts that are known of a run's data before it starts."""
 
     title: str
     train: int
@@ -107,10 +105,10 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A way to judge a finished run again: the fields it sets, and how the names of the results
-    that it is about begin.
+    """A way to evaluate a finished run again: the fields it sets, or that it only `inspects`.
 
-    One that `inspects` is answered by `inspect`.
+    `only` is how the names of the results begin that it is about. One that inspects is answered by
+    `inspect`.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -120,7 +118,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one of several runs ended: its results, or the error with which it would end again.
+    """The end of one of several runs: its results, or the error with which it would end again.
 
     history: points with `epoch`, which grows, and other plain numbers. seconds: its share of the
     process's time.
@@ -134,11 +132,10 @@ class Ended:
 
 @dataclass(frozen=True)
 class Progress:
-    """What training several runs yields: those that have just ended, by their place, and the state
-    from which it continues.
+    """A result of training several runs: those that have just ended, and the state to go on from.
 
-    metrics: plain numbers for people, of the runs that are trained at the moment. state: None as
-    long as there is none.
+    ended: by position among the runs. metrics: plain numbers for people, of the runs that are
+    trained at the moment. state: None as long as there is none.
     """
 
     ended: Mapping[int, Ended]
@@ -151,7 +148,7 @@ class Workload(Protocol[Spec]):
 
     @property
     def name(self) -> WorkloadName:
-        """As ablations name it."""
+        """The name by which ablations ask for it."""
 
     @property
     def presets(self) -> Mapping[str, Callable[[], Spec]]:
@@ -167,11 +164,11 @@ class Workload(Protocol[Spec]):
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:
-        """What results and logged metrics are called, by name."""
+        """The names, units and digits of results and logged metrics, by metric."""
 
     @property
     def curves(self) -> Curves:
-        """Which logged metrics are drawn over the course of training."""
+        """The logged metrics that are drawn over the course of training."""
 
     @property
     def logged(self) -> Sequence[str]:
@@ -186,50 +183,45 @@ class Workload(Protocol[Spec]):
         """The dotted fields that are no part of a paper's setting, such as seeds and paths."""
 
     def read(self, tree: Mapping[str, Any]) -> Spec:
-        """The specification in a plain tree. Raises SpecError."""
+        """Read the specification in a plain tree. Raises SpecError."""
 
     def prepare(self, spec: Spec, *, download: bool) -> tuple[Spec, DataFacts]:
-        """The specification with its data pinned by content, and what the data is. Raises
-        SpecError.
+        """Return the specification with its data pinned by content, and what they are.
+
+        Raises SpecError.
         """
 
     def problems(self, spec: Spec, train_images: int | None, world_size: int) -> list[str]:
-        """Why such a run cannot be; None images: not known."""
+        """Return why such a run cannot be, a line each; `train_images` None: not known."""
 
     def reference(self, spec: Spec) -> Spec | None:
-        """The run without any training that results are compared with, if there is one."""
+        """Return the run without any training that results are compared with, if there is one."""
 
     def scale(self, spec: Spec, setting: str) -> Literal["paper", "small"]:
-        """Whether the paper's own grid fits the recipe, for a question that the paper asked in
-        `setting`.
-        """
+        """Tell whether the paper's own grid fits the recipe, for a question asked in `setting`."""
 
     def data_name(self, tree: Mapping[str, Any]) -> str:
         """Name the data of a run in a word, from the tree of its specification."""
 
     def setting(self, tree: Mapping[str, Any]) -> str:
-        """A recipe in a few words."""
+        """Describe a recipe in a few words."""
 
 
 @runtime_checkable
 class TrainedAlone(Workload[Spec], Protocol[Spec]):
-    """Runs that each have their processes for themselves, and can be judged again from their last
-    state.
-    """
+    """A workload whose runs each have their processes for themselves, and keep their last state."""
 
     @property
     def divergence(self) -> tuple[type[Exception], ...]:
-        """What training and evaluation raise when they cannot continue and another try would end
-        alike.
-        """
+        """The errors of training and evaluation after which another try would end alike."""
 
     @property
     def evaluations(self) -> Mapping[str, Evaluation]:
-        """Ways to judge a run again, by name."""
+        """The ways to evaluate a run again, by name."""
 
     @property
     def changeable(self) -> Sequence[str]:
-        """How dotted fields begin that may change between training and a later evaluation.
+        """The beginnings of dotted fields that may change between training and a later evaluation.
 
         Those that are settings of an evaluation lie in the specification's part `eval`.
         """
@@ -239,45 +231,40 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
         """The way in and out for trained weights; None where runs have none to give or take."""
 
     def train(self, spec: Spec, worker: Worker, resume: State | None) -> Iterator[Result]:
-        """Yield as training goes on; a resumed run equals an uninterrupted one. Does not yield what
-        `resume` has finished.
+        """Yield results as training goes on, without those that `resume` has finished.
+
+        A resumed run equals an uninterrupted one.
         """
 
     def epochs(self, spec: Spec) -> int:
-        """The last `epoch` that `train` yields."""
+        """Return the last `epoch` that `train` yields."""
 
     def pinned(self, spec: Spec) -> Spec:
-        """The specification with all data, beside those of `prepare`, pinned by content. Raises
-        SpecError if there are none.
-        """
+        """Pin all data beside those of `prepare` by content. Raises SpecError if there are none."""
 
     def trained_as(self, spec: Spec) -> str | None:
-        """Runs with equal ones have equal trained states, however they are judged; None for a run
-        without training.
+        """Return what runs with equal trained states share; None for a run without training.
+
+        How a run is evaluated has no part in it.
         """
 
     def evaluate(self, spec: Spec, state: State, worker: Worker) -> EvaluationResult:
-        """What the trained state is worth. Every worker of the run calls, and the first is told;
-        others get nothing.
-        """
+        """Evaluate a trained state. Every worker of the run calls; only the first gets results."""
 
     def evaluated_on(self, spec: Spec, data: DataFacts) -> dict[str, str]:
-        """Name and content of the data whose test images an evaluation is about."""
+        """Return name and content of the data whose test images an evaluation is about."""
 
     def inspect(self, spec: Spec, state: State, worker: Worker) -> Representation:
-        """What the trained representation looks like, for people."""
+        """Return what people can see of the trained representation."""
 
     def score(self, spec: Spec, state: State, worker: Worker) -> float:
-        """A quick evaluation of a state on the validation split, higher is better: what a search
-        compares.
+        """Return a quick evaluation on the validation split, higher is better, for a search.
 
         Every worker of the run calls and is told.
         """
 
     def operations(self, spec: Spec, train_images: int, *, trained: bool = False) -> float:
-        """Floating-point operations of a run, roughly; `trained`: of judging a state that is
-        there.
-        """
+        """Return roughly the floating-point operations of a run, or of evaluating one `trained`."""
 
     def operations_done(self, spec: Spec, history: Sequence[Mapping[str, float]]) -> float:
         """Return the operations of a run with this history, roughly; 0 if it cannot be told."""
@@ -285,22 +272,22 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
 
 @runtime_checkable
 class TrainedTogether(Workload[Spec], Protocol[Spec]):
-    """Small runs of which one process, without a GPU, trains many at once; each result is as if the
-    run were alone.
+    """A workload of small runs of which one process, without a GPU, trains many at once.
+
+    Each result is as if the run were alone.
     """
 
     def together(self, spec: Spec) -> str:
-        """Runs with equal ones can share a process."""
+        """Return what runs have in common that can share a process."""
 
     def shared(self, spec: Spec) -> str:
-        """Runs with equal ones do part of their work once if they share a process."""
+        """Return what runs have in common that do part of their work once in a shared process."""
 
     def cost(self, specs: Sequence[Spec]) -> float:
-        """Floating-point operations of runs that share a process, roughly."""
+        """Return roughly the floating-point operations of runs that share a process."""
 
     def train_together(self, specs: Sequence[Spec], resume: State | None) -> Iterator[Progress]:
-        """Train all, and yield each run once it has ended; one that diverges does not stop the
-        others.
+        """Train all, and yield each run once it has ended; one that diverges stops no other.
 
         `resume` may be of more or fewer runs than `specs`. Raises SpecError for what none of them
         can be trained with.
@@ -322,7 +309,7 @@ class ReadWeights(Generic[Spec]):
 
 
 class Weights(Protocol[Spec]):
-    """How weights come from elsewhere, and go there."""
+    """A way for weights to come from elsewhere, and to go there."""
 
     @property
     def card(self) -> str:

@@ -31,7 +31,7 @@ def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> E
     return estimate(
         planned.plans,
         done=planned.done,
-        trained=sharing.only_judged,
+        trained=sharing.only_evaluated,
         train_images=checked.data.train,
         concurrent=planned.concurrent,
         speed=speed,

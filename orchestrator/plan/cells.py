@@ -1,5 +1,6 @@
-"""From a question and a base recipe to an explicit list of cells. Pure: reads and starts
-nothing.
+"""From a question and a base recipe to an explicit list of cells.
+
+Pure: reads and starts nothing.
 """
 
 from collections import Counter
@@ -55,9 +56,9 @@ class PlannedCell:
 
     @property
     def name(self) -> str:
-        """For people: where the cell lies, which candidate it is, and its seed."""
+        """The name for people: where the cell lies, which candidate it is, and its seed."""
         which = (
-            (f" · candidate {self.candidate + 1}")
+            f" · candidate {self.candidate + 1}"
             if self.role == "candidate" and self.candidate is not None
             else ""
         )
@@ -66,8 +67,9 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Ask:
-    """How much of an ablation is wanted: seeds of every cell, more of some cells, and what tuned
-    cells have chosen.
+    """The part of an ablation that is wanted: seeds of every cell, and `more` of some cells.
+
+    `chosen` has the candidates that tuned cells have chosen.
     """
 
     seeds: int = 1
@@ -75,16 +77,17 @@ class Ask:
     chosen: Mapping[Place, int] = field(default_factory=dict)
 
     def seeds_of(self, at: Place) -> int:
-        """Runs of one cell."""
+        """Return the number of seeds of one cell."""
         return max(self.seeds, self.more.get(at, 0))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run of a sweep: candidates before all, then seed by seed, references first and cells
-    that decide more claims next.
+    """Every run of a sweep, in the order in which they are begun.
 
-    Tuned cells that have not chosen a candidate yet have no runs beside their candidates.
+    Candidates come before all, then seed by seed, references first and cells that decide more
+    claims next. Tuned cells that have not chosen a candidate yet have no runs beside their
+    candidates.
     """
 
     ablation: Ablation | None
@@ -104,12 +107,12 @@ class Plan:
 
     @property
     def is_search(self) -> bool:
-        """Whether less promising cells may be stopped early."""
+        """True where less promising cells may be stopped early."""
         return any(cell.role == "sample" for cell in self.cells)
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Those that at least one cell is run with, candidates aside."""
+        """The seeds that at least one cell is run with, candidates aside."""
         return tuple(sorted({cell.seed for cell in self.cells if cell.role != "candidate"}))
 
     @property
@@ -122,8 +125,9 @@ class Plan:
 
     @property
     def sweep_id(self) -> str:
-        """Identity of the sweep: the same question on the same recipe, whatever the number of seeds
-        or workers.
+        """The identity of the sweep: the same question on the same recipe.
+
+        It does not depend on the number of seeds or workers.
         """
         identity: dict[str, Any] = {
             "name": self.name,
@@ -141,8 +145,9 @@ class Plan:
 
 
 def jobs_of(plans: Iterable[Plan]) -> dict[str, PlannedCell]:
-    """One cell for each distinct fingerprint of several plans, in order: equal runs are run once
-    and shared.
+    """Return one cell for each distinct fingerprint of several plans, in order.
+
+    Equal runs are run once and shared.
     """
     first: dict[str, PlannedCell] = {}
     for plan in plans:
@@ -161,12 +166,12 @@ def build(
     train_images: int | None = None,
     shape: ClusterShape | None = None,
 ) -> Plan:
-    """The plan of an ablation on a base recipe, with `seeds` seeds from the base's on and an
-    untrained reference for each.
+    """Plan an ablation on a base recipe, with an untrained reference for each seed.
 
-    Every cell is the base re-validated with the cell's values. `ask` says more than a number of
-    seeds. `train_images` (after validation is split off) and `shape` are checked against where they
-    are known. Raises one PlanError that lists every violation.
+    There are `seeds` seeds, from the base's on; `ask` says more than a number of seeds. Every cell
+    is the base re-validated with the cell's values. `train_images` (after validation is split off)
+    and `shape` are checked against where they are known. Raises one PlanError that lists every
+    violation.
     """
     resources, ask = resources or Resources(), ask or Ask(seeds)
     workload = workload_named(ablation.workload)
@@ -177,6 +182,7 @@ def build(
         else [f"--seeds {ask.seeds}: must lie between 1 and {MAX_SEEDS}"]
     )
     problems = of_seeds + resource_problems(resources, shape)
+
     cells = [] if of_seeds else list(_asked_for(ablation, scale, base.seed, ask))
     planned: list[PlannedCell] = []
     for asked in cells:
@@ -187,6 +193,7 @@ def build(
             continue
         if spec is None:
             continue
+
         if asked.role != "reference":
             found = workload.problems(spec, train_images, max(resources.workers, 1))
             problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in found]
@@ -201,6 +208,7 @@ def build(
                 asked.candidate,
             )
         )
+
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return Plan(ablation, workload, scale, base, ask, tuple(planned), resources)
@@ -214,7 +222,7 @@ def build_single(
     train_images: int | None = None,
     shape: ClusterShape | None = None,
 ) -> Plan:
-    """The plan of one run. Raises one PlanError that lists every violation."""
+    """Plan one run. Raises one PlanError that lists every violation."""
     resources = resources or Resources()
     problems = resource_problems(resources, shape)
     problems += workload.problems(spec, train_images, max(resources.workers, 1))
@@ -242,6 +250,7 @@ def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterat
         for index, candidate in enumerate(cell.candidates):
             values = {**ablation.fixed, **cell.values, **candidate}
             yield _Asked(cell.at, first + MAX_SEEDS, values, cell.paper, "candidate", index)
+
     most = max((ask.seeds_of(cell.at) for cell in cells), default=ask.seeds)
     untrained = ask.seeds_of(UNTRAINED) if ablation.untrained else 0
     for number in range(max(most, untrained)):
@@ -258,10 +267,10 @@ def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterat
 
 
 def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
-    """The cells of the layout, those first that more claims rest on, then more comparisons; else in
-    its order.
+    """Return the cells of the layout, those first that more claims rest on.
 
-    Within a seed: a verdict needs pairs, so every cell's seed comes before the next one of any.
+    Then come those of more comparisons, else its order holds. Within a seed: a verdict needs pairs,
+    so every cell's seed comes before the next one of any.
     """
     claims, comparisons = Counter[Place](), Counter[Place]()
     for claim in ablation.claims:
@@ -275,8 +284,9 @@ def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
 
 
 def _spec(asked: _Asked, base: Specification, workload: AnyWorkload) -> Specification | None:
-    """The specification of a run; None for a reference that the workload does not have. Raises
-    SpecError.
+    """Return the specification of a run; None for a reference that the workload does not have.
+
+    Raises SpecError.
     """
     if asked.role == "reference":
         reference = workload.reference(base)
@@ -285,8 +295,9 @@ def _spec(asked: _Asked, base: Specification, workload: AnyWorkload) -> Specific
 
 
 def _resolved(values: Mapping[str, Value], base: Specification) -> dict[str, Any]:
-    """Plain values: multiples and neighbours of what the base recipe has are worked out. Raises
-    SpecError.
+    """Return plain values: multiples and neighbours of the base recipe's are worked out.
+
+    Raises SpecError.
     """
     flat, resolved, problems = base.flat(), dict[str, Any](), list[str]()
     for path, value in values.items():

@@ -30,7 +30,7 @@ RECORDING_SECONDS = 0.1  # of a cell, in the driver and in its pack
 
 @dataclass(frozen=True)
 class Speed:
-    """Floating-point operations a second that a cell achieves, and where the number comes from."""
+    """The floating-point operations a second of a cell, and where the number comes from."""
 
     operations_per_second: float
     basis: str
@@ -38,8 +38,9 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds for each cell, for the whole plan at so many packs of cells at once, and the
-    GPU-hours it occupies.
+    """The expected times of each cell and of the whole plan, and the GPU-hours that it occupies.
+
+    The whole plan is so many packs of cells, `concurrent` of them at once.
     """
 
     cell_seconds: dict[str, float]
@@ -53,8 +54,9 @@ class Estimate:
 def measured_speed(
     records: Iterable[RunRecord], resources: Resources, workload: WorkloadName
 ) -> Speed:
-    """The median speed of a workload's finished cells on as many workers of the same kind, or an
-    assumption that says so.
+    """Return the median speed of a workload's finished cells, or an assumption that says so.
+
+    Counted are those on as many workers of the same kind.
     """
     kind = (resources.workers, resources.gpus_per_worker > 0)
     rates = []
@@ -96,22 +98,22 @@ def estimate(
     concurrent: int,
     speed: Speed,
 ) -> Estimate:
-    """Times for the cells that are not done, each distinct one once, spread over `concurrent`
-    places.
+    """Estimate the cells that are not done, each distinct one once, over `concurrent` slots.
 
-    `trained` names those that are only to be judged, because another run is trained alike.
+    `trained` names those that are only to be evaluated, because another run is trained alike.
     """
     workload, resources = plans[0].workload, plans[0].resources
     overhead = OVERHEAD_SECONDS["trial" if resources.workers == 1 else "workers"]
     specs = {name: cell.spec for name, cell in jobs_of(plans).items() if name not in done}
     packs = packed(workload, specs, concurrent)
-    whole = {
-        names: _operations(workload, {name: specs[name] for name in names}, train_images, trained)
-        / speed.operations_per_second
-        + overhead
-        + RECORDING_SECONDS * (len(names) - 1)
-        for names in packs
-    }
+
+    whole = {}
+    for names in packs:
+        of_pack = {name: specs[name] for name in names}
+        operations = _operations(workload, of_pack, train_images, trained)
+        recording = RECORDING_SECONDS * (len(names) - 1)
+        whole[names] = operations / speed.operations_per_second + overhead + recording
+
     total = sum(whole.values())
     longest = max(whole.values(), default=0.0)
     gpus = resources.workers * resources.gpus_per_worker
@@ -136,7 +138,9 @@ def _operations(
 
 
 def _operations_done(record: RunRecord) -> float:
-    """0 for a record whose specification this version no longer reads, and where no images were
+    """Return the operations of a record's run; 0 if they cannot be told.
+
+    They cannot where this version no longer reads its specification, and where no images were
     counted.
     """
     workload = workload_named(record.workload)

@@ -28,7 +28,7 @@ class KeptCell(TypedDict):
 
 
 class KeptData(TypedDict):
-    """What the data of a sweep was: numbers of images or inputs, and the digest of its content."""
+    """The data of a sweep: numbers of images or inputs, and the digest of their content."""
 
     title: str
     train: int
@@ -81,7 +81,7 @@ def kept_cells(plan: Plan) -> list[KeptCell]:
 def same_run(cell: KeptCell) -> tuple[object, ...]:
     """Return what two entries have in common that are of the same run of the same cell.
 
-    A tuned cell that chose again has other runs in the place of the old ones.
+    A tuned cell that chose again has other runs instead of the old ones.
     """
     candidate = cell.get("candidate") if cell["role"] == "candidate" else None
     return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)

@@ -1,5 +1,4 @@
-"""What a sweep wants next: which candidate a tuned cell has chosen, and which cells undecided
-claims need more seeds of.
+"""What a sweep wants next: candidates that are chosen, and more seeds for undecided claims.
 
 Pure. A sweep is run in rounds: build the plan, run what is missing, ask again. Each answer depends
 on records alone, so a rerun comes to the same round without running anything twice.
@@ -21,31 +20,32 @@ __all__ = ["Outcome", "choices", "looks_of", "next_ask", "values_of", "verdicts"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a round has left undone: records of failed runs by fingerprint, and runs not begun."""
+    """The runs that a round has left undone: failed ones by fingerprint, and those not begun."""
 
     failed: Mapping[str, RunRecord]
     missing: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether every run has finished."""
+        """True once every run has finished."""
         return not self.failed and not self.missing
 
 
 def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
-    """What the ablation wants, given what has ended. Equal to what it wanted before when nothing
-    more is to be done.
+    """Decide what the ablation wants, given what has ended.
+
+    It equals what was wanted before when nothing more is to be done.
     """
     if plan.ablation is None:
         return plan.ask
+
     cells = kept_cells(plan)
     chosen = choices(plan.ablation, plan.scale, cells, records)
     more = dict(plan.ask.more)
     if max_seeds is not None:
         looks = looks_of(plan.ask.seeds, max_seeds)
-        for claim in verdicts(
-            plan.ablation, plan.scale, values_of(plan.ablation, plan.scale, cells, records), looks
-        ):
+        values = values_of(plan.ablation, plan.scale, cells, records)
+        for claim in verdicts(plan.ablation, plan.scale, values, looks):
             open_ones = [
                 len(judged.seeds) for judged in claim.judged if judged.verdict == "undecided"
             ]
@@ -58,21 +58,22 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
 
 
 def looks_of(seeds: int, max_seeds: int) -> tuple[int, ...]:
-    """The numbers of seeds at which claims are looked at, fixed before the first run."""
+    """Return the numbers of seeds at which claims are looked at, fixed before the first run."""
     return looks_up_to(max(seeds, 2), max_seeds)
 
 
 def choices(
     ablation: Ablation, scale: Scale, cells: Iterable[KeptCell], records: Records
 ) -> dict[Place, int]:
-    """The candidate that each tuned cell takes, by the validation split; cells with candidates
-    still to run are left out.
+    """Choose the candidate that each tuned cell takes, by the validation split.
 
-    Candidates whose training diverged are out. Of equally good ones the first is taken.
+    Cells with candidates still to run are left out. Candidates whose training diverged are out. Of
+    equally good ones the first is taken.
     """
     layout = [cell for cell in ablation.layout(scale).cells if cell.candidates]
     tuned = {cell.at: len(cell.candidates) for cell in layout}
     tuned_by = {cell.at: ablation.tuning_metric_of(cell) for cell in layout}
+
     scores: dict[Place, dict[int, float | None]] = {}
     for cell in cells:
         candidate = cell.get("candidate")
@@ -81,6 +82,7 @@ def choices(
             at = tuple(cell["at"])
             score = None if record is None else _score(record, tuned_by.get(at, ablation.tuned_by))
             scores.setdefault(at, {})[candidate] = score
+
     chosen: dict[Place, int] = {}
     for at, found in scores.items():
         known = {index: score for index, score in found.items() if score is not None}
@@ -92,36 +94,37 @@ def choices(
 def values_of(
     ablation: Ablation, scale: Scale, cells: Iterable[KeptCell], records: Records
 ) -> Values:
-    """What the claims are judged by: of each cell, and each metric that a claim names, a value for
-    each finished seed.
+    """Return what claims are judged by: of each cell and metric a value for each finished seed.
+
+    The metrics are those that a claim names.
     """
     own = {cell.at: ablation.metric_of(cell) for cell in ablation.layout(scale).cells}
-    terms = [
-        term
-        for claim in ablation.claims
-        for asked in claim.comparisons(scale)
-        for term in asked.terms
-    ]
-    named = {(term.at, term.metric) for term in terms}
-    values: dict[tuple[Place, str | None], dict[int, float]] = {key: {} for key in named}
+    values: dict[tuple[Place, str | None], dict[int, float]] = {}
+    for claim in ablation.claims:
+        for asked in claim.comparisons(scale):
+            for term in asked.terms:
+                values[term.at, term.metric] = {}
+
     for cell in cells:
         at, record = tuple(cell["at"]), records.get(cell["fingerprint"])
         if cell["role"] == "candidate" or record is None or not record.has_finished:
             continue
         if not record.counts_for(ablation):
             continue
-        for place, metric in named:
-            if place == at:
-                value = record.result(metric or own.get(at, ablation.metric))
-                if value is not None:
-                    values[place, metric][cell["seed"]] = value
+
+        for (place, metric), of_seeds in values.items():
+            if place != at:
+                continue
+            value = record.result(metric or own.get(at, ablation.metric))
+            if value is not None:
+                of_seeds[cell["seed"]] = value
     return values
 
 
 def verdicts(
     ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]
 ) -> list[ClaimVerdict]:
-    """A verdict on each claim."""
+    """Judge each claim, in the order of the ablation."""
     return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
 
 

@@ -26,7 +26,7 @@ MOST_SAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Choices:
-    """One of these values."""
+    """A field that takes one of these values."""
 
     values: tuple[object, ...]
 
@@ -39,15 +39,16 @@ class Range:
     high: float
 
     def draw(self, generator: random.Random) -> object:
-        """A value."""
+        """Draw a value."""
         value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
         whole = isinstance(self.low, int) and isinstance(self.high, int)
         return round(value) if whole else float(f"{value:.4g}")
 
 
 def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
-    """`["loss.temperature=0.1,0.5", "optim.base_learning_rate=0.01..1"]` as a space. Raises
-    PlanError with every problem.
+    """Read the fields to search in and their values. Raises PlanError with every problem.
+
+    For example `["loss.temperature=0.1,0.5", "optim.base_learning_rate=0.01..1"]`.
     """
     space: dict[str, Choices | Range] = {}
     problems = []
@@ -69,23 +70,24 @@ def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
 
 
 def drawn(space: dict[str, Choices | Range], samples: int, seed: int) -> list[Setting]:
-    """Different settings, the same for the same seed: all of a space of choices when there are no
-    more than asked for.
+    """Draw different settings, the same for the same seed.
 
-    A larger number begins with the settings of a smaller one, unless the space is taken whole.
+    They are all of a space of choices when there are no more than asked for. A larger number begins
+    with the settings of a smaller one, unless the space is taken whole.
     """
     choices = [field.values for field in space.values() if isinstance(field, Choices)]
     if len(choices) == len(space) and math.prod(map(len, choices)) <= samples:
         return [dict(zip(space, values, strict=True)) for values in itertools.product(*choices)]
+
     generator = random.Random(seed)
     found: dict[str, Setting] = {}
     for _ in range(100 * samples):
-        setting = {
-            name: generator.choice(field.values)
-            if isinstance(field, Choices)
-            else field.draw(generator)
-            for name, field in space.items()
-        }
+        setting: Setting = {}
+        for name, field in space.items():
+            if isinstance(field, Choices):
+                setting[name] = generator.choice(field.values)
+            else:
+                setting[name] = field.draw(generator)
         found.setdefault(repr(setting), setting)
         if len(found) == samples:
             break
@@ -102,7 +104,7 @@ def build_search(
     train_images: int | None,
     shape: ClusterShape | None,
 ) -> Plan:
-    """The plan of a search on a base recipe. Raises one PlanError that lists every violation."""
+    """Plan a search on a base recipe. Raises one PlanError that lists every violation."""
     problems = resource_problems(resources, shape)
     if not isinstance(workload, TrainedAlone):
         problems.append(
@@ -111,6 +113,7 @@ def build_search(
         )
     if not 2 <= samples <= MOST_SAMPLES:
         problems.append(f"--samples {samples}: must lie between 2 and {MOST_SAMPLES}")
+
     cells: dict[str, PlannedCell] = {}
     for setting in drawn(space, samples, base.seed) if not problems else []:
         name = ", ".join(f"{field}={value}" for field, value in setting.items())
@@ -127,6 +130,7 @@ def build_search(
             spec.fingerprint(),
             PlannedCell((name,), spec.seed, spec, spec.fingerprint(), role="sample"),
         )
+
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return Plan(None, workload, "small", base, Ask(), tuple(cells.values()), resources)
@@ -146,6 +150,6 @@ def _space(text: str) -> Choices | Range:
 
 
 def _number(text: str) -> int | float:
-    """As YAML reads it, but for 1e-3, which YAML takes for a word. Raises ValueError."""
+    """Read a number as YAML does, and 1e-3, which YAML takes for a word. Raises ValueError."""
     value = yaml.safe_load(text)
     return value if isinstance(value, int | float) else float(text)

@@ -1,5 +1,6 @@
-"""Which runs were trained alike, and differ only in how they are judged: training is not repeated
-for those. Pure.
+"""Which runs were trained alike, and differ only in how they are evaluated. Pure.
+
+Training is not repeated for those.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,8 +22,10 @@ Specs = Mapping[str, Specification]
 
 @dataclass(frozen=True)
 class Sharing:
-    """Wanted runs by fingerprint: whose trained state is `lent`, which start `first`, and for which
-    one others wait.
+    """The sharing of training among wanted runs, by fingerprint.
+
+    `lent` has whose trained state a run takes, `first` the runs that start, and `waiting` for which
+    one each of the others waits.
     """
 
     lent: Mapping[str, str]
@@ -30,8 +33,8 @@ class Sharing:
     waiting: Mapping[str, str]
 
     @property
-    def only_judged(self) -> frozenset[str]:
-        """Those that are not trained themselves."""
+    def only_evaluated(self) -> frozenset[str]:
+        """The runs that are not trained themselves."""
         return frozenset((*self.lent, *self.waiting))
 
 
@@ -43,18 +46,19 @@ def shared(
     has_state: Callable[[RunRecord], bool],
     is_search: bool = False,
 ) -> Sharing:
-    """How the wanted runs share training with each other and with the runs of `records`.
+    """Find how the wanted runs share training with each other and with the runs of `records`.
 
     `has_state` tells whether a run's state after its last epoch can still be had. A search shares
     nothing: it compares scores after each epoch, which a state that is there already does not have.
     """
     if is_search or not isinstance(workload, TrainedAlone):
         return Sharing({}, tuple(wanted), {})
+
     hows = {name: workload.trained_as(spec) for name, spec in wanted.items()}
-    donors = _donors(
-        workload, {how for how in hows.values() if how is not None}, records, has_state
-    )
+    asked_for = {how for how in hows.values() if how is not None}
+    donors = _donors(workload, asked_for, records, has_state)
     lent = {name: donors[how] for name, how in hows.items() if how in donors}
+
     trains: dict[str, str] = {}
     waiting: dict[str, str] = {}
     for name, how in hows.items():
@@ -69,7 +73,7 @@ def _donors(
     records: Iterable[RunRecord],
     has_state: Callable[[RunRecord], bool],
 ) -> dict[str | None, str]:
-    """The run that did each training that is asked for, where one did."""
+    """Find the run that did each training that is asked for, where one did."""
     found: dict[str | None, str] = {}
     for record in records if hows else ():
         # Weights from elsewhere have a specification, too, but it is not how they were trained.

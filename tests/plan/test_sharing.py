@@ -53,11 +53,11 @@ def sharing(
 def test_the_first_of_those_trained_alike_trains_and_the_others_wait_for_it() -> None:
     found = sharing({"a": BASE, "b": OTHER, "c": KNN, "d": FEW, "e": UNTRAINED, "f": UNTRAINED_KNN})
     assert found.first == ("a", "b", "e", "f"), "an untrained run has nothing to wait for"
-    assert found.waiting == found_only_judged(found) == {"c": "a", "d": "a"}
+    assert found.waiting == found_only_evaluated(found) == {"c": "a", "d": "a"}
 
 
-def found_only_judged(found: Sharing) -> dict[str, str]:
-    return {name: found.waiting[name] for name in found.only_judged}
+def found_only_evaluated(found: Sharing) -> dict[str, str]:
+    return {name: found.waiting[name] for name in found.only_evaluated}
 
 
 def test_a_finished_run_lends_its_training_and_names_the_one_that_did_it() -> None:
@@ -110,7 +110,7 @@ def test_each_seed_of_few_labels_trains_once_and_the_estimate_knows() -> None:
     speed = Speed(1e9, "for this test")
     alone = estimate([plan], done=(), train_images=1290, concurrent=1, speed=speed)
     judged = estimate(
-        [plan], done=(), trained=found.only_judged, train_images=1290, concurrent=1, speed=speed
+        [plan], done=(), trained=found.only_evaluated, train_images=1290, concurrent=1, speed=speed
     )
     training = SIMCLR.operations(BASE, 1290) - SIMCLR.operations(BASE, 1290, trained=True)
     assert alone.wall_seconds - judged.wall_seconds == pytest.approx(

@@ -73,9 +73,7 @@ _EVALUATIONS = {
 
 
 class SimCLRWorkload:
-    """Contrastive pre-training, or its supervised counterpart, and evaluation of the frozen
-    encoder.
-    """
+    """Contrastive pre-training, or its supervised counterpart, and evaluation of the encoder."""
 
     name: WorkloadName = "simclr"
     paper = Paper("SimCLR paper", {"imagenet-paper": "ImageNet", "cifar10-paper": "CIFAR-10"})
@@ -98,7 +96,7 @@ class SimCLRWorkload:
     evaluations: Mapping[str, Evaluation] = _EVALUATIONS
 
     def read(self, tree: Mapping[str, Any]) -> RunSpec:
-        """The specification in a plain tree. Raises SpecError."""
+        """Read the specification in a plain tree. Raises SpecError."""
         return RunSpec.read(tree)
 
     def prepare(self, spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
@@ -106,16 +104,16 @@ class SimCLRWorkload:
         return prepared(spec, download=download)
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
-        """Why a run cannot train on so many images and workers."""
+        """Return why a run cannot train on so many images and workers, a line each."""
         of_training = problems_with(spec, train_images or spec.schedule.batch_size, world_size)
         return of_training + transfer_problems(spec) + finetune_problems(spec)
 
     def reference(self, spec: RunSpec) -> RunSpec:
-        """The untrained encoder."""
+        """Return the recipe of the untrained encoder."""
         return spec.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0})
 
     def scale(self, spec: RunSpec, setting: str) -> Literal["paper", "small"]:
-        """The paper's grid in the paper's setting, else the small one."""
+        """Choose the paper's grid in the paper's setting, else the small one."""
         data, encoder = _OF_SETTING[setting]
         fits = spec.data.name == data and encoder in (None, spec.encoder.architecture)
         return "paper" if fits else "small"
@@ -123,11 +121,11 @@ class SimCLRWorkload:
     def train(
         self, spec: RunSpec, worker: Worker, resume: dict[str, Any] | None
     ) -> Iterator[EpochResult]:
-        """One result an epoch."""
+        """Yield one result an epoch."""
         return pretrain(spec, worker, resume)
 
     def epochs(self, spec: RunSpec) -> int:
-        """The length of pre-training."""
+        """Return the length of pre-training."""
         return spec.schedule.epochs
 
     def pinned(self, spec: RunSpec) -> RunSpec:
@@ -135,22 +133,22 @@ class SimCLRWorkload:
         return pinned(spec)
 
     def trained_as(self, spec: RunSpec) -> str | None:
-        """The digest of all but `spec.eval`."""
+        """Return the digest of all but `spec.eval`."""
         return spec.training_fingerprint()
 
     def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> EvaluationResult:
-        """By `spec.eval`, as `workloads.evaluation.evaluate.evaluate` says."""
+        """Evaluate by `spec.eval`, as `workloads.evaluation.evaluate.evaluate` says."""
         return evaluate(spec, state, worker)
 
     def evaluated_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
-        """The pre-training data, or what the encoder is transferred to."""
+        """Return name and content of the pre-training data, or of the data of the transfer."""
         if not spec.eval.transfer.protocols:
             return {"name": spec.data.name, "content": data.content}
         other = spec.eval.transfer.data
         return {"name": other.name, "content": other.content or content_of(other)}
 
     def inspect(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Representation:
-        """Of h, and of z where there is a projection head."""
+        """Inspect h, and z where there is a projection head."""
         data, encoder = load(spec.data), FrozenEncoder.of_state(spec, state, worker)
         has_head = any(name.startswith("head.") for name in state["model"])
         model = load_model(spec, state, worker) if has_head else None
@@ -158,12 +156,13 @@ class SimCLRWorkload:
         return inspect(encoder, head, data, spec)
 
     def score(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
-        """Nearest neighbours of the validation images among the training images, top-1 in %."""
+        """Return the top-1 in % of nearest training neighbours on the validation images."""
         return validation_score(spec, state, worker)
 
     def operations(self, spec: RunSpec, train_images: int, *, trained: bool = False) -> float:
-        """Forward and backward (3 x forward, 2 x multiply-adds) of every view of every image, each
-        epoch.
+        """Count forward and backward of every view of every image, each epoch.
+
+        Backward costs two forwards, and a forward two operations a multiply-add.
         """
         views = 1 if spec.loss.name == "cross-entropy" else 2
         forward = 2 * multiply_adds(spec.encoder, spec.view_size)
@@ -171,6 +170,7 @@ class SimCLRWorkload:
         tuned_images = (
             sum(share * epochs for share, epochs in spec.eval.finetune.runs) * train_images
         )
+
         transfer = spec.eval.transfer
         if "finetune" in transfer.protocols:
             candidates = len(transfer.learning_rates) * len(transfer.weight_decays)
@@ -178,7 +178,7 @@ class SimCLRWorkload:
         return forward * (3 * (trained_images + tuned_images) + train_images)
 
     def operations_done(self, spec: RunSpec, history: Sequence[Mapping[str, float]]) -> float:
-        """Count the images of all epochs."""
+        """Return the operations of the images that the history counts."""
         epochs = len(history)
         images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in history)
         return self.operations(spec, round(images / epochs)) * epochs / self.epochs(spec)
@@ -188,7 +188,7 @@ class SimCLRWorkload:
         return str(tree["data"]["name"])
 
     def setting(self, tree: Mapping[str, Any]) -> str:
-        """Encoder, epochs and batch size."""
+        """Name the encoder, the epochs and the batch size."""
         encoder, schedule = tree["encoder"], tree["schedule"]
         return (
             f"{encoder['architecture']} width {encoder['width']:g}, {schedule['epochs']} "

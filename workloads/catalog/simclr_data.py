@@ -14,8 +14,9 @@ __all__ = ["content_of", "pinned", "prepared"]
 
 
 def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
-    """The recipe with the digest of its images, so that its fingerprint stands for them and not
-    for a path.
+    """Return the recipe with the digest of its images, and what they are.
+
+    Its fingerprint then stands for the images, and not for a path.
     """
     data = load(spec.data, download=download)
     for protocol in spec.eval.transfer.protocols:
@@ -28,9 +29,7 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
 
 
 def pinned(spec: RunSpec) -> RunSpec:
-    """With the digests of what the encoder is transferred to, and of lists that name images
-    with labels.
-    """
+    """Return the recipe with the digests of its transfer data and of lists of labeled images."""
     spec = pinned_lists(spec)
     data = spec.eval.transfer.data
     if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:

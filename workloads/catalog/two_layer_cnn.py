@@ -27,9 +27,7 @@ _ARMS: dict[Method, str] = {
 
 
 class TwoLayerWorkload:
-    """Contrastive pre-training of a two-layer CNN, fine-tuning and test, of many cells as one
-    array.
-    """
+    """Contrastive pre-training of a two-layer CNN, fine-tuning and test; cells are one array."""
 
     name: WorkloadName = "two-layer-cnn"
     paper = Paper("Zhang & Cao (arXiv 2409.18685)")
@@ -42,12 +40,13 @@ class TwoLayerWorkload:
     headline: tuple[str, ...] = ("test_error", "alignment")
 
     def read(self, tree: Mapping[str, Any]) -> TwoLayerSpec:
-        """The specification in a plain tree. Raises SpecError."""
+        """Read the specification in a plain tree. Raises SpecError."""
         return TwoLayerSpec.read(tree)
 
     def prepare(self, spec: TwoLayerSpec, *, download: bool) -> tuple[TwoLayerSpec, DataFacts]:
-        """The recipe with the digest of its images, if it has any, so that its fingerprint stands
-        for them.
+        """Return the recipe with the digest of its images, if it has any, and what its data are.
+
+        Its fingerprint then stands for the images, and not for a path.
         """
         data = spec.data
         notes = [
@@ -63,6 +62,7 @@ class TwoLayerWorkload:
                 digest({"gaussian": data.tree()}),
                 tuple(notes),
             )
+
         images = load(data.images(), download=download)
         pinned = (
             spec if data.name in EMBEDDED else spec.with_values({"data.content": images.content})
@@ -77,7 +77,7 @@ class TwoLayerWorkload:
         )
 
     def problems(self, spec: TwoLayerSpec, train_images: int | None, world_size: int) -> list[str]:
-        """Everything but the number of workers is refused by the specification itself."""
+        """Refuse several workers; everything else is refused by the specification itself."""
         if world_size == 1:
             return []
         return [
@@ -86,10 +86,10 @@ class TwoLayerWorkload:
         ]
 
     def reference(self, spec: TwoLayerSpec) -> None:
-        """None: training without pre-training is an arm of its own."""
+        """Return None: training without pre-training is an arm of its own."""
 
     def scale(self, spec: TwoLayerSpec, setting: str) -> Literal["paper", "small"]:
-        """The paper gives no numbers, so that there is one grid."""
+        """Choose the only grid: the paper gives no numbers."""
         return "small"
 
     def data_name(self, tree: Mapping[str, Any]) -> str:
@@ -97,9 +97,7 @@ class TwoLayerWorkload:
         return str(tree["data"]["name"])
 
     def setting(self, tree: Mapping[str, Any]) -> str:
-        """The number of filters, and what holds where a cell does not set it, which most cells
-        do.
-        """
+        """Name the number of filters, and what holds where a cell does not set it."""
         data, network = tree["data"], tree["network"]
         return (
             f"2 x {network['filters']} filters; unless a cell says otherwise: "
@@ -109,7 +107,7 @@ class TwoLayerWorkload:
         )
 
     def together(self, spec: TwoLayerSpec) -> str:
-        """Cells on the same images, or all on generated inputs."""
+        """Return what cells on the same images share, or all on generated inputs."""
         data = spec.data
         return (
             data.name
@@ -118,20 +116,21 @@ class TwoLayerWorkload:
         )
 
     def shared(self, spec: TwoLayerSpec) -> str:
-        """Pre-training; cells without it have none to share."""
+        """Return the digest of pre-training; cells without it have none to share."""
         return spec.fingerprint() if spec.pretrain.method == "none" else spec.pretrain_fingerprint()
 
     def cost(self, specs: Sequence[TwoLayerSpec]) -> float:
-        """Half of the most steps that each descent may take: how many it needs is not known."""
+        """Return the cost of half of the most steps that each descent may take.
+
+        How many it needs is not known.
+        """
         pretrained = {spec.pretrain_fingerprint(): _pretrain_operations(spec) for spec in specs}
         return sum(pretrained.values()) + sum(map(_finetune_operations, specs))
 
     def train_together(
         self, specs: Sequence[TwoLayerSpec], resume: dict[str, Any] | None
     ) -> Iterator[Progress]:
-        """Cells of equal sizes are one array; those with equal unlabeled inputs share their
-        pre-training.
-        """
+        """Train cells of equal sizes as one array; equal unlabeled inputs share pre-training."""
         return train_together(specs, resume)
 
 
@@ -151,9 +150,7 @@ def _title(data: PatchDataSpec) -> str:
 
 
 def _pretrain_operations(spec: TwoLayerSpec) -> float:
-    """Each step: the similarities of all inputs, their gradient, and the new products with the
-    patches.
-    """
+    """Count the steps: similarities of inputs, their gradient, new products with the patches."""
     if spec.pretrain.method in ("none", "pca"):
         return 0.0
     inputs, filters = spec.pretrain_inputs, 2 * spec.network.filters
@@ -167,7 +164,5 @@ def _finetune_operations(spec: TwoLayerSpec) -> float:
 
 
 def _products(spec: TwoLayerSpec, patches: int) -> float:
-    """Of all filters with the noise patches, by their Gram matrix where that is cheaper
-    (`Span`).
-    """
+    """Count all filters' products with noise patches, by a Gram matrix where cheaper (`Span`)."""
     return 2.0 * 2 * spec.network.filters * patches * min(patches, 2 * spec.data.dim)
