@@ -1,48 +1,33 @@
-"""A sweep in MLflow: one experiment per ablation, a parent run per sweep, a child run per cell,
-found again by tags.
+"""A sweep in MLflow: one experiment per ablation, a parent run per sweep, a child run per cell.
 
-Every request is repeated for a bounded time when the store fails for a moment (a restarted server,
-a locked database), and each can be repeated: runs are found before they are created, metrics carry
-the time of the first attempt, and MLflow keeps one of two equal entries. What still fails raises
-TrackingError.
+Runs are found again by their tags.
 """
 
 import json
-import math
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from orchestrator.errors import TrackingError
 from orchestrator.run_record import RunRecord
-from orchestrator.storage import Storage, without_password
+from orchestrator.storage import Storage
 from orchestrator.storage.runs import RECORD
 from orchestrator.tracking import store
+from orchestrator.tracking.client import PatientClient, with_tags
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.store.entities import PagedList
 
 __all__ = ["CellRun", "ParentRun", "Status", "Tracker"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-Result = TypeVar("Result")
 
 SWEEP, FINGERPRINT, KIND = "simclr_orch.sweep", "simclr_orch.fingerprint", "simclr_orch.kind"
-NON_FINITE = "simclr_orch.non_finite"
 # a tag, and the experiment of what was not trained here
 EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"
 PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 PATIENCE = 15.0  # seconds that a failing request is repeated
-# MLflow's limits
-PARAMS_PER_BATCH, METRICS_PER_BATCH, LONGEST_PARAM, LONGEST_TAG = 100, 1000, 6000, 5000
-PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -64,17 +49,19 @@ class CellRun:
 
 
 class Tracker:
-    """Writes a sweep's runs. Made by the sweep's driver alone; its methods may be called from
-    several threads.
+    """Writes a sweep's runs.
+
+    It is made by the sweep's driver alone; its methods may be called from several threads.
     """
 
     def __init__(self, uri: str, artifact_root: str | None, *, patience: float = PATIENCE) -> None:
-        """`uri` as `resolve` gives it; `artifact_root` None lets the server choose; `patience` in
-        seconds.
+        """Write to the store at `uri`, as `resolve` gives it.
+
+        `artifact_root` None lets the server choose where artifacts lie; `patience` in seconds.
         """
         self.uri = uri
         self._artifact_root = artifact_root
-        self._patience = patience
+        self._client = PatientClient(uri, patience)
         # Of each open cell: the last step of each metric.
         self._steps: dict[str, dict[str, int]] = {}
 
@@ -82,10 +69,10 @@ class Tracker:
     def open(
         cls, tracking_uri: str | None, storage: Storage, *, patience: float = PATIENCE
     ) -> "Tracker":
-        """The tracker for `--tracking-uri`, by default an SQLite database in the storage, created
-        when there is none.
+        """Return the tracker for `--tracking-uri`.
 
-        Raises TrackingError for an address of no use and for a database that cannot be created.
+        By default that is an SQLite database in the storage, created when there is none. Raises
+        TrackingError for an address of no use and for a database that cannot be created.
         """
         tracker = cls(*store.resolve(tracking_uri, storage), patience=patience)
         if tracker.uri.startswith("sqlite:") and (problem := tracker.check()):
@@ -93,9 +80,7 @@ class Tracker:
         return tracker
 
     def check(self) -> str | None:
-        """Within seconds: why the store cannot be used, as a line that names the option; None when
-        it answered.
-        """
+        """Say within seconds why the store cannot be used, naming the option; None if it can."""
         return store.problem(self.uri)
 
     def sweep(
@@ -105,16 +90,17 @@ class Tracker:
         *,
         name: str,
         tags: Mapping[str, str],
-        plan: Mapping[str, Any],
+        plan: Mapping[str, object],
     ) -> ParentRun:
-        """The run of a sweep, created or opened again, with `plan.json`; the experiment is made
-        when absent.
+        """Open the run of a sweep, new or again, with `plan.json`.
+
+        The experiment is made when absent.
         """
         experiment_id = self._experiment(experiment)
         identity = {SWEEP: sweep_id, KIND: "sweep"}
-        run = self._find_or_create(experiment_id, identity, name, tags)
+        run = self._client.find_or_create(experiment_id, identity, name, tags)
         parent = ParentRun(experiment_id, run.info.run_id, sweep_id)
-        self._log_contents(parent, {"plan.json": json.dumps(plan, indent=2)})
+        self._client.log_files(parent.run_id, {"plan.json": json.dumps(plan, indent=2)})
         return parent
 
     def cell(
@@ -124,9 +110,9 @@ class Tracker:
         *,
         name: str,
         tags: Mapping[str, str],
-        params: Mapping[str, Any],
+        params: Mapping[str, object],
     ) -> CellRun:
-        """The run of a cell, created or opened again.
+        """Open the run of a cell, new or again.
 
         MLflow never changes a parameter, so those already there stay as they are. Values are spelt
         as in JSON and cut at MLflow's 6,000 characters.
@@ -137,58 +123,42 @@ class Tracker:
             PARENT: parent.run_id,
             SWEEP: parent.sweep_id,
         }
-        run = self._find_or_create(parent.experiment_id, identity, name, tags)
-        cell = CellRun(parent.experiment_id, run.info.run_id, fingerprint)
-        absent = {key: value for key, value in params.items() if key not in run.data.params}
-        self._log_params(cell, absent)
-        self._steps[cell.run_id] = self._last_steps(run)
-        return cell
+        run = self._client.find_or_create(parent.experiment_id, identity, name, tags)
+        self._log_absent_params(run, params)
+        self._steps[run.info.run_id] = self._client.last_steps(run)
+        return CellRun(parent.experiment_id, run.info.run_id, fingerprint)
 
     def evaluation(
-        self, fingerprint: str, kept: str, *, name: str, params: Mapping[str, Any]
+        self, fingerprint: str, kept: str, *, name: str, params: Mapping[str, object]
     ) -> CellRun:
-        """The run of a later evaluation, created or opened again: below the run of what was judged,
-        where there is one.
+        """Open the run of a later evaluation, new or again.
+
+        It lies below the run of what was evaluated, where there is one.
         """
-        judged = self._run_of(fingerprint)
-        experiment_id = judged.info.experiment_id if judged else self._experiment(EVALUATIONS)
-        above = {PARENT: judged.info.run_id} if judged else {}
-        identity = {FINGERPRINT: fingerprint, KIND: "evaluation", EVALUATION: kept, **above}
-        run = self._find_or_create(experiment_id, identity, name, {})
-        evaluation = CellRun(experiment_id, run.info.run_id, fingerprint)
-        self._log_params(
-            evaluation, {key: value for key, value in params.items() if key not in run.data.params}
-        )
-        return evaluation
-
-    def _run_of(self, fingerprint: str) -> "Run | None":
-        """The latest run of a cell in any experiment."""
-        condition = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'cell'"
-
-        def find() -> "Run | None":
-            everywhere = [
-                experiment.experiment_id for experiment in self._client.search_experiments()
-            ]
-            found = self._client.search_runs(
-                everywhere, condition, max_results=1, order_by=["attributes.start_time DESC"]
-            )
-            return found[0] if found else None
-
-        return self._persist("find a run", find)
+        evaluated = self._client.latest(with_tags({FINGERPRINT: fingerprint, KIND: "cell"}))
+        identity = {FINGERPRINT: fingerprint, KIND: "evaluation", EVALUATION: kept}
+        if evaluated is None:
+            experiment_id = self._experiment(EVALUATIONS)
+        else:
+            experiment_id = evaluated.info.experiment_id
+            identity[PARENT] = evaluated.info.run_id
+        run = self._client.find_or_create(experiment_id, identity, name, {})
+        self._log_absent_params(run, params)
+        return CellRun(experiment_id, run.info.run_id, fingerprint)
 
     def log_epoch(self, cell: CellRun, metrics: Mapping[str, float], step: int) -> None:
-        """One request with all metrics of an epoch.
+        """Store all metrics of an epoch in one request.
 
         A metric that already has this step or a later one is left out: a cell that continues from a
         checkpoint repeats epochs, and MLflow would keep both. NaN and infinities are left out too,
-        which MLflow stores as other numbers;
-        the tag `simclr_orch.non_finite` names the last ones.
+        which MLflow stores as other numbers; the tag `simclr_orch.non_finite` names the last ones.
         """
         self.log_epochs(cell, {step: metrics})
 
     def log_epochs(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
-        """The same for several epochs, step to metrics in increasing order, in as few requests as
-        MLflow allows.
+        """Store the metrics of several epochs, by step in increasing order, like `log_epoch`.
+
+        There are as few requests as MLflow allows.
         """
         steps = self._steps[cell.run_id]
         fresh = [
@@ -197,7 +167,7 @@ class Tracker:
             for key, value in metrics.items()
             if step > steps.get(key, -1)
         ]
-        self._log_metrics(cell, fresh)
+        self._client.log_metrics(cell.run_id, fresh)
         steps.update({key: step for key, _, step in fresh})
 
     def finish(
@@ -207,56 +177,51 @@ class Tracker:
         artifacts: Mapping[str, str | bytes],
         status: Status = "FINISHED",
     ) -> None:
-        """Close a cell's run with its results, at the last step, and files (name, folders included,
-        to content).
+        """Close a cell's run with its results, at the last step, and its files.
 
-        The status is written last: a FINISHED run has its results and `run.json`.
+        Files are content by name, folders included. The status is written last: a FINISHED run has
+        its results and `run.json`.
         """
-        latest = self._persist("read a run", lambda: self._client.get_run(cell.run_id)).data.metrics
+        before = self._client.latest_metrics(cell.run_id)
         last = max(self._steps.get(cell.run_id, {}).values(), default=0)
-        self._log_metrics(
-            cell,
-            [
-                (key, float(value), last)
-                for key, value in results.items()
-                if latest.get(key) != value
-            ],
-        )
-        self._log_contents(cell, artifacts)
-        self._close(cell.run_id, status)
+        fresh = [
+            (key, float(value), last) for key, value in results.items() if before.get(key) != value
+        ]
+        self._client.log_metrics(cell.run_id, fresh)
+        self._client.log_files(cell.run_id, artifacts)
+        self._client.close(cell.run_id, status)
         self._steps.pop(cell.run_id, None)
 
     def finish_sweep(
         self, parent: ParentRun, *, status: Status, artifacts: Mapping[str, str | bytes]
     ) -> None:
         """Close a sweep's run with the files of its report."""
-        self._log_contents(parent, artifacts)
-        self._close(parent.run_id, status)
+        self._client.log_files(parent.run_id, artifacts)
+        self._client.close(parent.run_id, status)
 
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
-        """Keep an encoder as artifacts: `encoder/encoder.pt` and the specification that builds it,
-        `encoder/spec.yaml`.
+        """Keep an encoder as artifacts, with the specification that builds it.
 
-        Not MLflow's `log_model`, whose files need MLflow, and an example input, to be read again.
+        These are `encoder/encoder.pt` and `encoder/spec.yaml`. Not MLflow's `log_model`, whose
+        files need MLflow, and an example input, to be read again.
         """
-        self._log_contents(cell, {"encoder/encoder.pt": state, "encoder/spec.yaml": spec})
+        files: dict[str, str | bytes] = {"encoder/encoder.pt": state, "encoder/spec.yaml": spec}
+        self._client.log_files(cell.run_id, files)
 
     def finished(self, experiment: str, fingerprints: Iterable[str]) -> dict[str, RunRecord]:
-        """What lies in `run.json` of finished cells, by fingerprint: for a sweep whose storage was
-        lost.
+        """Read the records of finished cells, by fingerprint: for a sweep whose storage was lost.
 
         Runs of any sweep of the experiment count, the latest first; those without a readable
         `run.json` do not.
         """
-        found = self._persist(
-            "find an experiment", lambda: self._client.get_experiment_by_name(experiment)
-        )
+        experiment_id = self._client.experiment_named(experiment)
         wanted = set(fingerprints)
         records: dict[str, RunRecord] = {}
-        if found is None or not wanted:
+        if experiment_id is None or not wanted:
             return records
-        condition = f"attributes.status = 'FINISHED' and tags.`{KIND}` = 'cell'"
-        for run in self._search(found.experiment_id, condition, "attributes.start_time DESC"):
+
+        condition = f"attributes.status = 'FINISHED' and {with_tags({KIND: 'cell'})}"
+        for run in self._client.search(experiment_id, condition, "attributes.start_time DESC"):
             fingerprint = run.data.tags[FINGERPRINT]
             if fingerprint in wanted and fingerprint not in records:
                 record = self._record(run.info.run_id)
@@ -265,184 +230,46 @@ class Tracker:
         return records
 
     def finished_cells(self, parent: ParentRun) -> set[str]:
-        """Fingerprints of this sweep's cells whose runs are FINISHED, which need no opening
-        again.
-        """
-        condition = f"attributes.status = 'FINISHED' and tags.`{PARENT}` = '{parent.run_id}'"
-        return {run.data.tags[FINGERPRINT] for run in self._search(parent.experiment_id, condition)}
+        """Return fingerprints of this sweep's cells that are FINISHED and need no opening again."""
+        return {run.data.tags[FINGERPRINT] for run in self._children(parent, "FINISHED")}
 
     def reconcile(self, parent: ParentRun) -> list[str]:
-        """Close as KILLED the cells that a killed driver left RUNNING, except those open here;
-        their fingerprints.
+        """Close as KILLED the cells that a killed driver left RUNNING; returns their fingerprints.
+
+        Those that are open here are none of them.
         """
-        condition = f"attributes.status = 'RUNNING' and tags.`{PARENT}` = '{parent.run_id}'"
         left = [
-            run
-            for run in self._search(parent.experiment_id, condition)
-            if run.info.run_id not in self._steps
+            run for run in self._children(parent, "RUNNING") if run.info.run_id not in self._steps
         ]
         for run in left:
-            self._close(run.info.run_id, "KILLED")
+            self._client.close(run.info.run_id, "KILLED")
         return [run.data.tags[FINGERPRINT] for run in left]
 
     def run_url(self, run: ParentRun | CellRun) -> str | None:
-        """The run's page, when the store is a server."""
+        """Return the run's page, when the store is a server."""
         if not self.uri.startswith(("http:", "https:")):
             return None
         return f"{store.page(self.uri)}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
 
-    @cached_property
-    def _client(self) -> "MlflowClient":
-        return self._persist("connect", lambda: store.connect(self.uri))
-
-    def _persist(self, what: str, action: Callable[[], Result]) -> Result:
-        """The action's result; repeated with growing pauses while it fails for reasons that can
-        pass.
-        """
-        deadline = time.monotonic() + self._patience
-        pause = 0.1
-        while True:
-            try:
-                return action()
-            except store.failures() as error:
-                if store.is_permanent(error) or time.monotonic() + pause > deadline:
-                    message = (
-                        f"--tracking-uri {without_password(self.uri)}: cannot {what}: "
-                        f"{store.reason(error)}"
-                    )
-                    raise TrackingError(message) from error
-            time.sleep(pause)
-            pause = min(2 * pause, 2.0)
-
     def _experiment(self, name: str) -> str:
         location = f"{self._artifact_root}/{quote(name, safe='')}" if self._artifact_root else None
+        return self._client.experiment(name, location)
 
-        def find_or_create() -> tuple[str, str]:
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
-                return self._client.create_experiment(name, artifact_location=location), "active"
-            return found.experiment_id, found.lifecycle_stage
+    def _children(self, parent: ParentRun, status: str) -> "list[Run]":
+        condition = f"attributes.status = '{status}' and {with_tags({PARENT: parent.run_id})}"
+        return self._client.search(parent.experiment_id, condition)
 
-        experiment_id, stage = self._persist(f"open experiment {name}", find_or_create)
-        if stage != "active":
-            raise TrackingError(
-                f"experiment {name!r} was deleted in MLflow, which keeps the name: `mlflow "
-                "experiments restore "
-                f"--experiment-id {experiment_id}` brings it back, `mlflow gc` removes it for good"
-            )
-        return experiment_id
-
-    def _find_or_create(
-        self, experiment_id: str, identity: Mapping[str, str], name: str, tags: Mapping[str, str]
-    ) -> "Run":
-        """The oldest run with the identifying tags, opened again, or a new one; with its metrics
-        and parameters.
-        """
-        client = self._client  # Connecting takes the same lock.
-        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())
-        wanted = {key: value[:LONGEST_TAG] for key, value in (dict(tags) | dict(identity)).items()}
-
-        def find_or_create() -> "Run":
-            from mlflow.entities import RunTag
-
-            found = client.search_runs(
-                [experiment_id], condition, max_results=1, order_by=["attributes.start_time ASC"]
-            )
-            if not found:
-                return client.create_run(experiment_id, tags=wanted, run_name=name)
-            run: Run = found[0]
-            client.update_run(run.info.run_id, status="RUNNING")
-            client.log_batch(
-                run.info.run_id, tags=[RunTag(key, value) for key, value in wanted.items()]
-            )
-            return run
-
-        with store.exclusive(self.uri):  # Two drivers of one sweep must not both find nothing.
-            return self._persist(f"open run {name}", find_or_create)
-
-    def _last_steps(self, run: "Run") -> dict[str, int]:
-        def last(key: str) -> int:
-            return max(
-                entry.step for entry in self._client.get_metric_history(run.info.run_id, key)
-            )
-
-        return {key: self._persist("read a metric", partial(last, key)) for key in run.data.metrics}
-
-    def _log_params(self, cell: CellRun, params: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        entries = [Param(key, _spelt(value)[:LONGEST_PARAM]) for key, value in params.items()]
-        for batch in _batches(entries, PARAMS_PER_BATCH):
-            self._persist(
-                "store parameters", partial(self._client.log_batch, cell.run_id, params=batch)
-            )
-
-    def _log_metrics(self, cell: CellRun, values: Sequence[tuple[str, float, int]]) -> None:
-        """Metrics as (key, value, step)."""
-        from mlflow.entities import Metric, RunTag
-
-        now = int(time.time() * 1000)
-        entries = [
-            Metric(key, value, now, step) for key, value, step in values if math.isfinite(value)
-        ]
-        lost = [
-            f"{key}={value} at step {step}"
-            for key, value, step in values
-            if not math.isfinite(value)
-        ]
-        tags = [RunTag(NON_FINITE, ", ".join(lost)[:LONGEST_TAG])] if lost else []
-        for batch in _batches(entries, METRICS_PER_BATCH - len(tags)) or ([[]] if tags else []):
-            self._persist(
-                "store metrics",
-                partial(self._client.log_batch, cell.run_id, metrics=batch, tags=tags),
-            )
-
-    def _log_contents(self, run: ParentRun | CellRun, contents: Mapping[str, str | bytes]) -> None:
-        if not contents:
-            return
-        with tempfile.TemporaryDirectory(prefix="simclr-orch-") as folder:
-            for name, content in contents.items():
-                file = Path(folder, name)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content.encode() if isinstance(content, str) else content)
-            what = f"store {', '.join(contents)}"
-            self._persist(what, lambda: self._client.log_artifacts(run.run_id, folder))
-
-    def _close(self, run_id: str, status: Status) -> None:
-        self._persist("close a run", lambda: self._client.set_terminated(run_id, status))
-
-    def _search(
-        self, experiment_id: str, condition: str, order: str = "attributes.start_time ASC"
-    ) -> "list[Run]":
-        def find(token: str | None) -> "PagedList[Run]":
-            return self._client.search_runs(
-                [experiment_id], condition, max_results=PAGE, order_by=[order], page_token=token
-            )
-
-        page = self._persist("find runs", partial(find, None))
-        runs = list(page)
-        while page.token:
-            page = self._persist("find runs", partial(find, page.token))
-            runs += page
-        return runs
+    def _log_absent_params(self, run: "Run", params: Mapping[str, object]) -> None:
+        absent = {key: value for key, value in params.items() if key not in run.data.params}
+        spelt = {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in absent.items()
+        }
+        self._client.log_params(run.info.run_id, spelt)
 
     def _record(self, run_id: str) -> RunRecord | None:
-        def content() -> bytes | None:
-            if RECORD not in {entry.path for entry in self._client.list_artifacts(run_id)}:
-                return None
-            with tempfile.TemporaryDirectory(prefix="simclr-orch-") as folder:
-                return Path(self._client.download_artifacts(run_id, RECORD, folder)).read_bytes()
-
-        data = self._persist(f"read {RECORD}", content)
+        data = self._client.read_file(run_id, RECORD)
         try:
             return RunRecord.read(json.loads(data)) if data else None
         except ValueError:
             return None
-
-
-def _spelt(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _batches(entries: list[Any], size: int) -> list[list[Any]]:
-    return [entries[start : start + size] for start in range(0, len(entries), size)]

@@ -221,7 +221,7 @@ def left(top1: float) -> dict[str, Any]:
 def test_finished_cells_are_taken_over_with_their_record(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch, storage: Storage
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.tracker.PAGE", 2)
+    monkeypatch.setattr("orchestrator.tracking.client.PAGE", 2)
     parent = sweep(tracker)
     for number in range(5):
         tracker.finish(
@@ -251,7 +251,7 @@ def test_finished_cells_are_taken_over_with_their_record(
 def test_cells_of_a_killed_driver_do_not_stay_running(
     tracker: Tracker, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.tracker.PAGE", 2)
+    monkeypatch.setattr("orchestrator.tracking.client.PAGE", 2)
     parent, other = sweep(tracker), sweep(tracker, "s2")
     for number in range(5):
         cell(tracker, parent, f"f{number}")
