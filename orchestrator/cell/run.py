@@ -7,7 +7,6 @@ since the last checkpoint.
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from orchestrator.cell.files import CellFiles
 from orchestrator.cell.job import CellJob
@@ -20,6 +19,7 @@ from workloads.spec import SpecError
 from workloads.workload import (
     AnyTrainedAlone,
     Result,
+    State,
     TrainedAlone,
 )
 
@@ -28,7 +28,6 @@ __all__ = ["run_cell", "start_of"]
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
 Report = Callable[[dict[str, float]], None]
-State = dict[str, Any]
 
 
 def start_of(job: CellJob) -> Checkpoint | None:
