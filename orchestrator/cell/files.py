@@ -19,7 +19,7 @@ LOG_TAIL = 20
 
 
 class CellFiles:
-    """What a cell leaves in its run's folder. Only the first worker writes."""
+    """The files that a cell leaves in its run's folder. Only the first worker writes."""
 
     def __init__(self, job: CellJob, worker: Worker, hosts: Sequence[str] = ()) -> None:
         self.job, self.folder = job, job.run_folder

@@ -16,7 +16,7 @@ __all__ = ["CellJob", "Pack"]
 
 @dataclass(frozen=True)
 class CellJob:
-    """What a worker needs to run a cell; plain data, so that it travels to any node."""
+    """A cell as it is handed to a worker; plain data, so that it travels to any node."""
 
     name: str
     workload: WorkloadName
@@ -25,9 +25,9 @@ class CellJob:
     storage: str
     resources: Resources = field(default_factory=Resources)
     max_failures: int = 2
-    # whether each epoch is judged on the validation split, for a search to compare
+    # whether each epoch is scored on the validation split, for a search to compare
     scored: bool = False
-    trained_by: str | None = None  # the run whose trained state this one only judges
+    trained_by: str | None = None  # the run whose state this one only evaluates
 
     @property
     def run_folder(self) -> RunFolder:
@@ -48,8 +48,7 @@ class CellJob:
 
 @dataclass(frozen=True)
 class Pack:
-    """Cells of one process and where their state lies while they run; plain data, so that it
-    travels to any node.
+    """Cells of one process and where their state lies while they run; plain data that travels.
 
     Cells of a workload that trains them alone are packs of one, and keep their state themselves.
     """
@@ -65,16 +64,16 @@ class Pack:
 
     @property
     def together(self) -> bool:
-        """Whether its workload trains several at once."""
+        """True where the workload trains several at once."""
         return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The title for people: its only cell, or how many there are."""
         first = self.jobs[0].name
         return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
 
     @property
     def checkpoint(self) -> str:
-        """Where the state lies in the storage."""
+        """The name, in the storage, of the file with its state."""
         return f"{self.folder}/{self.name}.pt"

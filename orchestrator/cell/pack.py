@@ -1,8 +1,8 @@
-"""Many small cells in one process. Each leaves what a cell by itself would leave; the record of one
-does not wait for others.
+"""Many small cells in one process, each of which leaves what it would leave by itself.
 
-While a pack trains for longer than a moment, its state lies in a file of its own, which is gone
-once all have ended. A pack that is run again leaves out the cells that have finished.
+The record of one does not wait for others. While a pack trains for longer than a moment, its state
+lies in a file of its own, which is gone once all have ended. A pack that is run again leaves out
+the cells that have finished.
 """
 
 import time
@@ -37,6 +37,7 @@ def run_pack(pack: Pack, report: Report) -> None:
     left = {job.fingerprint: job for job in pack.jobs if not _has_finished(job)}
     if not left:
         return
+
     workload, jobs = workload_named(pack.jobs[0].workload), list(left.values())
     assert isinstance(workload, TrainedTogether), "other cells are run by themselves"
     saved = reported = time.monotonic()
@@ -48,9 +49,11 @@ def run_pack(pack: Pack, report: Report) -> None:
             for job, end in zip(ended, progress.ended.values(), strict=True):
                 _leave(job, end, len(pack.jobs))
                 del left[job.fingerprint]
+
             if ended or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 report([job.fingerprint for job in ended], progress.metrics)
                 reported = time.monotonic()
+
             due = time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
             if left and progress.state is not None and due:
                 storage.write_bytes(pack.checkpoint, encode(progress.state))
@@ -82,6 +85,7 @@ def _leave(job: CellJob, end: Ended, cells: int) -> None:
         trace = "".join(traceback.format_exception(end.error))
         _fail(files, end.error, trace, end.seconds, diverged=True)
         return
+
     files.note(
         f"{job.name} ({job.fingerprint}) on {files.machine['device']}, in a pack of {cells}\n"
         + ", ".join(f"{name} {value:.6g}" for name, value in end.results.items())

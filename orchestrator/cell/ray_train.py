@@ -21,11 +21,11 @@ CONTROLLER_FAILURES = 20  # a request that can never be placed would otherwise w
 
 
 def train_on_workers(job: CellJob, callbacks: list[UserCallback]) -> RunRecord:
-    """Run a cell as a Ray Train job and return its record. `callbacks` see every report of the
-    first worker.
+    """Run a cell on the workers of Ray Train and return its record.
 
-    A lost worker restarts the group from the cell's last checkpoint, up to `job.max_failures`
-    times; then ray.train.TrainingFailedError is raised.
+    `callbacks` see every report of the first worker. A lost worker restarts the group from the
+    cell's last checkpoint, up to `job.max_failures` times; then ray.train.TrainingFailedError is
+    raised.
     """
     trainer = TorchTrainer(
         _on_each_worker,
@@ -54,6 +54,7 @@ def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
     limit_threads(job.resources.cpus_per_worker)
     device = get_device()
     worker = Worker.here(str(device))
+
     # The first worker reads for all, so that none continues from another state and only one needs
     # to reach the storage.
     start = [start_of(job) if worker.rank == 0 else None]
@@ -63,6 +64,7 @@ def _on_each_worker(config: dict[str, CellJob]) -> dict[str, Any] | None:
             start, src=0, device=device if device.type == "cuda" else torch.device("cpu")
         )
         dist.all_gather_object(hosts, this_host())
+
     record = run_cell(
         job, worker, start[0], lambda metrics: ray.train.report(dict(metrics)), hosts=hosts
     )

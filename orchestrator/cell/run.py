@@ -42,7 +42,7 @@ def start_of(job: CellJob) -> Checkpoint | None:
     assert isinstance(workload, TrainedAlone), "other cells are run as packs"
     lent = RunFolder(job.run_folder.storage, job.trained_by).own_checkpoint()
     if lent is None or lent.state["epoch"] != workload.epochs(workload.read(job.spec)):
-        return None  # deleted or unfinished since the driver looked
+        return None  # deleted or unfinished since the driver decided
     return Checkpoint(lent.state, lent.history, trained_by=job.trained_by)
 
 
@@ -110,6 +110,7 @@ class _Run:
         if self.trained_by is not None:
             assert self.state is not None, "lent by the other run"
             return self.state
+
         last_epoch = self.workload.epochs(self.spec)
         kept_at = began = time.monotonic()
         for result in self.workload.train(self.spec, self.worker, self.state):
@@ -122,6 +123,7 @@ class _Run:
                 self.keep(_listed(result.metrics, digits=4))
                 kept_at = time.monotonic()
             began = time.monotonic()
+
         assert self.state is not None, "pre-training yields at least once, or a state was given"
         self.trained = True
         return self.state
@@ -169,7 +171,7 @@ class _Run:
 
     @property
     def _seconds(self) -> float:
-        """Those of training, of all attempts."""
+        """The seconds of training, of all attempts."""
         if self.trained_by is not None:
             return 0.0
         return sum(epoch["seconds"] for epoch in self.history)

@@ -1,6 +1,4 @@
-"""From a request to what can be carried out: everything that is wrong is found before anything
-starts.
-"""
+"""From a request to what can be carried out: all that is wrong is found before anything starts."""
 
 import os
 import socket
@@ -80,12 +78,12 @@ class Checked:
 
 
 def local_shape() -> ClusterShape:
-    """This machine as a cluster of one node, without starting Ray."""
+    """Return this machine as a cluster of one node, without starting Ray."""
     return ClusterShape(((float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count())),))
 
 
 def check(request: Request) -> Checked:
-    """Everything that can be known before Ray starts. Raises one PlanError with every problem.
+    """Check all that can be known before Ray starts. Raises one PlanError with every problem.
 
     Whether the cells fit a cluster by address is checked once it is connected.
     """
@@ -95,6 +93,7 @@ def check(request: Request) -> Checked:
     )
     storage = Storage(settings.storage)
     shape = local_shape() if settings.address is None else None
+
     if problem := storage.check_writable():
         problems.found.append(problem)
     if problem := _tracking_problem(settings, storage):
@@ -110,6 +109,7 @@ def check(request: Request) -> Checked:
         problems.found.append(
             f"--max-seeds {request.max_seeds}: must lie between {fewest} and {MAX_SEEDS}"
         )
+
     ablations = problems.attempt(lambda: ablations_named(request.ablations))
     workload = problems.attempt(lambda: _workload(request, ablations or ()))
     base = None
@@ -122,6 +122,7 @@ def check(request: Request) -> Checked:
         if workload and base
         else None
     )
+
     plans = None
     if workload is not None and base is not None:
         # Without the data only the number of images is missing; the rest of the plan is checked
@@ -131,6 +132,7 @@ def check(request: Request) -> Checked:
         plans = problems.attempt(
             lambda: _plans(request, ablations or (), workload, pinned, resources, images, shape)
         )
+
     problems.refuse()
     assert workload is not None, "whatever is missing was refused"
     assert prepared is not None, "whatever is missing was refused"
@@ -139,8 +141,9 @@ def check(request: Request) -> Checked:
 
 
 def _resources(request: Request, *, gpus: float) -> Resources:
-    """What a cell occupies as asked for, else `gpus` for each worker; who asks for a type of GPU
-    asks for one of it.
+    """Return what a cell occupies as asked for, else `gpus` for each worker.
+
+    Who asks for a type of GPU asks for one of it.
     """
     default = max(gpus, float(request.gpu_type is not None))
     return Resources(
@@ -201,12 +204,14 @@ def _plans(
 
 
 def _pinned(plan: Plan) -> Plan:
-    """The plan with the content of all data in its cells' fingerprints. Raises one PlanError where
-    there are none.
+    """Return the plan with the content of all data in its cells' fingerprints.
+
+    Raises one PlanError where there are none.
     """
     workload, problems, cells = plan.workload, list[str](), list[PlannedCell]()
     if not isinstance(workload, TrainedAlone):
         return plan
+
     for cell in plan.cells:
         try:
             spec = workload.pinned(cell.spec)
@@ -214,13 +219,14 @@ def _pinned(plan: Plan) -> Plan:
             problems += [f"cell {' · '.join(cell.at)}: {problem}" for problem in error.problems]
             continue
         cells.append(replace(cell, spec=spec, fingerprint=spec.fingerprint()))
+
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return replace(plan, cells=tuple(cells))
 
 
 def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
-    """The one that all ablations and the preset are of. Raises PlanError."""
+    """Return the workload that all ablations and the preset are of. Raises PlanError."""
     names = {ablation.workload for ablation in ablations}
     if len(names) > 1:
         raise PlanError(
@@ -229,11 +235,13 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
                 f"({', '.join(sorted(names))})"
             ]
         )
+
     of_ablations = workload_named(names.pop()) if names else None
     if request.config is not None:
         return of_ablations or workload_of_tree(read_yaml(request.config))
     if request.preset is None:
         return of_ablations or next(every_workload())
+
     of_preset = workload_of_preset(request.preset)
     if of_preset is None:
         known = of_ablations.presets if of_ablations else every_preset()
@@ -252,10 +260,10 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
 
 
 def address_problem(address: str) -> str | None:
-    """Whether something listens there; Ray itself would try for many minutes."""
+    """Return a line that says so if nothing listens there; Ray would try for many minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdigit():
-        return None  # "auto", which Ray looks up on this machine
+        return None  # "auto", which Ray finds on this machine
     try:
         socket.create_connection((host, int(port)), ADDRESS_TIMEOUT).close()
     except (OSError, OverflowError) as error:

@@ -1,5 +1,6 @@
-"""Write an image folder as shards, and check shards: progress on stderr, the result as lines and as
-a document.
+"""Write an image folder as shards, and check shards.
+
+Progress goes to stderr, the result is lines and a document.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ def write_and_check(
     Raises PlanError or SpecError for a request that cannot be carried out.
     """
     _refuse_idle(workers)
+
     sharding = plan_shards(folder, output, images_per_shard=images_per_shard, format=format)
     try:
         before = _write(sharding, workers)
@@ -66,6 +68,7 @@ def write_and_check(
         return Finished(
             1, {"folder": str(output), "finished": False, "problems": str(error).splitlines()}
         )
+
     counts = {"written": len(sharding.files) - before, "written_before": before}
     _tell(checked, output, console)
     if damaged:
@@ -91,7 +94,7 @@ def _refuse_idle(workers: int) -> None:
 
 
 def _write(sharding: Sharding, workers: int) -> int:
-    """How many of the files were there before."""
+    """Write what is missing; return how many of the files were there before."""
     before = 0
     with (
         _steps("written", len(sharding.files)) as step,
@@ -104,7 +107,7 @@ def _write(sharding: Sharding, workers: int) -> int:
 
 
 def _check(folder: ShardFolder, workers: int, decodes: bool) -> list[Checked]:
-    """In the order of their names."""
+    """Check the files, and return them in the order of their names."""
     assert folder.manifest is not None
     checked = []
     checking = check_shards(folder, workers, decodes=decodes)
@@ -117,8 +120,9 @@ def _check(folder: ShardFolder, workers: int, decodes: bool) -> list[Checked]:
 
 @contextmanager
 def _steps(done: str, total: int) -> Iterator[Callable[[], None]]:
-    """What is to be called after each of `total` files: a bar on a terminal, else a line now and
-    then.
+    """Yield what is to be called after each of `total` files.
+
+    It draws a bar on a terminal, else it prints a line now and then.
     """
     console, count = Console(stderr=True), 0
     columns = (

@@ -1,5 +1,6 @@
-"""Judge a trained encoder again, or weights from elsewhere, and keep what was found beside the run
-and in MLflow.
+"""Evaluate a trained encoder again, or weights from elsewhere.
+
+What was found is kept beside the run and in MLflow.
 """
 
 import json
@@ -40,11 +41,11 @@ WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".torch", ".safetensors")
 
 @dataclass(frozen=True)
 class Question:
-    """What is judged, and how: a run by the beginning of its fingerprint, or published weights by
-    their file or name.
+    """A wish to evaluate something: a run by the beginning of its fingerprint, or weights.
 
-    Weights from elsewhere come without a specification: `preset` or `config`, with the assignments,
-    say which encoder they are of and which data they are judged on.
+    Published weights are given by their file or name, and come without a specification: `preset`
+    or `config`, with the assignments, say which encoder they are of and which data they are
+    evaluated on.
     """
 
     subject: str
@@ -56,14 +57,15 @@ class Question:
 
     @property
     def is_of_weights(self) -> bool:
-        """Whether the subject is a file, or names weights that torchvision publishes."""
+        """True for a file, and for the name of weights that torchvision publishes."""
         return self.subject.startswith("torchvision:") or Path(self.subject).is_file()
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """A trained state, what it is of, and where its judgements are kept. Weights from elsewhere
-    have a record to be kept.
+    """A trained state, what it is of, and where its evaluations are kept.
+
+    Weights from elsewhere have a record to be kept.
     """
 
     fingerprint: str
@@ -78,27 +80,26 @@ class _Subject:
 def evaluate(
     question: Question, storage: Storage, tracker: Callable[[], Tracker], console: Console
 ) -> Finished:
-    """Judge by a protocol, print the results with their 95 % intervals, and keep them. Raises
-    PlanError or SpecError.
+    """Evaluate by a protocol, print the results with their 95 % intervals, and keep them.
 
-    Exit code 1 if the judgement diverges, and if MLflow cannot be written: the storage has
-    everything then.
+    Exit code 1 if the evaluation diverges, and if MLflow cannot be written: the storage has
+    everything then. Raises PlanError or SpecError.
     """
     protocol = question.protocol
-    known = dict.fromkeys(
-        name
-        for one in every_workload()
-        if isinstance(one, TrainedAlone)
-        for name in one.evaluations
-    )
+    known: dict[str, Evaluation] = {}
+    for workload in every_workload():
+        if isinstance(workload, TrainedAlone):
+            known |= workload.evaluations
     if protocol not in known:
         raise PlanError([f"--protocol {protocol}: no such protocol; known are {', '.join(known)}"])
+
     subject = (
         _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
     )
     evaluation = subject.workload.evaluations[protocol]
     if problems := subject.workload.problems(subject.spec, None, 1):
         raise PlanError(problems)
+
     trained = "" if subject.record else f", epoch {subject.state['epoch']}"
     console.print(
         f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False
@@ -114,6 +115,7 @@ def evaluate(
             markup=False,
         )
         return Finished(1, {"run": subject.fingerprint, "protocol": protocol, "error": str(error)})
+
     record = EvaluationRecord(
         run=subject.fingerprint,
         protocol=protocol,
@@ -123,6 +125,7 @@ def evaluate(
         data=subject.workload.evaluated_on(subject.spec, subject.data),
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
     name = f"{protocol}-{digest(record.settings)[:8]}"
     folder = RunFolder(storage, subject.fingerprint)
     if subject.record is not None:
@@ -158,6 +161,7 @@ def _evaluated(
         result = subject.workload.evaluate(subject.spec, subject.state, Worker.here()).only(
             evaluation.only
         )
+
     for name, value in result.results.items():
         low_high = result.intervals.get(name)
         sure = f"   [{low_high[0]:.4g}, {low_high[1]:.4g}]" if low_high else ""
@@ -173,7 +177,7 @@ def _title(subject: _Subject) -> str:
 
 
 def _of_run(question: Question, storage: Storage) -> _Subject:
-    """A finished run of the storage."""
+    """Read a finished run of the storage, with the settings of the protocol."""
     run, assigned = question.subject, read_assignments(list(question.assignments))
     if Path(run).suffix in WEIGHTS or len(Path(run).parts) > 1:
         raise PlanError([f"{run}: no such file"])
@@ -181,6 +185,7 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
         raise PlanError(
             [f"--preset, --config: are for weights from elsewhere; {run} has its own specification"]
         )
+
     record = finished_record(run, storage)
     workload = workload_named(record.workload)
     if not isinstance(workload, TrainedAlone):
@@ -205,6 +210,7 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
         raise PlanError(
             [f"--set {path}: only {some} can change after pre-training" for path in other]
         )
+
     state = last_state(record.fingerprint, storage)
     asked = workload.read(record.spec).with_values(
         {**workload.evaluations[question.protocol].values, **assigned}
@@ -220,6 +226,7 @@ def _of_weights(question: Question, console: Console) -> _Subject:
         raise PlanError(
             [f"{source}: --preset or --config says which encoder it is of, and which data to use"]
         )
+
     workload, weights = _taker_of_weights(question)
     base = base_recipe(workload, question.preset, question.config, question.assignments)
     assigned = read_assignments(list(question.assignments))
@@ -228,6 +235,7 @@ def _of_weights(question: Question, console: Console) -> _Subject:
     read = weights.read(source, asked, download=question.download)
     for note in read.notes:
         console.print(note, highlight=False, soft_wrap=True)
+
     record = RunRecord(
         name=source,
         fingerprint=read.fingerprint,

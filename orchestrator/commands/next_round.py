@@ -28,22 +28,22 @@ class Round:
 
     @property
     def asks(self) -> dict[str, Ask]:
-        """What is asked of each ablation, by its name."""
+        """The ask of each ablation, by its name."""
         return {plan.name: plan.ask for plan in self.plans}
 
     @property
     def jobs(self) -> int:
-        """Distinct runs of all plans."""
+        """The number of distinct runs of all plans."""
         return len(jobs_of(self.plans))
 
     @property
     def left(self) -> int:
-        """Runs that have not ended."""
+        """The number of runs that have not ended."""
         return self.jobs - len(self.done)
 
     @property
     def shared(self) -> int:
-        """Runs saved because cells, of one sweep or of several, ask for the same run."""
+        """The number of runs saved because cells, of one sweep or of several, ask for the same."""
         return sum(len(plan.cells) for plan in self.plans) - self.jobs
 
 

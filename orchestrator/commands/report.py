@@ -1,5 +1,6 @@
-"""Reports and verdicts on what the storage has: printed, and written as Markdown, pictures and
-JSON.
+"""Reports and verdicts on what the storage has: printed, and written as files.
+
+The files are Markdown, pictures and JSON.
 """
 
 import json
@@ -42,6 +43,7 @@ def report_on(
     """
     report = _collected(name, storage, sweep)
     print_report(report, console)
+
     files = _files(report)
     if output is None:
         folder = f"sweeps/{name}/{report.plan['sweep']}"
@@ -53,6 +55,7 @@ def report_on(
         for file, content in files.items():
             (output / file).write_bytes(content)
         where = str(output)
+
     console.print(
         f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
     )
@@ -66,10 +69,10 @@ def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
 
 
 def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Finished:
-    """Print, claim by claim, what the latest sweep of each ablation says; of every one in the
-    storage unless named.
+    """Print, claim by claim, what the latest sweep of each ablation says.
 
-    Raises PlanError when a named ablation has no sweep, or the storage has none at all.
+    It is of every ablation in the storage unless named. Raises PlanError when a named ablation has
+    no sweep, or the storage has none at all.
     """
     known = set(storage.list("sweeps"))
     ablations = (
@@ -79,6 +82,7 @@ def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Fin
     )
     if not ablations:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
+
     document = {}
     table = Table("ablation", "claim", "verdict", "why", box=None, padding=(0, 1))
     for ablation in ablations:
@@ -100,15 +104,14 @@ def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Fin
 
 
 def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, Any]:
-    """Print the settings of a search, the longest trained and best first, and the best as
-    options.
-    """
+    """Print the settings of a search, the longest trained and best first, the best as options."""
     rows = []
     for cell in plan.cells:
         record = RunFolder(storage, cell.fingerprint).record()
         if record is not None:
             rows.append(_searched(cell, record))
     rows.sort(key=lambda row: (row["epochs"], row["validation_score"]), reverse=True)
+
     table = Table("setting", "epochs", "validation, %", "status", "test, %", box=None)
     for row in rows:
         test = row["results"].get(plan.workload.headline[0])
@@ -147,7 +150,7 @@ def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
 
 
 def _files(report: Report) -> dict[str, bytes]:
-    """The files of a report, by name."""
+    """Return the files of a report, by name."""
     figures = {
         "report": draw(
             report.ablation,
@@ -160,6 +163,7 @@ def _files(report: Report) -> dict[str, bytes]:
             report.ablation, report.layout, report.histories, subtitle=subtitle(report)
         ),
     }
+
     files = {
         "report.md": markdown(
             report, "report.png", "curves.png" if figures["curves"] else None

@@ -1,6 +1,4 @@
-"""From options to a checked plan: everything that is wrong with a request is found before anything
-starts.
-"""
+"""A request as typed: which ablations, which recipe; problems are collected and said at once."""
 
 import os
 import shlex
@@ -26,8 +24,9 @@ EVERY = "all"
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for, as typed. Neither ablations nor a search: a single run. `max_seeds`
-    None: as many as `seeds`.
+    """A request of a person, as typed. Neither ablations nor a search: a single run.
+
+    `max_seeds` None: as many as `seeds`.
     """
 
     ablations: tuple[str, ...]
@@ -51,19 +50,19 @@ class Request:
 
     @property
     def recipe(self) -> str:
-        """For people: where the base recipe comes from."""
+        """The description, for people, of where the base recipe comes from."""
         source = str(self.config) if self.config else self.preset or "the default preset"
         return source + "".join(f" {one}" for one in self.assignments)
 
 
 @dataclass
 class Problems:
-    """Collects what is wrong, so that it is said at once."""
+    """A collection of what is wrong, so that it is said at once."""
 
     found: list[str] = field(default_factory=list)
 
     def attempt(self, step: Callable[[], T]) -> T | None:
-        """The step's value; None when it refused, which is kept."""
+        """Return the step's value; None when it refused, which is kept."""
         try:
             return step()
         except (SpecError, PlanError) as error:
@@ -99,17 +98,16 @@ def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
 
 
 def command_line(arguments: list[str]) -> str:
-    """The command as one would type it again."""
+    """Return the command as one would type it again."""
     return shlex.join(["simclr-orch", *arguments])
 
 
 def base_recipe(
     workload: AnyWorkload, preset: str | None, config: Path | None, assignments: Sequence[str]
 ) -> Specification:
-    """A recipe with the assignments on it, and the roots of its data absolute: workers run in
-    folders of their own.
+    """Return a recipe with the assignments on it, and the roots of its data absolute.
 
-    Raises one PlanError with every problem.
+    Workers run in folders of their own. Raises one PlanError with every problem.
     """
     problems = Problems()
     values = problems.attempt(lambda: read_assignments(list(assignments)))
@@ -118,6 +116,7 @@ def base_recipe(
         problems.found.append(
             f"--preset {named}: no such preset; known are {', '.join(workload.presets)}"
         )
+
     recipe = None
     if not problems.found:
         recipe = problems.attempt(
@@ -125,6 +124,7 @@ def base_recipe(
         )
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"
+
     base: Specification = recipe.with_values(values or {})
     flat = base.flat()
     roots = {

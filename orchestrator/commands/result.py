@@ -8,7 +8,7 @@ __all__ = ["Finished"]
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended: its exit code, and what `--json` prints."""
+    """The end of a command: its exit code, and what `--json` prints."""
 
     exit_code: int
     document: dict[str, Any]

@@ -13,7 +13,7 @@ __all__ = ["list_runs", "serve_dashboard"]
 
 
 def list_runs(storage: Storage, console: Console) -> Finished:
-    """Every run of the storage that has ended, by fingerprint."""
+    """List every run of the storage that has ended, by fingerprint."""
     records = all_records(storage)
     table = Table(
         Column("run", no_wrap=True),
@@ -40,6 +40,7 @@ def list_runs(storage: Storage, console: Console) -> Finished:
             ),
             "" if record.total_seconds is None else f"{record.total_seconds:.1f}",
         )
+
     console.print(table if records else f"no runs in {storage.shown()}")
     shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
     trees = [record.tree() for record in records]

@@ -32,8 +32,9 @@ __all__ = ["RunRound", "Sweep", "dry_run", "execute", "plan_tree"]
 
 
 def dry_run(request: Request, console: Console) -> Finished:
-    """Print the plan and what it costs. Starts nothing, unless the cluster by address must be asked
-    for its size.
+    """Print the plan and what it costs.
+
+    Starts nothing, unless the cluster by address must be asked for its size.
     """
     from orchestrator.cluster.connection import connected
 
@@ -44,23 +45,22 @@ def dry_run(request: Request, console: Console) -> Finished:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = next_round(checked, shape)
     cost = cost_of(checked, planned, all_records(checked.storage))
+
     sweeps = {}
     for plan in planned.plans:
         if len(planned.plans) > 1:
             console.print(f"{plan.name} {plan.sweep_id}", style="bold", highlight=False)
         for cell in plan.cells:
-            before = cell.fingerprint in planned.done
-            state = (
-                "finished before"
-                if before
-                else (f"about {cost.cell_seconds[cell.fingerprint]:.0f} s")
-            )
+            state = "finished before"
+            if cell.fingerprint not in planned.done:
+                state = f"about {cost.cell_seconds[cell.fingerprint]:.0f} s"
             console.print(f"{cell.fingerprint[:12]}  {cell.name:<44} {state}", highlight=False)
         cells = [
             {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
             for cell in plan.cells
         ]
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
+
     console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
     return Finished(
@@ -71,7 +71,7 @@ def dry_run(request: Request, console: Console) -> Finished:
 
 
 class RunRound(Protocol):
-    """Runs what is missing of some plans, as `orchestrator.sweep.run` does."""
+    """A function that runs what is missing of some plans, as `orchestrator.sweep.run` does."""
 
     def __call__(
         self,

@@ -29,10 +29,9 @@ FAILURES = (OSError, ValueError, ImportError, RuntimeError)
 
 @dataclass(frozen=True)
 class Storage:
-    """A place for results by its address: a plain path, or any URI that Arrow or fsspec knows
-    (`s3://...`).
+    """The results at an address: a plain path, or any URI of Arrow or fsspec (`s3://...`).
 
-    Names are relative to it, with `/` between folders. Methods raise StorageError where the place
+    Names are relative to it, with `/` between folders. Methods raise StorageError where the storage
     fails, and ValueError for a name that leads outside. Instances travel between machines: only the
     address is pickled.
     """
@@ -44,29 +43,30 @@ class Storage:
 
     @property
     def is_local(self) -> bool:
-        """Whether this machine's own file system holds it."""
+        """True where this machine's own file system holds it."""
         return self.uri.startswith("/")
 
     def shown(self, *parts: str) -> str:
-        """The address, or that of something below, for messages and records: without a password."""
+        """Return the address, or that of something below, for messages and records: no password."""
         return without_password(self.path(*parts))
 
     def path(self, *parts: str) -> str:
-        """The address of something below: an absolute path, or a URI that keeps this one's options
-        (`?region=...`).
+        """Return the address of something below: an absolute path, or a URI.
+
+        A URI keeps this one's options (`?region=...`).
         """
         name = _checked("/".join(parts), may_be_empty=True)
         base, mark, options = (self.uri, "", "") if self.is_local else self.uri.partition("?")
         return (f"{base.rstrip('/')}/{name}" if name else base) + mark + options
 
     def local_path(self, *parts: str) -> Path:
-        """The same as a path of this machine. Raises StorageError for an object store."""
+        """Return the same as a path of this machine. Raises StorageError for an object store."""
         if not self.is_local:
             raise StorageError(f"{self.shown()}: is not a folder of this machine")
         return Path(self.path(*parts))
 
     def read_bytes(self, name: str) -> bytes | None:
-        """The content of a file; None when there is none of that name."""
+        """Read the content of a file; None when there is none of that name."""
         with self._at(name, "cannot read") as (filesystem, path):
             try:
                 with filesystem.open_input_stream(path) as stream:
@@ -84,7 +84,7 @@ class Storage:
                     stream.write(data)
 
     def read_json(self, name: str) -> Any:
-        """The value in a JSON file; None when there is no file of that name."""
+        """Read the value in a JSON file; None when there is no file of that name."""
         data = self.read_bytes(name)
         if data is None:
             return None
@@ -94,15 +94,14 @@ class Storage:
             raise StorageError(f"{self.shown(name)}: is not JSON: {error}") from None
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write plain values in their order. Raises ValueError for NaN and infinities, which JSON
-        does not have.
+        """Write plain values in their order.
+
+        Raises ValueError for NaN and infinities, which JSON does not have.
         """
         self.write_bytes(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
     def list(self, folder: str = "") -> list[str]:
-        """Sorted names of the files and folders directly in a folder; empty when it does not
-        exist.
-        """
+        """List the sorted names of what lies directly in a folder; none if it does not exist."""
         from pyarrow.fs import FileSelector
 
         with self._at(folder, "cannot list", may_be_empty=True) as (filesystem, path):
@@ -112,16 +111,14 @@ class Storage:
             )
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file or folder of that name."""
+        """Tell whether there is a file or folder of that name."""
         from pyarrow.fs import FileType
 
         with self._at(name, "cannot look for") as (filesystem, path):
             return bool(filesystem.get_file_info(path).type != FileType.NotFound)
 
     def delete(self, name: str) -> None:
-        """Remove a file, or a folder with all that is in it; nothing happens when there is
-        neither.
-        """
+        """Remove a file, or a folder with all that is in it; do nothing if there is neither."""
         from pyarrow.fs import FileType
 
         with self._at(name, "cannot delete") as (filesystem, path):
@@ -134,8 +131,9 @@ class Storage:
                     filesystem.delete_file(path)
 
     def check_writable(self) -> str | None:
-        """Why nothing can be kept here, as a line that names the option; None after a file came
-        back as written.
+        """Return why nothing can be kept here; None after a file came back as written.
+
+        The reason is a line that names the option.
         """
         probe = f".probe-{uuid4().hex}{PARTIAL}"
         try:
@@ -144,18 +142,15 @@ class Storage:
             self.delete(probe)
         except StorageError as error:
             return f"--storage {self.shown()}: cannot be written: {error.__cause__}"
-        came_back = kept == probe.encode()
-        return (
-            None if came_back else (f"--storage {self.shown()}: what was written did not come back")
-        )
+        if kept != probe.encode():
+            return f"--storage {self.shown()}: what was written did not come back"
+        return None
 
     @contextmanager
     def _at(
         self, name: str, doing: str, *, may_be_empty: bool = False
     ) -> Iterator[tuple[Any, str]]:
-        """The file system and the path in it of a name, and what goes wrong there as a
-        StorageError.
-        """
+        """Give a name's file system and the path in it; what goes wrong there is a StorageError."""
         name = _checked(name, may_be_empty=may_be_empty)
         try:
             filesystem, root = _filesystem(self.uri)
@@ -165,12 +160,12 @@ class Storage:
 
 
 def without_password(uri: str) -> str:
-    """The URI for messages: `scheme://user:***@...`."""
+    """Return the URI for messages: `scheme://user:***@...`."""
     return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
 def _absolute(uri: str) -> str:
-    """A plain absolute path for anything local, and the URI itself for the rest."""
+    """Return a plain absolute path for anything local, and the URI itself for the rest."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", uri) and not uri.startswith("file:"):
         return uri
     path = unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
@@ -193,8 +188,9 @@ def _replace(path: Path, data: bytes) -> None:
 
 @lru_cache(maxsize=8)
 def _filesystem(uri: str) -> tuple[Any, str]:
-    """Arrow's file system for an address and the root's path in it, through fsspec for schemes
-    Arrow does not know.
+    """Return Arrow's file system for an address, and the root's path in it.
+
+    It goes through fsspec for schemes that Arrow does not know.
     """
     from pyarrow import ArrowInvalid
     from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
@@ -205,6 +201,7 @@ def _filesystem(uri: str) -> tuple[Any, str]:
         # A small object is then one request, not the three of an upload in parts, which a killed
         # writer would leave behind.
         uri += f"{'&' if '?' in uri else '?'}allow_delayed_open=true"
+
     try:
         filesystem, root = FileSystem.from_uri(uri)
     except ArrowInvalid as error:

@@ -1,5 +1,6 @@
-"""Predictions as a file in the storage: a compressed .npz of small integers, readable without
-unpickling anything.
+"""Predictions as a file in the storage: a compressed .npz of small integers.
+
+It is readable without unpickling anything.
 """
 
 import io
@@ -21,38 +22,30 @@ TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
 def predictions_bytes(predictions: Mapping[str, Predictions]) -> bytes:
-    """The content of the file: the names as JSON in UTF-8, and the arrays of each by its place
-    among them.
-    """
+    """Return the content of the file: names as JSON in UTF-8, and each one's arrays by position."""
     # A name may hold what neither NumPy's strings (trailing NULs) nor the files of a zip archive
     # keep.
     arrays: dict[str, NDArray[np.integer]] = {
         NAMES: np.frombuffer(json.dumps(list(predictions)).encode(), np.uint8)
     }
-    for place, one in enumerate(predictions.values()):
-        arrays[f"predicted_{place}"], arrays[f"labels_{place}"] = (
-            _smallest(one.predicted),
-            _smallest(one.labels),
-        )
+    for position, one in enumerate(predictions.values()):
+        arrays[f"predicted_{position}"] = _smallest(one.predicted)
+        arrays[f"labels_{position}"] = _smallest(one.labels)
+
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
 def read_predictions(data: bytes) -> dict[str, Predictions]:
-    """What `predictions_bytes` was given. Raises StorageError for other content."""
+    """Read what `predictions_bytes` was given. Raises StorageError for other content."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            names = json.loads(arrays[NAMES].tobytes())
-            found = {
-                name: Predictions(
-                    *(
-                        arrays[f"{part}_{place}"].astype(np.int64)
-                        for part in ("predicted", "labels")
-                    )
-                )
-                for place, name in enumerate(names)
-            }
+            found = {}
+            for position, name in enumerate(json.loads(arrays[NAMES].tobytes())):
+                predicted = arrays[f"predicted_{position}"].astype(np.int64)
+                labels = arrays[f"labels_{position}"].astype(np.int64)
+                found[name] = Predictions(predicted, labels)
     except (
         OSError,
         EOFError,
@@ -63,6 +56,7 @@ def read_predictions(data: bytes) -> dict[str, Predictions]:
         zlib.error,
     ) as error:
         raise StorageError(f"does not hold predictions: {error}") from None
+
     for name, one in found.items():
         if one.predicted.shape != one.labels.shape:
             raise StorageError(
@@ -72,7 +66,7 @@ def read_predictions(data: bytes) -> dict[str, Predictions]:
 
 
 def _smallest(values: NDArray[np.int64]) -> NDArray[np.integer]:
-    """The same values in the smallest type that holds them all."""
+    """Return the same values in the smallest type that holds them all."""
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     fitting = (kind for kind in TYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
     return values.astype(next(fitting, np.int64))

@@ -41,7 +41,7 @@ PREDICTIONS, EVALUATIONS = "predictions.npz", "evaluations"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run continues: its last state, its curves so far, and the seconds that it took.
+    """The state from which a run continues, its curves so far, and the seconds that it took.
 
     `trained_by` names the run that lends its state to one that only evaluates it.
     """

@@ -13,12 +13,12 @@ __all__ = ["keep_plan", "kept_plan", "latest_sweep", "only_one", "sweep_folder"]
 
 
 def sweep_folder(plan: Plan) -> str:
-    """Where the plan and the report of a sweep lie in the storage."""
+    """Return the folder, in the storage, of the plan and the report of a sweep."""
     return f"sweeps/{plan.name}/{plan.sweep_id}"
 
 
 def keep_plan(storage: Storage, plan: Plan, tree: KeptPlan) -> None:
-    """Write the plan to where reports look for it."""
+    """Write the plan to where reports read it."""
     storage.write_json(f"{sweep_folder(plan)}/plan.json", tree)
 
 
@@ -29,8 +29,9 @@ def kept_plan(storage: Storage, plan: Plan) -> KeptPlan | None:
 
 
 def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
-    """The kept plan of a sweep, by the beginning of its id, or the latest one. Raises PlanError
-    when there is none.
+    """Read the kept plan of a sweep, by the beginning of its id, or the latest one.
+
+    Raises PlanError when there is none.
     """
     found = [
         storage.read_json(f"sweeps/{name}/{folder}/plan.json")
@@ -50,8 +51,9 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptP
 
 @contextmanager
 def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
-    """Refuse to run a sweep that another process of this machine is running. A killed process
-    leaves no lock behind.
+    """Refuse to run a sweep that another process of this machine is running.
+
+    A killed process leaves no lock behind.
     """
     if not storage.is_local:
         yield

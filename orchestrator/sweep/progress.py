@@ -1,5 +1,6 @@
-"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere. Always on
-stderr.
+"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere.
+
+It always goes to stderr.
 """
 
 import time
@@ -19,7 +20,7 @@ LINE_EVERY = 60.0  # seconds between lines on a cell that runs, where there is n
 
 
 class SweepProgress:
-    """The state of each running cell, and how many have ended."""
+    """The picture of a sweep: the state of each running cell, and how many have ended."""
 
     def __init__(self, console: Console, title: str, total: int, taken_over: int) -> None:
         self._console = console
@@ -58,17 +59,18 @@ class SweepProgress:
             self._live.stop()
 
     def line(self, text: str) -> None:
-        """A line that stays, above the table on a terminal."""
+        """Print a line that stays, above the table on a terminal."""
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def started(self, fingerprint: str, name: str, epochs: int) -> None:
-        """A cell has begun."""
+        """Show that a cell has begun."""
         self._running[fingerprint] = (name, epochs, {}, time.monotonic())
         self._said[fingerprint] = time.monotonic()
 
     def epoch(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
-        """A cell has finished an epoch; without a terminal that is said of each cell once a
-        minute.
+        """Show that a cell has finished an epoch.
+
+        Without a terminal that is said of each cell once a minute.
         """
         if fingerprint not in self._running:
             return
@@ -82,11 +84,11 @@ class SweepProgress:
             self.line(f"{name}: {_standing(epochs, metrics)}")
 
     def left(self, fingerprint: str) -> None:
-        """Several cells that ran as one are no longer running; each of them has ended by itself."""
+        """Drop several cells that ran as one and run no longer; each has ended by itself."""
         self._running.pop(fingerprint, None)
 
     def ended(self, fingerprint: str, name: str, outcome: str, *, failed: bool) -> None:
-        """A cell has ended; `outcome` is its result or its error."""
+        """Show that a cell has ended; `outcome` is its result or its error."""
         self._running.pop(fingerprint, None)
         self._ended += 1
         self._failed += failed
@@ -112,7 +114,7 @@ class SweepProgress:
 
 
 def _standing(epochs: int, metrics: Mapping[str, float]) -> str:
-    """`epoch 46 of 150, loss 5.457, 16,179 images/s`."""
+    """Say where a cell stands: `epoch 46 of 150, loss 5.457, 16,179 images/s`."""
     parts = [f"epoch {metrics.get('epoch', 0):.0f} of {epochs}"]
     if "loss" in metrics:
         parts.append(f"loss {metrics['loss']:.3f}")

@@ -1,7 +1,7 @@
-"""Runs the cells of a plan through Ray Tune: as many at once as fit, finished ones taken over,
-failed ones reported.
+"""Run the cells of a plan through Ray Tune: as many at once as fit, failed ones reported.
 
-A trial is a pack: one cell, or as many as its workload trains together in a process.
+Cells that have finished are taken over. A trial is a pack: one cell, or as many as its workload
+trains together in a process.
 """
 
 import tempfile
@@ -51,14 +51,14 @@ def run(
     max_failures: int,
     shared_storage: bool,
 ) -> Outcome:
-    """Run every cell of the plans that has not finished, each distinct one once; returns when all
-    have ended.
+    """Run every cell of the plans that has not finished, each distinct one once.
 
-    Also when the user interrupts. Ray must be connected. One worker: a cell, or a pack of cells,
-    runs inside its trial, in a process that the next one uses again. Several: the trial starts a
-    Ray Train job. A cell that fails does not stop the others. What differs only in how it is judged
-    waits for the one of them that is trained, and judges its state; `records` are those of all runs
-    of the storage, among which there may be one that is trained already.
+    Returns when all have ended, and when the user interrupts. Ray must be connected. One worker: a
+    cell, or a pack of cells, runs inside its trial, in a process that the next one uses again.
+    Several: the trial starts a run of Ray Train. A cell that fails does not stop the others. What
+    differs only in how it is evaluated waits for the one of them that is trained, and evaluates its
+    state; `records` are those of all runs of the storage, among which there may be one that is
+    trained already.
     """
     finished = finished_records(plans, storage)
     cells = {name: cell for name, cell in jobs_of(plans).items() if name not in finished}
@@ -66,6 +66,7 @@ def run(
         recorder.taken_over(fingerprint, record)
     if not cells:
         return Outcome(failed={}, missing=())
+
     workload, specs = plans[0].workload, {name: cell.spec for name, cell in cells.items()}
     ended: set[str] = set()
     unshared = dict(specs)
@@ -81,21 +82,25 @@ def run(
             name: _job(plans[0], cells[name], storage, max_failures, sharing.lent.get(name))
             for name in sharing.first
         }
+
         watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
         with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
             own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
             scheduler = _halving(plans[0]) if plans[0].is_search else None
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
+
         ended |= watcher.ended
         if not ended.issuperset(sharing.first):
             break  # interrupted: what waits for these is not begun
         unshared = {name: specs[name] for name in sharing.waiting}
         records = all_records(storage) if unshared else ()
+
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]
     if not left:
         # a driver that was killed has left the states of its packs
         storage.delete(_folder(plans[0]))
+
     # A failed record that no trial of this sweep has left is of an earlier one: the cell was not
     # reached again.
     failed = {}
@@ -109,14 +114,14 @@ def run(
 def _packs(
     plan: Plan, jobs: Mapping[str, CellJob], specs: Mapping[str, Specification], concurrent: int
 ) -> dict[str, Pack]:
-    """Every job in one pack, by the names of the packs."""
+    """Put every job into one pack, by the names of the packs."""
     divided = packed(plan.workload, {name: specs[name] for name in jobs}, concurrent)
     packs = [Pack(tuple(jobs[name] for name in names), _folder(plan)) for names in divided]
     return {pack.name: pack for pack in packs}
 
 
 def _folder(plan: Plan) -> str:
-    """Where packs keep their states while they run."""
+    """Return the folder, in the storage, where packs keep their states while they run."""
     return f"{sweep_folder(plan)}/running"
 
 
@@ -137,7 +142,10 @@ def _job(
 
 
 def _halving(plan: Plan) -> ASHAScheduler:
-    """Asynchronous successive halving (Li et al. 2020): at each rung the better third trains on."""
+    """Return asynchronous successive halving: at each rung the better third trains on.
+
+    Source: Li et al. 2020.
+    """
     assert isinstance(plan.workload, TrainedAlone), "others are not searched"
     epochs = max(plan.workload.epochs(cell.spec) for cell in plan.cells)
     return ASHAScheduler(
@@ -158,7 +166,7 @@ def _tune(
     own_files: str,
     scheduler: ASHAScheduler | None,
 ) -> None:
-    """Our own explicit list of packs as the one grid of a Tune experiment."""
+    """Run our own explicit list of packs as the one grid of a Tune experiment."""
     # With several workers the trial only waits, on the head and so on no node of GPUs that an
     # autoscaler might end. Ray Train reserves what they need. Even a thousandth of a CPU would be
     # missing there.
@@ -191,12 +199,13 @@ def _tune(
 
 
 def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
-    """One pack inside a Tune trial."""
+    """Run one pack inside a Tune trial."""
     pack = packs[config[PACK]]
     limit_threads(pack.jobs[0].resources.cpus_per_worker)
     if pack.together:
         run_pack(pack, lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}))
         return
+
     (job,) = pack.jobs
     if job.resources.workers > 1:
         from ray.tune.integration.ray_train import TuneReportCallback
@@ -205,6 +214,7 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
 
         tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()]).tree()})
         return
+
     worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
     record = run_cell(
         job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics), hosts=[this_host()]

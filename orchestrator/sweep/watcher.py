@@ -1,5 +1,6 @@
-"""What trials report, forwarded to the recorder and the screen in the driver; records of what could
-not write its own.
+"""What trials report, forwarded to the recorder and the screen in the driver.
+
+The driver also writes the records of what could not write its own.
 """
 
 from dataclasses import replace
@@ -25,13 +26,13 @@ RUN_RECORD, ENDED = "record", "ended"
 
 
 def pack_of(trial: Trial) -> str:
-    """The name of a trial's pack."""
+    """Return the name of a trial's pack."""
     name: str = trial.config[PACK]
     return name
 
 
 class Watcher(Callback):  # type: ignore[misc]
-    """Forwards what trials report to the recorder and the screen, in the driver."""
+    """A callback of Tune that forwards what trials report to the recorder and the screen."""
 
     def __init__(
         self, packs: dict[str, Pack], recorder: Recorders, progress: SweepProgress
@@ -49,6 +50,7 @@ class Watcher(Callback):  # type: ignore[misc]
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        """Show that a pack has begun, and open the run in MLflow of a cell trained alone."""
         pack = self.packs[pack_of(trial)]
         workload = workload_named(pack.jobs[0].workload)
         if isinstance(workload, TrainedAlone):
@@ -62,6 +64,7 @@ class Watcher(Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
+        """Forward the record of a cell, the cells of a pack that have ended, or an epoch."""
         pack = self.packs[pack_of(trial)]
         if RUN_RECORD in result:
             self._end(pack.jobs[0], RunRecord.read(result[RUN_RECORD]))
@@ -76,7 +79,7 @@ class Watcher(Callback):  # type: ignore[misc]
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial that ends without a record was stopped by the search."""
+        """End what a trial leaves; one that ends without a record was stopped by the search."""
         pack = self.packs[pack_of(trial)]
         if pack.together:
             # Among them those that had ended, and were not reported, when their process died and
@@ -84,6 +87,7 @@ class Watcher(Callback):  # type: ignore[misc]
             self._end_those_with_records(pack, {job.fingerprint for job in pack.jobs})
             self._progress.left(pack.name)
             return
+
         (job,) = pack.jobs
         last = trial.last_result
         if job.fingerprint not in self.ended and job.scored and last and SCORE in last:
@@ -96,11 +100,12 @@ class Watcher(Callback):  # type: ignore[misc]
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """The trial's process died more often than allowed, or Ray Train gave up."""
+        """End the cells of a trial whose process died too often, or that Ray Train gave up."""
         pack = self.packs[pack_of(trial)]
         for job in pack.jobs:
             if job.fingerprint in self.ended:
                 continue
+
             record = job.run_folder.record()
             # it may have finished and died before it said so
             if record is None or not record.has_finished:
