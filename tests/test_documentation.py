@@ -274,6 +274,15 @@ def test_the_recipe_for_an_ablation_makes_one_that_a_preset_can_run() -> None:
     assert len(runs) == len(ablation.small.cells) == 3
 
 
+def test_the_recipe_for_a_workload_continues_where_it_stopped() -> None:
+    shown = recipe("A new workload")
+    specs = [shown["CoinSpec"](flips=flips) for flips in (10, 1000)]
+    whole = list(shown["train_together"](specs, None))
+    continued = list(shown["train_together"](specs, whole[0].state))
+    assert [one.ended for one in continued] == [one.ended for one in whole]
+    assert whole[1].ended[1].results["heads"] == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_recipe_for_a_data_set_makes_one(tmp_path: Path) -> None:
     labels = recipe("A new data set")["source"](DataSpec(image_size=16)).decode(tmp_path)
     for part, of in (("train", labels.train), ("test", labels.test)):
