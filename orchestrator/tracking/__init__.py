@@ -1,6 +1,4 @@
-"""Sweeps in MLflow. The only place of the project that knows it, and it is imported when a store is
-first reached.
-"""
+"""Sweeps in MLflow. The only place that knows it; it is imported when a store is first reached."""
 
 from orchestrator.tracking.dashboard import Dashboard, start_dashboard
 from orchestrator.tracking.tracker import CellRun, ParentRun, Status, Tracker

@@ -1,6 +1,4 @@
-"""MLflow's own pages on a sweep's store, served by a process of ours for as long as somebody
-looks.
-"""
+"""MLflow's own pages on a sweep's store, served by a process of ours as long as they are read."""
 
 import os
 import signal
@@ -27,15 +25,13 @@ STOP_PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Dashboard:
-    """Pages at `address`; `process` is None when they belong to a server that was running
-    already.
-    """
+    """Pages at `address`; `process` is None when they are of a server that was running already."""
 
     address: str
     process: subprocess.Popen[bytes] | None
 
     def wait(self) -> int:
-        """Until the process ends; its exit code."""
+        """Wait until the process ends; returns its exit code."""
         return self.process.wait() if self.process else 0
 
     def stop(self) -> None:
@@ -55,7 +51,7 @@ class Dashboard:
 def start_dashboard(
     tracking_uri: str | None, storage: Storage, *, host: str = "127.0.0.1", port: int = 5000
 ) -> Dashboard:
-    """Serve the store that a sweep with the same options writes; returns when the pages answer.
+    """Serve the store that a sweep with the same options writes; return when the pages answer.
 
     A store behind HTTP has pages already: nothing is started. Raises PlanError for a port that is
     taken, and TrackingError for a store that cannot be used or a server that does not start.
@@ -67,24 +63,16 @@ def start_dashboard(
         raise PlanError([problem])
     if problem := store.problem(uri):
         raise TrackingError(problem)
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+
+    command = [sys.executable, "-m", "mlflow", "server"]
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
     # Runs keep the absolute address of their artifacts, which the pages read; there is nothing to
     # pass on for clients.
     command += ["--default-artifact-root", artifact_root or "", "--no-serve-artifacts"]
     # Not an argument, which every user of the machine can see: the address may hold a password.
     environment = {**store.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
     environment["MLFLOW_BACKEND_STORE_URI"] = uri
+
     with tempfile.NamedTemporaryFile(
         prefix="simclr-orch-dashboard-", suffix=".log", delete=False
     ) as log:
@@ -97,6 +85,7 @@ def start_dashboard(
             cwd=tempfile.gettempdir(),
             start_new_session=True,
         )
+
     dashboard = Dashboard(f"http://{_reachable(host)}:{port}", process)
     try:
         _wait_until_healthy(dashboard, Path(log.name))

@@ -9,7 +9,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import yaml
 
@@ -32,17 +31,18 @@ SECONDS_BETWEEN_WRITES = 5.0
 def with_intervals(
     results: Mapping[str, float], intervals: Mapping[str, Sequence[float]]
 ) -> dict[str, float]:
-    """Results as metrics, with both ends of the intervals of those that have one."""
-    ends = {
-        f"{name}_{end}": value
-        for name, both in intervals.items()
-        for end, value in zip(("low", "high"), both, strict=True)
-    }
-    return {**results, **ends}
+    """Return results as metrics, with both ends of the intervals of those that have one."""
+    metrics = dict(results)
+    for name, (low, high) in intervals.items():
+        metrics[f"{name}_low"], metrics[f"{name}_high"] = low, high
+    return metrics
 
 
 class Recorder:
-    """The MLflow side of one sweep."""
+    """The MLflow side of one sweep.
+
+    `failure` is why MLflow can no longer be written; from then on nothing is.
+    """
 
     def __init__(
         self,
@@ -78,29 +78,29 @@ class Recorder:
         self._recorded = self._tracker.finished_cells(self._parent)
 
     def started(self, fingerprint: str) -> None:
-        """A cell runs: open its run."""
+        """Open the run of a cell that has started."""
         self._guarded(lambda: self._run_of(fingerprint))
 
-    def epoch(self, fingerprint: str, metrics: Mapping[str, Any]) -> None:
-        """An epoch's metrics of a running cell; written now and then, several epochs at once."""
+    def epoch(self, fingerprint: str, metrics: Metrics) -> None:
+        """Take an epoch's metrics of a running cell.
+
+        They are written now and then, several epochs at once.
+        """
         waiting = self._pending.setdefault(fingerprint, [])
-        waiting.append(
-            {name: metrics[name] for name in (*self._logged, "epoch") if name in metrics}
-        )
+        named = (*self._logged, "epoch")
+        waiting.append({name: metrics[name] for name in named if name in metrics})
         if time.monotonic() - self._written.get(fingerprint, 0.0) > SECONDS_BETWEEN_WRITES:
             self._guarded(lambda: self._write_curve(fingerprint, waiting))
             self._written[fingerprint] = time.monotonic()
             self._pending[fingerprint] = []
 
     def ended(self, fingerprint: str, record: RunRecord) -> None:
-        """A cell has ended: the rest of its curve, its results and its files."""
+        """Write the rest of a cell's curve, its results and its files, and close its run."""
         self._pending.pop(fingerprint, None)
         self._guarded(lambda: self._close(fingerprint, record))
 
     def taken_over(self, fingerprint: str, record: RunRecord) -> None:
-        """A cell that finished before, perhaps in another sweep: give it a run here unless it has
-        one.
-        """
+        """Give a cell that finished before, perhaps in another sweep, a run unless it has one."""
         if fingerprint not in self._recorded or self._log_model:
             self._guarded(lambda: self._close(fingerprint, record))
 
@@ -117,7 +117,7 @@ class Recorder:
         self._guarded(close)
 
     def has(self, fingerprint: str) -> bool:
-        """Whether the cell is one of this sweep's."""
+        """Tell whether the cell is one of this sweep's."""
         return fingerprint in self._plan.jobs
 
     def _run_of(self, fingerprint: str) -> CellRun:
@@ -139,8 +139,9 @@ class Recorder:
             "simclr_orch.seed": str(cell.seed),
             "simclr_orch.role": cell.role,
         }
-        paper = {"simclr_orch.paper": f"{cell.paper:g}"} if cell.paper is not None else {}
-        return self._tags | own | paper
+        if cell.paper is not None:
+            own["simclr_orch.paper"] = f"{cell.paper:g}"
+        return self._tags | own
 
     def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
         curve = {
@@ -157,12 +158,14 @@ class Recorder:
             if record.total_seconds is not None:
                 results["total_seconds"] = record.total_seconds
             results = with_intervals(results, record.intervals or {})
+
         spec = yaml.safe_dump(dict(record.spec), sort_keys=False)
         files: dict[str, str | bytes] = {
             RECORD: json.dumps(record.tree(), indent=2),
             SPEC: spec,
             LOG: folder.log() or "",
         }
+
         if record.has_finished and self._log_model:
             checkpoint = RunFolder(self._storage, record.state_of).checkpoint_bytes()
             if checkpoint is not None:
@@ -185,9 +188,7 @@ class Recorder:
 
 
 class Recorders:
-    """Several sweeps that run together: what happens to a cell is written to each sweep that has
-    it.
-    """
+    """Several sweeps that run together: what happens to a cell is written to each that has it."""
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self._recorders = tuple(recorders)
@@ -198,22 +199,22 @@ class Recorders:
         return next((recorder.failure for recorder in self._recorders if recorder.failure), None)
 
     def started(self, fingerprint: str) -> None:
-        """A cell runs."""
+        """Tell each sweep that has the cell that it has started."""
         for recorder in self._having(fingerprint):
             recorder.started(fingerprint)
 
-    def epoch(self, fingerprint: str, metrics: Mapping[str, Any]) -> None:
-        """An epoch's metrics of a running cell."""
+    def epoch(self, fingerprint: str, metrics: Metrics) -> None:
+        """Tell each sweep that has the cell an epoch's metrics."""
         for recorder in self._having(fingerprint):
             recorder.epoch(fingerprint, metrics)
 
     def ended(self, fingerprint: str, record: RunRecord) -> None:
-        """A cell has ended."""
+        """Tell each sweep that has the cell how it has ended."""
         for recorder in self._having(fingerprint):
             recorder.ended(fingerprint, record)
 
     def taken_over(self, fingerprint: str, record: RunRecord) -> None:
-        """A cell that finished before."""
+        """Tell each sweep that has the cell that it finished before."""
         for recorder in self._having(fingerprint):
             recorder.taken_over(fingerprint, record)
 
@@ -222,13 +223,12 @@ class Recorders:
 
 
 def tags_of(plan: Plan, tree: KeptPlan) -> dict[str, str]:
-    """Tags of the sweep's run in MLflow, which is the entry of the job that it last ran in, too."""
-    source = {"simclr_orch.source": plan.ablation.source} if plan.ablation else {}
-    commit = {"simclr_orch.git_commit": tree["git_commit"]} if tree["git_commit"] else {}
-    job = {"simclr_orch.job": os.environ[JOB]} if JOB in os.environ else {}
-    return (
-        {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]}
-        | source
-        | commit
-        | job
-    )
+    """Return the tags of the sweep's run in MLflow, the Ray Job that it last ran in among them."""
+    tags = {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]}
+    if plan.ablation:
+        tags["simclr_orch.source"] = plan.ablation.source
+    if tree["git_commit"]:
+        tags["simclr_orch.git_commit"] = tree["git_commit"]
+    if JOB in os.environ:
+        tags["simclr_orch.job"] = os.environ[JOB]
+    return tags

@@ -1,6 +1,4 @@
-"""The MLflow store behind a tracking URI: loaded without noise, created once, and judged within
-seconds.
-"""
+"""The MLflow store behind a tracking URI: loaded silently, created once, checked in seconds."""
 
 import hashlib
 import importlib.util
@@ -66,12 +64,11 @@ PERMANENT = frozenset(
 
 
 def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None]:
-    """The tracking URI to use and where its experiments keep artifacts; None leaves that to the
-    server.
+    """Return the tracking URI to use, and where its experiments keep artifacts.
 
-    The default is an SQLite database in a local storage. MLflow reads a relative path against the
-    directory of whichever process opens it, so paths are made absolute here. Raises TrackingError
-    for an address of no use.
+    None for the latter leaves that to the server. The default is an SQLite database in a local
+    storage. MLflow reads a relative path against the directory of whichever process opens it, so
+    paths are made absolute here. Raises TrackingError for an address of no use.
     """
     if tracking_uri is None:
         if not storage.is_local:
@@ -99,18 +96,17 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
 
 
 def _scheme(uri: str) -> str | None:
-    """Of `postgresql+psycopg://...` it is postgresql; None for what is no URI, or one of a server
-    without its name.
+    """The scheme without its driver: of `postgresql+psycopg://...` it is postgresql.
+
+    None for what is no URI, or one of a server without its name.
     """
     try:
         parts = urlsplit(uri)
     except ValueError:
         return None
-    return (
-        None
-        if parts.scheme in ("http", "https") and not parts.hostname
-        else parts.scheme.partition("+")[0]
-    )
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        return None
+    return parts.scheme.partition("+")[0]
 
 
 def _sqlite_uri(option: str, path: str) -> str:
@@ -128,10 +124,10 @@ def _sqlite_uri(option: str, path: str) -> str:
 
 
 def artifact_address(storage: Storage) -> str:
-    """Where artifacts lie when no server decides, without the options of the storage's address,
-    which are Arrow's.
+    """Return where artifacts lie when no server decides.
 
-    Raises TrackingError where MLflow needs a package to write there.
+    That is without the options of the storage's address, which are Arrow's. Raises TrackingError
+    where MLflow needs a package to write there.
     """
     if storage.is_local:
         return storage.local_path("artifacts").as_uri()
@@ -146,12 +142,12 @@ def artifact_address(storage: Storage) -> str:
 
 
 def page(uri: str) -> str:
-    """The address of a server's pages for a browser: without user and password."""
+    """Return the address of a server's pages for a browser: without user and password."""
     return re.sub(r"(?<=://)[^/@]*@", "", uri)
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client of the store, whose SQLite database is created when there is none.
+    """Return a client of the store, whose SQLite database is created when there is none.
 
     Processes that start at once would create it in each other's way (MLflow crashes then), so one
     does it while the others wait; it appears complete or not at all. Raises one of `failures()`, or
@@ -204,7 +200,7 @@ def _probe_database(uri: str) -> None:
 
 
 def problem(uri: str) -> str | None:
-    """Why the store cannot be used, as a line that names the option; None when it answered."""
+    """Say why the store cannot be used, in a line that names the option; None when it answered."""
     try:
         if not uri.startswith(("sqlite:", "http:", "https:", "databricks")):
             _probe_database(uri)
@@ -218,8 +214,9 @@ def problem(uri: str) -> str | None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What a request to a store can raise: MLflow, the database, the network, the disk, or a driver
-    that is missing.
+    """Return what a request to a store can raise.
+
+    That is MLflow, the database, the network, the disk, or a driver that is missing.
     """
     _client_class()
     from mlflow.exceptions import MlflowException
@@ -229,13 +226,15 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Whether the store refused the request itself, so that asking again is useless."""
+    """Tell whether the store refused the request itself, so that asking again is useless."""
     return isinstance(error, ImportError) or getattr(error, "error_code", None) in PERMANENT
 
 
 def reason(error: BaseException) -> str:
-    """One line: the system's own words where it refused a connection or a file, otherwise the
-    error's first line.
+    """Say in one line what went wrong.
+
+    In the system's own words where it refused a connection or a file, otherwise in the error's
+    first line.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -251,22 +250,25 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def _short_requests() -> Iterator[None]:
-    """Let requests of this process fail within seconds; MLflow reads the limit from the environment
-    at each.
-    """
+    """Let requests of this process fail within seconds."""
+    # MLflow reads the limit from the environment at each request.
     name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
     before = os.environ.get(name)
     os.environ[name] = str(CHECK_TIMEOUT)
     try:
         yield
     finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager
 def exclusive(uri: str) -> Iterator[None]:
-    """One process and thread of this machine at a time for a store. Raises TrackingError after a
-    minute of waiting.
+    """Let one process and thread of this machine at a time use a store.
+
+    Raises TrackingError after a minute of waiting.
     """
     path = _lock_file(uri)
     deadline = time.monotonic() + LOCK_PATIENCE
@@ -285,9 +287,7 @@ def exclusive(uri: str) -> Iterator[None]:
 
 
 def _lock_file(uri: str) -> Path:
-    """Beside the SQLite database, which several machines may share; otherwise among this user's
-    temporary files.
-    """
+    """Beside the SQLite database, which several machines may share, else among temporary files."""
     if uri.startswith("sqlite:"):
         return Path(f"{uri.removeprefix(SQLITE)}.lock")
     name = hashlib.sha256(uri.encode()).hexdigest()[:16]

@@ -1,0 +1,428 @@
+"""Milliseconds, in process: what a sweep writes into MLflow, and what it does when MLflow fails."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.errors import TrackingError
+from orchestrator.plan import Plan, build
+from orchestrator.provenance import JOB
+from orchestrator.run_record import RunRecord
+from orchestrator.storage import Storage
+from orchestrator.tracking import CellRun, ParentRun, Status, recorder
+from orchestrator.tracking.recorder import Recorder, Recorders, tags_of, with_intervals
+from search_spaces import ABLATIONS
+from workloads.catalog import preset_named
+
+PARENT = ParentRun("experiment", "parent", "s1")
+KEPT: Any = {"cells": [], "data": {"content": "c0ffee"}, "git_commit": "abc"}
+TAGS = {"simclr_orch.ablation": "temperature"}
+REPORT = {"report.md": b"# Temperature"}
+
+
+class Ledger:
+    """A tracker in memory: keeps what it is asked to write, and refuses what `failing` names."""
+
+    def __init__(self) -> None:
+        self.failing: set[str] = set()
+        self.recorded: set[str] = set()
+        self.asked: list[str] = []
+        self.opened: dict[str, dict[str, Any]] = {}
+        self.curves: list[tuple[str, Mapping[int, Mapping[str, float]]]] = []
+        self.models: dict[str, tuple[bytes, str]] = {}
+        self.closed: dict[str, tuple[Status, Mapping[str, float], Mapping[str, str | bytes]]] = {}
+        self.ended: list[tuple[Status, Mapping[str, str | bytes]]] = []
+
+    def _answer(self, request: str) -> None:
+        self.asked.append(request)
+        if request in self.failing:
+            raise TrackingError(f"no answer to {request}")
+
+    def sweep(self, experiment: str, sweep_id: str, **about: Any) -> ParentRun:
+        self._answer("sweep")
+        self.opened[f"{experiment} {sweep_id}"] = about
+        return PARENT
+
+    def reconcile(self, parent: ParentRun) -> list[str]:
+        assert parent == PARENT
+        self._answer("reconcile")
+        return []
+
+    def finished_cells(self, parent: ParentRun) -> set[str]:
+        assert parent == PARENT
+        self._answer("finished_cells")
+        return self.recorded
+
+    def cell(self, parent: ParentRun, fingerprint: str, **about: Any) -> CellRun:
+        assert parent == PARENT
+        self._answer("cell")
+        self.opened[fingerprint] = about
+        return CellRun(parent.experiment_id, f"run of {fingerprint}", fingerprint)
+
+    def log_epochs(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
+        self._answer("log_epochs")
+        self.curves.append((cell.fingerprint, curve))
+
+    def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
+        self._answer("log_model")
+        self.models[cell.fingerprint] = (state, spec)
+
+    def finish(
+        self,
+        cell: CellRun,
+        results: Mapping[str, float],
+        artifacts: Mapping[str, str | bytes],
+        status: Status = "FINISHED",
+    ) -> None:
+        self._answer("finish")
+        self.closed[cell.fingerprint] = (status, results, artifacts)
+
+    def finish_sweep(
+        self, parent: ParentRun, *, status: Status, artifacts: Mapping[str, str | bytes]
+    ) -> None:
+        assert parent == PARENT
+        self._answer("finish_sweep")
+        self.ended.append((status, artifacts))
+
+
+class Clock:
+    """Stands for the module `time`: shows the seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return build(ABLATIONS["temperature"], preset_named("shapes"), seeds=1)
+
+
+@pytest.fixture(scope="module")
+def cells(plan: Plan) -> list[str]:
+    """Fingerprints of cells that are trained."""
+    return [name for name, cell in plan.jobs.items() if cell.role == "cell"]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(str(tmp_path))
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "time", clock)
+    return clock
+
+
+def recording(
+    ledger: Any, plan: Plan, storage: Storage, warnings: list[str], *, log_model: bool = False
+) -> Recorder:
+    return Recorder(ledger, plan, storage, TAGS, log_model=log_model, warn=warnings.append)
+
+
+@pytest.fixture
+def begun(ledger: Ledger, plan: Plan, storage: Storage, warnings: list[str]) -> Recorder:
+    """A recorder of a sweep that has begun."""
+    begun = recording(ledger, plan, storage, warnings)
+    begun.begin(KEPT)
+    return begun
+
+
+def record(fingerprint: str, status: str = "finished", **more: Any) -> RunRecord:
+    tree: dict[str, Any] = {
+        "name": "a cell",
+        "fingerprint": fingerprint,
+        "status": status,
+        "spec": {"seed": 3},
+        "results": {"linear_top1": 70.0} if status == "finished" else {},
+        "history": [{"epoch": 1.0, "loss": 5.0}, {"epoch": 2.0, "loss": 4.0}],
+    }
+    return RunRecord.read(tree | more)
+
+
+# When MLflow fails --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", ["sweep", "reconcile", "finished_cells"])
+def test_a_store_that_fails_at_the_beginning_ends_the_sweep(
+    refused: str, ledger: Ledger, plan: Plan, storage: Storage, warnings: list[str]
+) -> None:
+    ledger.failing = {refused}
+    with pytest.raises(TrackingError, match=f"no answer to {refused}"):
+        recording(ledger, plan, storage, warnings).begin(KEPT)
+    assert warnings == []
+
+
+@pytest.mark.parametrize("refused", ["cell", "log_epochs", "finish"])
+def test_a_store_that_fails_later_is_given_up_once_and_the_sweep_goes_on(
+    refused: str, begun: Recorder, ledger: Ledger, cells: list[str], warnings: list[str]
+) -> None:
+    assert begun.failure is None
+    ledger.failing = {refused}
+    for name in cells[:3]:
+        begun.started(name)
+        begun.epoch(name, {"epoch": 1.0, "loss": 5.0})
+        begun.ended(name, record(name))
+    begun.taken_over(cells[3], record(cells[3]))
+    begun.finish("FINISHED", REPORT)
+    assert begun.failure == f"no answer to {refused}"
+    assert warnings == [
+        f"MLflow cannot be written: no answer to {refused}. The sweep goes on; rerun the command "
+        "to record it."
+    ]
+    assert ledger.asked.count(refused) == 1
+    assert ledger.asked[-1] == refused, "it is asked again"
+    assert ledger.closed == {}
+    assert ledger.ended == []
+
+
+@pytest.mark.parametrize("refused", ["finish", "reconcile", "finish_sweep"])
+def test_a_store_that_fails_at_the_end_is_said_and_raises_nothing(
+    refused: str, begun: Recorder, ledger: Ledger, cells: list[str], warnings: list[str]
+) -> None:
+    begun.started(cells[0])
+    ledger.failing = {refused}
+    begun.finish("FINISHED", REPORT)
+    assert begun.failure == f"no answer to {refused}"
+    assert len(warnings) == 1
+    assert ledger.ended == []
+
+
+def test_errors_of_ours_are_not_taken_for_the_stores(begun: Recorder) -> None:
+    with pytest.raises(KeyError):
+        begun.started("no cell of this sweep")
+    assert begun.failure is None
+
+
+# What is written ----------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_opened_with_its_plan_and_a_cell_once_with_its_specification(
+    begun: Recorder, ledger: Ledger, plan: Plan, cells: list[str]
+) -> None:
+    assert ledger.asked == ["sweep", "reconcile", "finished_cells"]
+    name = f"temperature {plan.sweep_id}"
+    assert ledger.opened == {name: {"name": name, "tags": TAGS, "plan": KEPT}}
+    for _ in range(2):
+        begun.started(cells[0])
+    assert ledger.asked[3:] == ["cell"]
+    cell = plan.jobs[cells[0]]
+    assert ledger.opened[cells[0]] == {
+        "name": cell.name,
+        "params": cell.spec.flat(),
+        "tags": TAGS
+        | {
+            "simclr_orch.cell": " · ".join(cell.at),
+            "simclr_orch.seed": str(cell.seed),
+            "simclr_orch.role": "cell",
+            "simclr_orch.paper": f"{cell.paper:g}",
+        },
+    }
+
+
+def test_curves_are_written_at_once_and_then_in_batches_each_cells_by_itself(
+    begun: Recorder, ledger: Ledger, cells: list[str], clock: Clock
+) -> None:
+    one, other = cells[:2]
+    started = clock.seconds
+    for epoch, seconds in enumerate([0.0, 2.0, 5.0, 5.1, 9.0], start=1):
+        clock.seconds = started + seconds
+        if epoch == 2:
+            begun.epoch(other, {"epoch": 1.0, "loss": 0.1})
+        begun.epoch(one, {"epoch": float(epoch), "loss": 5.0 - epoch})
+    assert ledger.curves == [
+        (one, {1: {"loss": 4.0}}),
+        (other, {1: {"loss": 0.1}}),
+        (one, {2: {"loss": 3.0}, 3: {"loss": 2.0}, 4: {"loss": 1.0}}),
+    ]
+
+    begun.ended(one, record(one))
+    whole = {1: {"loss": 5.0}, 2: {"loss": 4.0}}
+    assert ledger.curves[3:] == [(one, whole)], "what was waiting is part of the record"
+
+
+def test_of_an_epoch_only_what_the_workload_logs_is_written(
+    begun: Recorder, ledger: Ledger, plan: Plan, cells: list[str]
+) -> None:
+    assert {"loss", "learning_rate"} <= set(plan.workload.logged)
+    metrics = {"epoch": 7.0, "loss": 5.0, "learning_rate": 0.1, "time_this_iter_s": 3.0}
+    begun.epoch(cells[0], metrics)
+    assert ledger.curves == [(cells[0], {7: {"loss": 5.0, "learning_rate": 0.1}})]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "results"),
+    [
+        ("finished", "FINISHED", {"linear_top1": 70.0, "total_seconds": 9.0}),
+        ("failed", "FAILED", {}),
+        ("stopped", "KILLED", {"validation_score": 40.0}),
+    ],
+)
+def test_a_cell_that_has_ended_is_closed_with_its_status_results_and_files(
+    status: str,
+    expected: Status,
+    results: dict[str, float],
+    begun: Recorder,
+    ledger: Ledger,
+    storage: Storage,
+    cells: list[str],
+) -> None:
+    storage.write_bytes(f"runs/{cells[0]}/log.txt", b"epoch 1")
+    own = {"stopped": {"validation_score": 40.0}, "finished": {"linear_top1": 70.0}}
+    ended = record(cells[0], status, results=own.get(status, {}), total_seconds=9.0)
+    begun.ended(cells[0], ended)
+    found_status, found_results, files = ledger.closed[cells[0]]
+    assert (found_status, found_results) == (expected, results)
+    assert list(files) == ["run.json", "spec.yaml", "log.txt"]
+    assert json.loads(files["run.json"]) == ended.tree()
+    assert yaml.safe_load(files["spec.yaml"]) == {"seed": 3}
+    assert files["log.txt"] == "epoch 1"
+    assert ledger.models == {}
+
+    begun.finish("FINISHED", REPORT)
+    assert ledger.closed[cells[0]][0] == expected, "it is closed twice"
+
+
+def test_intervals_are_metrics_of_their_own(
+    begun: Recorder, ledger: Ledger, cells: list[str]
+) -> None:
+    ended = record(cells[0], intervals={"linear_top1": [68.0, 72.0]})
+    begun.ended(cells[0], ended)
+    expected = {"linear_top1": 70.0, "linear_top1_low": 68.0, "linear_top1_high": 72.0}
+    assert ledger.closed[cells[0]][1] == expected
+    assert with_intervals({"a": 1.0, "b": 2.0}, {}) == {"a": 1.0, "b": 2.0}
+
+
+def test_what_was_recorded_before_is_not_opened_again(
+    ledger: Ledger, plan: Plan, storage: Storage, cells: list[str], warnings: list[str]
+) -> None:
+    ledger.recorded = {cells[0]}
+    mine = recording(ledger, plan, storage, warnings)
+    mine.begin(KEPT)
+    for name in cells[:2]:
+        mine.taken_over(name, record(name))
+    assert list(ledger.closed) == [cells[1]]
+
+
+def test_encoders_are_logged_of_all_that_have_finished_recorded_or_not(
+    ledger: Ledger, plan: Plan, storage: Storage, cells: list[str], warnings: list[str]
+) -> None:
+    recorded, borrowed, failed, without = cells[:4]
+    ledger.recorded = {recorded}
+    for name in (recorded, failed, "another run"):
+        storage.write_bytes(f"runs/{name}/checkpoint.pt", f"state of {name}".encode())
+    mine = recording(ledger, plan, storage, warnings, log_model=True)
+    mine.begin(KEPT)
+    mine.taken_over(recorded, record(recorded))
+    mine.ended(borrowed, record(borrowed, trained_by="another run"))
+    mine.ended(failed, record(failed, "failed"))
+    mine.ended(without, record(without))
+    assert ledger.models == {
+        recorded: (f"state of {recorded}".encode(), "seed: 3\n"),
+        borrowed: (b"state of another run", "seed: 3\n"),
+    }
+    assert set(ledger.closed) == {recorded, borrowed, failed, without}
+
+
+def test_cells_that_are_still_open_at_the_end_were_interrupted(
+    begun: Recorder, ledger: Ledger, cells: list[str]
+) -> None:
+    done, left = cells[:2]
+    for name in (done, left):
+        begun.started(name)
+    begun.ended(done, record(done))
+    begun.finish("KILLED", REPORT)
+    assert ledger.closed[done][0] == "FINISHED"
+    assert ledger.closed[left] == ("KILLED", {}, {})
+    assert ledger.ended == [("KILLED", REPORT)]
+    assert ledger.asked[-3:] == ["finish", "reconcile", "finish_sweep"]
+
+
+@pytest.mark.parametrize("job", [None, "raysubmit_1"])
+def test_the_tags_of_a_sweep_name_what_it_is_of_and_the_ray_job_that_ran_it(
+    job: str | None, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(JOB, raising=False)
+    if job is not None:
+        monkeypatch.setenv(JOB, job)
+    expected = {
+        "simclr_orch.ablation": "temperature",
+        "simclr_orch.data": "c0ffee",
+        "simclr_orch.source": ABLATIONS["temperature"].source,
+        "simclr_orch.git_commit": "abc",
+    }
+    assert tags_of(plan, KEPT) == expected | ({} if job is None else {"simclr_orch.job": job})
+    assert "simclr_orch.git_commit" not in tags_of(plan, KEPT | {"git_commit": None})
+
+
+# Several sweeps at once ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def larger() -> Plan:
+    """The same ablation with a second seed: has every run of `plan`, and others."""
+    return build(ABLATIONS["temperature"], preset_named("shapes"), seeds=2)
+
+
+def test_each_sweep_is_told_of_the_cells_that_it_has(
+    plan: Plan, larger: Plan, storage: Storage, cells: list[str], warnings: list[str]
+) -> None:
+    ledgers = Ledger(), Ledger()
+    both = [
+        recording(ledger, one, storage, warnings)
+        for ledger, one in zip(ledgers, (plan, larger), strict=True)
+    ]
+    for one in both:
+        one.begin(KEPT)
+    together = Recorders(both)
+    shared, before = cells[:2]
+    own = next(name for name in larger.jobs if name not in plan.jobs)
+    for name in (shared, own):
+        together.started(name)
+        together.epoch(name, {"epoch": 1.0, "loss": 5.0})
+        together.ended(name, record(name))
+    together.taken_over(before, record(before))
+
+    assert [set(ledger.closed) for ledger in ledgers] == [{shared, before}, {shared, own, before}]
+    first = {1: {"loss": 5.0}}
+    assert [ledger.curves.count((shared, first)) for ledger in ledgers] == [1, 1]
+    assert [ledger.curves.count((own, first)) for ledger in ledgers] == [0, 1]
+    assert together.failure is None
+
+
+def test_a_sweep_that_cannot_be_recorded_does_not_keep_the_others_from_it(
+    plan: Plan, larger: Plan, storage: Storage, cells: list[str], warnings: list[str]
+) -> None:
+    broken, sound = Ledger(), Ledger()
+    both = [
+        recording(broken, plan, storage, warnings),
+        recording(sound, larger, storage, warnings),
+    ]
+    for one in both:
+        one.begin(KEPT)
+    broken.failing = {"cell"}
+    together = Recorders(both)
+    for name in cells[:2]:
+        together.ended(name, record(name))
+    assert together.failure == "no answer to cell"
+    assert [one.failure for one in both] == ["no answer to cell", None]
+    assert len(warnings) == 1
+    assert set(sound.closed) == set(cells[:2])
