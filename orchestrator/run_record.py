@@ -102,6 +102,7 @@ class RunRecord:
             of_status["log_tail"] = list(self.log_tail)
         else:
             of_status |= _given(results=dict(self.results), intervals=_lists(self.intervals))
+
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,

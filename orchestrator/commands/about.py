@@ -29,6 +29,7 @@ def list_spaces(console: Console | None) -> list[dict[str, object]]:
         )
         if console is None:
             continue
+
         source = "extension, not in the paper" if ablation.extension else ablation.source
         on_tpus = f" ({hours:,} TPU v3 core-hours)" if hours is not None else ""
         console.print(f"[bold]{ablation.name}[/bold]  {source}", highlight=False)

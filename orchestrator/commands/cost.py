@@ -21,6 +21,7 @@ def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> E
     specs = {
         name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done
     }
+
     sharing = shared(
         plan.workload,
         specs,
@@ -28,6 +29,7 @@ def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> E
         has_state=partial(has_trained_state, checked.storage),
         is_search=plan.is_search,
     )
+
     return estimate(
         planned.plans,
         done=planned.done,

@@ -43,10 +43,11 @@ def list_runs(storage: Storage, console: Console) -> Finished:
 
     console.print(table if records else f"no runs in {storage.shown()}")
     shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
-    trees = [record.tree() for record in records]
-    return Finished(
-        0, {"runs": [{name: tree[name] for name in shown if name in tree} for tree in trees]}
-    )
+    runs = []
+    for record in records:
+        tree = record.tree()
+        runs.append({name: tree[name] for name in shown if name in tree})
+    return Finished(0, {"runs": runs})
 
 
 def serve_dashboard(settings: Settings, host: str, port: int, console: Console) -> Finished:

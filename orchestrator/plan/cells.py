@@ -274,10 +274,13 @@ def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
     """
     claims, comparisons = Counter[Place](), Counter[Place]()
     for claim in ablation.claims:
-        places = [{term.at for term in asked.terms} for asked in claim.comparisons(scale)]
-        claims.update(set().union(*places))
-        for compared in places:
+        of_claim: set[Place] = set()
+        for asked in claim.comparisons(scale):
+            compared = {term.at for term in asked.terms}
             comparisons.update(compared)
+            of_claim |= compared
+        claims.update(of_claim)
+
     return sorted(
         ablation.layout(scale).cells, key=lambda cell: (-claims[cell.at], -comparisons[cell.at])
     )

@@ -64,6 +64,7 @@ def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
                 space[field] = _space(values)
             except (ValueError, yaml.YAMLError) as error:
                 problems.append(f"--search {text}: {error}")
+
     if problems:
         raise PlanError(problems)
     return space

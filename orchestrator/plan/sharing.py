@@ -81,10 +81,12 @@ def _donors(
             continue
         if record.workload != workload.name:
             continue
+
         try:
             spec = workload.read(record.spec)
         except SpecError:  # of a version with other fields
             continue
+
         how = workload.trained_as(spec)
         # Code that gives other results gives other fingerprints: what it trained is not lent to
         # today's.

@@ -30,6 +30,7 @@ class SweepProgress:
         self._failed = 0
         self._ended = taken_over
         self._total = total
+
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

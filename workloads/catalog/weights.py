@@ -32,6 +32,7 @@ class PublishedEncoders:
             raise SpecError(
                 ["loss.name=cross-entropy: weights from elsewhere come without their classifier"]
             )
+
         state, notes = state_of_weights(source, asked)
         tree = asked.tree()
         used_as = {
