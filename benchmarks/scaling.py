@@ -35,6 +35,7 @@ from rich.console import Console
 
 from orchestrator.commands.request import Request
 from orchestrator.commands.sweep import execute
+from orchestrator.environment import prepare_environment
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import all_records
@@ -276,6 +277,7 @@ def main() -> None:
     # Ray's servers ask for a token, which this process hands over only if it is told so before it
     # loads Ray.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    prepare_environment()
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(

@@ -2,7 +2,6 @@
 before environment and file.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import Field
 
 from workloads.spec import Part, SpecError
 
-__all__ = ["Settings", "cache_environment", "read_settings"]
+__all__ = ["Settings", "read_settings"]
 
 FILE = "simclr-orch.toml"
 PREFIX = "SIMCLR_ORCH_"
@@ -54,9 +53,3 @@ def read_settings(
             values[name] = value
     values |= {name: value for name, value in flags.items() if value is not None}
     return Settings.read(values)
-
-
-def cache_environment() -> dict[str, str]:
-    """Variables that Ray workers need to find this machine's decoded images and features."""
-    names = ("SIMCLR_ORCH_CACHE", "SIMCLR_ORCH_FEATURES", "SIMCLR_ORCH_FEATURES_GB")
-    return {name: os.environ[name] for name in names if name in os.environ}

@@ -4,6 +4,7 @@ wait for the command.
 
 from orchestrator.cli import about, cluster, data, report, runs, sweep
 from orchestrator.cli.app import app
+from orchestrator.environment import prepare_environment
 
 __all__ = ["app", "main"]
 
@@ -12,4 +13,5 @@ COMMANDS = about, cluster, data, report, runs, sweep  # imported for the command
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    prepare_environment()
     app()

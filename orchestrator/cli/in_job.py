@@ -12,6 +12,8 @@ import signal
 import sys
 from contextlib import redirect_stdout
 
+from orchestrator.environment import prepare_environment
+
 __all__ = ["main"]
 
 
@@ -20,6 +22,7 @@ def main(typed: str, arguments: list[str]) -> int:
     from orchestrator.cli import app
     from orchestrator.commands.on_cluster import print_to_log
 
+    prepare_environment()
     # Ray blocks it in all that it starts, and it is how Tune is asked to stop its trials.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     sys.argv = shlex.split(typed)  # what is kept and shown as the command that continues this one

@@ -1,4 +1,8 @@
-"""The Ray that a command runs on: one of its own that ends with it, or a running one by address."""
+"""The Ray that a command runs on: one of its own that ends with it, or a running one by address.
+
+Ray is imported by the functions here, not with the module, so that `connected` can set what Ray
+reads of the environment first.
+"""
 
 import logging
 import signal
@@ -7,14 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-from orchestrator import ENVIRONMENT
+from orchestrator.environment import prepare_environment, worker_environment
 from orchestrator.errors import ClusterError, StorageError
 from orchestrator.provenance import OUR_PACKAGES, ROOT
 from orchestrator.resources import ClusterShape
-from orchestrator.settings import cache_environment
 from orchestrator.storage import Storage
 
 __all__ = ["connected", "nodes_that_miss", "shape_of_cluster", "this_host"]
@@ -23,19 +23,23 @@ PROBE = ".every-node-sees-this"
 
 
 def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
-    """CPUs and GPUs of each living node of the Ray that this process is connected to, and of those
-    that it may start.
+    """Return CPUs and GPUs of each living node of the connected Ray, and of those it may start.
 
     A living node counts as one of those that may be started where it has as many of both.
     """
+    import ray
+
     alive = ClusterShape.of_ray([node["Resources"] for node in ray.nodes() if node["Alive"]])
     return alive.with_startable(may_start) if may_start else alive
 
 
 def this_host() -> str:
-    """Where this process of Ray's runs: the machine's name and the beginning of its node's id,
-    `gpu7/3fa9c01b22aa`.
+    """Return where this process of Ray's runs: `gpu7/3fa9c01b22aa`.
+
+    It is the machine's name and the beginning of its node's id.
     """
+    import ray
+
     return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:12]}"
 
 
@@ -43,18 +47,22 @@ def this_host() -> str:
 def connected(
     address: str | None, *, dashboard: bool = False, may_start: ClusterShape | None = None
 ) -> Iterator[ClusterShape]:
-    """Ray for the time of a `with` block. Without `address` a local one starts and stops with it.
+    """Hold Ray for the time of a `with` block; without `address` a local one that ends with it.
 
     `dashboard` must be on where Ray Train runs inside Ray Tune: releasing a stopped run's resources
     needs its State API. The shape is that of the living nodes and, at an `address`, of those that
     an autoscaler may start.
     Raises ClusterError when there is no cluster at `address`.
     """
+    prepare_environment()
+    import ray
+
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         options |= {"address": "local", "include_dashboard": dashboard}
     else:
         options |= {"address": address, "runtime_env": _code_for_the_cluster()}
+
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
@@ -62,6 +70,7 @@ def connected(
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"--address {address}" if address else "a local Ray"
         raise ClusterError(f"{where}: cannot connect ({' '.join(str(error).split())})") from error
+
     try:
         yield shape_of_cluster(may_start if address else None)
     finally:
@@ -69,25 +78,31 @@ def connected(
 
 
 def nodes_that_miss(storage: Storage) -> list[str]:
-    """A line for each connected node that does not see what this process writes into a storage,
-    with its address and why.
+    """Return a line for each node that does not see what this process writes into a storage.
+
+    The line has the node's address and why.
     """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(num_cpus=0)(_why_unseen)
     storage.write_bytes(PROBE, b"seen")
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
-        place = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
-        looks = [
-            _looked.options(num_cpus=0, scheduling_strategy=each).remote(storage) for each in place
-        ]
-        reasons = zip(alive, ray.get(looks), strict=True)
-        return [f"node {node['NodeManagerAddress']} {reason}" for node, reason in reasons if reason]
+        on_each = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+        answers = ray.get([ask.options(scheduling_strategy=one).remote(storage) for one in on_each])
     finally:
         storage.delete(PROBE)
 
+    return [
+        f"node {node['NodeManagerAddress']} {reason}"
+        for node, reason in zip(alive, answers, strict=True)
+        if reason
+    ]
 
-@ray.remote  # type: ignore[untyped-decorator]
-def _looked(storage: Storage) -> str | None:
-    """Why a node does not see it: another disk, or no credentials for the object store."""
+
+def _why_unseen(storage: Storage) -> str | None:
+    """Say why a node does not see it: another disk, or no credentials for the object store."""
     try:
         return None if storage.read_bytes(PROBE) == b"seen" else "does not see it"
     except StorageError as error:
@@ -95,8 +110,8 @@ def _looked(storage: Storage) -> str | None:
 
 
 def _code_for_the_cluster() -> dict[str, Any]:
-    """This very code for the workers of a cluster that may have another version of it, or none."""
+    """Return this very code for workers of a cluster that may have another version, or none."""
     return {
         "py_modules": [str(ROOT / package) for package in OUR_PACKAGES],
-        "env_vars": ENVIRONMENT | cache_environment(),
+        "env_vars": worker_environment(),
     }

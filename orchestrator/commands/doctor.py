@@ -13,6 +13,7 @@ from rich.table import Table
 
 from orchestrator.commands.check import address_problem
 from orchestrator.commands.result import Finished
+from orchestrator.environment import prepare_environment
 from orchestrator.errors import OrchestratorError
 from orchestrator.provenance import REPORTED_PACKAGES
 from orchestrator.settings import Settings
@@ -83,6 +84,7 @@ def _mlflow(settings: Settings, storage: Storage) -> str | None:
 
 
 def _ray(address: str | None) -> Check:
+    prepare_environment()  # before Ray is imported
     import ray
 
     from orchestrator.cluster.connection import connected
