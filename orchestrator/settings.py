@@ -1,15 +1,22 @@
-"""What a user sets once: where results lie, which tracking server and which cluster. Flags go
-before environment and file.
-"""
+"""What a user sets once: where results lie, which tracking server and which cluster."""
 
+import errno
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
-from workloads.spec import Part, SpecError
+from workloads.spec import Part
 
 __all__ = ["Settings", "read_settings"]
 
@@ -19,12 +26,12 @@ KIND = r"\d+x\d+(x\d+(:[\w.-]+)?)?"
 
 
 class Settings(Part):
-    """Where results are kept (folder or URI), MLflow's server (default: a database there), and a
-    running Ray's address.
+    """Where results are kept (folder or URI), MLflow's server, and a running Ray's address.
 
-    `nodes`: what an autoscaled cluster starts when it is needed, COUNTxCPUSxGPUS for each kind, as
-    `8x16x1,2x64`, and the type of its GPUs where cells ask for one, as `8x16x1:A100`. Ray does not
-    tell, and a sweep is sized by it before the first node is up.
+    Without a server MLflow uses a database in the storage. `nodes` is what an autoscaled cluster
+    starts when it is needed, COUNTxCPUSxGPUS for each kind, as `8x16x1,2x64`, and the type of its
+    GPUs where cells ask for one, as `8x16x1:A100`. Ray does not tell, and a sweep is sized by it
+    before the first node is up.
     """
 
     storage: str = "simclr-orch-results"
@@ -36,20 +43,56 @@ class Settings(Part):
 def read_settings(
     flags: Mapping[str, str | None], environment: Mapping[str, str], folder: Path
 ) -> Settings:
-    """The settings in force: flags, then SIMCLR_ORCH_* variables, then simclr-orch.toml in
-    `folder`, then the defaults.
+    """Return the settings in force: of flags, else of variables, else of the file, else defaults.
 
+    Variables are `SIMCLR_ORCH_STORAGE` and the like; others that begin so, and empty ones, are not
+    read. The file is simclr-orch.toml in `folder`.
     Raises SpecError that names the file, variable or field that is wrong.
     """
-    values: dict[str, object] = {}
-    file = folder / FILE
-    if file.exists():
-        try:
-            values |= tomllib.loads(file.read_text())
-        except (tomllib.TOMLDecodeError, OSError) as error:
-            raise SpecError([f"{file}: cannot be read ({error})"]) from None
-    for name in Settings.model_fields:
-        if value := environment.get(PREFIX + name.upper()):
-            values[name] = value
-    values |= {name: value for name, value in flags.items() if value is not None}
-    return Settings.read(values)
+
+    class Sourced(Settings, BaseSettings):
+        # A field in another case is another field, as in every specification.
+        model_config = SettingsConfigDict(case_sensitive=True)
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            variables = _Variables(settings_cls, environment)
+            return init_settings, variables, _file(settings_cls, folder / FILE)
+
+    sourced = Sourced.read({name: value for name, value in flags.items() if value is not None})
+    # A plain value: one that is made from it, such as a Ray Job's, does not look there again.
+    return Settings.read(sourced.tree())
+
+
+def _file(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
+    """Read a file of settings; where there is none it sets nothing."""
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        return TomlConfigSettingsSource(settings_cls, file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        # pydantic is validating: it hands the text on as it stands, and `read` raises SpecError
+        raise ValueError(f"{file}: cannot be read ({error})") from None
+
+
+class _Variables(PydanticBaseSettingsSource):
+    """The variables of a given environment; pydantic's own source reads that of the process."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._environment = environment
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._environment.get(PREFIX + field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
+        return {name: value for name, value in found.items() if value}

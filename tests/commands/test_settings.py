@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from orchestrator.settings import read_settings
+from orchestrator.settings import Settings, read_settings
 from workloads.spec import SpecError
 
 
@@ -26,8 +27,9 @@ def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "simclr-orch.toml").write_text("storage = \n")
-    with pytest.raises(SpecError, match=r"simclr-orch\.toml: cannot be read"):
+    with pytest.raises(SpecError, match=r"simclr-orch\.toml: cannot be read") as refused:
         read_settings({}, {}, tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path}/simclr-orch.toml: cannot be read (")
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,38 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 def test_nodes_of_another_form_are_refused(nodes: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="nodes="):
         read_settings({}, {"SIMCLR_ORCH_NODES": nodes}, tmp_path)
+
+
+def test_nothing_but_the_three_sources_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SIMCLR_ORCH_STORAGE", "storage", "STORAGE"):
+        monkeypatch.setenv(name, "of-this-process")
+    (tmp_path / ".env").write_text("SIMCLR_ORCH_STORAGE=of-dotenv\n")
+    monkeypatch.chdir(tmp_path)
+    variables = {
+        "SIMCLR_ORCH_CACHE": "/decoded",
+        "SIMCLR_ORCH_ADDRESS": "",
+        "simclr_orch_address": "10.0.0.1:6379",
+    }
+    assert read_settings({}, variables, tmp_path) == Settings()
+    assert Settings().storage == "simclr-orch-results"
+
+
+def test_settings_cannot_be_changed(tmp_path: Path) -> None:
+    settings = read_settings({}, {}, tmp_path)
+    with pytest.raises(ValidationError):
+        settings.storage = "elsewhere"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ['Storage = "x"\n', '[storage]\nfolder = "x"\n', "storage = 5\n"])
+def test_what_the_file_holds_is_taken_as_it_is(text: str, tmp_path: Path) -> None:
+    (tmp_path / "simclr-orch.toml").write_text(text)
+    with pytest.raises(SpecError, match=r"^(Storage: no such field|storage.*: Input should be)"):
+        read_settings({}, {}, tmp_path)
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "simclr-orch.toml").mkdir()
+    with pytest.raises(SpecError, match=r"simclr-orch\.toml: cannot be read"):
+        read_settings({}, {}, tmp_path)
