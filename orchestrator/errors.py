@@ -1,18 +1,14 @@
-"""What the orchestrator raises for the outside's faults: wrong requests, unreachable stores."""
+"""What the orchestrator raises for faults outside of it: wrong requests, unreachable stores."""
 
 __all__ = ["ClusterError", "OrchestratorError", "PlanError", "StorageError", "TrackingError"]
 
 
 class OrchestratorError(Exception):
-    """Anything the orchestrator refuses or could not do, in words for the person at the command
-    line.
-    """
+    """Anything that was refused or could not be done, in words for a person at a terminal."""
 
 
 class PlanError(OrchestratorError):
-    """A request that cannot be carried out; `problems` lists everything wrong with it, one line
-    each.
-    """
+    """A request that cannot be carried out; `problems` lists all that is wrong, a line each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(problems)
@@ -23,12 +19,12 @@ class PlanError(OrchestratorError):
 
 
 class StorageError(OrchestratorError):
-    """The place of `--storage` could not be read or written."""
+    """A storage that could not be read or written; `--storage` says where it is."""
 
 
 class TrackingError(OrchestratorError):
-    """The MLflow store of `--tracking-uri` could not be reached, or refused a request."""
+    """An MLflow store that could not be reached or refused a request; see `--tracking-uri`."""
 
 
 class ClusterError(OrchestratorError):
-    """The Ray of `--address` could not be reached, or no local one could be started."""
+    """A Ray that could not be reached, by `--address` or `--on`, or not be started here."""

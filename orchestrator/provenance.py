@@ -1,15 +1,26 @@
-"""Where a result comes from: the commit, the job and the versions of packages that made it."""
+"""Where a result comes from: the commit, the Ray Job and the versions of packages."""
 
 import os
 import subprocess
 from pathlib import Path
 
-__all__ = ["JOB", "OUR_PACKAGES", "REPORTED_PACKAGES", "ROOT", "SHIPPED_COMMIT", "git_commit"]
+__all__ = [
+    "OUR_PACKAGES",
+    "RAY_JOB",
+    "REPORTED_PACKAGES",
+    "ROOT",
+    "SHIPPED_COMMIT",
+    "git_commit",
+]
 
 ROOT = Path(__file__).resolve().parent.parent  # where the packages lie that a cluster is sent
 OUR_PACKAGES = ("orchestrator", "search_spaces", "workloads")
+
+# Variables of the environment: the commit of code that was sent to a cluster, and the name of the
+# Ray Job that this process is.
 SHIPPED_COMMIT = "SIMCLR_ORCH_COMMIT"
-JOB = "SIMCLR_ORCH_JOB"  # the name of the Ray Job that this process is
+RAY_JOB = "SIMCLR_ORCH_JOB"
+
 REPORTED_PACKAGES = (
     "ray",
     "torch",
@@ -23,13 +34,14 @@ REPORTED_PACKAGES = (
 
 
 def git_commit() -> str | None:
-    """The commit of the code that runs, marked when the files differ from it; None outside a
-    checkout.
+    """Return the commit of the code that runs; None outside a checkout.
 
-    Code that was shipped with a job has left its checkout behind, and the job says which it was.
+    It ends in `-changed` where files differ from it. Code that was shipped with a Ray Job has left
+    its checkout behind, and the Ray Job says which it was.
     """
     if shipped := os.environ.get(SHIPPED_COMMIT):
         return shipped
+
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -43,4 +55,5 @@ def git_commit() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
+
     return commit.stdout.strip() + ("-changed" if changed.stdout.strip() else "")

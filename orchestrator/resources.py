@@ -24,8 +24,8 @@ ACCELERATOR, TAKEN = "accelerator_type:", 0.001
 class Resources:
     """What one cell occupies: `workers` processes with so many CPUs and GPUs each.
 
-    GPUs of `gpu_type` only, where one is asked for. Workers are packed onto as few nodes as they
-    fit on, or spread over as many as there are. Neither changes a result.
+    The GPUs are of `gpu_type` only, where one is asked for. Workers are packed onto as few nodes as
+    they fit on, or spread over as many as there are. Neither changes a result.
     """
 
     workers: int = 1
@@ -36,7 +36,7 @@ class Resources:
 
     @property
     def bundle(self) -> dict[str, float]:
-        """What Ray reserves for each worker."""
+        """Return what Ray reserves for each worker."""
         gpus = {"GPU": self.gpus_per_worker} if self.gpus_per_worker else {}
         of_type = {ACCELERATOR + self.gpu_type: TAKEN} if self.gpu_type else {}
         return {"CPU": float(self.cpus_per_worker)} | gpus | of_type
@@ -44,8 +44,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class ClusterShape:
-    """CPUs and GPUs of each node, and the type of its GPUs: None where it has none, no `gpu_types`
-    where nobody knows.
+    """CPUs and GPUs of each node of a cluster, and the type of its GPUs.
+
+    The type is None where a node has no GPU; there are no `gpu_types` where nobody knows them.
     """
 
     nodes: tuple[Node, ...]
@@ -53,8 +54,9 @@ class ClusterShape:
 
     @classmethod
     def read(cls, nodes: str) -> "ClusterShape":
-        """From a line such as `8x16x1,2x64`: 8 nodes of 16 CPUs and a GPU, and 2 of 64 CPUs.
-        `8x16x1:A100` says its type.
+        """Read a line such as `8x16x1,2x64`: 8 nodes of 16 CPUs and a GPU, and 2 of 64 CPUs.
+
+        `8x16x1:A100` says the type of the GPU.
         """
         found = list[Node]()
         types = list[str | None]()
@@ -67,7 +69,7 @@ class ClusterShape:
 
     @classmethod
     def of_ray(cls, nodes: list[dict[str, float]]) -> "ClusterShape":
-        """From the resources of each node, as Ray names them."""
+        """Read the resources of each node, as Ray names them."""
         types = [
             [name.removeprefix(ACCELERATOR) for name in node if name.startswith(ACCELERATOR)]
             for node in nodes
@@ -78,10 +80,10 @@ class ClusterShape:
         return cls(amounts, tuple(found[0] if found else None for found in types))
 
     def with_startable(self, startable: "ClusterShape") -> "ClusterShape":
-        """These living nodes and those that may be started, of which each living one with as many
-        of both is one.
+        """Return these living nodes and those that may be started beside them.
 
-        One of a type is one of the same type, or of those whose type was not said.
+        A living node counts as one of the startable ones with as many CPUs and GPUs, of the same
+        type of GPU or of those whose type was not said.
         """
         left = Counter(zip(startable.nodes, startable.gpu_types, strict=True))
         for node, gpu_type in zip(self.nodes, self.gpu_types, strict=True):
@@ -92,12 +94,13 @@ class ClusterShape:
         return ClusterShape((*self.nodes, *nodes), (*self.gpu_types, *types))
 
     def workers_that_fit(self, resources: Resources) -> int:
-        """How many workers of this size all nodes hold together; a worker never spans nodes."""
+        """Return how many workers all nodes hold together; a worker never spans nodes."""
         return sum(_workers_on(node, resources) for node in self.nodes_for(resources))
 
     def nodes_for(self, resources: Resources) -> tuple[Node, ...]:
-        """The nodes with the type of GPU that is asked for; all where none is, or where nobody
-        knows the types.
+        """Return the nodes with the type of GPU that is asked for.
+
+        These are all nodes where no type is asked for, or where nobody knows the types.
         """
         if resources.gpu_type is None or not self.gpu_types:
             return self.nodes
@@ -106,8 +109,9 @@ class ClusterShape:
 
 
 def resource_problems(resources: Resources, shape: ClusterShape | None) -> list[str]:
-    """What is wrong with what a cell occupies, on a cluster of that shape if it is known; each line
-    names the option.
+    """Return what is wrong with what a cell occupies, a line each that names the option.
+
+    Whether it fits a cluster is asked where the cluster's shape is known.
     """
     found = []
     if resources.workers < 1:
@@ -135,6 +139,7 @@ def resource_problems(resources: Resources, shape: ClusterShape | None) -> list[
 
 
 def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:
+    """Return why a cluster of this shape cannot hold the workers of one cell."""
     nodes = shape.nodes_for(resources)
     of_type = f" with {resources.gpu_type}" if resources.gpu_type else ""
     if of_type and not nodes:
@@ -145,6 +150,7 @@ def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:
         return [f"--gpu-type {resources.gpu_type}: no node has it; there are {known}"]
     most_gpus = max((gpus for _, gpus in nodes), default=0)
     most_cpus = max((cpus for cpus, _ in nodes), default=0)
+
     found = []
     if resources.gpus_per_worker > most_gpus:
         found.append(
@@ -156,6 +162,7 @@ def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:
             f"--cpus-per-worker {resources.cpus_per_worker}: no node{of_type} has more than "
             f"{most_cpus:g} CPUs"
         )
+
     fit = shape.workers_that_fit(resources)
     if not found and resources.workers > fit:
         found.append(
@@ -165,6 +172,7 @@ def _placement_problems(resources: Resources, shape: ClusterShape) -> list[str]:
 
 
 def _workers_on(node: Node, resources: Resources) -> int:
+    """Return how many workers one node holds."""
     cpus, gpus = node
     by_cpu = int(cpus // resources.cpus_per_worker)
     if not resources.gpus_per_worker:
@@ -177,8 +185,9 @@ def _workers_on(node: Node, resources: Resources) -> int:
 
 
 def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | None) -> int:
-    """How many cells run at once. More than fit would each hold some workers and wait for the
-    others.
+    """Return how many cells run at once.
+
+    More than fit would each hold some workers and wait for the others.
     """
     fit = max(1, shape.workers_that_fit(resources) // resources.workers)
     return min(fit, limit) if limit else fit
@@ -187,12 +196,13 @@ def concurrent_cells(shape: ClusterShape, resources: Resources, limit: int | Non
 def fitted_resources(
     shape: ClusterShape, resources: Resources, cells: int, limit: int | None
 ) -> Resources:
-    """CPUs for each worker so that the cells that can run at once use the whole cluster."""
+    """Return as many CPUs a worker that the cells that run at once use the whole cluster."""
     at_once = min(concurrent_cells(shape, resources, limit), max(cells, 1))
     cpus_of_nodes = [cpus for cpus, _ in shape.nodes_for(resources) if cpus]
     smallest = min(cpus_of_nodes, default=1.0)
     share = sum(cpus_of_nodes) / (at_once * resources.workers)
     fitted = replace(resources, cpus_per_worker=max(1, int(min(share, smallest))))
+
     # Nodes differ: those with GPUs may have fewer CPUs than the others.
     while (
         fitted.cpus_per_worker > 1 and shape.workers_that_fit(fitted) < at_once * resources.workers

@@ -1,5 +1,6 @@
-"""The command line. Operations are flags; science is presets, spaces and `--set`. Heavy imports
-wait for the command.
+"""The command line. Operations are flags; science is presets, spaces and `--set`.
+
+Heavy imports wait for the command.
 """
 
 from orchestrator.cli import about, cluster, data, report, runs, sweep

@@ -1,4 +1,4 @@
-"""Commands that look: what can be asked, what was found, what runs and services there are."""
+"""Commands that tell what there is: ablations, presets, and whether everything is in order."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Commands about clusters: bring one up and down with Ray's launcher, see what it does, follow and
-stop its jobs.
-"""
+"""Commands about clusters: bring one up and down, see what it does, follow and stop Ray Jobs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +24,7 @@ app.add_typer(cluster)
 
 FILE = "cluster.yaml"
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A file for Ray's cluster launcher.")]
-Place = Annotated[
+Cluster = Annotated[
     str,
     typer.Argument(
         metavar="FILE_OR_URL", help="A cluster's file, or its job server: http://HOST:8265."
@@ -93,25 +91,25 @@ def dashboard(
 
 
 @cluster.command()
-def status(place: Place = FILE, as_json: Json = False) -> None:
+def status(on: Cluster = FILE, as_json: Json = False) -> None:
     """Nodes, what is in use, what waits for resources, and the jobs that run."""
 
     def show() -> "Finished":
         from orchestrator.commands.cluster import show_status
 
-        return show_status(place, console_for(as_json))
+        return show_status(on, console_for(as_json))
 
     guarded(show, as_json=as_json)
 
 
 @cluster.command()
-def jobs(place: Place = FILE, as_json: Json = False) -> None:
+def jobs(on: Cluster = FILE, as_json: Json = False) -> None:
     """The jobs that the cluster remembers, with the commands that continue them."""
 
     def show() -> "Finished":
         from orchestrator.commands.cluster import list_jobs
 
-        return list_jobs(place, console_for(as_json))
+        return list_jobs(on, console_for(as_json))
 
     guarded(show, as_json=as_json)
 
@@ -152,6 +150,8 @@ def stop(name: Name, on: On = FILE, as_json: Json = False) -> None:
 
 
 def _launched(verb: str, file: Path, *options: str) -> None:
+    """Run a command of Ray's launcher."""
+
     def run() -> "Finished":
         from orchestrator.commands.cluster import launched
 

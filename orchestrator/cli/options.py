@@ -118,17 +118,19 @@ AblationNames = Annotated[
 
 
 def console_for(as_json: bool) -> Console:
-    """Where people read results: stdout, or stderr when stdout is a document's."""
+    """Return where people read results: stdout, or stderr when stdout is a document's."""
     return Console(stderr=as_json)
 
 
 def print_json(document: Any) -> None:
+    """Print a document. Raises ValueError for infinite and undefined numbers: JSON has none."""
     print(json.dumps(document, indent=2, allow_nan=False))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does: Tune stops its trials and returns, the rest raises
-    KeyboardInterrupt.
+    """Let SIGTERM end a command as Ctrl-C does.
+
+    Tune then stops its trials and returns, the rest raises KeyboardInterrupt.
     """
     # as a shell sets it for what runs in its background
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -154,6 +156,7 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
             f"interrupted; continue with: {shlex.join(['simclr-orch', *sys.argv[1:]])}", err=True
         )
         raise typer.Exit(1) from None
+
     if finished is not None:
         if as_json:
             print_json(finished.document)

@@ -1,6 +1,4 @@
-"""Commands about what was trained: judge it again, compare two runs, carry its weights
-elsewhere.
-"""
+"""Commands about what was trained: evaluate it again, compare two runs, export its weights."""
 
 import os
 from pathlib import Path

@@ -204,11 +204,13 @@ def tune(
 def _execute(
     request: "Request", as_json: bool, on: str | None, code: str, *, only_plan: bool = False
 ) -> None:
+    """Run a request here, or with `--on` as a Ray Job of a cluster."""
+
     def work() -> "Finished":
         if on is not None:
-            from orchestrator.commands.on_cluster import run_on
+            from orchestrator.commands.on_cluster import run_as_ray_job
 
-            return run_on(on, code, request, sys.argv[1:])
+            return run_as_ray_job(on, code, request, sys.argv[1:])
         from orchestrator.commands.request import command_line
         from orchestrator.commands.sweep import dry_run, execute
 

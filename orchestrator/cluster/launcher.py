@@ -1,6 +1,4 @@
-"""Ray's cluster launcher: whether a cluster file is right, the commands that bring it up and down,
-and a way to its head.
-"""
+"""Ray's cluster launcher: whether a cluster file is right, its commands, and a way to the head."""
 
 import os
 import re
@@ -46,16 +44,16 @@ RAY_STOP = re.compile(r"\bray\s+stop\b")
 
 
 def launcher_command(verb: str, file: Path, *options: str) -> list[str]:
-    """The launcher of this environment's Ray, whatever `ray` the shell would find."""
+    """Return a command of this environment's Ray, whatever `ray` the shell would find."""
     return [*LAUNCHER, verb, *options, str(file)]
 
 
 def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
-    """Settings of the launcher that a cluster needs: on own machines, Ray's first autoscaler on the
-    head.
+    """Return the variables that the launcher needs for a cluster.
 
-    Ray 2.60 starts its second one, which does not know that the head is none of the workers, and
-    leaves one of them out.
+    On own machines the head gets Ray's first autoscaler: Ray 2.60 starts its second one, which does
+    not know that the head is none of the workers, and leaves one of them out. A variable that is
+    set stays.
     """
     provider = config.get("provider")
     is_local = isinstance(provider, Mapping) and provider.get("type") == "local"
@@ -63,7 +61,7 @@ def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_cluster(file: Path) -> dict[str, Any]:
-    """The tree in a cluster file. Raises PlanError for what is no such file."""
+    """Return the tree in a cluster file. Raises PlanError for what is no such file."""
     try:
         documents = list(yaml.safe_load_all(file.read_text()))
     except FileNotFoundError:
@@ -72,6 +70,7 @@ def read_cluster(file: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PlanError([f"{file}: cannot be read ({' '.join(str(error).split())})"]) from None
+
     tree = documents[0] if documents else None
     if not isinstance(tree, dict):
         raise PlanError([f"{file}: is not a cluster file: there are no fields in it"])
@@ -84,8 +83,7 @@ def read_cluster(file: Path) -> dict[str, Any]:
 
 
 def cluster_problems(config: Mapping[str, Any], *, is_up: bool = False) -> list[str]:
-    """Everything that is wrong with a cluster file and can be known without asking a provider, a
-    line each.
+    """Return what is wrong with a cluster file, a line each, without asking a provider.
 
     A cluster that is up has what it needs of this machine's files, but for the key.
     """
@@ -95,12 +93,14 @@ def cluster_problems(config: Mapping[str, Any], *, is_up: bool = False) -> list[
 def own_machine_problems(
     verb: str, config: Mapping[str, Any], here: Callable[[str], bool] | None = None
 ) -> list[str]:
-    """Addresses of this machine on which the launcher would run `ray stop`, which ends every Ray of
-    a machine by name.
+    """Return the addresses of this machine on which the launcher would run `ray stop`.
+
+    That ends every Ray of a machine by name, also those of others.
     """
     provider = config.get("provider")
     if not isinstance(provider, Mapping) or provider.get("type") != "local":
         return []
+
     is_own = here or is_here
     problems = []
     for field, role in (("head_ip", "head"), ("worker_ips", "worker")):
@@ -126,7 +126,7 @@ def own_machine_problems(
 
 
 def is_here(address: str) -> bool:
-    """Whether an address or host name is one of this machine's: only those can be listened on."""
+    """Return whether an address or host name is this machine's: it can be listened on."""
     try:
         with socket.create_server((address, 0)):
             return True
@@ -135,7 +135,7 @@ def is_here(address: str) -> bool:
 
 
 def dashboard_port(config: Mapping[str, Any]) -> int:
-    """The port of the head's job server, as its start commands set it."""
+    """Return the port of the head's job server, as its start commands set it."""
     commands = " ".join(str(command) for command in config.get("head_start_ray_commands") or [])
     found = re.search(r"--dashboard-port[= ](\d+)", commands)
     return int(found[1]) if found else DASHBOARD_PORT
@@ -145,18 +145,20 @@ def dashboard_port(config: Mapping[str, Any]) -> int:
 def forwarded(
     file: Path, port: int | None = None
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The job server on a cluster's head at an address here, and the process that holds it, for the
-    time of a `with` block.
+    """Forward a port of this machine to the head's job server, for the time of a `with` block.
 
+    Gives the address here and the process that holds it.
     Raises PlanError for a file that is wrong, and ClusterError when nothing answers.
     """
     config = read_cluster(file)
     if problems := cluster_problems(config, is_up=True):
         raise PlanError([f"{file}: {problem}" for problem in problems])
+
     port = _free_port(port)
     command = launcher_command(
         "dashboard", file, "--port", str(port), "--remote-port", str(dashboard_port(config))
     )
+
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -173,8 +175,9 @@ def forwarded(
 
 
 def _schema_problems(config: dict[str, Any]) -> list[str]:
-    """What Ray's own schema and checks refuse. Its check ends at the first problem, the schema
-    knows all of them.
+    """Return what Ray's own schema and check refuse.
+
+    The schema knows all problems, the check ends at the first one.
     """
     from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
@@ -195,7 +198,7 @@ def _schema_problems(config: dict[str, Any]) -> list[str]:
 
 
 def _file_problems(config: Mapping[str, Any], *, with_mounts: bool) -> list[str]:
-    """Files of this machine that the launcher would miss after it has started to pay for nodes."""
+    """Return the files that the launcher would miss after it has started to pay for nodes."""
     problems = []
     mounts = config.get("file_mounts")
     for target, source in mounts.items() if with_mounts and isinstance(mounts, Mapping) else ():
@@ -206,6 +209,7 @@ def _file_problems(config: Mapping[str, Any], *, with_mounts: bool) -> list[str]
                 else ""
             )
             problems.append(f"file_mounts.{target}: there is no {source} on this machine{hint}")
+
     auth = config.get("auth")
     key = auth.get("ssh_private_key") if isinstance(auth, Mapping) else None
     if key and not os.path.exists(os.path.expanduser(str(key))):
@@ -214,13 +218,14 @@ def _file_problems(config: Mapping[str, Any], *, with_mounts: bool) -> list[str]
 
 
 def _short(path: str, text: str) -> str:
+    """Return a problem of a field as one line of bearable length."""
     line = " ".join(text.split())
     line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
     return f"{path}: {line}" if path else line
 
 
 def _free_port(port: int | None) -> int:
-    """A port of this machine that nobody listens on: the one asked for, otherwise any."""
+    """Return a port of this machine that is free: the one asked for, otherwise any."""
     try:
         with socket.create_server(("127.0.0.1", port or 0)) as free:
             return int(free.getsockname()[1])
@@ -231,7 +236,8 @@ def _free_port(port: int | None) -> int:
 def _wait_for_answer(
     file: Path, address: str, process: "subprocess.Popen[bytes]", log: Any
 ) -> None:
-    opener = build_opener(ProxyHandler({}))
+    """Wait until the job server answers. Raises ClusterError with the end of the log."""
+    opener = build_opener(ProxyHandler({}))  # never through a proxy: it is this machine
     deadline = time.monotonic() + FORWARD_PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -241,6 +247,7 @@ def _wait_for_answer(
             return  # it wants a token: it is there
         except OSError:
             time.sleep(0.2)
+
     log.seek(0)
     tail = log.read().decode(errors="replace").splitlines()[-10:]
     raise ClusterError(

@@ -1,6 +1,4 @@
-"""What `simclr-orch cluster` shows of a running cluster: nodes, what is used and waited for, jobs
-and their logs.
-"""
+"""What `simclr-orch cluster` does: run the launcher, show a cluster and its Ray Jobs."""
 
 import os
 import re
@@ -16,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cluster.job_log import LogReader
-from orchestrator.cluster.job_server import Job, JobServer, reached
+from orchestrator.cluster.job_server import JobServer, RayJob, reached
 from orchestrator.cluster.launcher import (
     cluster_problems,
     forwarded,
@@ -42,10 +40,11 @@ STOP_PATIENCE = 90.0  # seconds; Ray kills a job a minute after it was asked to 
 USED = re.compile(r"([\d.]+)/([\d.]+) (\S+)")
 
 
-def show_status(place: str, console: Console) -> Finished:
-    """Nodes, resources, what waits for them, and the jobs that have not ended."""
-    with reached(place) as server:
+def show_status(cluster: str, console: Console) -> Finished:
+    """Show nodes, resources, what waits for them, and the Ray Jobs that have not ended."""
+    with reached(cluster) as server:
         nodes, status, jobs = server.nodes(), read_status(server.status_text()), server.jobs()
+
     running = [job for job in jobs if not job.has_ended]
     table = Table("node", "", "has", box=None)
     for node in nodes:
@@ -62,6 +61,7 @@ def show_status(place: str, console: Console) -> Finished:
             console.print(f"{title}: {line}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"jobs: {len(running)} running", highlight=False)
     _print_jobs(running, console)
+
     resources = {
         name: {"used": used, "total": total} for name, (used, total) in status["resources"].items()
     }
@@ -74,22 +74,23 @@ def show_status(place: str, console: Console) -> Finished:
     return Finished(0, document)
 
 
-def list_jobs(place: str, console: Console) -> Finished:
-    """Every job that the cluster remembers."""
-    with reached(place) as server:
+def list_jobs(cluster: str, console: Console) -> Finished:
+    """Show every Ray Job that the cluster remembers."""
+    with reached(cluster) as server:
         jobs = server.jobs()
     if not jobs:
-        console.print(f"no jobs on {place}", highlight=False, soft_wrap=True)
+        console.print(f"no jobs on {cluster}", highlight=False, soft_wrap=True)
     _print_jobs(jobs, console)
     return Finished(0, {"jobs": [asdict(job) for job in jobs]})
 
 
-def show_log(name: str, place: str, console: Console, *, follow: bool) -> Finished:
-    """What a job has said, and, following, what it goes on to say until it ends or Ctrl-C."""
+def show_log(name: str, cluster: str, console: Console, *, follow: bool) -> Finished:
+    """Show what a Ray Job has said, and, with `follow`, says until it ends or Ctrl-C."""
     reader = LogReader(
         lambda text: console.print(text, end="", highlight=False, markup=False, soft_wrap=True)
     )
-    with reached(place) as server:
+
+    with reached(cluster) as server:
         if follow:
             try:
                 job = server.follow(server.job(name).name, reader.feed)
@@ -98,17 +99,19 @@ def show_log(name: str, place: str, console: Console, *, follow: bool) -> Finish
         else:
             job = server.job(name)
             reader.feed(server.log(name))
+
     reader.close()
     return Finished(0, {"job": asdict(job)})
 
 
-def stop_job(name: str, place: str, console: Console) -> Finished:
-    """Ask a job to end as Ctrl-C would, and wait for it; exit code 1 if it goes on."""
-    with reached(place) as server:
+def stop_job(name: str, cluster: str, console: Console) -> Finished:
+    """Ask a Ray Job to end as Ctrl-C would, and wait. Raises ClusterError if it goes on."""
+    with reached(cluster) as server:
         job = server.job(name)
         if not job.has_ended:
             server.stop(name)
             job = _ended(server, name)
+
     console.print(f"{name}: {job.status}", highlight=False)
     if not job.has_ended:
         raise ClusterError(f"{name}: still runs {STOP_PATIENCE:.0f} s after it was asked to end")
@@ -116,10 +119,10 @@ def stop_job(name: str, place: str, console: Console) -> Finished:
 
 
 def read_status(text: str) -> dict[str, Any]:
-    """What `ray status` says: resources as name -> (used, total), and its lines about demand and
-    about nodes to come.
+    """Read what `ray status` says: resources as name -> (used, total), and lines about the rest.
 
-    The server has it in no other form under the second autoscaler, which the launcher starts.
+    The rest is what waits for resources, and nodes that start or failed to. The server has it in no
+    other form under the second autoscaler, which the launcher starts.
     """
     resources = {}
     for line in _section(text, "Total Usage:"):
@@ -134,8 +137,9 @@ def read_status(text: str) -> dict[str, Any]:
 
 
 def _section(text: str, title: str) -> list[str]:
-    """The indented lines below a title, without those in brackets, which say that there are
-    none.
+    """Return the indented lines below a title.
+
+    Those in brackets say that there are none, and are left out.
     """
     lines, found = [line.rstrip() for line in text.splitlines()], list[str]()
     if title in lines:
@@ -146,7 +150,8 @@ def _section(text: str, title: str) -> list[str]:
     return [line for line in found if not line.startswith("(")]
 
 
-def _ended(server: JobServer, name: str) -> Job:
+def _ended(server: JobServer, name: str) -> RayJob:
+    """Return a Ray Job once it has ended, or as it is when patience ends."""
     deadline = time.monotonic() + STOP_PATIENCE
     while not (job := server.job(name)).has_ended and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -154,8 +159,9 @@ def _ended(server: JobServer, name: str) -> Job:
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
-    """What people count: CPUs, GPUs and what the cluster file names; not memory, nor Ray's own
-    marks.
+    """Return what people count of a node, as text: CPUs, GPUs and what a cluster file names.
+
+    Memory and Ray's own marks are not among it.
     """
     hidden = ("memory", "object_store_memory")
     named = {
@@ -167,8 +173,8 @@ def _amounts(resources: Mapping[str, float]) -> str:
     )
 
 
-def _print_jobs(jobs: list[Job], console: Console) -> None:
-    """Two lines each: commands are long, and are there to be copied."""
+def _print_jobs(jobs: list[RayJob], console: Console) -> None:
+    """Print two lines for each: commands are long, and are there to be copied."""
     for job in jobs:
         times = f"since {job.started}" if job.ended is None else f"{job.started} to {job.ended}"
         console.print(f"{job.name}  {job.status}  {times}", highlight=False, soft_wrap=True)
@@ -176,14 +182,16 @@ def _print_jobs(jobs: list[Job], console: Console) -> None:
 
 
 def launched(verb: str, file: Path, *options: str) -> Finished:
-    """Run the launcher at this terminal; exit code 1 when it failed. Raises PlanError with every
-    problem of the file.
+    """Run the launcher at this terminal; exit code 1 when it failed.
+
+    Raises PlanError with every problem of the file.
     """
     config = read_cluster(file)
     if problems := cluster_problems(config, is_up=verb != "up") + own_machine_problems(
         verb, config
     ):
         raise PlanError([f"{file}: {problem}" for problem in problems])
+
     environment = os.environ | launcher_environment(config)
     code = subprocess.run(
         launcher_command(verb, file, *options), env=environment, check=False
@@ -197,9 +205,7 @@ def launched(verb: str, file: Path, *options: str) -> Finished:
 
 
 def show_dashboard(file: Path, port: int, console: Console) -> Finished:
-    """Forward the port of the head's pages to this machine, print their address, and hold it until
-    interrupted.
-    """
+    """Print an address of this machine for the head's pages, and hold it until interrupted."""
     with forwarded(file, port) as (address, process):
         console.print(f"Ray: {address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         try:

@@ -82,6 +82,7 @@ def check_output(output: Path, *, workers: int, decodes: bool, console: Console)
     Raises PlanError or SpecError where there are no shards with a manifest.
     """
     _refuse_idle(workers)
+
     checked = _check(written_at(output), workers, decodes)
     _tell(checked, output, console)
     is_failed = any(one.problem or one.unreadable for one in checked)
@@ -89,6 +90,7 @@ def check_output(output: Path, *, workers: int, decodes: bool, console: Console)
 
 
 def _refuse_idle(workers: int) -> None:
+    """Raise PlanError where nobody would work."""
     if workers < 1:
         raise PlanError([f"--workers {workers}: must be at least 1"])
 
@@ -149,11 +151,13 @@ def _steps(done: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _tell(checked: list[Checked], output: Path, console: Console) -> None:
+    """Print what is damaged or cannot be read, and how the shards are used."""
     lines = [f"{output / one.path}: {one.problem}" for one in checked if one.problem]
     unreadable = [f"{output / one.path}: {line}" for one in checked for line in one.unreadable]
     lines += unreadable[:SHOWN]
     if len(unreadable) > SHOWN:
         lines.append(f"and {len(unreadable) - SHOWN} more images that cannot be read")
+
     images = sum(one.images for one in checked)
     ended = f"{images:,} images in {len(checked):,} files"
     if unreadable:
@@ -161,6 +165,7 @@ def _tell(checked: list[Checked], output: Path, console: Console) -> None:
             f", of which {len(unreadable):,} cannot be read "
             f"(data.allow_unreadable={len(unreadable)} leaves them out)"
         )
+
     lines.append(f"{ended}; use them with --set data.name=shards --set data.root={output}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Is everything in place? Versions, device, storage, MLflow, and a Ray that runs a task."""
+"""Whether all is in order: versions, device, storage, MLflow, and a Ray that runs a task."""
 
 import os
 import platform
@@ -46,16 +46,19 @@ def examine(settings: Settings, console: Console) -> Finished:
         _ray(settings.address),
         ("decoded images", True, f"{default_cache()} ({_free(default_cache())} free)"),
     ]
+
     table = Table(box=None, show_header=False)
     for name, good, text in checks:
         table.add_row(name, "ok" if good else "FAILED", text)
     console.print(table)
+
     failed = [name for name, good, _ in checks if not good]
     document = {name: {"ok": good, "detail": text} for name, good, text in checks}
     return Finished(1 if failed else 0, document)
 
 
 def _device() -> str:
+    """Describe what this machine trains on."""
     worker = Worker.here()
     name = (
         torch.cuda.get_device_name()
@@ -84,6 +87,7 @@ def _mlflow(settings: Settings, storage: Storage) -> str | None:
 
 
 def _ray(address: str | None) -> Check:
+    """Connect to Ray, or start one, and let it run a task."""
     prepare_environment()  # before Ray is imported
     import ray
 
@@ -91,15 +95,18 @@ def _ray(address: str | None) -> Check:
 
     if address and (problem := address_problem(address)):
         return "ray", False, problem
+
     try:
         with connected(address) as shape:
             ray.get(ray.remote(num_cpus=1)(platform.node).remote(), timeout=60)
     except (OrchestratorError, ray.exceptions.RayError) as error:
         return "ray", False, str(error)
+
     nodes = "; ".join(f"{cpus:g} CPUs, {gpus:g} GPUs" for cpus, gpus in shape.nodes)
     return "ray", True, f"{address or 'local'}: {len(shape.nodes)} node(s): {nodes}"
 
 
 def _free(folder: Path) -> str:
+    """Return the free space where a folder is, or will be made."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return f"{shutil.disk_usage(there).free / 1e9:.0f} GB"

@@ -1,7 +1,6 @@
-"""What `--on` does: a command becomes a Ray Job that is followed, and that goes on when nobody
-follows it.
+"""What `--on` does: a command becomes a Ray Job, which goes on when nobody follows it any more.
 
-A job's name is a digest of the command and a number. While a job of the command runs, the same
+A Ray Job's name is a digest of the command and a number. While one of the command runs, the same
 command follows that one; once it has ended, the next number runs what is missing, which the storage
 knows.
 """
@@ -19,17 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.cluster.job_log import LogReader, document_lines
-from orchestrator.cluster.job_server import Job, JobServer, reached
+from orchestrator.cluster.job_server import JobServer, RayJob, reached
 from orchestrator.cluster.ray_internals import JOB_STOP_WAIT
 from orchestrator.commands.request import Problems, Request, command_line
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError
-from orchestrator.provenance import JOB, OUR_PACKAGES, ROOT, SHIPPED_COMMIT, git_commit
+from orchestrator.provenance import OUR_PACKAGES, RAY_JOB, ROOT, SHIPPED_COMMIT, git_commit
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
 from workloads.catalog import every_workload
 
-__all__ = ["Submission", "print_to_log", "remote_arguments", "run_on"]
+__all__ = ["Submission", "print_to_log", "remote_arguments", "run_as_ray_job"]
 
 PREFIX = "simclr-orch"
 CODE = ("ship", "image")
@@ -51,8 +50,9 @@ STOP_WAIT = 60
 
 @dataclass(frozen=True)
 class Submission:
-    """A command as a job. `typed` is for people, without passwords; `settings` hold for the
-    cluster.
+    """A command as a Ray Job.
+
+    `typed` is for people, without passwords; `settings` hold for the cluster.
     """
 
     typed: str
@@ -63,8 +63,9 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        """Of all that makes it another command: not of the code, so that a running job is found
-        again after an edit.
+        """Return a digest of all that makes it another command.
+
+        The code does not: a Ray Job that runs is found again after an edit.
         """
         config = self.config.read_text() if self.config else None
         parts = [self.arguments, self.settings.storage, self.settings.tracking_uri, config]
@@ -72,6 +73,7 @@ class Submission:
 
     @property
     def entrypoint(self) -> str:
+        """Return the shell command of the Ray Job."""
         return (
             f"exec python -m orchestrator.cli.in_job {shlex.quote(self.typed)} "
             f"{shlex.join(self.arguments)}"
@@ -79,8 +81,10 @@ class Submission:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Not arguments, which everybody sees who may list jobs: the addresses may hold
-        passwords.
+        """Return the variables of the Ray Job.
+
+        The addresses are among them and not among its arguments, which everybody sees who may list
+        Ray Jobs: they may hold passwords.
         """
         flags = {
             "STORAGE": self.settings.storage,
@@ -94,8 +98,9 @@ class Submission:
 
     @contextmanager
     def folder(self) -> Iterator[Path | None]:
-        """What travels to the cluster: our packages, if they do, and the file of `--config`;
-        nothing else of this machine.
+        """Make the folder that travels to the cluster, for a `with` block; None if none does.
+
+        In it are our packages, if they travel, and the file of `--config`; nothing else.
         """
         with tempfile.TemporaryDirectory(prefix="simclr-orch-job-") as made:
             if self.ships_code:
@@ -105,6 +110,7 @@ class Submission:
                         Path(made, package),
                         ignore=shutil.ignore_patterns("__pycache__"),
                     )
+
             if self.config:
                 Path(made, "config").mkdir()
                 shutil.copy(self.config, Path(made, "config", self.config.name))
@@ -112,8 +118,9 @@ class Submission:
 
 
 def remote_arguments(arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:
-    """A command's arguments as a job runs them: the same, without the options that are told
-    otherwise.
+    """Return a command's arguments as a Ray Job runs them.
+
+    They are the same, without the options that it is told otherwise.
     """
     kept, rest = list[str](), list(arguments)
     while rest:
@@ -126,30 +133,37 @@ def remote_arguments(arguments: Sequence[str], config: Path | None) -> tuple[str
             del rest[: 0 if equals else REPLACED[name]]
         else:
             kept.append(argument)
+
     command, *options = kept
     return (command, "--json", *(["--config", f"config/{config.name}"] if config else []), *options)
 
 
-def run_on(place: str, code: str, request: Request, arguments: Sequence[str]) -> Finished:
-    """Run a command on a cluster, by its file or its job server's address, and follow it on stderr.
+def run_as_ray_job(cluster: str, code: str, request: Request, arguments: Sequence[str]) -> Finished:
+    """Run a command as a Ray Job, and follow it on stderr.
 
-    The exit code and the document are the job's. Whoever stops following (Ctrl-C) leaves the job
-    running. Raises one PlanError with every problem of the request.
+    The cluster is given by its file or its job server's address. The exit code and the document are
+    the Ray Job's. Whoever stops following (Ctrl-C) leaves it running.
+    Raises one PlanError with every problem of the request.
     """
     typed = without_password(command_line(list(arguments)))
     problems = Problems(_own_problems(code, request))
     settings = (
         problems.attempt(lambda: read_settings(request.flags, os.environ, Path.cwd())) or Settings()
     )
+
     with ExitStack() as stack:
-        server = problems.attempt(lambda: stack.enter_context(reached(place)))
+        server = problems.attempt(lambda: stack.enter_context(reached(cluster)))
         if server is not None:
-            problems.found += _placing_problems(settings, place, here=server.is_on_this_machine())
+            problems.found += _problems_elsewhere(
+                settings, cluster, here=server.is_on_this_machine()
+            )
         problems.refuse()
         assert server is not None, "whoever did not answer was refused"
+
         settings = Settings(storage=_absolute(settings.storage), tracking_uri=settings.tracking_uri)
         remote = remote_arguments(arguments, request.config)
         submission = Submission(typed, remote, settings, request.config, ships_code=code == "ship")
+
         job = None
         try:
             job, how = _running_or_submitted(server, submission)
@@ -158,7 +172,7 @@ def run_on(place: str, code: str, request: Request, arguments: Sequence[str]) ->
         except (KeyboardInterrupt, ClusterError) as why:
             if job is None:
                 raise
-            on = shlex.quote(place)
+            on = shlex.quote(cluster)
             _say(f"{str(why) or 'left'}; {job} goes on. Follow it again with: {typed}")
             _say(
                 f"its log: {PREFIX} cluster logs {job} --on {on}; end it with: {PREFIX} cluster "
@@ -173,8 +187,9 @@ def print_to_log(document: object) -> None:
 
 
 def _running_or_submitted(server: JobServer, submission: Submission) -> tuple[str, str]:
-    """The name of the command's job that runs, or of a new one, and which of the two it is, for
-    people.
+    """Return the name of the command's Ray Job, and how it came to be, for people.
+
+    It is one that runs, or else a new one.
     """
     own = f"{PREFIX}-{submission.digest}-"
     # somebody else may submit the same command between the question and the answer
@@ -186,25 +201,29 @@ def _running_or_submitted(server: JobServer, submission: Submission) -> tuple[st
         ]
         if running := [job for job in before if not job.has_ended]:
             return running[-1].name, (
-                f"{running[-1].name} runs this command on {server.place} already; following it"
+                f"{running[-1].name} runs this command on {server.cluster} already; following it"
             )
+
         name = f"{own}{max((int(job.name.removeprefix(own)) for job in before), default=0) + 1}"
         with submission.folder() as folder:
-            entrypoint, environment = submission.entrypoint, submission.environment | {JOB: name}
-            metadata = {"command": submission.typed}
             taken = server.submit(
-                name, entrypoint, folder=folder, environment=environment, metadata=metadata
+                name,
+                submission.entrypoint,
+                folder=folder,
+                environment=submission.environment | {RAY_JOB: name},
+                metadata={"command": submission.typed},
             )
         if taken:
-            return name, f"{name} on {server.place}: submitted; Ctrl-C leaves it running"
-    raise ClusterError(f"{server.place}: {own}*: others submit this command at the same time")
+            return name, f"{name} on {server.cluster}: submitted; Ctrl-C leaves it running"
+    raise ClusterError(f"{server.cluster}: {own}*: others submit this command at the same time")
 
 
 def _followed(server: JobServer, name: str, typed: str) -> Finished:
-    """How the job ended, with its document if it has one."""
+    """Follow a Ray Job, and return how it ended, with its document if it has one."""
     log = LogReader(lambda text: print(text, end="", file=sys.stderr, flush=True))
     job = server.follow(name, log.feed)
     log.close()
+
     code = _exit_code(job)
     if code == 1:
         _say(f"{name} {_ending(job)}; continue with: {typed}")
@@ -212,14 +231,15 @@ def _followed(server: JobServer, name: str, typed: str) -> Finished:
     return Finished(code, log.document if log.document is not None else ended)
 
 
-def _exit_code(job: Job) -> int:
-    """The command's own, 0 to 2; 1 for every other ending."""
+def _exit_code(job: RayJob) -> int:
+    """Return the command's own exit code, 0 to 2; 1 for every other ending."""
     if job.status == "SUCCEEDED":
         return 0
     return 2 if job.exit_code == 2 else 1
 
 
-def _ending(job: Job) -> str:
+def _ending(job: RayJob) -> str:
+    """Say how a Ray Job ended that has not done what it was to do."""
     match job.exit_code:
         case None if job.status == "STOPPED":
             return "was stopped"
@@ -234,7 +254,7 @@ def _ending(job: Job) -> str:
 
 
 def _own_problems(code: str, request: Request) -> list[str]:
-    """What is wrong with a command for a cluster, whichever it is."""
+    """Return what is wrong with a command for a cluster, whichever it is."""
     problems = []
     if request.flags.get("address"):
         problems.append("--on and --address: exclude each other")
@@ -253,11 +273,12 @@ def _own_problems(code: str, request: Request) -> list[str]:
     return problems
 
 
-def _placing_problems(settings: Settings, place: str, *, here: bool) -> list[str]:
-    """Places of this machine that a cluster elsewhere does not see. A `file://` address is meant: a
-    shared disk's mount.
+def _problems_elsewhere(settings: Settings, cluster: str, *, here: bool) -> list[str]:
+    """Return which addresses of this machine a cluster elsewhere does not see, a line each.
+
+    A `file://` address is meant: a shared disk's mount.
     """
-    problems, on = [], f"and {place} is a cluster elsewhere; give"
+    problems, on = list[str](), f"and {cluster} is a cluster elsewhere; give"
     storage, tracking = settings.storage, settings.tracking_uri
     if not here and "://" not in storage:
         problems.append(
@@ -277,6 +298,7 @@ def _placing_problems(settings: Settings, place: str, *, here: bool) -> list[str
 
 
 def _absolute(storage: str) -> str:
+    """Return a folder's full path; the Ray Job runs in another folder."""
     return storage if "://" in storage else Storage(storage).uri
 
 

@@ -15,7 +15,7 @@ import yaml
 from orchestrator.errors import TrackingError
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.plan.kept import KeptPlan
-from orchestrator.provenance import JOB
+from orchestrator.provenance import RAY_JOB
 from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import LOG, RECORD, SPEC, RunFolder
@@ -229,6 +229,6 @@ def tags_of(plan: Plan, tree: KeptPlan) -> dict[str, str]:
         tags["simclr_orch.source"] = plan.ablation.source
     if tree["git_commit"]:
         tags["simclr_orch.git_commit"] = tree["git_commit"]
-    if JOB in os.environ:
-        tags["simclr_orch.job"] = os.environ[JOB]
+    if RAY_JOB in os.environ:
+        tags["simclr_orch.job"] = os.environ[RAY_JOB]
     return tags

@@ -21,7 +21,7 @@ from orchestrator.cluster.job_log import PIECE, LogReader, document_lines
 from orchestrator.cluster.job_server import JobServer, auth_headers
 from orchestrator.commands.check import check
 from orchestrator.commands.cluster import read_status
-from orchestrator.commands.on_cluster import Submission, remote_arguments, run_on
+from orchestrator.commands.on_cluster import Submission, remote_arguments, run_as_ray_job
 from orchestrator.commands.request import Request
 from orchestrator.errors import ClusterError, PlanError
 from orchestrator.settings import Settings
@@ -322,7 +322,7 @@ def test_every_problem_of_a_command_for_a_cluster_is_said_at_once(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(PlanError) as refused:
-        run_on(f"http://127.0.0.1:{port}", "fetch", request, ["ablate", "head"])
+        run_as_ray_job(f"http://127.0.0.1:{port}", "fetch", request, ["ablate", "head"])
     for problem in (
         "--on and --address: exclude each other",
         "--code fetch: no such choice; known are ship, image",

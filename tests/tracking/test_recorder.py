@@ -10,7 +10,7 @@ import yaml
 
 from orchestrator.errors import TrackingError
 from orchestrator.plan import Plan, build
-from orchestrator.provenance import JOB
+from orchestrator.provenance import RAY_JOB
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, recorder
@@ -360,9 +360,9 @@ def test_cells_that_are_still_open_at_the_end_were_interrupted(
 def test_the_tags_of_a_sweep_name_what_it_is_of_and_the_ray_job_that_ran_it(
     job: str | None, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(JOB, raising=False)
+    monkeypatch.delenv(RAY_JOB, raising=False)
     if job is not None:
-        monkeypatch.setenv(JOB, job)
+        monkeypatch.setenv(RAY_JOB, job)
     expected = {
         "simclr_orch.ablation": "temperature",
         "simclr_orch.data": "c0ffee",
