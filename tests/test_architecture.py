@@ -32,6 +32,11 @@ INTERNALS = {
     r"torch\.(\w+\.)*_[a-z]\w*": "workloads/distributed/torch_internals.py",
     r"mlflow\.(\w+\.)*_[a-z]\w*": "orchestrator/tracking/",
 }
+# Variables that Ray and glibc read, of which one that is gone is ignored without a word.
+VARIABLE = r"\b(?:RAY|TUNE|MALLOC)_[A-Z]+_\w+"
+VARIABLES_AT = ("orchestrator/environment.py", "orchestrator/cluster/ray_internals.py")
+# https://docs.ray.io/en/latest/ray-security/token-auth.html and the one of `ray job`
+DOCUMENTED = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_HEADERS"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -184,6 +189,14 @@ def test_each_private_name_of_a_library_has_one_place(path: Path) -> None:
         for pattern, place in INTERNALS.items():
             if found := re.search(rf"(?<!\w)(?:{pattern})", line):
                 assert name(path).startswith(place), f"{found[0]} is used by {name(path)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_undocumented_variables_are_named_where_it_says_on_what_they_were_checked(
+    path: Path,
+) -> None:
+    if name(path) not in VARIABLES_AT:
+        assert not {one for line in used(path) for one in re.findall(VARIABLE, line)} - DOCUMENTED
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
