@@ -24,8 +24,9 @@ class Predictions:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Results by name, percentages among them with a 95 % interval over test examples, and
-    predictions behind them.
+    """What an evaluation found: results by name, how sure they are, and predictions behind them.
+
+    Percentages have a 95 % interval over test examples.
     """
 
     results: Mapping[str, float]
@@ -33,7 +34,7 @@ class EvaluationResult:
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
 
     def only(self, beginning: str) -> "EvaluationResult":
-        """What is about results whose names begin so."""
+        """Keep what is about results whose names begin so."""
         return EvaluationResult(
             {name: value for name, value in self.results.items() if name.startswith(beginning)},
             {name: value for name, value in self.intervals.items() if name.startswith(beginning)},

@@ -27,7 +27,7 @@ MapName = Literal["tsne", "umap"]
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """How much is looked at. Raises SpecError with every option that is wrong."""
+    """How much of a representation is inspected. Raises SpecError with every wrong option."""
 
     # most test images that are measured, as many of each class as can be, and most that are mapped
     images: int = 2000
@@ -61,14 +61,15 @@ class InspectOptions:
             raise SpecError(problems)
 
     def clipped(self, images: int) -> tuple[float, int]:
-        """t-SNE's perplexity and UMAP's number of neighbours for a map of so many images."""
+        """Return t-SNE's perplexity and UMAP's number of neighbours for a map of so many images."""
         return min(self.perplexity, (images - 1) / 3), min(self.umap_neighbors, images - 1)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Images to show: their places in the test split int64 [...], labels int64 [...], and pixels
-    uint8 [..., 3, S, S].
+    """Images to show: their rows in the test split, their labels, and pixels uint8 [..., 3, S, S].
+
+    Rows and labels are int64 [...].
     """
 
     index: Labels
@@ -92,8 +93,9 @@ class Space:
 
 @dataclass(frozen=True)
 class HeadSpectrum:
-    """Squared eigenvalues (their modulus) of a square linear head's W, or squared singular values
-    of another's, decreasing.
+    """The spectrum of a linear head's W, squared and in decreasing order.
+
+    Of a square W these are its eigenvalues (their modulus), of another its singular values.
     """
 
     of: Literal["eigenvalues", "singular values"]
@@ -103,10 +105,10 @@ class HeadSpectrum:
 
 @dataclass(frozen=True)
 class Representation:
-    """Numbers by name, and what pictures are drawn from. `spaces` has "h", and "z" where there is a
-    projection head.
+    """Numbers by name, and what pictures are drawn from.
 
-    `warnings` say that the representation has collapsed, `notes` what is left out and why.
+    `spaces` has "h", and "z" where there is a projection head. `warnings` say that the
+    representation has collapsed, `notes` what is left out and why.
     """
 
     results: dict[str, float]

@@ -22,8 +22,7 @@ def load(
     download: bool = False,
     several_labels: bool = False,
 ) -> DataSet:
-    """The images and labels of `spec`: uint8 [M, 3, S, S] with S = `image_size`, memory-mapped from
-    `cache`.
+    """Load the images and labels of `spec`: uint8 [M, 3, S, S], S = `image_size`, memory-mapped.
 
     The first call for a data set and size decodes it into the cache (`default_cache()` when None);
     later calls, also those of other processes at the same time, read what it wrote. Of shards, only
@@ -59,15 +58,20 @@ def load(
 
 
 def content_digest(spec: DataSpec) -> str:
-    """A hex digest of the data behind `spec`, without decoding them; image size, splits and file
-    times don't matter.
+    """Compute a hex digest of the data behind `spec`, without decoding them.
 
-    Image folders: every relative path and size, and the bytes of a sample of the files
-    (`workloads.datasets.sources.image_folder`). Shards: the name and size of each, and bytes here
-    and there (`workloads.datasets.shards.source`). torchvision's data sets in few files: the bytes
-    of these. Those that list image files: what they list, with labels and sizes, and the bytes of a
-    sample of the files. Embedded ones: name and revision of the code that makes them. Raises
-    SpecError when there are no such data.
+    Image size, splits and file times don't matter. What it is of:
+
+    - image folders: every relative path and size, and the bytes of a sample of the files
+      (`workloads.datasets.sources.image_folder`);
+    - shards: the name and size of each, and bytes here and there
+      (`workloads.datasets.shards.source`);
+    - torchvision's data sets in few files: the bytes of these;
+    - those that list image files: what they list, with labels and sizes, and the bytes of a sample
+      of the files;
+    - embedded ones: name and revision of the code that makes them.
+
+    Raises SpecError when there are no such data.
     """
     return _source(spec).content
 

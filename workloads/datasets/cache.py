@@ -42,14 +42,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labels:
-    """What is stored beside M images of each part: int64 labels [M], LEFT_OUT where the row is to
-    be skipped.
+    """What is stored beside M images of each part.
 
-    Where an image may have several of C classes: [M, C] of 1, 0, and -1 where that class is not to
-    be counted; a row of nothing but -1 is skipped. `validation` marks the rows of `train` that are
-    the official validation split, bool [M]. `train_per_class` is for data sets whose authors leave
-    the split to chance: all their images are stored as `train`, and as many of each class as it
-    says are drawn for training.
+    int64 labels [M], LEFT_OUT where the row is to be skipped. Where an image may have several of C
+    classes: [M, C] of 1, 0, and -1 where that class is not to be counted; a row of nothing but -1
+    is skipped. `validation` marks the rows of `train` that are the official validation split, bool
+    [M]. `train_per_class` is for data sets whose authors leave the split to chance: all their
+    images are stored as `train`, and as many of each class as it says are drawn for training.
     """
 
     train: NDArray[np.int64]
@@ -88,8 +87,9 @@ class Stored:
 
 
 def default_cache() -> Path:
-    """$SIMCLR_ORCH_CACHE, or `simclr-orch/decoded` in the user's cache folder ($XDG_CACHE_HOME or
-    ~/.cache).
+    """Return $SIMCLR_ORCH_CACHE, or `simclr-orch/decoded` in the user's cache folder.
+
+    That is $XDG_CACHE_HOME, or ~/.cache.
     """
     chosen = os.environ.get("SIMCLR_ORCH_CACHE")
     if chosen:
@@ -102,10 +102,9 @@ def default_cache() -> Path:
 def stored(
     cache: Path, key: str, decode: Callable[[Path], Labels], images: Opener | None = None
 ) -> Stored:
-    """The entry `key` of `cache`, written now if it is not there. Waits while another process
-    writes it.
+    """Open the entry `key` of `cache`, which is written now if it is not there.
 
-    `decode` and `images` are as in `Source`.
+    Waits while another process writes it. `decode` and `images` are as in `Source`.
     """
     entry = cache / key
     if not entry.is_dir():
@@ -122,8 +121,7 @@ def stored(
 
 
 def write_images(path: Path, count: int, size: int, chunks: Iterable[NDArray[np.uint8]]) -> None:
-    """Write chunks of uint8 [n, 3, size, size], `count` images in all, one after the other into the
-    .npy file `path`.
+    """Write `count` images, in chunks of uint8 [n, 3, size, size], into the .npy file `path`.
 
     Raises SpecError when the disk has no room for them. (A memory map would be killed by a signal
     instead.)

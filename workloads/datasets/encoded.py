@@ -28,8 +28,9 @@ class Pending(NamedTuple):
     parts: list[Future[None]]
 
     def result(self) -> NDArray[np.uint8]:
-        """The images, once all of them are there. Raises SpecError when one cannot be decoded,
-        OSError for a lost file.
+        """Return the images, once all of them are there.
+
+        Raises SpecError when one cannot be decoded, OSError for a lost file.
         """
         for part in self.parts:
             part.result()
@@ -42,11 +43,11 @@ class Pending(NamedTuple):
 
 
 class EncodedImages:
-    """M images by an index of where they lie, one record each; `shape` and length are those of the
-    array they stand for.
+    """M images by an index of where they lie, one record each.
 
-    `read` gives the bytes of a record's image, from any thread, and `name` says for people which
-    image it is. Memory holds the batches that are under way and no others.
+    `shape` and length are those of the array they stand for. `read` gives the bytes of a record's
+    image, from any thread, and `name` says for people which image it is. Memory holds the batches
+    that are under way and no others.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class EncodedImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
+        """Return the shape of the array they stand for: M, 3, S, S."""
         return len(self), 3, self._size, self._size
 
     def start(self, rows: NDArray[np.int64]) -> Pending:
@@ -93,5 +95,8 @@ class EncodedImages:
 
 @cache
 def decoders() -> ThreadPoolExecutor:
-    """The threads of this process that decode: PIL lets go of the interpreter's lock meanwhile."""
+    """Return the threads of this process that decode.
+
+    PIL lets go of the interpreter's lock meanwhile.
+    """
     return ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), thread_name_prefix="decoder")

@@ -32,10 +32,10 @@ class Decoded(NamedTuple):
 
 
 def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """An RGB image as uint8 [3, size, size]: the shorter side resized to `size` (bicubic,
-    low-passed), the centre kept.
+    """Fit an RGB image to uint8 [3, size, size]: the shorter side resized, the centre kept.
 
-    An image of that size is kept as it is. Rounding follows torchvision's Resize and CenterCrop.
+    Resized bicubically, low-passed. An image of that size is kept as it is. Rounding follows
+    torchvision's Resize and CenterCrop.
     """
     if image.size != (size, size):
         short = min(image.size)
@@ -47,14 +47,14 @@ def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 def fit_all(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of uint8 [n, 3, size, size] from grey [N, H, W] or colour [N, H, W, 3]."""
+    """Yield chunks of uint8 [n, 3, size, size] from grey [N, H, W] or colour [N, H, W, 3]."""
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]
         yield np.stack([fit(Image.fromarray(image).convert("RGB"), size) for image in chunk])
 
 
 def read(path: Path, size: int) -> Decoded:
-    """The image in a file, fitted to `size`; anything wrong with it becomes the reason."""
+    """Read the image in a file, fitted to `size`; anything wrong with it becomes the reason."""
     try:
         with Image.open(path) as image:
             return Decoded(fit(_rgb(image), size), _is_grey(image))
@@ -65,7 +65,7 @@ def read(path: Path, size: int) -> Decoded:
 
 
 def decode(data: bytes, size: int) -> Decoded:
-    """The image in the bytes of a file, as by `read`."""
+    """Decode the image in the bytes of a file, as `read` does."""
     try:
         with Image.open(BytesIO(data)) as image:
             return Decoded(fit(_rgb(image), size), _is_grey(image))
@@ -74,10 +74,10 @@ def decode(data: bytes, size: int) -> Decoded:
 
 
 def glance(data: bytes) -> Decoded:
-    """What the header of an image says: whether it is grey, or the reason why it is unreadable; its
-    pixels are None.
+    """Read the header of an image: whether it is grey, or the reason why it is unreadable.
 
-    The beginning of a file is enough for most formats; where it is not, the reason says so.
+    Its pixels are None. The beginning of a file is enough for most formats; where it is not, the
+    reason says so.
     """
     try:
         with Image.open(BytesIO(data)) as image:

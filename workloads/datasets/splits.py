@@ -54,10 +54,10 @@ class Split:
         return len(self.index)
 
     def take(self, positions: "Positions") -> "torch.Tensor":
-        """The images at `positions` of this split, in that order, as a copy: uint8 [B, C, S, S] on
-        the CPU.
+        """Copy the images at `positions` of this split, in that order: uint8 [B, C, S, S].
 
-        Raises SpecError when an image that lies encoded in a file cannot be decoded.
+        They are on the CPU. Raises SpecError when an image that lies encoded in a file cannot be
+        decoded.
         """
         import torch  # here, because a data spec is read and checked without torch
 
@@ -67,8 +67,9 @@ class Split:
         return torch.from_numpy(np.take(np.asarray(self.images), rows, axis=0))
 
     def stream(self, batches: "Iterable[Positions]") -> "Iterator[torch.Tensor]":
-        """`take` of each of `batches`; encoded images of the next two are decoded while the caller
-        works on one.
+        """Yield what `take` gives of each of `batches`.
+
+        Encoded images of the next two are decoded while the caller works on one.
         """
         import torch
 
@@ -107,8 +108,9 @@ class DataSet:
     notes: tuple[str, ...]
 
     def train_and_validation(self) -> Split:
-        """Both together, for a last fit once everything is chosen; in the order in which they are
-        stored.
+        """Join both for a last fit, once everything is chosen.
+
+        In the order in which they are stored.
         """
         index = np.concatenate([self.train.index, self.validation.index])
         labels = np.concatenate([self.train.labels, self.validation.labels])
@@ -117,8 +119,9 @@ class DataSet:
 
 
 def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
-    """The splits that `spec` asks for. Raises SpecError with every count that the stored images
-    cannot give.
+    """Split the stored images as `spec` asks.
+
+    Raises SpecError with every count that they cannot give.
     """
     labels = stored.labels
     train, test, test_images = labels.train, labels.test, stored.test_images
@@ -206,11 +209,11 @@ def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArra
 def subset(
     labels: NDArray[np.int64], count: int | None, seed: int, purpose: int
 ) -> NDArray[np.int64]:
-    """Sorted rows of `count` images, as many of each class as can be; a class that is too small
-    gives all it has.
+    """Draw `count` rows, sorted, as many of each class as can be.
 
-    Each class's first image, then each one's second, and so on: a smaller subset lies within a
-    larger one. Of images that may have several labels, whichever come.
+    A class that is too small gives all it has. Each class's first image, then each one's second,
+    and so on: a smaller subset lies within a larger one. Of images that may have several labels,
+    whichever come.
     """
     rows = _rows(labels)
     if count is None:

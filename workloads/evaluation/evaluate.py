@@ -1,5 +1,6 @@
-"""What a trained encoder is worth: linear evaluation and nearest neighbours on frozen features, and
-what spec.eval adds.
+"""What a trained encoder is worth, by all that `spec.eval` asks for.
+
+Linear evaluation and nearest neighbours on frozen features, and what is added to them.
 """
 
 from dataclasses import replace

@@ -1,6 +1,4 @@
-"""A quick evaluation of a state in training, for searches that compare settings before they have
-ended.
-"""
+"""A quick evaluation of a state in training, for searches that compare settings before they end."""
 
 from typing import Any
 
@@ -16,11 +14,10 @@ __all__ = ["validation_score"]
 
 
 def validation_score(spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
-    """kNN top-1 in % of the validation images, by `spec.eval.knn`, with the training images as the
-    bank.
+    """Compute kNN top-1 in % of the validation images, with the training images as the bank.
 
-    A second of work where logistic regression takes ten; the test split is not touched. Every
-    worker calls and is told.
+    By `spec.eval.knn`. A second of work where logistic regression takes ten; the test split is not
+    touched. Every worker calls and is told.
     """
     data = load(spec.data)
     encoder = FrozenEncoder.of_state(spec, state, worker)

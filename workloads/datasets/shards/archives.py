@@ -33,10 +33,10 @@ class Member(NamedTuple):
 
 
 def members_of(file: BinaryIO, copy: Path) -> list[Member]:
-    """The images of the shard in `file` by their offsets there, or in `copy`, if it was necessary
-    to create that.
+    """Find the images of the shard in `file`, by their offsets there or in `copy`.
 
-    Raises ValueError for a file that is no such shard, OSError where one cannot be read or written.
+    `copy` is created where images do not lie in the file as they are. Raises ValueError for a file
+    that is no such shard, OSError where one cannot be read or written.
     """
     start = file.read(4)
     file.seek(0)

@@ -1,6 +1,4 @@
-"""The files of a data set in shards: which there are, on a disk or in an object store, and the
-digest of their content.
-"""
+"""The files of a data set in shards, on a disk or in an object store, and their digest."""
 
 import hashlib
 import io
@@ -45,13 +43,13 @@ class ShardFolder:
     is_local: bool
 
     def open(self, shard: Shard) -> BinaryIO:
-        """For reading from its start to its end. Raises OSError."""
+        """Open a shard, to be read from its start to its end. Raises OSError."""
         file = self.filesystem.open_input_file(f"{self.base}/{shard.path}")
         return io.BufferedReader(file, BUFFER[self.is_local])
 
 
 def shards_at(root: str) -> ShardFolder:
-    """What lies below `root`. Raises SpecError with all that is wrong with its layout."""
+    """List what lies below `root`. Raises SpecError with all that is wrong with its layout."""
     import pyarrow as pa
     from pyarrow import fs
 
@@ -114,10 +112,10 @@ def _manifest(filesystem: Any, base: str) -> dict[str, Any] | None:
 
 
 def content_of(folder: ShardFolder) -> str:
-    """The digest of every name and size, of the manifest, and of 64 blocks of 16 KiB spread over
-    all bytes.
+    """Compute the digest of every name and size, of the manifest, and of a sample of the bytes.
 
-    Raises SpecError where they cannot be read.
+    The sample is 64 blocks of 16 KiB spread over all bytes. Raises SpecError where they cannot be
+    read.
     """
     shards = [*folder.train, *folder.test]
     ends = np.cumsum([shard.bytes for shard in shards])

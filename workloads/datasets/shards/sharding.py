@@ -42,7 +42,7 @@ class Sharding:
 
     @property
     def parts(self) -> dict[str, list[File]]:
-        """The images of `train`, and of `test` or `val` as the folder has it."""
+        """Return the images of `train`, and of `test` or `val` as the folder has it."""
         return _parts(self.listing)
 
     def written(self) -> Entries:

@@ -1,5 +1,4 @@
-"""Shards: the images of a data set in a few large files, read where they lie and decoded whenever
-they are needed.
+"""Shards: images of a data set in a few large files, read where they lie and decoded when needed.
 
 Below the root lie `train/` and `test/` (or `val/`), each with tar files or Parquet files
 (`workloads.datasets.shards.archives`), and `manifest.json` where `simclr-orch data shard` wrote
@@ -41,9 +40,7 @@ THUMBNAIL = 32  # side in pixels; of images that are decoded only to see whether
 
 @dataclass(frozen=True)
 class Scanned:
-    """The images of one shard, with what is known of each: whether it is grey, and why it cannot be
-    read, or ''.
-    """
+    """The images of one shard, and of each whether it is grey, and why it cannot be read, or ''."""
 
     members: list[Member]
     grey: list[bool]
@@ -51,7 +48,7 @@ class Scanned:
 
 
 def source(spec: DataSpec, root: str) -> Source:
-    """The images of the shards below `root`, a folder or a URI that Arrow knows (`s3://...`).
+    """Find the images of the shards below `root`, a folder or a URI that Arrow knows (`s3://...`).
 
     The content is the digest of every shard's name and size, of the manifest, and of 64 blocks of
     16 KiB spread over all bytes: fast, and blind to a change between these that leaves the size as
@@ -72,10 +69,10 @@ def source(spec: DataSpec, root: str) -> Source:
 
 
 def scan(folder: ShardFolder, shard: Shard, copy: Path, *, decodes: bool) -> Scanned:
-    """The images of a shard, each looked at, or with `decodes` decoded. `copy` is as in
-    `members_of`.
+    """Read the header of each image of a shard, or with `decodes` the whole image.
 
-    Raises SpecError for a file that is no such shard or cannot be read.
+    `copy` is as in `members_of`. Raises SpecError for a file that is no such shard or cannot be
+    read.
     """
     try:
         with folder.open(shard) as file:

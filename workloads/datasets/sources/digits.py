@@ -20,7 +20,7 @@ TEST_PER_CLASS = 34  # the smallest class has 174 images
 
 
 def source(spec: DataSpec) -> Source:
-    """Grey digits in three equal channels, so that every augmentation is defined.
+    """Give grey digits in three equal channels, so that every augmentation is defined.
 
     The test part is every fifth image of each class in scikit-learn's order, 34 per class: the same
     for everyone.

@@ -1,5 +1,4 @@
-"""Any folder of images: `train/<class>/*` and `test/<class>/*` (or `val`), and ImageNet laid out
-that way.
+"""Any folder of images: `train/<class>/*` and `test/<class>/*` (or `val`), and ImageNet as such.
 
 Classes and files are taken in the order of their names; hidden ones and files that are no images by
 the ends of their names are passed over. EXIF orientation is not applied and transparency is
@@ -45,9 +44,7 @@ THUMBNAIL = 3_000  # bytes; JPEG files of up to about 80 x 80 pixels
 
 
 class File(NamedTuple):
-    """An image of the folder: its path below the root, with slashes; its size; the number of its
-    class.
-    """
+    """An image of the folder: its path below the root, with slashes, its size and its label."""
 
     path: str
     bytes: int
@@ -74,7 +71,7 @@ class Found:
 
 
 def source(spec: DataSpec, root: Path) -> Source:
-    """The images below `root`.
+    """Find the images below `root`, by their classes' folders.
 
     The content is the digest of every relative path and size, and of the bytes of 64 files spread
     over the list: fast for a million files, and blind to a file beyond those 64 that is replaced by
@@ -110,8 +107,9 @@ def source(spec: DataSpec, root: Path) -> Source:
 
 
 def training_files(spec: DataSpec, root: Path) -> list[str]:
-    """The paths of the training images below `root`, with slashes, in the order of the stored rows;
-    nothing is decoded.
+    """List the paths of the training images below `root`, with slashes.
+
+    In the order of the stored rows. Nothing is decoded.
     """
     return [file.path for file in listing_of(root, spec.name).train]
 
@@ -122,7 +120,7 @@ def _tests(name: str) -> tuple[str, ...]:
 
 
 def listing_of(root: Path, name: str = "image-folder") -> Listing:
-    """The files below `root`. Raises SpecError with all that is wrong with its layout."""
+    """List the files below `root`. Raises SpecError with all that is wrong with its layout."""
     tests = _tests(name)
     hint = (
         ("; ImageNet cannot be downloaded: get it from https://image-net.org/download")
@@ -202,6 +200,7 @@ def _layout_problems(
 
 
 def content_of(listing: Listing) -> str:
+    """Compute the digest of every relative path and size, and of the bytes of 64 of the files."""
     files = [*listing.train, *listing.test]
     hasher = hashlib.sha256()
     for file in files:

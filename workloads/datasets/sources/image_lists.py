@@ -27,8 +27,9 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images by their paths below the root, with slashes, and their labels: int64 [N], or [N, C] as
-    in `Labels`.
+    """Images by their paths below the root, with slashes, and their labels.
+
+    Labels are int64 [N], or [N, C] as in `Labels`.
     """
 
     paths: list[str]
@@ -37,10 +38,10 @@ class ImageList:
 
 @dataclass(frozen=True)
 class ImageLists:
-    """The lists of each part; without `validation` it is drawn from `train`, without `test` both
-    from `train`.
+    """The lists of each part.
 
-    `train_per_class` is as in `workloads.datasets.cache.Labels`.
+    Without `validation` it is drawn from `train`, without `test` both are. `train_per_class` is as
+    in `workloads.datasets.cache.Labels`.
     """
 
     train: ImageList
@@ -51,7 +52,7 @@ class ImageLists:
 
     @property
     def parts(self) -> dict[str, list[ImageList]]:
-        """What is stored as training and as test images."""
+        """Return what is stored as training and as test images."""
         lists = {"train": [self.train, self.validation], "test": [self.test]}
         return {
             name: [each for each in of_part if each is not None] for name, of_part in lists.items()
@@ -59,13 +60,13 @@ class ImageLists:
 
 
 def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
-    """The listed images below `root`; a grey one's channel is repeated, because all of these sets
-    have some among many.
+    """Find the listed images below `root`.
 
-    The content is the digest of every list with its labels, of the sizes of the files, and of the
-    bytes of 64 files spread over the lists: fast for a hundred thousand files, and blind to a file
-    beyond those 64 that is replaced by another of the same size. Raises SpecError when more files
-    are missing than `allow_unreadable`, and, while decoding, unreadable.
+    A grey one's channel is repeated, because all of these sets have some among many. The content is
+    the digest of every list with its labels, of the sizes of the files, and of the bytes of 64
+    files spread over the lists: fast for a hundred thousand files, and blind to a file beyond those
+    64 that is replaced by another of the same size. Raises SpecError when more files are missing
+    than `allow_unreadable`, and, while decoding, unreadable.
     """
     paths = [path for of_part in lists.parts.values() for each in of_part for path in each.paths]
     sizes = [_size(root / path) for path in paths]

@@ -1,5 +1,4 @@
-"""Coloured shapes on textured backgrounds, drawn with numpy: no download, the same images for
-everyone.
+"""Coloured shapes on textured backgrounds, drawn with numpy: no download, the same for everyone.
 
 The class is the shape. Colours, texture, place, size and angle are nuisances. Colours differ
 strongly between images and little within one, so that two crops of an image share their colour
@@ -72,8 +71,9 @@ POLYGONS: dict[str, Vertices] = {
 
 
 def source(spec: DataSpec) -> Source:
-    """4,000 training and 1,000 test images, or more if `spec` asks for more: the first ones stay
-    the same.
+    """Draw 4,000 training and 1,000 test images, or more if `spec` asks for more.
+
+    The first ones stay the same.
     """
     counts = {
         "train": max(TRAIN_IMAGES, spec.train_images or 0),
@@ -92,8 +92,9 @@ def source(spec: DataSpec) -> Source:
 
 
 def draw(part: int, count: int, size: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of uint8 [n, 3, size, size], `count` images in all; image number i is of class i
-    modulo 10.
+    """Yield chunks of uint8 [n, 3, size, size], `count` images in all.
+
+    Image number i is of class i modulo 10.
     """
     for start in range(0, count, CHUNK):
         numbers = np.random.PCG64(np.random.SeedSequence([SEED, part, start // CHUNK]))

@@ -48,10 +48,10 @@ DAMAGED = (
 
 
 def source(spec: DataSpec, root: Path) -> Source:
-    """The data set `spec.name` below `root`. Its content is the digest of the names and bytes of
-    its files.
+    """Find the data set `spec.name` below `root`.
 
-    Raises SpecError when a file is missing, and, while decoding, when one is damaged.
+    Its content is the digest of the names and bytes of its files. Raises SpecError when a file is
+    missing, and, while decoding, when one is damaged.
     """
     missing = [name for name in FILES[spec.name] if not (root / name).is_file()]
     if missing:

@@ -1,5 +1,4 @@
-"""The data sets to which representations are transferred (B.8), where torchvision puts them below
-`data.root`.
+"""Data sets to which representations are transferred (B.8), where torchvision puts them.
 
 Parts: an official validation split is kept where there is one (aircraft, voc2007, dtd, flowers).
 DTD and SUN397 are split 1 of ten, aircraft are told apart by variant. Caltech-101 has no official
@@ -90,7 +89,7 @@ Metric = Literal["top-1", "mean per class", "mAP"]
 
 
 def metric_of(name: DataSetName) -> Metric:
-    """What is reported of a data set: top-1, unless its authors ask for another (B.8)."""
+    """Name the metric of a data set: top-1, unless its authors ask for another (B.8)."""
     match name:
         case "aircraft" | "pets" | "caltech101" | "flowers":
             return "mean per class"
@@ -101,10 +100,10 @@ def metric_of(name: DataSetName) -> Metric:
 
 
 def source(spec: DataSpec, root: Path) -> Source:
-    """The data set `spec.name` below `root`; Birdsnap is an image folder, with `train/<class>/*`
-    and `test/<class>/*`.
+    """Find the data set `spec.name` below `root`.
 
-    Raises SpecError when files are missing or damaged.
+    Birdsnap is an image folder, with `train/<class>/*` and `test/<class>/*`. Raises SpecError when
+    files are missing or damaged.
     """
     if spec.name == "birdsnap":
         return folder.source(spec.with_values({"grey_images": "convert"}), root)
@@ -133,9 +132,7 @@ def source(spec: DataSpec, root: Path) -> Source:
 
 
 def fetch(spec: DataSpec, root: Path) -> None:
-    """Download what is missing of one of DOWNLOADED into `root`. Raises SpecError when that
-    fails.
-    """
+    """Download what is missing of one of DOWNLOADED into `root`. Raises SpecError if that fails."""
     if not _missing(spec.name, root):
         return
     try:

@@ -1,5 +1,4 @@
-"""Frozen features on disk: computed once for an encoder and a split, memory-mapped by whoever asks
-again.
+"""Frozen features on disk: computed once for an encoder and a split, memory-mapped from then on.
 
 An entry is one file, `KEY.npy`, float32 [N, D]. It is written a batch at a time beside its place,
 under a lock, and renamed as the last step: an entry that exists is complete, two processes never
@@ -51,7 +50,7 @@ class _Turn(IntEnum):
 
 
 def default_features() -> Path:
-    """$SIMCLR_ORCH_FEATURES, or `features` beside the cache of decoded images."""
+    """Return $SIMCLR_ORCH_FEATURES, or `features` beside the cache of decoded images."""
     chosen = os.environ.get("SIMCLR_ORCH_FEATURES")
     return Path(chosen).expanduser() if chosen else default_cache().parent / "features"
 
@@ -61,13 +60,12 @@ def cached_features(
 ) -> NDArray[np.float32]:
     """Return `encoder.features(split)` bit for bit, [N, D], computed once and memory-mapped then.
 
-    They lie in the folder `cache`, `default_features()` when None.
-
-    `content` is the digest of the data set that the split is of. Changes to the array stay in this
-    process. Waits while another process computes the same features. The folder is kept under
-    $SIMCLR_ORCH_FEATURES_GB GiB (4), but never without the entry of this call. Where it cannot be
-    written, as on a full disk, the features are an array in memory and a warning is logged. Every
-    worker calls; all but the first get none, [0, D]. Raises RuntimeError for images that are lost.
+    They lie in the folder `cache`, `default_features()` when None. `content` is the digest of the
+    data set that the split is of. Changes to the array stay in this process. Waits while another
+    process computes the same features. The folder is kept under $SIMCLR_ORCH_FEATURES_GB GiB (4),
+    but never without the entry of this call. Where it cannot be written, as on a full disk, the
+    features are an array in memory and a warning is logged. Every worker calls; all but the first
+    get none, [0, D]. Raises RuntimeError for images that are lost.
     """
     folder, limit = cache or default_features(), _limit_in_bytes()
     if encoder.worker.rank > 0:

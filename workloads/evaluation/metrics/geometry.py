@@ -1,5 +1,4 @@
-"""Numbers of features and of a linear head: how many dimensions are used, how they spread, and what
-lies near what.
+"""Numbers of features and of a linear head: how many dimensions are used, and what lies near what.
 
 Effective rank: Roy & Vetterli 2007; of representations Garrido et al. 2023 ("RankMe"), who do not
 centre. Alignment and uniformity: Wang & Isola 2020. The spectrum of a linear head: Figure B.3.
@@ -32,8 +31,9 @@ Rows = NDArray[np.int64]
 
 
 def singular_values(features: Features, rounding: float = 0.0) -> NDArray[np.float64]:
-    """Of centred features [N, D], in decreasing order; all 0 where features differ by less than
-    `rounding` of their norm.
+    """Compute the singular values of centred features [N, D], in decreasing order.
+
+    All are 0 where features differ by less than `rounding` of their norm.
     """
     if not varies(features, rounding):
         return np.zeros(min(features.shape))
@@ -43,8 +43,9 @@ def singular_values(features: Features, rounding: float = 0.0) -> NDArray[np.flo
 
 
 def effective_rank(values: NDArray[np.float64]) -> float:
-    """exp of the entropy of singular values that are scaled to sum to 1: k for k equal ones; 0
-    where all are 0.
+    """Compute exp of the entropy of singular values that are scaled to sum to 1.
+
+    It is k for k equal ones, and 0 where all are 0.
     """
     if not values.any():
         return 0.0
@@ -53,23 +54,26 @@ def effective_rank(values: NDArray[np.float64]) -> float:
 
 
 def participation_ratio(values: NDArray[np.float64]) -> float:
-    """(sum v)^2 / sum v^2 of the variances v along principal axes, squared singular values; 0 where
-    all are 0.
+    """Compute (sum v)^2 / sum v^2 of the variances v along principal axes, from singular values.
+
+    v are their squares. It is 0 where all are 0.
     """
     variances = values**2
     return float(variances.sum() ** 2 / (variances**2).sum()) if values.any() else 0.0
 
 
 def alignment(first: Features, second: Features) -> float:
-    """Mean squared distance of l2-normalised features [N, D] of two views of each image: 0 when
-    views agree, at most 4.
+    """Compute the mean squared distance of l2-normalised features [N, D] of an image's two views.
+
+    It is 0 when views agree, and at most 4.
     """
     return float(((normalised(first) - normalised(second)) ** 2).sum(axis=1).mean())
 
 
 def uniformity(features: Features) -> float:
-    """log of the mean of exp(-2 d^2) over pairs of l2-normalised features [N, D], d their distance:
-    0 at one point.
+    """Compute log of the mean of exp(-2 d^2) over pairs of l2-normalised features [N, D].
+
+    d is the distance of a pair: 0 where all features are one point.
     """
     unit = normalised(features)
     rows, columns = np.triu_indices(len(unit), k=1)
@@ -78,7 +82,7 @@ def uniformity(features: Features) -> float:
 
 
 def normalised(features: Features) -> NDArray[np.float64]:
-    """Rows of length 1; zeros stay zeros."""
+    """Scale the rows of features [N, D] to length 1; zeros stay zeros."""
     wide = features.astype(np.float64)
     unit: NDArray[np.float64] = wide / np.maximum(
         np.linalg.norm(wide, axis=1, keepdims=True), 1e-12
@@ -87,13 +91,15 @@ def normalised(features: Features) -> NDArray[np.float64]:
 
 
 def varies(features: Features, rounding: float) -> bool:
+    """Tell whether features [N, D] differ by more than `rounding` of their norm."""
     wide = features.astype(np.float64)
     return bool(np.linalg.norm(wide - wide.mean(axis=0)) > rounding * np.linalg.norm(wide))
 
 
 def nearest(features: Features, queries: Rows, count: int) -> Rows:
-    """Rows [Q, K] of the `count` features nearest to each query row by cosine, itself left out; K
-    is clipped to M - 1.
+    """Find the features nearest to each query row by cosine, itself left out: rows [Q, K].
+
+    K is `count`, clipped to the other features.
     """
     unit = normalised(features)
     cosines = unit[queries] @ unit.T
@@ -103,7 +109,7 @@ def nearest(features: Features, queries: Rows, count: int) -> Rows:
 
 
 def head_spectrum(head: nn.Module | None) -> tuple[HeadSpectrum | None, str | None]:
-    """The spectrum of W of a head that is one linear layer (Figure B.3), or why there is none.
+    """Compute the spectrum of W of a linear projection head (Figure B.3), or say why there is none.
 
     W is the layer's weight without what BN after it scales, as the paper's g(h) = W h. The paper
     plots "squared real eigenvalues" and leaves open what became of complex ones: here their squared

@@ -1,6 +1,4 @@
-"""Percentages from the scores of N test examples for C classes, how sure they are, and what was
-said of each example.
-"""
+"""Percentages from scores of N test examples for C classes, and how sure they are."""
 
 from typing import assert_never
 
@@ -29,28 +27,29 @@ UNBALANCED = 1.5  # times as many examples in the largest class of a test set as
 
 
 def top_k_accuracy(scores: NDArray[np.floating], labels: NDArray[np.int64], k: int) -> float:
-    """Percentage of rows of scores [N, C] whose label is among the k highest; 100 when there are at
-    most k classes.
+    """Compute the percentage of rows of scores [N, C] whose label [N] is among the k highest.
+
+    It is 100 when there are at most k classes.
     """
     return 100 * float(_right(scores, labels, k).mean())
 
 
 def mean_per_class_accuracy(scores: Scores, labels: Labels) -> float:
-    """Percentage of rows of scores [N, C] whose label [N] is the highest, averaged over the classes
-    that occur.
+    """Compute the accuracy in % of each class of labels [N] by scores [N, C], and average these.
+
+    Classes that do not occur are left out.
     """
     return float(_mean_per_class(_outcomes(_right(scores, labels, 1), labels)[None])[0])
 
 
 def mean_average_precision(scores: Scores, labels: Labels) -> float:
-    """The PASCAL VOC 2007 challenge's mean average precision, in %, of scores [N, C] and labels 0,
-    1 or -1 [N, C].
+    """Compute the PASCAL VOC 2007 challenge's mean average precision in %.
 
-    Of each class: the mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that
-    recall or a higher one. Examples labelled -1 ("difficult") do not count for that class. Classes
-    without a 1 are left out of the mean. Examples of equal score are ranked together, where the
-    challenge's own code took them in the order of its files. Raises ValueError when no class has a
-    1.
+    Of scores [N, C] and labels 0, 1 or -1 [N, C]. Of each class: the mean, over the recalls 0, 0.1,
+    ..., 1, of the highest precision at that recall or a higher one. Examples labelled -1
+    ("difficult") do not count for that class. Classes without a 1 are left out of the mean.
+    Examples of equal score are ranked together, where the challenge's own code took them in the
+    order of its files. Raises ValueError when no class has a 1.
     """
     if not (labels == 1).any():
         raise ValueError("labels: no class has an example")
@@ -58,7 +57,7 @@ def mean_average_precision(scores: Scores, labels: Labels) -> float:
 
 
 def metric_value(metric: Metric, scores: Scores, labels: Labels) -> float:
-    """The metric, in %, of scores [N, C] and labels: [N], or [N, C] for mAP."""
+    """Compute a metric, in %, of scores [N, C] and labels: [N], or [N, C] for mAP."""
     match metric:
         case "top-1":
             return top_k_accuracy(scores, labels, 1)
@@ -71,7 +70,7 @@ def metric_value(metric: Metric, scores: Scores, labels: Labels) -> float:
 
 
 def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> EvaluationResult:
-    """One result of this name by a metric, with its interval and the predictions behind it.
+    """Return one result of this name by a metric, with its interval and the predictions behind it.
 
     For mAP the scores are logits of one classifier a class, and what is predicted is every class
     above 0: comparisons of such models test accuracy rather than mAP, as the paper's do (B.8). Its
@@ -105,14 +104,14 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Evaluat
 
 
 def classified(name: str, scores: Scores, labels: Labels, suffix: str = "") -> EvaluationResult:
-    """`{name}_top1{suffix}` and `{name}_top5{suffix}` of scores [N, C], and the predictions behind
-    the first.
+    """Return top-1 and top-5 accuracy of scores [N, C], and the predictions behind the first.
 
-    Where the classes of labels [N] are not balanced also `{name}_mean_per_class{suffix}`, whose
-    predictions are the same: where the largest has at least 1.5 times as many examples as the
-    smallest, and more than one example more. Below that it would all but repeat top-1 (the two are
-    equal where all classes have equally many), and subsets that are as balanced as can be are
-    below. Classes that do not occur do not count.
+    They are named `{name}_top1{suffix}` and `{name}_top5{suffix}`. Where the classes of labels [N]
+    are not balanced also `{name}_mean_per_class{suffix}`, whose predictions are the same: where the
+    largest has at least 1.5 times as many examples as the smallest, and more than one example more.
+    Below that it would all but repeat top-1 (the two are equal where all classes have equally
+    many), and subsets that are as balanced as can be are below. Classes that do not occur do not
+    count.
     """
     first, five = f"{name}_top1{suffix}", f"{name}_top5{suffix}"
     right = _right(scores, labels, 5)

@@ -1,1 +1,1 @@
-"""Ways to judge a trained encoder, a module each."""
+"""Ways to evaluate a trained encoder, a module each."""

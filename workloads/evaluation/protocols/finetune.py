@@ -1,5 +1,4 @@
-"""Training of a whole network on labels: fine-tuning of a pre-trained encoder, or from scratch of
-an untrained one (B.5).
+"""Training of a whole network on labels: a pre-trained encoder's, or an untrained one's (B.5).
 
 Shapes: N images of a split, B of a batch, S the side of a view, D the width of h, C outputs.
 """
@@ -46,8 +45,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a whole network is fine-tuned: SGD with Nesterov momentum on random crops and flips,
-    cosine to 0, no warm-up.
+    """A way to fine-tune a whole network: SGD with Nesterov momentum on random crops and flips.
+
+    The learning rate falls to 0 as a cosine, without warm-up.
     """
 
     steps: int
@@ -60,12 +60,12 @@ class Recipe:
     norm_momentum: float | None = None
 
     def rate(self, step: int) -> float:
-        """The learning rate of one step: the peak at the first, 0 after the last."""
+        """Return the learning rate of one step: the peak at the first, 0 after the last."""
         return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
 class FinetuneDivergedError(RuntimeError):
-    """The loss or the weights became infinite or undefined at `step`, counted from 0."""
+    """A loss of fine-tuning, or weights, that became infinite or undefined at `step`, from 0."""
 
     def __init__(self, step: int, learning_rate: float) -> None:
         super().__init__(step, learning_rate)
@@ -86,7 +86,7 @@ class Network(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, views: Tensor) -> Tensor:
-        """Views [B, 3, S, S] to logits [B, C]."""
+        """Map views [B, 3, S, S] to logits [B, C]."""
         logits: Tensor = self.classifier(self.encoder(views))
         return logits
 
@@ -100,14 +100,15 @@ def fit_network(
     seed: int,
     several_labels: bool = False,
 ) -> Network:
-    """A copy of the encoder with a classifier, trained on images and labels; `encoder` stays as it
-    is. In inference mode.
+    """Train a copy of the encoder with a classifier on images and labels.
 
     Minimises the mean cross-entropy of labels [N]; with `several_labels`, of [N, C], the mean
     binary cross-entropy of those that are 0 or 1, passing over -1. An epoch's incomplete last batch
-    is dropped. Order and views depend on `seed` alone. Every worker calls, takes its part of each
-    batch, and gets the network, which up to rounding is that of one worker; with fewer images in a
-    batch than workers, each trains on all of them.
+    is dropped. Order and views depend on `seed` alone. The encoder itself stays as it is; the
+    network is returned in inference mode.
+
+    Every worker calls, takes its part of each batch, and gets the network, which up to rounding is
+    that of one worker; with fewer images in a batch than workers, each trains on all of them.
     Raises FinetuneDivergedError, on all workers, as soon as the loss is seen to be infinite or
     undefined.
     """
@@ -147,23 +148,23 @@ def fit_network(
 def network_scores(
     network: Network, images: Split, encoder: FrozenEncoder, *, batch: int = BATCH
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of the clean central views of a split's images, in inference mode and in the
-    split's order.
+    """Compute logits [N, C] of clean central views of a split's images, in the split's order.
 
-    Every worker calls; all but the first get none, [0, C].
+    In inference mode, and applied as `encoder` is, from which it was trained. Every worker calls;
+    all but the first get none, [0, C].
     """
     return replace(encoder, module=network).features(images, batch)
 
 
 def finetuned(spec: RunSpec, encoder: FrozenEncoder, data: DataSet) -> EvaluationResult:
-    """Accuracies in % of the network fine-tuned on each share of the labels that
-    `spec.eval.finetune` names (Tables 7, B.4).
+    """Evaluate the network fine-tuned on each share of labels that is asked for (Tables 7, B.4).
 
-    For a share of p percent: finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1,
-    and finetune_{p}_images, how many images it was trained on; with lists of names also
-    finetune_{p}_left_out, how many of those are not training images; of unbalanced test classes
-    also finetune_{p}_mean_per_class. Nothing is chosen: the last epoch is judged, and test labels
-    are read once for each share, after training. Every worker calls, and the first is told.
+    By accuracies in %. For a share of p percent, of those in `spec.eval.finetune`:
+    finetune_{p}_top1, finetune_{p}_top5, finetune_{p}_validation_top1, and finetune_{p}_images, how
+    many images it was trained on; with lists of names also finetune_{p}_left_out, how many of those
+    are not training images; of unbalanced test classes also finetune_{p}_mean_per_class. Nothing is
+    chosen: the last epoch is evaluated, and test labels are read once for each share, after
+    training. Every worker calls, and the first is told.
     Raises SpecError when a subset cannot be had, before any training, and FinetuneDivergedError.
     """
     finetune, result = spec.eval.finetune, EvaluationResult({})

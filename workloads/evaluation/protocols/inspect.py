@@ -1,5 +1,6 @@
-"""What a representation looks like: numbers of h and z = g(h), maps of them (t-SNE, Figure B.4, and
-UMAP), and neighbours.
+"""What a representation looks like: numbers of h and z = g(h), maps of them, and neighbours.
+
+Maps are by t-SNE (Figure B.4) and UMAP. Numbers and arrays only; nothing is drawn here.
 
 Numbers and arrays only; nothing is drawn here.
 
@@ -66,9 +67,9 @@ def inspect(
     *,
     options: InspectOptions = _DEFAULTS,
 ) -> Representation:
-    """Look at h, and at z if there is a head, of test images. Which ones, and their views, depends
-    on `spec.seed` alone.
+    """Inspect h, and z if there is a head, of test images.
 
+    Which ones, and their views, depends on `spec.seed` alone.
     Results, each with `_h` and `_z`: effective_rank and participation_ratio of the centred
     features; std, the mean over dimensions of the deviation of l2-normalised features in units of 1
     / sqrt(D), so that 1 is spread evenly over the sphere and 0 is a point; alignment of two views

@@ -24,8 +24,9 @@ def knn_scores(
     knn: KnnSpec,
     block: int = BLOCK,
 ) -> NDArray[np.float32]:
-    """Class scores [Q, C] of queries [Q, D] against a bank [N, D]: sum of exp(cosine / temperature)
-    over k neighbours.
+    """Compute class scores [Q, C] of queries [Q, D] against a bank [N, D] with labels [N].
+
+    Each is the sum of exp(cosine / temperature) over those of the k nearest that are of the class.
     """
     of_keys = torch.from_numpy(labels)
     scores = []
@@ -44,8 +45,7 @@ def chosen_knn(
     knn: KnnSpec,
     block: int = BLOCK,
 ) -> KnnSpec:
-    """`knn` with the k and the temperature, of its choices, that have the best top-1 accuracy on
-    validation features [Q, D].
+    """Choose k and temperature, of the choices of `knn`, by top-1 on validation features [Q, D].
 
     Among equals the smaller k, then the larger temperature. A field without choices keeps its
     value; without any, nothing is computed. Similarities are computed and sorted once for all

@@ -1,6 +1,4 @@
-"""Which images keep their labels when few are used (Tables 7 and B.4): class-balanced draws, or
-lists of file names.
-"""
+"""Which images keep their labels when few are used (Tables 7, B.4): drawn by class, or listed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +28,9 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """The training images whose labels are used; `left_out` counts listed images that are none,
-    None without a list.
+    """The training images whose labels are used.
+
+    `left_out` counts listed images that are no training images, and is None without a list.
     """
 
     images: Split
@@ -39,8 +38,9 @@ class LabelledImages:
 
 
 def finetune_problems(spec: RunSpec) -> list[str]:
-    """What is wrong with the lists of `spec.eval.finetune`, one line each; these are read, and no
-    image is.
+    """Say what is wrong with the lists of `spec.eval.finetune`, one line each.
+
+    They are read, and no image is.
     """
     finetune = spec.eval.finetune
     if not finetune.labels:
@@ -64,8 +64,7 @@ def finetune_problems(spec: RunSpec) -> list[str]:
 
 
 def pinned_lists(spec: RunSpec) -> RunSpec:
-    """With the digest of the lists that fine-tuning reads, so that the fingerprint stands for them
-    and not for a path.
+    """Pin the lists that fine-tuning reads, so that the fingerprint stands for their content.
 
     Raises SpecError with what is wrong with them.
     """
@@ -79,8 +78,7 @@ def pinned_lists(spec: RunSpec) -> RunSpec:
 
 
 def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> list[LabelledImages]:
-    """The images for each of `finetune.labels`: all of the training split for 1, else drawn or from
-    `subset_files`.
+    """Choose the images of each of `finetune.labels`: all, a draw, or those of `subset_files`.
 
     A list `{p}percent.txt` has one file name a line, as those of the authors' code do, or
     class/name where a name is in several classes. What it lists beyond the training split
@@ -116,7 +114,7 @@ def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> li
 
 
 def labelled_subset(split: Split, share: float, *, classes: int, seed: int) -> Split:
-    """round(share * N) of a split's N images, as many of each class as can be and at least one.
+    """Draw round(share * N) of a split's N images, as many of each class as can be, at least one.
 
     With one seed, a smaller share lies within a larger one, whichever are asked for.
     """
@@ -126,11 +124,10 @@ def labelled_subset(split: Split, share: float, *, classes: int, seed: int) -> S
 
 
 def listed_rows(listed: Path, paths: list[str]) -> set[int]:
-    """The rows of the files that a list names, by name or by the last parts of the path; a name may
-    come twice.
+    """Find the rows of the files that a list names, by name or by the last parts of the path.
 
-    Raises SpecError when there is no such list, and with the names that are in no path or in
-    several.
+    A name may come twice. Raises SpecError when there is no such list, and with the names that are
+    in no path or in several.
     """
     names = _names(listed)
     wanted = {_base(name) for name in names}
@@ -198,7 +195,7 @@ def _content_of(lists: Path) -> str:
     """A hex digest of what all lists of a folder name, whichever shares are asked for; the order of
     names doesn't matter.
 
-    All, so that a run whose other shares are judged later is not refused the lists that it has
+    All, so that a run whose other shares are evaluated later is not refused the lists that it has
     pinned.
     """
     return digest({path.name: sorted({*_names(path)}) for path in _lists_in(lists)})

@@ -1,6 +1,4 @@
-"""Linear evaluation: logistic regression on cached features, or the paper's SGD on augmented images
-(B.6).
-"""
+"""Linear evaluation: regression on cached features, or the paper's SGD on random crops (B.6)."""
 
 import math
 import warnings
@@ -40,7 +38,7 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LinearClassifier:
-    """Class scores of features h: ((h - mean) / scale) W + b."""
+    """A linear classifier of features h: ((h - mean) / scale) W + b."""
 
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
@@ -50,7 +48,7 @@ class LinearClassifier:
     converged: bool
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[N, C] of features [N, D]."""
+        """Compute class scores [N, C] of features [N, D]."""
         standard = features - self.mean
         standard /= self.scale
         return np.asarray(standard @ self.weight + self.bias, dtype=np.float32)
@@ -64,12 +62,12 @@ def fit_lbfgs(
     classes: int,
     l2: tuple[float, ...],
 ) -> LinearClassifier:
-    """Multinomial logistic regression for each L2 strength; the one with the best validation
-    accuracy.
+    """Fit multinomial logistic regression of labels [N] on features [N, D].
 
-    `l2` multiplies |W|^2 / 2 beside the mean cross-entropy. Features are standardised by the
-    training features, which the paper does not do: without it L-BFGS needs many more steps and the
-    best strength depends on the encoder's scale.
+    Once for each L2 strength; the one with the best accuracy on `validation` is returned. `l2`
+    multiplies |W|^2 / 2 beside the mean cross-entropy. Features are standardised by the training
+    features, which the paper does not do: without it L-BFGS needs many more steps and the best
+    strength depends on the encoder's scale.
     Ties go to the stronger regularisation. Needs two classes and every class among the labels.
     """
     from sklearn.exceptions import ConvergenceWarning  # here: scikit-learn takes seconds to import
@@ -120,15 +118,14 @@ def _both_classes(
 def regression_path(
     features: NDArray[np.float32], labels: NDArray[np.int64], *, classes: int, l2: tuple[float, ...]
 ) -> Iterator[LinearClassifier]:
-    """The classifier of each L2 strength by the objective of `fit_lbfgs`, from the strongest
-    strength to the weakest.
+    """Yield the classifier of each L2 strength by `fit_lbfgs`'s objective, the strongest first.
 
     For many strengths (45 in B.8), 0 among them if asked for. One L-BFGS goes along the whole path:
     as the penalty is quadratic, what was learnt of the cross-entropy's curvature holds at the next
     strength, too, and so do loss and gradient where the last fit ended. It is preconditioned by the
     curvature at equal probabilities, as features that vary together would cost it many steps. To
     the tolerance `fit_lbfgs` is the same; it stays with scikit-learn's solver, by which finished
-    runs were judged.
+    runs were evaluated.
     """
     mean, scale, standard = _standardised(features)
     loss = _CrossEntropy(torch.from_numpy(standard), torch.from_numpy(labels), classes)
@@ -263,13 +260,12 @@ def fit_sgd(
     classes: int,
     seed: int,
 ) -> LinearClassifier:
-    """The paper's protocol (B.6): SGD with Nesterov momentum on random crops and flips, encoder in
-    inference mode.
+    """Fit by the paper's protocol (B.6): SGD with Nesterov momentum on random crops and flips.
 
-    Logits start at zero; learning rate base * batch / 256, cosine to 0 per step, no warm-up, the
-    incomplete batch dropped. Every worker calls, and takes its part of each batch; order and views
-    do not depend on their number, and so, up to rounding, neither does the classifier, which all of
-    them get.
+    The encoder is in inference mode, and gives `feature_dim` features. Logits start at zero;
+    learning rate base * batch / 256, cosine to 0 per step, no warm-up, the incomplete batch
+    dropped. Every worker calls, and takes its part of each batch; order and views do not depend on
+    their number, and so, up to rounding, neither does the classifier, which all of them get.
     """
     worker = encoder.worker
     augment = AugmentSpec(

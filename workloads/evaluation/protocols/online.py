@@ -1,4 +1,4 @@
-"""The online probe's classifier, judged on clean features."""
+"""The online probe's classifier, evaluated on clean features."""
 
 from typing import Any
 
@@ -21,11 +21,10 @@ def online_result(
     features_validation: NDArray[np.float32],
     features_test: NDArray[np.float32],
 ) -> EvaluationResult:
-    """online_top1, online_top5 and online_validation_top1 of a state's classifier, on clean
-    features h [N, D].
+    """Evaluate the online classifier of a state on clean features h [N, D].
 
-    Of unbalanced test classes also online_mean_per_class.
-
+    Results are online_top1, online_top5 and online_validation_top1, of unbalanced test classes also
+    online_mean_per_class.
     Raises SpecError when the state has none: it was trained without, or not at all.
     """
     if "online" not in state:

@@ -1,5 +1,4 @@
-"""What h and z = g(h) know of a transformation (Table 3): a small MLP is asked which one each image
-has gone through.
+"""What h and z = g(h) know of a transformation (Table 3): a small MLP tells which one was applied.
 
 The paper leaves out the probe's size, its training and the strength of the noise: `ProbeSpec` has
 ours.
@@ -41,8 +40,9 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ProbedSplit:
-    """Features [N, D] of a split's images, each transformed or not, and what was done to it [N]: 0
-    is nothing.
+    """Features [N, D] of a split's images, each transformed or not, and what was done to it [N].
+
+    Label 0 is nothing.
     """
 
     h: Floats
@@ -60,7 +60,7 @@ class Probe:
 
     @torch.inference_mode()
     def scores(self, features: Floats, batch: int = 4096) -> Floats:
-        """[N, K] of features [N, D]."""
+        """Compute scores [N, K] of features [N, D]."""
         device = next(self.network.parameters()).device
         standard = torch.from_numpy((features - self.mean) / self.scale)
         return torch.cat(
@@ -71,14 +71,13 @@ class Probe:
 def probe_accuracies(
     encoder: FrozenEncoder, head: nn.Module, data: DataSet, spec: RunSpec
 ) -> EvaluationResult:
-    """`probe_{task}_h` and `probe_{task}_z`: accuracy in % on test images, for each task of
-    `spec.eval.probe`.
+    """Train the probes of each task of `spec.eval.probe`, and evaluate them on test images, in %.
 
-    Chance is 25 for rotation, 50 for noise and sobel, and max(p, 1 - p) for color with p the
-    policy's grayscale probability (80 at the paper's). Probes are trained on the training split,
-    h's and z's on the same images. What is done to which image depends on (seed, task) alone, and
-    is what predictions have as labels: those of runs with other seeds are of other images. The
-    encoder and the head are left in inference mode.
+    Results are `probe_{task}_h` and `probe_{task}_z`. Chance is 25 for rotation, 50 for noise and
+    sobel, and max(p, 1 - p) for color with p the policy's grayscale probability (80 at the
+    paper's). Probes are trained on the training split, h's and z's on the same images. What is done
+    to which image depends on (seed, task) alone, and is what predictions have as labels: those of
+    runs with other seeds are of other images. The encoder and the head are left in inference mode.
     """
     result = EvaluationResult({})
     for task in spec.eval.probe.tasks:
@@ -110,8 +109,9 @@ def probed(
     generator: Generator,
     batch: int = BATCH,
 ) -> ProbedSplit:
-    """Features of a split's clean central views, to each of which one of the task's things is done;
-    in the split's order.
+    """Compute features of a split's images, to each of which one of a task's things is done.
+
+    Of their clean central views, in the split's order.
     """
     encoder.module.eval()
     head.eval()
@@ -143,11 +143,10 @@ def fit_probe(
     seed: int,
     device: torch.device,
 ) -> Probe:
-    """One hidden layer with ReLU, by Adam on the mean cross-entropy of random batches of features
-    [N, D] and labels [N].
+    """Train one hidden layer with ReLU on features [N, D] and labels [N].
 
-    Features are standardised by their own mean and deviation, so that h and z are equally easy to
-    learn from whatever their scale.
+    By Adam on the mean cross-entropy of random batches. Features are standardised by their own mean
+    and deviation, so that h and z are equally easy to learn from whatever their scale.
     """
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
     scale = features.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)

@@ -1,5 +1,6 @@
-"""What an encoder is worth on other data (B.8; Tables 8 and B.5): logistic regression on frozen h,
-and fine-tuning.
+"""What an encoder is worth on other data (B.8; Tables 8 and B.5), frozen and fine-tuned.
+
+Frozen, its h are classified by logistic regression.
 
 Shapes: N images, D the width of h, C classes. Of data whose images may have several labels
 (VOC2007), labels are [N, C] of 1, 0, and -1 where a class is not to be counted.
@@ -39,32 +40,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OneVersusRest:
-    """For each class the classifier of images that have it against those that have not, all of one
-    L2 strength.
+    """A classifier for each class, of images that have it against those that have not.
+
+    All are of one L2 strength.
     """
 
     of_class: tuple[LinearClassifier, ...]
 
     @property
     def l2(self) -> float:
-        """The L2 strength."""
+        """Return the L2 strength of all of them."""
         return self.of_class[0].l2
 
     @property
     def converged(self) -> bool:
-        """Whether all of them did."""
+        """Tell whether the fits of all classes converged."""
         return all(each.converged for each in self.of_class)
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits [N, C] of features [N, D]: above 0 where an image more likely has the class."""
+        """Compute logits [N, C] of features [N, D]: above 0 where an image rather has the class."""
         return np.stack(
             [np.diff(each.scores(features), axis=1)[:, 0] for each in self.of_class], axis=1
         )
 
 
 def transferred(spec: RunSpec, encoder: FrozenEncoder) -> EvaluationResult:
-    """The protocols of `spec.eval.transfer` on its data, in the data's metric in %; `encoder` stays
-    as it is.
+    """Evaluate an encoder on other data by `spec.eval.transfer`, in the data's metric in %.
 
     linear: transfer_linear, and of what was chosen transfer_linear_validation, transfer_linear_l2;
     transfer_linear_converged is 1 if the last fit converged. finetune: transfer_finetune,
@@ -73,7 +74,7 @@ def transferred(spec: RunSpec, encoder: FrozenEncoder) -> EvaluationResult:
 
     The validation split chooses, then training and validation images together are fitted once more,
     and only then test labels are read. An untrained encoder gives the paper's "Random init" by
-    finetune, with the grid given for it.
+    finetune, with the grid given for it. The encoder stays as it is.
     Every worker calls, and the first is told.
     Raises SpecError, also for what is wrong with the data; FinetuneDivergedError when every
     candidate, or the last fit, does.
@@ -96,9 +97,7 @@ def transferred(spec: RunSpec, encoder: FrozenEncoder) -> EvaluationResult:
 
 
 def transfer_problems(spec: RunSpec) -> list[str]:
-    """What is wrong with `spec.eval.transfer` as far as the specification alone tells, one line
-    each; nothing is read.
-    """
+    """Say what is wrong with `spec.eval.transfer`, one line each, without reading any data."""
     asked = spec.eval.transfer
     problems: list[str] = []
     if not asked.protocols:
@@ -120,8 +119,9 @@ def transfer_problems(spec: RunSpec) -> list[str]:
 
 
 def data_of(spec: RunSpec, protocol: TransferProtocol) -> DataSpec:
-    """The other data at the size that a protocol wants: its shorter side is the view, or in
-    fine-tuning a little more (B.8).
+    """Return the other data at the size that a protocol wants (B.8).
+
+    The shorter side is the view, or in fine-tuning a little more.
     """
     seen = spec.eval.transfer.test_proportion if protocol == "finetune" else 1.0
     return spec.eval.transfer.data.with_values({"image_size": round(spec.view_size / seen)})
