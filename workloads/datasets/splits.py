@@ -2,7 +2,7 @@
 
 A data set with an official validation split keeps it, and `validation_fraction` is not read; a
 subset of its training images is drawn from both. Images that may have several labels are drawn
-without a look at their classes.
+whatever their classes are.
 
 Legend: M stored images, N images of a split, B images taken, C channels or classes, S side in
 pixels.
@@ -159,8 +159,9 @@ def _split(
 def _drawn_parts(
     spec: DataSpec, labels: Labels, per_class: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Labels [M] of the training images, `per_class` of each class, and of the test images, the
-    rest; LEFT_OUT elsewhere.
+    """Labels [M] of the training images, `per_class` of each class, and of all others, for tests.
+
+    LEFT_OUT elsewhere.
     """
     sizes = np.bincount(labels.train[labels.train >= 0], minlength=len(labels.classes))
     smallest = int(np.argmin(sizes))
@@ -193,7 +194,7 @@ def _rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArray[np.int64]:
-    """The place of each image in a random order of its class, from 0.
+    """The position of each image in a random order of its class, from 0.
 
     Raw bits of PCG64, because numpy keeps those the same on all platforms and in all versions; what
     its distributions make of them may change.
@@ -226,8 +227,9 @@ def subset(
 def _held_out(
     spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...]
 ) -> NDArray[np.bool_]:
-    """Which of the training images are the validation split: the same share of each class, rounded
-    to whole images.
+    """Which of the training images are the validation split: the same share of each class.
+
+    Rounded to whole images.
     """
     sizes = np.bincount(labels, minlength=len(classes))
     counts = np.floor(spec.validation_fraction * sizes + 0.5).astype(np.int64)
@@ -256,8 +258,9 @@ def _official(
     validation: NDArray[np.bool_],
     classes: tuple[str, ...],
 ) -> NDArray[np.bool_]:
-    """`validation`, if it leaves every class an image on both sides, and where images have several
-    labels one without it.
+    """`validation`, if it leaves every class an image on both sides.
+
+    Where images have several labels, also one without it.
     """
     has = labels[:, None] == np.arange(len(classes)) if labels.ndim == 1 else labels == 1
     lacks = ~has if labels.ndim == 1 else labels == 0

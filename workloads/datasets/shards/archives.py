@@ -149,8 +149,9 @@ def _copied(table: Any, columns: list[str], copy: Path) -> list[Member]:
 def _rows(
     table: Any, group: int, columns: list[str], before: int
 ) -> list[tuple[bytes, Label, str]]:
-    """Image, label and name of each row of a group; a row without a key is named by its number in
-    the file.
+    """Image, label and name of each row of a group.
+
+    A row without a key is named by its number in the file.
     """
     rows = table.read_row_group(group, columns=columns).to_pydict()
     images = [image["bytes"] if isinstance(image, dict) else image for image in rows["image"]]

@@ -78,14 +78,14 @@ def scan(folder: ShardFolder, shard: Shard, copy: Path, *, decodes: bool) -> Sca
         with folder.open(shard) as file:
             members = members_of(file, copy)
             if not copy.exists():
-                return _looked_at(file, members, decodes)
+                return _glanced_at(file, members, decodes)
         with copy.open("rb") as file:
-            return _looked_at(file, members, decodes)
+            return _glanced_at(file, members, decodes)
     except (OSError, ValueError) as error:
         raise SpecError([f"{folder.root}/{shard.path}: {' '.join(str(error).split())}"]) from error
 
 
-def _looked_at(file: BinaryIO, members: list[Member], decodes: bool) -> Scanned:
+def _glanced_at(file: BinaryIO, members: list[Member], decodes: bool) -> Scanned:
     grey, reasons = [], []
     for member in members:
         file.seek(member.offset)
@@ -102,8 +102,9 @@ def _looked_at(file: BinaryIO, members: list[Member], decodes: bool) -> Scanned:
 
 
 class _Part(NamedTuple):
-    """A part in the order of its rows: a record of where each image lies, its label as its shard
-    says it, and what was seen.
+    """A part in the order of its rows, by which of each a record says where its image lies.
+
+    Beside these the label as its shard says it, and what was seen.
     """
 
     records: NDArray[Any]
@@ -113,9 +114,7 @@ class _Part(NamedTuple):
 
 
 def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
-    """`train.npy` and `test.npy`, and beside them the images of shards that cannot be read where
-    they lie.
-    """
+    """Write `train.npy` and `test.npy`, and copies of images that cannot be read where they lie."""
     parts = {name: _scan_part(spec, folder, name, entry) for name in ("train", "test")}
     classes, numbers = _classes(folder, parts)
     labels = {}
@@ -164,15 +163,16 @@ def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _
         index[order],
         [said[row] for row in order],
         np.array([grey for one in scanned for grey in one.grey], np.bool_)[order],
-        {place: reasons[row] for place, row in enumerate(order) if reasons[row]},
+        {position: reasons[row] for position, row in enumerate(order) if reasons[row]},
     )
 
 
 def _classes(
     folder: ShardFolder, parts: dict[str, _Part]
 ) -> tuple[tuple[str, ...], dict[int | str, int]]:
-    """The names of the classes, and the number of each label that the shards say. Raises
-    SpecError.
+    """The names of the classes, and the number of each label that the shards say.
+
+    Raises SpecError.
     """
     train, test = ({*part.said} for part in parts.values())
     problems = []

@@ -237,8 +237,10 @@ def _decode(root: Path, files: list[File], size: int, found: Found) -> Iterator[
 
 
 def _threads(files: list[File]) -> int:
-    """PIL lets go of the interpreter's lock to decode, but for thumbnails its Python code is most
-    of the work.
+    """How many threads decode: one for thumbnails.
+
+    PIL lets go of the interpreter's lock to decode, but for thumbnails its Python code is most of
+    the work.
     """
     thumbnails = sum(file.bytes for file in files) < THUMBNAIL * len(files)
     return 1 if thumbnails else min(os.cpu_count() or 1, 16)

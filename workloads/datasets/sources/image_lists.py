@@ -157,8 +157,9 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
 def _pixels(
     root: Path, paths: list[str], size: int, unreadable: dict[str, str]
 ) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of uint8 [n, 3, size, size] in the order of `paths`, black where one cannot be read,
-    which is noted.
+    """Chunks of uint8 [n, 3, size, size] in the order of `paths`, black where one cannot be read.
+
+    That is noted in `unreadable`.
     """
     black = np.zeros((3, size, size), dtype=np.uint8)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:

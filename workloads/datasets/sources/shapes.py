@@ -1,6 +1,6 @@
 """Coloured shapes on textured backgrounds, drawn with numpy: no download, the same for everyone.
 
-The class is the shape. Colours, texture, place, size and angle are nuisances. Colours differ
+The class is the shape. Colours, texture, position, size and angle are nuisances. Colours differ
 strongly between images and little within one, so that two crops of an image share their colour
 histogram: the shortcut that a contrastive loss takes unless colours are distorted (section 3.1,
 Figure 6).
@@ -120,12 +120,12 @@ def _between(uniform: Floats, bounds: tuple[float, float]) -> Floats:
 def _draw_chunk(numbers: np.random.PCG64, size: int) -> NDArray[np.uint8]:
     background = _uniform(numbers, CHUNK, 3)
     foreground = _contrasting(background, _uniform(numbers, CHUNK, CANDIDATE_COLORS, 3))
-    place = _uniform(numbers, CHUNK, 4)
-    look = _uniform(numbers, CHUNK, 5)
+    pose = _uniform(numbers, CHUNK, 4)
+    texture = _uniform(numbers, CHUNK, 5)
     grain = 2 * _uniform(numbers, CHUNK, size, size) - 1
 
-    brightness = _texture(look, grain)[:, None]
-    covered = _coverage(place, size)[:, None]
+    brightness = _texture(texture, grain)[:, None]
+    covered = _coverage(pose, size)[:, None]
     images = (background[:, :, None, None] + brightness) * (1 - covered) + foreground[
         :, :, None, None
     ] * covered
@@ -141,39 +141,39 @@ def _contrasting(background: Floats, candidates: Floats) -> Floats:
 
 
 def _pixel_centres(size: int) -> tuple[Floats, Floats]:
-    """x [1, 1, S] and y [1, S, 1] of the pixels' centres; the middle of the image is 0, its side
-    1.
-    """
+    """x [1, 1, S] and y [1, S, 1] of the pixels' centres: 0 in the middle of an image of side 1."""
     centres = (np.arange(size) + 0.5) / size - 0.5
     return centres[None, None, :], centres[None, :, None]
 
 
-def _texture(look: Floats, grain: Floats) -> Floats:
-    """What is added to the background's brightness [N, S, S]: a gradient, stripes, blotches or
-    coarse noise.
+def _texture(drawn: Floats, grain: Floats) -> Floats:
+    """What is added to the background's brightness [N, S, S].
+
+    That is a gradient, stripes, blotches or coarse noise.
     """
     x, y = _pixel_centres(grain.shape[1])
-    turn = 2 * np.pi * look[:, 1, None, None]
+    turn = 2 * np.pi * drawn[:, 1, None, None]
     along = x * np.cos(turn) + y * np.sin(turn)
     across = y * np.cos(turn) - x * np.sin(turn)
-    cycles, phase = _between(look[:, 2], CYCLES), 2 * np.pi * look[:, 3, None, None]
-    kind = np.floor(4 * look[:, 0]).astype(np.int64)
+    cycles, phase = _between(drawn[:, 2], CYCLES), 2 * np.pi * drawn[:, 3, None, None]
+    kind = np.floor(4 * drawn[:, 0]).astype(np.int64)
     waves = np.sin(2 * np.pi * cycles * along + phase)
     textures = (2 * along, waves, waves * np.sin(2 * np.pi * cycles * across + phase), grain)
     chosen: Floats = np.choose(kind[:, None, None], textures)
-    return _between(look[:, 4], TEXTURE) * chosen
+    return _between(drawn[:, 4], TEXTURE) * chosen
 
 
-def _coverage(place: Floats, size: int) -> Floats:
-    """Share of each pixel that the shape covers [N, S, S], from the signed distance of its centre
-    to the outline.
+def _coverage(pose: Floats, size: int) -> Floats:
+    """Share of each pixel that the shape covers [N, S, S].
+
+    From the signed distance of its centre to the outline.
     """
     x, y = _pixel_centres(size)
-    radius = _between(place[:, 0], RADIUS)
+    radius = _between(pose[:, 0], RADIUS)
     room = 1 - 2 * radius
-    tilt = _between(place[:, 3], (-TILT, TILT))
-    x = x - room * _between(place[:, 1], (-0.5, 0.5))
-    y = y - room * _between(place[:, 2], (-0.5, 0.5))
+    tilt = _between(pose[:, 3], (-TILT, TILT))
+    x = x - room * _between(pose[:, 1], (-0.5, 0.5))
+    y = y - room * _between(pose[:, 2], (-0.5, 0.5))
     u = (x * np.cos(tilt) + y * np.sin(tilt)) / radius
     v = (y * np.cos(tilt) - x * np.sin(tilt)) / radius
     distance = np.empty_like(u)

@@ -253,8 +253,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _sun397(root: Path) -> ImageLists:
-    """torchvision reads no split. A line of the lists is a path such as /a/abbey/sun_aaa.jpg, of
-    the classes /a/abbey.
+    """Of SUN397's own lists, which torchvision does not read.
+
+    A line of them is a path such as /a/abbey/sun_aaa.jpg, of the class /a/abbey.
     """
     base = root / "SUN397"
     classes = [line.strip() for line in _lines(base / "ClassName.txt")]
@@ -270,8 +271,9 @@ def _sun397(root: Path) -> ImageLists:
 
 
 def _pets(root: Path) -> ImageLists:
-    """torchvision's reader decodes images. A line is a name, such as Maine_Coon_12, the class from
-    1, and two more numbers.
+    """Of the pets' own lists, as torchvision's reader decodes images.
+
+    A line is a name, such as Maine_Coon_12, the class from 1, and two more numbers.
     """
     base = "oxford-iiit-pet"
     names: dict[int, str] = {}
@@ -292,8 +294,9 @@ def _pets(root: Path) -> ImageLists:
 
 
 def _caltech101(root: Path) -> ImageLists:
-    """torchvision's reader decodes images. All of them are one list, of which `split` draws the
-    training images.
+    """Of the folders of Caltech-101, as torchvision's reader decodes images.
+
+    All of them are one list, of which `split` draws the training images.
     """
     base = root / CALTECH
     classes = sorted(
@@ -310,8 +313,9 @@ def _caltech101(root: Path) -> ImageLists:
 
 
 def _voc(root: Path, part: str) -> ImageList:
-    """torchvision reads boxes only. A line of each class's list is an image and 1 (has it), -1 (has
-    it not), 0 (difficult).
+    """Of VOC2007's own lists, of which torchvision reads the boxes only.
+
+    A line of each class's list is an image and 1 (has it), -1 (has it not), 0 (difficult).
     """
     meaning = {"1": 1, "-1": 0, "0": -1}
     columns, images = [], None

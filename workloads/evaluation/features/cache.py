@@ -122,8 +122,7 @@ def _from_disk(
 
 @contextmanager
 def _locked(path: Path, worker: Worker) -> Iterator[None]:
-    """Hold an exclusive lock, and let the other workers hear from this one while another process
-    has it.
+    """Hold an exclusive lock, and tell the other workers to wait while another process has it.
 
     It may take longer to compute than a collective operation may wait.
     """
@@ -185,8 +184,9 @@ def _lock_of(path: Path) -> Path:
 def _computed_by_all(
     encoder: FrozenEncoder, split: Split
 ) -> Iterator[Iterator[NDArray[np.float32]]]:
-    """The blocks of features. The other workers go on to the end, and so does this one where it has
-    no use for them.
+    """The blocks of features, which all workers compute to the end.
+
+    So does this one where it has no use for them.
     """
     _tell(_Turn.COMPUTE, encoder.worker)
     with closing(_errors_of_images_apart(encoder.feature_blocks(split))) as blocks:
@@ -224,8 +224,9 @@ def _write(entry: Path, images: int, blocks: Iterator[NDArray[np.float32]]) -> N
 
 
 def _make_room(folder: Path, limit: float, in_use: Path) -> None:
-    """Delete what killed processes left, then the entries asked for longest ago until the folder is
-    under the limit.
+    """Delete what killed processes left, and the oldest entries while the folder is too large.
+
+    The oldest are those that were asked for longest ago.
     """
     for partial in folder.glob("*.partial"):
         _delete_if_abandoned(partial)

@@ -129,8 +129,9 @@ def _unbalanced(labels: Labels) -> bool:
 
 
 def _best(scores: Scores, k: int) -> NDArray[np.int64]:
-    """The k classes [N, k] of the highest scores, in any order. All that is said of an example asks
-    here, so ties agree.
+    """The k classes [N, k] of the highest scores, in any order.
+
+    All that is said of an example asks here, so ties agree.
     """
     best: NDArray[np.int64] = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     return best
@@ -149,9 +150,7 @@ def _accuracy_interval(right: NDArray[np.bool_]) -> Interval:
 
 
 def _outcomes(right: NDArray[np.bool_], labels: Labels) -> NDArray[np.int64]:
-    """How many examples there are of each class and outcome [2 C]: wrong ones of class 0, right
-    ones of class 0, ...
-    """
+    """How many examples each class and outcome [2 C] has: class 0 wrong, class 0 right, ..."""
     outcomes: NDArray[np.int64] = np.bincount(
         2 * labels + right, minlength=2 * (int(labels.max()) + 1)
     )
@@ -169,8 +168,9 @@ def _mean_per_class(outcomes: NDArray[np.int64]) -> NDArray[np.float64]:
 def _mean_average_precision(
     scores: Scores, labels: Labels, counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Of draws in which each example comes up `counts` [draws, N] times; NaN for a draw without any
-    1.
+    """In % [draws], of draws in which each example comes up `counts` [draws, N] times.
+
+    NaN for a draw without any 1.
     """
     by_example = np.ascontiguousarray(counts.T, dtype=np.int32)
     present = [c for c in range(scores.shape[1]) if (labels[:, c] == 1).any()]
@@ -188,11 +188,12 @@ def _mean_average_precision(
 def _average_precision(
     scores: Scores, labels: Labels, counts: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """In % [draws] of one class's scores [N] and labels [N], at least one of them 1, by counts [N,
-    draws].
+    """In % [draws], of one class's scores [N] and labels [N], by counts [N, draws].
+
+    At least one label is 1.
 
     Precision as a function of the threshold is highest just below a positive example's score, so
-    only these thresholds are looked at.
+    only these thresholds are tried.
     """
     order = np.argsort(-scores, kind="stable")
     order = order[labels[order] >= 0]

@@ -207,8 +207,9 @@ def _recipe(finetune: FinetuneSpec, epochs: int, images: int) -> Recipe:
 
 
 def _network(encoder: FrozenEncoder, images: Split, recipe: Recipe, outputs: int) -> Network:
-    """A copy of the encoder with a classifier as wide as h, which one image tells, on the worker's
-    device.
+    """A copy of the encoder on the worker's device, with a classifier as wide as h.
+
+    One image tells how wide that is.
     """
     worker = encoder.worker
     copied = copy.deepcopy(encoder.module).requires_grad_(True).to(worker.device).eval()
@@ -240,8 +241,9 @@ def _sgd(network: Network, recipe: Recipe) -> torch.optim.SGD:
 
 
 def _of_one_worker(layer: GlobalBatchNorm) -> nn.BatchNorm2d:
-    """The same normalisation without a collective, for which the workers of pre-training, if any,
-    may not be there.
+    """The same normalisation without a collective.
+
+    The workers of pre-training, if any, may not be there.
     """
     alone = nn.BatchNorm2d(len(layer.weight), layer.eps, layer.momentum)
     alone.load_state_dict(layer.state_dict())
@@ -269,8 +271,9 @@ def _batches(
 def _views(
     stored: Tensor, augment: AugmentSpec, batch: int, mine: slice, generator: torch.Generator
 ) -> Tensor:
-    """One random crop of each image, flipped or not: uint8 [b, 3, H, W], `mine` of a batch, to
-    float32 [b, 3, S, S].
+    """One random crop of each image, flipped or not: float32 [b, 3, S, S].
+
+    Of uint8 [b, 3, H, W], which are `mine` of a batch.
     """
     height, width = stored.shape[-2:]
     views = apply_view(stored, draw_view(augment, batch, height, width, generator)[mine], augment)
@@ -278,16 +281,12 @@ def _views(
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor:
-    """What the images `mine` contribute to the batch's mean: logits [b, C], labels of the whole
-    batch [B].
-    """
+    """What the images `mine` contribute to the batch's mean: logits [b, C], all labels [B]."""
     return functional.cross_entropy(logits, labels[mine], reduction="sum") / len(labels)
 
 
 def _binary_cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor:
-    """The same of labels [B, C], with the mean over those that are 0 or 1; those of -1 are not
-    counted.
-    """
+    """The same of labels [B, C], with the mean over those that are 0 or 1, and not -1."""
     counted = labels >= 0
     losses = functional.binary_cross_entropy_with_logits(
         logits, labels[mine].clamp(min=0).float(), reduction="none"
@@ -296,9 +295,7 @@ def _binary_cross_entropy(logits: Tensor, labels: Tensor, mine: slice) -> Tensor
 
 
 def _refuse_infinite(unseen: list[Tensor], last: int, recipe: Recipe, worker: Worker) -> None:
-    """Raise for the first of the losses up to step `last` that is infinite or undefined on any
-    worker.
-    """
+    """Raise for the first loss, up to step `last`, that is infinite or undefined on any worker."""
     finite = [math.isfinite(loss) for loss in means_over_workers(torch.stack(unseen), worker)]
     if not all(finite):
         step = last - len(unseen) + 1 + finite.index(False)

@@ -4,7 +4,7 @@ Maps are by t-SNE (Figure B.4) and UMAP. Numbers and arrays only; nothing is dra
 
 Numbers and arrays only; nothing is drawn here.
 
-Shapes: M images that are looked at, N of them measured, T mapped to the plane, Q asked for their K
+Shapes: M images that are inspected, N of them measured, T mapped to the plane, Q asked for their K
 neighbours; D features (the width of h or of z), S side in pixels.
 """
 
@@ -121,8 +121,9 @@ def inspect(
 
 @dataclass(frozen=True)
 class _Sample:
-    """The images that are looked at, with their places [M] in the test split; the others are rows
-    among them.
+    """The images that are inspected, with their positions [M] in the test split.
+
+    The others are rows among them.
     """
 
     split: Split
@@ -141,7 +142,9 @@ class _Sample:
 
 
 def _sample(test: Split, seed: int, options: InspectOptions) -> _Sample:
-    """Of many classes, too few images each are measured to map them: more are taken of the classes
+    """Draw the images to inspect.
+
+    Of many classes, too few images each are measured to map them: more are taken of the classes
     that are mapped.
     """
     labels = test.labels
@@ -163,14 +166,12 @@ def _sample(test: Split, seed: int, options: InspectOptions) -> _Sample:
     queries = mapped[_balanced(labels[mapped], options.queries, seed, "queries")]
     queries = queries[np.argsort(labels[queries], kind="stable")]
     index = np.union1d(measured, mapped)
-    rows = (np.searchsorted(index, places) for places in (measured, mapped, queries))
+    rows = (np.searchsorted(index, positions) for positions in (measured, mapped, queries))
     return _Sample(Split(test.images, labels[index], test.index[index]), index, *rows)
 
 
 def _balanced(labels: Labels, count: int, seed: int, purpose: str) -> Labels:
-    """Sorted rows of `count` images at most: one of each class, then a second one of each, and so
-    on.
-    """
+    """Sorted rows of `count` images at most: one of each class, then a second one of each, ..."""
     order = torch.randperm(len(labels), generator=_generator(seed, purpose)).numpy()
     shuffled = labels[order]
     by_class = np.argsort(shuffled, kind="stable")

@@ -83,8 +83,9 @@ def chosen_knn(
 def _neighbours(
     bank: NDArray[np.float32], queries: NDArray[np.float32], k: int, block: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each block of queries, cosines and rows in the bank of the k nearest keys, the nearest
-    first, both [B, k].
+    """Of each block of queries, cosines and rows in the bank of the k nearest keys, both [B, k].
+
+    The nearest come first.
     """
     keys = torch.nn.functional.normalize(torch.from_numpy(bank), dim=1)
     for start in range(0, len(queries), block):

@@ -192,8 +192,7 @@ def _names(listed: Path) -> list[str]:
 
 
 def _content_of(lists: Path) -> str:
-    """A hex digest of what all lists of a folder name, whichever shares are asked for; the order of
-    names doesn't matter.
+    """A hex digest of what all lists of a folder name; the order of names doesn't matter.
 
     All, so that a run whose other shares are evaluated later is not refused the lists that it has
     pinned.

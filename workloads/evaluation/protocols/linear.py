@@ -140,8 +140,9 @@ def regression_path(
 
 
 class _Point(NamedTuple):
-    """Mean cross-entropy and its gradient, without a penalty, at weights and, last, bias [C, D +
-    1].
+    """Mean cross-entropy and its gradient, without a penalty, at weights and bias [C, D + 1].
+
+    The bias is the last column.
     """
 
     parameters: Tensor
@@ -177,8 +178,9 @@ class _CrossEntropy:
 
 
 class _Curvature(NamedTuple):
-    """The cross-entropy's second derivative at equal probabilities: covariance / C of the weights,
-    1 / C of the biases.
+    """The cross-entropy's second derivative at equal probabilities.
+
+    Covariance / C of the weights, 1 / C of the biases.
     """
 
     values: Tensor
@@ -208,8 +210,9 @@ History = deque[tuple[Tensor, Tensor]]
 def _minimum(
     loss: _CrossEntropy, point: _Point, l2: float, equal: _Curvature, history: History
 ) -> tuple[_Point, bool]:
-    """Where the penalised cross-entropy is least, from `point`, and whether the gradient fell below
-    the tolerance.
+    """Where the penalised cross-entropy is least, from `point`, and whether that was reached.
+
+    It was where the gradient fell below the tolerance.
     """
     objective, gradient = point.penalised(l2)
     for _ in range(MAX_ITERATIONS):

@@ -186,9 +186,7 @@ def _odds(task: ProbeTask, spec: RunSpec) -> tuple[float, ...]:
 
 
 def _policies(task: ProbeTask, spec: RunSpec) -> list[AugmentSpec]:
-    """What is done to an image of label 1, 2, ...: an operation of the views, for certain and the
-    same for all.
-    """
+    """What is done to an image of label 1, 2, ...: an operation of the views, the same for all."""
     match task:
         case "color":
             grey = ColorSpec(strength=0, jitter_probability=0, grayscale_probability=1)

@@ -177,8 +177,9 @@ def _by_regression(
 def _classifiers(
     features: NDArray[np.float32], labels: NDArray[np.int64], classes: int, l2: tuple[float, ...]
 ) -> Iterator[LinearClassifier | OneVersusRest]:
-    """The fit of each strength; of labels [N, C] one regression a class, on the images of which it
-    is known.
+    """The fit of each strength; of labels [N, C] one regression a class.
+
+    Each is on the images of which the class is known.
     """
     if labels.ndim == 1:
         yield from regression_path(features, labels, classes=classes, l2=l2)
@@ -197,8 +198,9 @@ def _best(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> tuple[float, float]:
-    """The best value of the metric on validation features, and its strength; the stronger one of
-    equals.
+    """The best value of the metric on validation features, and its strength.
+
+    Of equals the stronger one.
     """
     return max((metric_value(metric, each.scores(features), labels), each.l2) for each in fitted)
 
@@ -206,8 +208,9 @@ def _best(
 def _by_finetuning(
     spec: RunSpec, encoder: FrozenEncoder, data: DataSet, metric: Metric
 ) -> EvaluationResult:
-    """The whole network, by a grid of learning rates and weight decays; of equals the first, the
-    smallest rate first.
+    """The whole network, by a grid of learning rates and weight decays.
+
+    Of equals the first, the smallest rate first.
     """
 
     def fitted(images: Split, rate: float, decay: float) -> Network:
@@ -252,7 +255,9 @@ def _by_finetuning(
 
 
 def _recipe(asked: TransferSpec, images: int, rate: float, decay: float) -> Recipe:
-    """In the paper max(1 - 10 / s, 0.9) of BN's old statistics stay, with s steps an epoch; torch's
+    """The recipe of one candidate.
+
+    In the paper max(1 - 10 / s, 0.9) of BN's old statistics stay, with s steps an epoch; torch's
     momentum is of the new.
     """
     batch = min(asked.batch_size, images)
