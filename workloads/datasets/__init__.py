@@ -39,22 +39,24 @@ def load(
                 "eval.transfer.data takes them"
             ]
         )
+
     if download and spec.name in torchvision_sets.FILES:
         torchvision_sets.fetch(spec, _root(spec))
     if download and spec.name in transfer_sets.DOWNLOADED:
         transfer_sets.fetch(spec, _root(spec))
+
     source = _source(spec)
     if spec.content not in (None, source.content):
         where = spec.root or f"the embedded data set {spec.name!r}"
         raise SpecError(
             [f"data.content={spec.content!r}: the content of {where} is {source.content!r}"]
         )
+
     what = {"revision": DECODING_REVISION, "content": source.content, "fields": source.fields}
     size = spec.image_size if source.images is None else "index"
     key = f"{spec.name}-{size}-{digest(what)}"
-    return split(
-        spec, stored(cache or default_cache(), key, source.decode, source.images), source.content
-    )
+    images = stored(cache or default_cache(), key, source.decode, source.images)
+    return split(spec, images, source.content)
 
 
 def content_digest(spec: DataSpec) -> str:

@@ -94,9 +94,8 @@ def default_cache() -> Path:
     chosen = os.environ.get("SIMCLR_ORCH_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simclr-orch" / "decoded"
-    )
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return caches / "simclr-orch" / "decoded"
 
 
 def stored(
@@ -113,6 +112,7 @@ def stored(
             if not entry.is_dir():
                 log.info("%s images into %s", "decoding" if images is None else "indexing", entry)
                 _write(entry, decode)
+
     labels = _read_labels(entry)
     train, test = (np.load(entry / f"{part}.npy", mmap_mode="r") for part in ("train", "test"))
     if images is not None:
@@ -131,6 +131,7 @@ def write_images(path: Path, count: int, size: int, chunks: Iterable[NDArray[np.
         room = f"{needed / 2**30:.1f} GiB, and {path.parent.parent} has {free / 2**30:.1f} GiB free"
         hint = "set SIMCLR_ORCH_CACHE to a folder with room, or use a smaller size"
         raise SpecError([f"data.image_size={size}: {count} decoded images take {room}; {hint}"])
+
     written = 0
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, size, size)}
     with path.open("wb") as file:

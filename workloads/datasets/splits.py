@@ -128,18 +128,21 @@ def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
     if labels.train_per_class is not None:
         train, test = _drawn_parts(spec, labels, labels.train_per_class)
         test_images = stored.train_images
+
     problems = [
         *_count_problems("data.train_images", spec.train_images, train, labels.classes),
         *_count_problems("data.test_images", spec.test_images, test, labels.classes),
     ]
     if problems:
         raise SpecError(problems)
+
     chosen = subset(train, spec.train_images, spec.split_seed, TRAIN_SUBSET)
     if labels.validation is None:
         held_out = _held_out(spec, train[chosen], labels.classes)
     else:
         held_out = _official(spec, train[chosen], labels.validation[chosen], labels.classes)
     tested = subset(test, spec.test_images, spec.split_seed, TEST_SUBSET)
+
     return DataSet(
         train=_split(stored.train_images, train, chosen[~held_out]),
         validation=_split(stored.train_images, train, chosen[held_out]),
@@ -246,6 +249,7 @@ def _held_out(
                 f"{counts[smallest]} would be held out (see data.train_images)"
             ]
         )
+
     held_out: NDArray[np.bool_] = (
         _rank_in_class(labels, spec.split_seed, VALIDATION) < counts[labels]
     )

@@ -58,6 +58,7 @@ def _of_tar(file: BinaryIO) -> list[Member]:
             folder, slash, base = member.name.rpartition("/")
             stem, _, ending = base.partition(".")
             key = folder + slash + stem
+
             if member.offset_data + member.size > size:
                 raise ValueError(f"{member.name}: is cut off")
             if f".{ending.lower()}" in EXTENSIONS:
@@ -67,6 +68,7 @@ def _of_tar(file: BinaryIO) -> list[Member]:
             elif ending in ("cls", "json") and (ending == "cls" or key not in labels):
                 file.seek(member.offset_data)
                 labels[key] = _label(file.read(member.size), ending, member.name)
+
     if lacking := [name for key, (_, _, name) in images.items() if key not in labels]:
         raise ValueError(
             f"{lacking[0]}: has no label beside it (.cls, or .json with label); {len(lacking)} "
@@ -82,11 +84,9 @@ def _label(data: bytes, ending: str, name: str) -> Label:
             tree = json.loads(text)
         except ValueError:
             raise ValueError(f"{name}: is not JSON") from None
-        text = (
-            next((tree[field] for field in ("label", "cls") if field in tree), "")
-            if isinstance(tree, dict)
-            else ""
-        )
+        said = tree if isinstance(tree, dict) else {}
+        text = said.get("label", said.get("cls", ""))
+
     if isinstance(text, bool) or not isinstance(text, int | str) or text == "":
         raise ValueError(f"{name}: says no label")
     try:
@@ -121,6 +121,7 @@ def _in_place(file: BinaryIO, table: Any, column: int, columns: list[str]) -> li
         described = table.metadata.row_group(group).column(column)
         if described.compression != "UNCOMPRESSED" or described.has_dictionary_page:
             return None
+
         rows = _rows(table, group, columns, len(members))
         file.seek(described.data_page_offset)
         chunk, at = file.read(described.total_compressed_size), 0
@@ -129,9 +130,8 @@ def _in_place(file: BinaryIO, table: Any, column: int, columns: list[str]) -> li
             at = chunk.find(value[: LENGTH_BYTES + NEAR], at) if data else at
             if at < 0 or (data and chunk[at : at + len(value)] != value):
                 return None
-            members.append(
-                Member(described.data_page_offset + at + LENGTH_BYTES, len(data), name, label)
-            )
+            offset = described.data_page_offset + at + LENGTH_BYTES
+            members.append(Member(offset, len(data), name, label))
             at += len(value) if data else 0
     return members
 

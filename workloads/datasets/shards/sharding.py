@@ -140,6 +140,7 @@ def _written(output: Path, request: dict[str, Any]) -> Entries:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpecError([f"{output / MANIFEST}: is not a manifest of shards ({error})"]) from None
+
     if differing := [name for name in request if of_before.get(name) != request[name]]:
         raise SpecError(
             [

@@ -102,9 +102,9 @@ def _glanced_at(file: BinaryIO, members: list[Member], decodes: bool) -> Scanned
 
 
 class _Part(NamedTuple):
-    """A part in the order of its rows, by which of each a record says where its image lies.
+    """A part in the order of its rows: where each image lies, and what is known of it.
 
-    Beside these the label as its shard says it, and what was seen.
+    That is its label, as its shard says it, whether it is grey, and why it cannot be read.
     """
 
     records: NDArray[Any]
@@ -124,13 +124,12 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
     problems = _problems(spec, folder, parts, labels, classes)
     if problems:
         raise SpecError(problems)
+
+    notes = []
     for name, part in parts.items():
         np.save(entry / f"{name}.npy", part.records)
-    notes = [
-        f"left out, cannot be read: {line}"
-        for name, part in parts.items()
-        for line in _unreadable(folder, name, part)
-    ]
+        for line in _unreadable(folder, name, part):
+            notes.append(f"left out, cannot be read: {line}")
     return Labels(labels["train"], labels["test"], classes, tuple(notes))
 
 
@@ -138,31 +137,33 @@ def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _
     shards = _of(folder, name)
     copies = [_copy(entry, name, number) for number in range(len(shards))]
     with ThreadPoolExecutor(min(SCANNED, len(shards))) as pool:
-        looking = partial(scan, folder, decodes=spec.allow_unreadable > 0)
-        scanned = list(pool.map(looking, shards, copies))
-    width = max((len(member.name.encode()) for one in scanned for member in one.members), default=1)
+        scanning = partial(scan, folder, decodes=spec.allow_unreadable > 0)
+        scanned = list(pool.map(scanning, shards, copies))
+
+    rows: list[tuple[int, int, int, bytes]] = []
+    said, grey, reasons = [], [], []
+    for number, one in enumerate(scanned):
+        for member in one.members:
+            rows.append((number, member.offset, member.length, member.name.encode()))
+            said.append(member.label)
+        grey += one.grey
+        reasons += one.reasons
+    if len({type(label) for label in said}) > 1:
+        raise SpecError([f"{folder.root}/{name}: some labels are numbers and others names"])
+
+    width = max((len(encoded) for *_, encoded in rows), default=1)
     record = np.dtype(
         [("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("name", f"S{width}")]
     )
-    index = np.array(
-        [
-            (number, each.offset, each.length, each.name.encode())
-            for number, one in enumerate(scanned)
-            for each in one.members
-        ],
-        record,
-    )
-    said = [member.label for one in scanned for member in one.members]
-    if len({type(label) for label in said}) > 1:
-        raise SpecError([f"{folder.root}/{name}: some labels are numbers and others names"])
+    index = np.array(rows, record)
+
     # As the index of an image folder is: by class, then by name.
     classes = np.unique(np.array(said), return_inverse=True)[1]
     order = np.lexsort((index["offset"], index["shard"], index["name"], classes)).tolist()
-    reasons = [reason for one in scanned for reason in one.reasons]
     return _Part(
         index[order],
         [said[row] for row in order],
-        np.array([grey for one in scanned for grey in one.grey], np.bool_)[order],
+        np.array(grey, np.bool_)[order],
         {position: reasons[row] for position, row in enumerate(order) if reasons[row]},
     )
 
@@ -187,12 +188,13 @@ def _classes(
         problems.append(f"{folder.root}: train has {len(train)} classes, at least 2 are needed")
     if problems:
         raise SpecError(problems)
+
     labels: list[Any] = sorted(train)
     names = (folder.manifest or {}).get("classes", [])
-    named = [
-        names[label] if isinstance(label, int) and 0 <= label < len(names) else str(label)
-        for label in labels
-    ]
+    named = []
+    for label in labels:
+        has_name = isinstance(label, int) and 0 <= label < len(names)
+        named.append(names[label] if has_name else str(label))
     return tuple(named), {label: number for number, label in enumerate(labels)}
 
 
@@ -204,25 +206,25 @@ def _problems(
     classes: tuple[str, ...],
 ) -> list[str]:
     total = sum(len(part.records) for part in parts.values())
-    unreadable = [line for name, part in parts.items() for line in _unreadable(folder, name, part)]
+    unreadable: list[str] = []
+    for name, part in parts.items():
+        unreadable += _unreadable(folder, name, part)
     if len(unreadable) > spec.allow_unreadable:
         what = (
             f"data.allow_unreadable={spec.allow_unreadable}: {len(unreadable)} of {total} images "
             "cannot be read"
         )
         return [what + _first(len(unreadable)), *unreadable[:SHOWN]]
-    problems = [
-        f"{folder.root}: {name} has no image of {classes[number]!r} that can be read"
-        for name in parts
-        for number in np.flatnonzero(
-            np.bincount(labels[name][labels[name] >= 0], minlength=len(classes)) == 0
-        )
-    ]
-    grey = [
-        _name(folder, name, record)
-        for name, part in parts.items()
-        for record in part.records[part.grey]
-    ]
+
+    problems, grey = [], []
+    for name, part in parts.items():
+        counts = np.bincount(labels[name][labels[name] >= 0], minlength=len(classes))
+        for number in np.flatnonzero(counts == 0):
+            problems.append(
+                f"{folder.root}: {name} has no image of {classes[number]!r} that can be read"
+            )
+        grey += [_name(folder, name, record) for record in part.records[part.grey]]
+
     readable = total - len(unreadable)
     if grey and len(grey) < readable and spec.grey_images == "refuse":
         problems.append(

@@ -129,6 +129,7 @@ def listing_of(root: Path, name: str = "image-folder") -> Listing:
     )
     if not root.is_dir():
         raise SpecError([f"data.root={str(root)!r}: there is no such folder{hint}"])
+
     parts = ["train", next((part for part in tests if (root / part).is_dir()), tests[0])]
     missing = [
         f"data.root={str(root)!r}: has no folder {wanted}{hint}"
@@ -137,6 +138,7 @@ def listing_of(root: Path, name: str = "image-folder") -> Listing:
     ]
     if missing:
         raise SpecError(missing)
+
     train, test = (_classes(root / part) for part in parts)
     problems = _layout_problems(root, parts, train, test)
     if problems:
@@ -167,11 +169,11 @@ def _images(folder: Path) -> dict[str, int]:
 
 
 def _files(part: str, classes: dict[str, dict[str, int]]) -> list[File]:
-    return [
-        File(f"{part}/{name}/{image}", size, label)
-        for label, (name, images) in enumerate(classes.items())
-        for image, size in images.items()
-    ]
+    files = []
+    for label, (name, images) in enumerate(classes.items()):
+        for image, size in images.items():
+            files.append(File(f"{part}/{name}/{image}", size, label))
+    return files
 
 
 def _layout_problems(
@@ -186,10 +188,9 @@ def _layout_problems(
         ]
     if len(train) < 2:
         problems.append(f"{root / parts[0]}: has {len(train)} class folders, at least 2 are needed")
-    for part, lacking in (
-        (parts[1], sorted(train.keys() - test)),
-        (parts[0], sorted(test.keys() - train)),
-    ):
+
+    of_train_only, of_test_only = sorted(train.keys() - test), sorted(test.keys() - train)
+    for part, lacking in ((parts[1], of_train_only), (parts[0], of_test_only)):
         if lacking:
             more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
             other = parts[0] if part == parts[1] else parts[1]
@@ -205,6 +206,7 @@ def content_of(listing: Listing) -> str:
     hasher = hashlib.sha256()
     for file in files:
         hasher.update(f"{file.path}\0{file.bytes}\n".encode(errors="surrogateescape"))
+
     for number in sorted({step * (len(files) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
         try:
             hasher.update((listing.root / files[number].path).read_bytes())
@@ -261,7 +263,7 @@ def _read_chunk(root: Path, paths: list[str], size: int) -> list[Decoded]:
 
 
 def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[str]:
-    problems = []
+    problems: list[str] = []
     total = len(listing.train) + len(listing.test)
     if len(found.unreadable) > allowed:
         count = len(found.unreadable)
@@ -282,6 +284,7 @@ def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[s
                 if file.label not in readable
             }
             problems += [f"{path}: holds no image that can be read" for path in sorted(emptied)]
+
     if found.grey and found.color and grey == "refuse":
         count = len(found.grey)
         problems.append(

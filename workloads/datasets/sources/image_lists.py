@@ -53,10 +53,8 @@ class ImageLists:
     @property
     def parts(self) -> dict[str, list[ImageList]]:
         """Return what is stored as training and as test images."""
-        lists = {"train": [self.train, self.validation], "test": [self.test]}
-        return {
-            name: [each for each in of_part if each is not None] for name, of_part in lists.items()
-        }
+        train = [self.train] if self.validation is None else [self.train, self.validation]
+        return {"train": train, "test": [] if self.test is None else [self.test]}
 
 
 def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
@@ -68,7 +66,11 @@ def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
     64 that is replaced by another of the same size. Raises SpecError when more files are missing
     than `allow_unreadable`, and, while decoding, unreadable.
     """
-    paths = [path for of_part in lists.parts.values() for each in of_part for path in each.paths]
+    paths: list[str] = []
+    for of_part in lists.parts.values():
+        for each in of_part:
+            paths += each.paths
+
     sizes = [_size(root / path) for path in paths]
     missing = [path for path, size in zip(paths, sizes, strict=True) if size < 0]
     if len(missing) > spec.allow_unreadable:
@@ -82,6 +84,7 @@ def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
                 *(f"{root / path}: is missing" for path in missing[:SHOWN]),
             ]
         )
+
     fields: dict[str, str | int] = {"allow_unreadable": spec.allow_unreadable}
     return Source(
         _content(root, lists, paths, sizes),
@@ -106,6 +109,7 @@ def _content(root: Path, lists: ImageLists, paths: list[str], sizes: list[int]) 
         hasher.update(np.ascontiguousarray(labels, dtype="<i8").tobytes())
     for path, size in zip(paths, sizes, strict=True):
         hasher.update(f"{path}\0{size}\n".encode(errors="surrogateescape"))
+
     for number in sorted({step * (len(paths) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
         try:
             hasher.update((root / paths[number]).read_bytes())
@@ -118,19 +122,19 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
     unreadable: dict[str, str] = {}
     labels, total = {}, 0
     for name, of_part in lists.parts.items():
-        paths = [path for each in of_part for path in each.paths]
-        write_images(
-            folder / f"{name}.npy",
-            len(paths),
-            spec.image_size,
-            _pixels(root, paths, spec.image_size, unreadable),
-        )
-        stored = (
-            np.concatenate([each.labels for each in of_part]) if of_part else np.empty(0, np.int64)
-        )
+        paths: list[str] = []
+        for each in of_part:
+            paths += each.paths
+        pixels = _pixels(root, paths, spec.image_size, unreadable)
+        write_images(folder / f"{name}.npy", len(paths), spec.image_size, pixels)
+
+        stored = np.empty(0, np.int64)
+        if of_part:
+            stored = np.concatenate([each.labels for each in of_part])
         stored[[path in unreadable for path in paths]] = LEFT_OUT
         labels[name] = stored
         total += len(paths)
+
     if len(unreadable) > spec.allow_unreadable:
         count = len(unreadable)
         what = (
@@ -143,6 +147,7 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
                 *(f"{root / path}: {reason}" for path, reason in list(unreadable.items())[:SHOWN]),
             ]
         )
+
     marks = None
     if lists.validation is not None:
         marks = np.arange(len(labels["train"])) >= len(lists.train.paths)

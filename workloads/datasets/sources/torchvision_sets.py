@@ -62,6 +62,7 @@ def source(spec: DataSpec, root: Path) -> Source:
                 "that has, or use --download"
             ]
         )
+
     hasher = hashlib.sha256()
     for name in FILES[spec.name]:
         with (root / name).open("rb") as file:

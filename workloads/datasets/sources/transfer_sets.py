@@ -107,16 +107,17 @@ def source(spec: DataSpec, root: Path) -> Source:
     """
     if spec.name == "birdsnap":
         return folder.source(spec.with_values({"grey_images": "convert"}), root)
+
     if missing := _missing(spec.name, root):
-        shown = ", ".join(missing[:3]) + (
-            f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        )
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        shown = ", ".join(missing[:3]) + more
         raise SpecError(
             [
                 f"data.root={str(root)!r}: has no {spec.name} data ({shown} missing); "
                 f"{_remedy(spec.name)}"
             ]
         )
+
     try:
         lists = _lists(spec.name, root)
         _check(lists)

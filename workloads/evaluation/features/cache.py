@@ -108,10 +108,12 @@ def _from_disk(
             if missing:
                 with _computed_by_all(encoder, split) as blocks:
                     _write(entry, len(split), blocks)
+
             os.utime(entry)  # when it was last asked for
             # Copy on write, as torch refuses to share an array that cannot be written; nothing
             # reaches the file.
             features: NDArray[np.float32] = np.load(entry, mmap_mode="c")
+
         if missing:
             _make_room(entry.parent, limit, entry)
     except OSError as error:
@@ -140,9 +142,9 @@ def features_key(encoder: FrozenEncoder, split: Split, *, content: str) -> str:
     rows, their labels, the content of its data set, and some of its pixels: neither the side of the
     stored images nor whether they are those for training or for tests is part of the content.
     """
-    sampled = split.take(
-        np.linspace(0, len(split) - 1, min(SAMPLED_IMAGES, len(split))).astype(np.int64)
-    )
+    count = min(SAMPLED_IMAGES, len(split))
+    sampled = split.take(np.linspace(0, len(split) - 1, count).astype(np.int64))
+
     return digest(
         {
             "revision": FEATURES_REVISION,
@@ -230,6 +232,7 @@ def _make_room(folder: Path, limit: float, in_use: Path) -> None:
     """
     for partial in folder.glob("*.partial"):
         _delete_if_abandoned(partial)
+
     with locked(folder / "room.lock"):
         entries = sorted(
             (path for path in folder.glob("*.npy") if path != in_use),

@@ -117,21 +117,19 @@ def head_spectrum(head: nn.Module | None) -> tuple[HeadSpectrum | None, str | No
     """
     if head is None:
         return None, "no projection head: nothing is said of z"
+
     layers = [module for module in head.modules() if not [*module.children()]]
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     if not linear:
         return None, "the head has no linear layer: no spectrum of it"
-    if len(linear) > 1 or not all(
-        isinstance(layer, nn.Linear | nn.BatchNorm1d | GlobalBatchNorm) for layer in layers
-    ):
+    known = (nn.Linear, nn.BatchNorm1d, GlobalBatchNorm)
+    if len(linear) > 1 or not all(isinstance(layer, known) for layer in layers):
         return None, f"the head is not linear ({len(linear)} linear layers): no spectrum of it"
+
     weight = linear[0].weight.detach().double().cpu().numpy()
     outputs, inputs = weight.shape
-    square = outputs == inputs
-    values = (
-        np.abs(np.linalg.eigvals(weight)) if square else np.linalg.svd(weight, compute_uv=False)
-    )
-    squared = np.sort(values**2)[::-1]
-    return HeadSpectrum(
-        "eigenvalues" if square else "singular values", squared, (outputs, inputs)
-    ), None
+    if outputs == inputs:
+        squared = np.sort(np.abs(np.linalg.eigvals(weight)) ** 2)[::-1]
+        return HeadSpectrum("eigenvalues", squared, (outputs, inputs)), None
+    squared = np.sort(np.linalg.svd(weight, compute_uv=False) ** 2)[::-1]
+    return HeadSpectrum("singular values", squared, (outputs, inputs)), None

@@ -87,6 +87,7 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Evaluat
         return EvaluationResult(
             {name: mean_average_precision(scores, labels)}, {name: interval}, {name: predictions}
         )
+
     predicted = _best(scores, 1)[:, 0]
     right = predicted == labels
     match metric:
@@ -94,10 +95,8 @@ def scored(name: str, metric: Metric, scores: Scores, labels: Labels) -> Evaluat
             value, interval = 100 * float(right.mean()), _accuracy_interval(right)
         case "mean per class":
             outcomes = _outcomes(right, labels)
-            value, interval = (
-                float(_mean_per_class(outcomes[None])[0]),
-                bootstrap_interval(outcomes, _mean_per_class),
-            )
+            value = float(_mean_per_class(outcomes[None])[0])
+            interval = bootstrap_interval(outcomes, _mean_per_class)
         case _:
             assert_never(metric)
     return EvaluationResult({name: value}, {name: interval}, {name: Predictions(predicted, labels)})
@@ -199,6 +198,7 @@ def _average_precision(
     order = order[labels[order] >= 0]
     positive = labels[order] == 1
     ranked = -scores[order]
+
     # Behind the last example of each score that a positive one has.
     ends = np.unique(np.searchsorted(ranked, ranked[positive], side="right"))
     starts = np.concatenate([[0], ends[:-1]])
@@ -207,6 +207,7 @@ def _average_precision(
     true = np.add.reduceat(counts[order[positive]], positives_before, axis=0).cumsum(0)
     precision = true / np.maximum(retrieved, 1)
     best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+
     draws = np.arange(counts.shape[1])
     # In whole numbers, because 3 / 10 >= 0.3 is a matter of rounding.
     reached = [(10 * true < tenths * true[-1]).sum(0) for tenths in range(11)]

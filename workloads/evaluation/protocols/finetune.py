@@ -113,32 +113,38 @@ def fit_network(
     undefined.
     """
     assert 1 <= recipe.batch_size <= len(images), "callers clip the batch to the number of images"
+    if recipe.batch_size < encoder.worker.world_size:
+        encoder = replace(encoder, worker=replace(encoder.worker, rank=0, world_size=1))
+
     worker = encoder.worker
-    if recipe.batch_size < worker.world_size:
-        worker = replace(worker, rank=0, world_size=1)
     mine = own_share(recipe.batch_size, worker)
-    network = _network(replace(encoder, worker=worker), images, recipe, outputs)
+    network = _network(encoder, images, recipe, outputs)
     trained, optimizer = of_all_workers(network, worker), _sgd(network, recipe)
     augment = AugmentSpec(
         operations=("crop",), output_size=encoder.view_size, crop=CropSpec(min_area=recipe.min_area)
     )
     loss_of = _binary_cross_entropy if several_labels else _cross_entropy
     generator = torch.Generator().manual_seed(seed)
+
     unseen: list[Tensor] = []
     network.train()
     for step, (stored, labels) in enumerate(_batches(images, recipe, mine, generator)):
         views = _views(stored.to(worker.device), augment, recipe.batch_size, mine, generator)
         with encoder.autocast():
             logits = trained(views)
+        # Gradients are the means of all workers', and each has its part of the batch's loss.
         loss = worker.world_size * loss_of(logits.float(), labels.to(worker.device), mine)
+
         optimizer.param_groups[0]["lr"] = recipe.rate(step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+
         unseen.append(loss.detach())
         if checks_now(worker, step + 1, recipe.steps):
             _refuse_infinite(unseen, step, recipe, worker)
             unseen.clear()
+
     # The last update may have ruined the weights after the last finite loss.
     if not all_finite(network):
         raise FinetuneDivergedError(recipe.steps - 1, recipe.rate(recipe.steps - 1))
@@ -217,6 +223,7 @@ def _network(encoder: FrozenEncoder, images: Split, recipe: Recipe, outputs: int
         one = images.take(slice(0, 1)).to(worker.device)
         feature_dim = copied(center_view(one, encoder.view_size)).shape[1]
     network = Network(copied, feature_dim, outputs)
+
     for block in list(network.modules()):
         for name, layer in block.named_children():
             if isinstance(layer, GlobalBatchNorm) and worker.world_size == 1:

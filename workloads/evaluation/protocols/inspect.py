@@ -92,6 +92,7 @@ def inspect(
     rounding = _ROUNDING["bf16" if encoder.bf16 else "fp32"]
     spectrum, why = head_spectrum(head)
     notes = [] if why is None else [why]
+
     results: dict[str, float] = {}
     spaces: dict[str, Space] = {}
     for name, (features, pair) in found.items():
@@ -101,6 +102,7 @@ def inspect(
         notes += left_out
         neighbours = sample.shown(nearest(features, sample.queries, options.neighbours))
         spaces[name] = Space(features.shape[1], values, maps, neighbours)
+
     return Representation(
         results=results,
         spaces=spaces,
@@ -156,15 +158,16 @@ def _sample(test: Split, seed: int, options: InspectOptions) -> _Sample:
         raise SpecError(
             [f"data.test_images: inspect needs at least 2 images, and there are {len(labels)}"]
         )
+
     classes = np.unique(labels)
-    drawn = torch.randperm(len(classes), generator=_generator(seed, "classes")).numpy()[
-        : options.classes
-    ]
+    order = torch.randperm(len(classes), generator=_generator(seed, "classes")).numpy()
+    drawn = order[: options.classes]
     of_drawn = np.flatnonzero(np.isin(labels, classes[drawn]))
     measured = _balanced(labels, options.images, seed, "images")
     mapped = of_drawn[_balanced(labels[of_drawn], options.images, seed, "images")]
     queries = mapped[_balanced(labels[mapped], options.queries, seed, "queries")]
     queries = queries[np.argsort(labels[queries], kind="stable")]
+
     index = np.union1d(measured, mapped)
     rows = (np.searchsorted(index, positions) for positions in (measured, mapped, queries))
     return _Sample(Split(test.images, labels[index], test.index[index]), index, *rows)
@@ -251,8 +254,10 @@ def _maps(
         return {}, [f"maps need {_FEWEST_MAPPED} images, and there are {len(features)}"]
     if options.maps and not varies(features, rounding):
         return {}, [f"{name} is the same for every image: no map of it"]
+
     unit, seed = normalised(features).astype(np.float32), seed_of(seed, "inspect maps") % 2**32
     perplexity, neighbors = options.clipped(len(unit))
+
     maps: dict[MapName, Floats] = {}
     if "tsne" in options.maps:
         maps["tsne"] = _tsne(unit, perplexity, seed)

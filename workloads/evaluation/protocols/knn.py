@@ -1,5 +1,6 @@
 """Weighted k-nearest neighbours by cosine similarity."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,29 +54,27 @@ def chosen_knn(
     """
     if not knn.k_choices and not knn.temperature_choices:
         return knn
-    counts, temperatures = (
-        sorted(knn.k_choices or (knn.k,)),
-        sorted(knn.temperature_choices or (knn.temperature,)),
-    )
+
+    counts = sorted(knn.k_choices or (knn.k,))
+    temperatures = sorted(knn.temperature_choices or (knn.temperature,))
     queries, expected = validation
     of_keys = torch.from_numpy(labels)
-    right = {(k, temperature): 0 for k in counts for temperature in reversed(temperatures)}
+    # In this order, so that the first of equals is the one that is wanted.
+    right = dict.fromkeys(itertools.product(counts, reversed(temperatures)), 0)
+
     start = 0
     for similarity, index in _neighbours(bank, queries, counts[-1], block):
         of_block = expected[start : start + block]
         start += block
         for temperature in temperatures:
-            weight, voted, scores = (
-                _weight(similarity, temperature),
-                0,
-                torch.zeros(len(similarity), classes),
-            )
+            weight = _weight(similarity, temperature)
+            scores, voted = torch.zeros(len(similarity), classes), 0
             for k in counts:  # each adds its neighbours to those of the smaller ones
                 scores.scatter_add_(1, of_keys[index[:, voted:k]], weight[:, voted:k])
                 voted = k
-                right[k, temperature] += round(
-                    top_k_accuracy(scores.numpy(), of_block, 1) * len(of_block) / 100
-                )
+                accuracy = top_k_accuracy(scores.numpy(), of_block, 1)
+                right[k, temperature] += round(accuracy * len(of_block) / 100)
+
     k, temperature = max(right, key=lambda pair: right[pair])  # the first of equals
     return knn.with_values({"k": k, "temperature": temperature})
 

@@ -47,6 +47,7 @@ def finetune_problems(spec: RunSpec) -> list[str]:
         return []
     if finetune.subset_files is None:
         return _problems_without_lists(finetune)
+
     lists = Path(finetune.subset_files).expanduser()
     problems = _problems_without_names(spec.data, lists)
     if not lists.is_dir():
@@ -54,6 +55,7 @@ def finetune_problems(spec: RunSpec) -> list[str]:
             *problems,
             f"eval.finetune.subset_files={finetune.subset_files!r}: there is no such folder",
         ]
+
     asked = (_list_of(lists, share) for share in finetune.labels if share < 1)
     for path in sorted({*asked, *_lists_in(lists)}):
         try:
@@ -94,18 +96,19 @@ def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> li
             LabelledImages(labelled_subset(data.train, share, classes=classes, seed=seed))
             for share in finetune.labels
         ]
+
     lists = Path(finetune.subset_files).expanduser()
     paths = _stored_paths(spec, data, lists)
     if problems := _content_problems(finetune, lists):
         raise SpecError(problems)
+
     found = []
     for share in finetune.labels:
+        if share == 1:
+            found.append(LabelledImages(data.train))
+            continue
         try:
-            found.append(
-                LabelledImages(data.train)
-                if share == 1
-                else _listed(lists, share, paths, data.train)
-            )
+            found.append(_listed(lists, share, paths, data.train))
         except SpecError as error:
             problems += error.problems
     if problems:
@@ -130,17 +133,19 @@ def listed_rows(listed: Path, paths: list[str]) -> set[int]:
     in no path or in several.
     """
     names = _names(listed)
+
+    # By the last part of the path first, as there are a million of them.
     wanted = {_base(name) for name in names}
     candidates: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
         if _base(path) in wanted:
             candidates.setdefault(_base(path), []).append(row)
-    matches = {
-        name: [
-            row for row in candidates.get(_base(name), []) if f"/{paths[row]}".endswith(f"/{name}")
-        ]
-        for name in names
-    }
+
+    matches: dict[str, list[int]] = {}
+    for name in names:
+        rows = candidates.get(_base(name), [])
+        matches[name] = [row for row in rows if f"/{paths[row]}".endswith(f"/{name}")]
+
     missing = [name for name, rows in matches.items() if not rows]
     unclear = [name for name, rows in matches.items() if len(rows) > 1]
     problems = []

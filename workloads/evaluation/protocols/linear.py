@@ -77,6 +77,7 @@ def fit_lbfgs(
     model = LogisticRegression(
         solver="lbfgs", max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True
     )
+
     best, best_accuracy = None, -1.0
     # from strong to weak, each fit starting from the one before
     for strength in sorted(l2, reverse=True):
@@ -87,6 +88,7 @@ def fit_lbfgs(
             warnings.simplefilter("always", ConvergenceWarning)
             model.fit(standard, labels)
         converged = not any(issubclass(each.category, ConvergenceWarning) for each in caught)
+
         weight, bias = _both_classes(model, classes)
         fitted = LinearClassifier(mean, scale, weight, bias, strength, converged)
         accuracy = top_k_accuracy(fitted.scores(validation[0]), validation[1], 1)
@@ -218,9 +220,10 @@ def _minimum(
     for _ in range(MAX_ITERATIONS):
         if gradient.abs().max() <= TOLERANCE:
             return point, True
+
         direction = _direction(gradient, l2, equal, history)
         slope, size = float((gradient * direction).sum()), 1.0
-        while True:
+        while True:  # halve the step until it goes down enough (Armijo)
             reached = loss.at(point.parameters + size * direction)
             objective_there, gradient_there = reached.penalised(l2)
             if objective_there <= objective + 1e-4 * size * slope + ROUNDING * abs(objective):
@@ -228,6 +231,7 @@ def _minimum(
             size /= 2
             if size < SMALLEST_STEP:
                 return point, False
+
         history.append((size * direction, reached.gradient - point.gradient))
         point, objective, gradient = reached, objective_there, gradient_there
     return point, False
@@ -241,14 +245,17 @@ def _direction(gradient: Tensor, l2: float, equal: _Curvature, history: History)
         penalised[:, :-1] += l2 * step[:, :-1]
         if (curvature := float((step * penalised).sum())) > 0:
             remembered.append((step, penalised, curvature))
+
     direction, shares = -gradient, []
     for step, change, curvature in reversed(remembered):
         shares.append(float((step * direction).sum()) / curvature)
         direction = direction - shares[-1] * change
+
     direction = equal.solved(direction, l2)
     if remembered:
         _, change, curvature = remembered[-1]
         direction *= curvature / float((change * equal.solved(change, l2)).sum())
+
     for (step, change, curvature), share in zip(remembered, reversed(shares), strict=True):
         direction += (share - float((change * direction).sum()) / curvature) * step
     return direction
@@ -276,6 +283,7 @@ def fit_sgd(
     )
     batch = min(sgd.batch_size, len(split))
     steps, mine = len(split) // batch, own_share(batch, worker)
+
     logits = nn.Linear(feature_dim, classes).to(worker.device)
     nn.init.zeros_(logits.weight)
     nn.init.zeros_(logits.bias)
@@ -289,14 +297,15 @@ def fit_sgd(
     )
     trained = of_all_workers(logits, worker)
     generator = torch.Generator().manual_seed(seed)
+
     encoder.module.eval()
     for epoch in range(sgd.epochs):
-        rows = torch.randperm(len(split), generator=generator)[: steps * batch].view(steps, batch)[
-            :, mine
-        ]
+        order = torch.randperm(len(split), generator=generator)[: steps * batch]
+        rows = order.view(steps, batch)[:, mine]
         for step, images in enumerate(split.stream(rows)):
             done = (epoch * steps + step) / (sgd.epochs * steps)
             optimizer.param_groups[0]["lr"] = peak * (1 + math.cos(math.pi * done)) / 2
+
             height, width = images.shape[-2:]
             # Drawn for the whole batch and then sliced, so that a view does not depend on the
             # number of workers.
@@ -304,11 +313,13 @@ def fit_sgd(
             with torch.no_grad(), encoder.autocast():
                 views = apply_view(images.to(worker.device), parameters, augment)
                 features = encoder.module(views).float()
+
             labels = torch.from_numpy(split.labels)[rows[step]].to(worker.device)
             optimizer.zero_grad()
             loss = functional.cross_entropy(trained(features), labels, reduction="sum") / batch
             (loss * worker.world_size).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+
     weight, bias = logits.weight.detach().cpu().numpy(), logits.bias.detach().cpu().numpy()
     identity = np.zeros(feature_dim, np.float32), np.ones(feature_dim, np.float32)
     return LinearClassifier(*identity, weight.T.copy(), bias.copy(), sgd.weight_decay, True)

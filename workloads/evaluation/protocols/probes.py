@@ -85,6 +85,7 @@ def probe_accuracies(
             probed(task, encoder, head, split, spec, generator=_generator(spec, task, name))
             for name, split in (("train", data.train), ("test", data.test))
         )
+
         classes, seed = len(_odds(task, spec)), seed_of(spec.seed, f"probe {task} fit")
         for name, ours, theirs in (("h", train.h, test.h), ("z", train.z, test.z)):
             probe = fit_probe(
@@ -119,15 +120,17 @@ def probed(
     labels = torch.multinomial(
         torch.tensor(_odds(task, spec)), count, replacement=True, generator=generator
     )
+
     # Drawn for the whole split, so that views do not depend on the size of the batches.
     drawn = [draw_view(policy, count, side, side, generator) for policy in policies]
+
     of_h, of_z = [], []
     with torch.inference_mode(), encoder.autocast():
-        for rows in (slice(start, start + batch) for start in range(0, count, batch)):
+        for start in range(0, count, batch):
+            rows = slice(start, start + batch)
             clean = center_view(split.take(rows).to(encoder.worker.device), side)
-            views = _transformed(
-                clean, labels[rows], [parameters[rows] for parameters in drawn], policies
-            )
+            parameters = [of_policy[rows] for of_policy in drawn]
+            views = _transformed(clean, labels[rows], parameters, policies)
             h = encoder.module(views.contiguous(memory_format=torch.channels_last))
             of_h.append(h.float().cpu())
             of_z.append(head(h).float().cpu())
@@ -151,6 +154,8 @@ def fit_probe(
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
     scale = features.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
     standard, targets = torch.from_numpy((features - mean) / scale), torch.from_numpy(labels)
+
+    # The weights that a layer begins with come from torch's own stream, which is put back.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = nn.Sequential(
@@ -161,15 +166,14 @@ def fit_probe(
     optimizer = torch.optim.Adam(network.parameters(), lr=probe.learning_rate)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(probe.epochs):
-        for rows in torch.split(
-            torch.randperm(len(standard), generator=generator), probe.batch_size
-        ):
-            loss = functional.cross_entropy(
-                network(standard[rows].to(device)), targets[rows].to(device)
-            )
+        order = torch.randperm(len(standard), generator=generator)
+        for rows in torch.split(order, probe.batch_size):
+            scores = network(standard[rows].to(device))
+            loss = functional.cross_entropy(scores, targets[rows].to(device))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+
     return Probe(mean, scale, network)
 
 

@@ -81,11 +81,13 @@ def transferred(spec: RunSpec, encoder: FrozenEncoder) -> EvaluationResult:
     """
     if problems := transfer_problems(spec):
         raise SpecError(problems)
+
     metric = metric_of(spec.eval.transfer.data.name)
     data = on_every_worker(
         lambda: {protocol: _loaded(spec, protocol) for protocol in spec.eval.transfer.protocols},
         encoder.worker,
     )
+
     tuned = regressed = EvaluationResult({})
     # Fine-tuning first: it takes all workers, none of which should wait for the regression of the
     # first one.
@@ -102,6 +104,7 @@ def transfer_problems(spec: RunSpec) -> list[str]:
     problems: list[str] = []
     if not asked.protocols:
         return problems
+
     for protocol in asked.protocols:
         try:
             data_of(spec, protocol)
@@ -111,6 +114,7 @@ def transfer_problems(spec: RunSpec) -> list[str]:
                 "eval.transfer.test_proportion)"
             )
             problems += [f"eval.transfer.data.{problem}, {what}" for problem in error.problems]
+
     if asked.data.root is None and asked.data.name not in EMBEDDED:
         problems.append(
             f"eval.transfer.data.root: is required by eval.transfer.data.name={asked.data.name!r}"
@@ -155,12 +159,9 @@ def _by_regression(
         return EvaluationResult({})
 
     classes = len(data.classes)
-    best, strength = _best(
-        _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2),
-        metric,
-        validation,
-        data.validation.labels,
-    )
+    fitted = _classifiers(train, data.train.labels, classes, spec.eval.transfer.l2)
+    best, strength = _best(fitted, metric, validation, data.validation.labels)
+
     features = np.concatenate([train, validation])
     labels = np.concatenate([data.train.labels, data.validation.labels])
     (last,) = _classifiers(features, labels, classes, (strength,))
@@ -223,10 +224,9 @@ def _by_finetuning(
             several_labels=metric == "mAP",
         )
 
+    asked = spec.eval.transfer
     values: dict[tuple[float, float], float] = {}
-    for rate, decay in itertools.product(
-        spec.eval.transfer.learning_rates, spec.eval.transfer.weight_decays
-    ):
+    for rate, decay in itertools.product(asked.learning_rates, asked.weight_decays):
         try:
             network = fitted(data.train, rate, decay)
         except FinetuneDivergedError as error:
@@ -238,9 +238,11 @@ def _by_finetuning(
         if encoder.worker.rank == 0:
             value = metric_value(metric, logits, data.validation.labels)
         (values[rate, decay],) = said_by_first([value], encoder.worker)
+
     if not values:
         diverged.add_note("every candidate diverged; eval.transfer.learning_rates may be too high")
         raise diverged
+
     rate, decay = max(values, key=lambda candidate: values[candidate])
     last = fitted(data.train_and_validation(), rate, decay)
     logits = network_scores(last, data.test, encoder)
