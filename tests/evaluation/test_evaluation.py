@@ -1,5 +1,5 @@
 """One process with an oracle: scipy's minimiser, brute-force neighbours, gradients by hand; and
-what may be looked at.
+what may be read.
 """
 
 from dataclasses import replace
@@ -233,11 +233,11 @@ def test_a_path_takes_few_looks_at_the_features(monkeypatch: pytest.MonkeyPatch)
     mixing = generator.normal(size=(30, 30)) * np.arange(1, 31) ** -1.5
     latent, labels = generator.normal(size=(2000, 30)), np.arange(2000) % 5
     latent += 0.5 * generator.normal(size=(5, 30))[labels]
-    features, looks = (latent @ mixing.T).astype(np.float32), []
+    features, calls = (latent @ mixing.T).astype(np.float32), []
     at = linear._CrossEntropy.at
 
     def counted(loss: Any, parameters: Tensor) -> Any:
-        looks.append(1)
+        calls.append(1)
         return at(loss, parameters)
 
     monkeypatch.setattr(linear._CrossEntropy, "at", counted)
@@ -252,7 +252,7 @@ def test_a_path_takes_few_looks_at_the_features(monkeypatch: pytest.MonkeyPatch)
         )
         == 45
     )
-    assert len(looks) < 180
+    assert len(calls) < 180
 
 
 # SGD on augmented images
@@ -371,8 +371,8 @@ def test_images_that_are_decoded_ahead_give_the_same_classifier() -> None:
         file = BytesIO()
         Image.fromarray(image.transpose(1, 2, 0)).save(file, "png")
         encoded.append(file.getvalue())
-    records = np.array([(place,) for place in range(23)], np.dtype([("place", np.int64)]))
-    ahead = EncodedImages(records, 10, lambda record: encoded[record["place"]], str)
+    records = np.array([(row,) for row in range(23)], np.dtype([("row", np.int64)]))
+    ahead = EncodedImages(records, 10, lambda record: encoded[record["row"]], str)
     spec = LinearSgdSpec(epochs=3, batch_size=5, base_learning_rate=60, min_area=0.3)
     split = Split(stored, np.arange(23) % 4, np.arange(23))
     assert torch.equal(replace(split, images=ahead).take(slice(None)), split.take(slice(None)))
@@ -502,7 +502,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("asked", CHOICES)
 def test_the_best_pair_on_the_validation_split_is_chosen(asked: str) -> None:
-    """By looking at every pair; among equals the smaller k, then the larger temperature. 500 is the
+    """By trying every pair; among equals the smaller k, then the larger temperature. 500 is the
     bank, as 200 is.
     """
     knn = KnnSpec.read(CHOICES[asked])
@@ -527,7 +527,7 @@ def test_the_best_pair_on_the_validation_split_is_chosen(asked: str) -> None:
 
 
 def test_without_choices_neighbours_are_as_specified() -> None:
-    """And nothing is looked at."""
+    """And nothing is computed."""
     nothing = np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
     knn = KnnSpec(k=7, temperature=0.3)
     assert chosen_knn(*nothing, nothing, classes=3, knn=knn) is knn
@@ -547,24 +547,24 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def judged(untrained: dict[str, Any]) -> dict[str, float]:
+def results(untrained: dict[str, Any]) -> dict[str, float]:
     return dict(evaluate(DIGITS, untrained, CPU).results)
 
 
-def test_an_untrained_encoder_is_judged(
-    untrained: dict[str, Any], judged: dict[str, float]
+def test_an_untrained_encoder_is_evaluated(
+    untrained: dict[str, Any], results: dict[str, float]
 ) -> None:
-    assert judged.keys() == KEYS
-    assert all(type(value) is float for value in judged.values())
-    assert judged["linear_l2"] in DIGITS.eval.l2
-    assert judged["linear_converged"] == 1
-    assert 70 < judged["linear_top1"] <= judged["linear_top5"] <= 100
-    assert 60 < judged["knn_top1"] <= judged["knn_top5"] <= 100
-    assert evaluate(DIGITS, untrained, CPU).results == judged
+    assert results.keys() == KEYS
+    assert all(type(value) is float for value in results.values())
+    assert results["linear_l2"] in DIGITS.eval.l2
+    assert results["linear_converged"] == 1
+    assert 70 < results["linear_top1"] <= results["linear_top5"] <= 100
+    assert 60 < results["knn_top1"] <= results["knn_top5"] <= 100
+    assert evaluate(DIGITS, untrained, CPU).results == results
 
 
 def test_the_numbers_are_those_of_the_parts(
-    untrained: dict[str, Any], judged: dict[str, float]
+    untrained: dict[str, Any], results: dict[str, float]
 ) -> None:
     data = load(DIGITS.data)
     encoder = load_encoder(DIGITS, untrained, CPU)
@@ -575,13 +575,13 @@ def test_the_numbers_are_those_of_the_parts(
     held_out = validation, data.validation.labels
     fitted = fit_lbfgs(train, data.train.labels, held_out, classes=10, l2=DIGITS.eval.l2)
     neighbours = knn_scores(train, data.train.labels, test, classes=10, knn=DIGITS.eval.knn)
-    assert judged["linear_top1"] == top_k_accuracy(fitted.scores(test), data.test.labels, 1)
-    assert judged["linear_top5"] == top_k_accuracy(fitted.scores(test), data.test.labels, 5)
-    assert judged["linear_validation_top1"] == top_k_accuracy(
+    assert results["linear_top1"] == top_k_accuracy(fitted.scores(test), data.test.labels, 1)
+    assert results["linear_top5"] == top_k_accuracy(fitted.scores(test), data.test.labels, 5)
+    assert results["linear_validation_top1"] == top_k_accuracy(
         fitted.scores(validation), data.validation.labels, 1
     )
-    assert judged["linear_l2"] == fitted.l2
-    assert judged["knn_top1"] == top_k_accuracy(neighbours, data.test.labels, 1)
+    assert results["linear_l2"] == fitted.l2
+    assert results["knn_top1"] == top_k_accuracy(neighbours, data.test.labels, 1)
 
 
 def with_wrong_labels(split: Split) -> Split:

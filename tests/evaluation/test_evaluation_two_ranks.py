@@ -166,7 +166,7 @@ def features(count: int, worker: Worker, batch: int) -> NDArray[np.float32]:
     return FrozenEncoder(Encoder(), VIEW, worker).features(random_images(count), batch)
 
 
-COUNTS = (67, 60, 61, 5, 1)  # images of splits that are looked at ten at a time
+COUNTS = (67, 60, 61, 5, 1)  # images of splits that are computed ten at a time
 
 
 def measure(worker: Worker) -> Results:
@@ -188,7 +188,7 @@ def untrained() -> dict[str, Any]:
 
 def missing_on_the_second(worker: Worker) -> Results:
     """What every worker has, and what one of them has not."""
-    found: Results = {"place": on_every_worker(lambda: worker.rank, worker)}
+    found: Results = {"rank": on_every_worker(lambda: worker.rank, worker)}
 
     def prepare() -> None:
         if worker.rank == 1:
@@ -265,7 +265,7 @@ def after_the_others(fit: Callable[..., Any], folder: Path, workers: int) -> Cal
 
     def fitted(*arguments: Any, **options: Any) -> Any:
         deadline = time.monotonic() + 30
-        while not all((folder / f"judged-{place}").exists() for place in range(1, workers)):
+        while not all((folder / f"evaluated-{rank}").exists() for rank in range(1, workers)):
             assert time.monotonic() < deadline, (
                 "the others wait for what the first worker does alone"
             )
@@ -275,11 +275,11 @@ def after_the_others(fit: Callable[..., Any], folder: Path, workers: int) -> Cal
     return fitted
 
 
-def judged(folder: Path, worker: Worker) -> dict[str, float]:
+def evaluated(folder: Path, worker: Worker) -> dict[str, float]:
     evaluation.fit_lbfgs = after_the_others(evaluation.fit_lbfgs, folder, worker.world_size)  # type: ignore[attr-defined]
     transfer.regression_path = after_the_others(transfer.regression_path, folder, worker.world_size)  # type: ignore[attr-defined]
     results = dict(evaluate(SPEC, untrained(), worker).results)
-    (folder / f"judged-{worker.rank}").touch()
+    (folder / f"evaluated-{worker.rank}").touch()
     return results
 
 
@@ -288,7 +288,10 @@ def judged(folder: Path, worker: Worker) -> dict[str, float]:
 
 def every_result(folder: Path) -> Results:
     worker = Worker.here("cpu")
-    return measure(worker) | {"cache": cached(folder, worker), "judged": judged(folder, worker)}
+    return measure(worker) | {
+        "cache": cached(folder, worker),
+        "evaluated": evaluated(folder, worker),
+    }
 
 
 @pytest.fixture(scope="module", params=(2, 3))
@@ -367,10 +370,10 @@ def test_every_worker_is_told_the_score_of_one_process(
 def test_what_one_worker_cannot_find_is_refused_on_all(
     workers: list[Results], alone: Results
 ) -> None:
-    assert alone["missing"] == {"place": 0}
-    for place, worker in enumerate(workers):
+    assert alone["missing"] == {"rank": 0}
+    for rank, worker in enumerate(workers):
         assert worker["missing"] == {
-            "place": place,
+            "rank": rank,
             "problems": ["data.root=/nowhere: is not there"],
         }
 
@@ -420,7 +423,7 @@ def test_the_first_worker_is_told_what_one_process_is(workers: list[Results]) ->
     it fits anything alone.
     """
     expected = evaluate(SPEC, untrained(), CPU).results
-    first, *others = (worker["judged"] for worker in workers)
+    first, *others = (worker["evaluated"] for worker in workers)
     assert others == [{}] * len(others)
     assert list(first) == list(expected)
     for name, value in expected.items():

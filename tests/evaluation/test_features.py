@@ -168,7 +168,7 @@ def test_size_content_and_precision_are_part_of_the_key(tmp_path: Path) -> None:
     assert encoder.calls == 4
     assert not np.array_equal(rounded, ask(encoder, split, tmp_path))
     assert encoder.calls == 4
-    # The same images in another place: another copy of the data, or another subset of them that has
+    # The same images elsewhere: another copy of the data, or another subset of them that has
     # these rows.
     elsewhere = replace(split, images=split.images.copy())
     ask(encoder, elsewhere, tmp_path)
@@ -204,8 +204,8 @@ def test_the_entries_asked_for_longest_ago_go_first(
     assert left_in(tmp_path) == [".npy"] * 3
     for encoder in encoders:
         encoder.calls = 0
-    for place in (0, 2, 3):
-        ask(encoders[place], split, tmp_path)
+    for number in (0, 2, 3):
+        ask(encoders[number], split, tmp_path)
     assert [encoder.calls for encoder in encoders] == [0, 0, 0, 0]
     ask(encoders[1], split, tmp_path)
     assert encoders[1].calls == 3
@@ -282,11 +282,11 @@ def test_images_that_are_lost_are_not_mistaken_for_a_folder_that_cannot_be_writt
     Image.new("RGB", (8, 8)).save(file, "png")
 
     def read(record: np.void) -> bytes:
-        if record["place"] == 17:
+        if record["row"] == 17:
             raise FileNotFoundError("a shard")
         return file.getvalue()
 
-    records = np.array([(place,) for place in range(40)], np.dtype([("place", np.int64)]))
+    records = np.array([(row,) for row in range(40)], np.dtype([("row", np.int64)]))
     split = replace(images(40), images=EncodedImages(records, 8, read, str), index=np.arange(40))
     with pytest.raises(RuntimeError, match="images cannot be read: a shard"):
         ask(Counting(), split, tmp_path)
@@ -315,7 +315,7 @@ def limited(folder: Path, said: Path) -> None:
 
 
 def ask_at_once(folder: Path) -> None:
-    said = [folder.with_name(f"{folder.name}-{place}") for place in range(2)]
+    said = [folder.with_name(f"{folder.name}-{number}") for number in range(2)]
     processes = [
         FORK.Process(target=say, args=(Counting(delay=0.3), folder, path)) for path in said
     ]
@@ -366,7 +366,7 @@ def expected() -> str:
 
 
 def test_processes_that_ask_at_once_compute_once(played: Path, expected: str) -> None:
-    said = [(played / f"at-once-{place}").read_text().split() for place in range(2)]
+    said = [(played / f"at-once-{number}").read_text().split() for number in range(2)]
     assert sorted(calls for calls, _ in said) == ["0", "3"]
     assert {features for _, features in said} == {expected}
     assert left_in(played / "at-once") == [".npy"]

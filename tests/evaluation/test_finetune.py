@@ -215,7 +215,7 @@ def test_normalisation_learns_whatever_mode_the_encoder_came_in() -> None:
 
 
 def test_one_of_several_workers_fine_tunes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others are not there when the first one judges: normalisation would wait for them for
+    """The others are not there when the first one evaluates: normalisation would wait for them for
     ever.
     """
 
@@ -535,10 +535,10 @@ def test_drawn_subsets_do_not_pass_for_pinned_lists(digits: DataSet) -> None:
     assert caught.value.problems == expected
 
 
-# Judging a run
+# Evaluating a run
 
 
-def judge(digits: DataSet, **values: object) -> EvaluationResult:
+def evaluated(digits: DataSet, **values: object) -> EvaluationResult:
     spec = DIGITS.with_values({name.replace("__", "."): value for name, value in values.items()})
     encoder = FrozenEncoder(initial_model(DIGITS).encoder, spec.view_size, CPU)
     return finetuned(spec, encoder, digits)
@@ -547,24 +547,24 @@ def judge(digits: DataSet, **values: object) -> EvaluationResult:
 def test_fine_tuning_on_all_labels_is_far_above_chance_and_names_what_it_found(
     digits: DataSet,
 ) -> None:
-    judged = judge(
+    found = evaluated(
         digits,
         eval__finetune__labels=[1.0],
         eval__finetune__epochs=[8],
         eval__finetune__batch_size=32,
     )
-    assert judged.results.keys() == {
+    assert found.results.keys() == {
         f"finetune_100_{name}" for name in ("top1", "top5", "validation_top1", "images")
     }
-    assert judged.results["finetune_100_images"] == len(digits.train) == 540
-    assert judged.results["finetune_100_top1"] > 80
-    assert judged.results["finetune_100_validation_top1"] > 80
-    predictions = judged.predictions["finetune_100_top1"]
+    assert found.results["finetune_100_images"] == len(digits.train) == 540
+    assert found.results["finetune_100_top1"] > 80
+    assert found.results["finetune_100_validation_top1"] > 80
+    predictions = found.predictions["finetune_100_top1"]
     assert 100 * (predictions.predicted == digits.test.labels).mean() == pytest.approx(
-        judged.results["finetune_100_top1"]
+        found.results["finetune_100_top1"]
     )
-    low, high = judged.intervals["finetune_100_top1"]
-    assert low < judged.results["finetune_100_top1"] < high
+    low, high = found.intervals["finetune_100_top1"]
+    assert low < found.results["finetune_100_top1"] < high
 
 
 def test_each_share_has_its_images_batch_steps_and_rates(digits: DataSet) -> None:
@@ -577,12 +577,12 @@ def test_each_share_has_its_images_batch_steps_and_rates(digits: DataSet) -> Non
         "eval__finetune__epochs": [3, 2],
         "eval__finetune__batch_size": 20,
     }
-    judged = judge(digits, **shares)
+    found = evaluated(digits, **shares)
     hook.remove()
     # 0.5 % of 540 are three, but there are ten classes: three epochs of one batch of ten. Then 54:
     # two epochs of two of 20.
-    assert judged.results["finetune_0.5_images"] == 10
-    assert judged.results["finetune_10_images"] == 54
+    assert found.results["finetune_0.5_images"] == 10
+    assert found.results["finetune_10_images"] == 54
     first = [0.8 * 10 / 256 * factor for factor in (1, 0.75, 0.25)]
     second = [0.8 * 20 / 256 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
     assert rates == pytest.approx(first + second)
@@ -595,7 +595,7 @@ def test_the_seed_of_the_run_varies_the_training_and_not_the_subset(digits: Data
         "eval__finetune__batch_size": 18,
     }
     first, again, other_run, other_subset = (
-        judge(digits, **shares, **change)
+        evaluated(digits, **shares, **change)
         for change in ({}, {}, {"seed": 1}, {"eval__finetune__subset_seed": 1})
     )
     assert first.results == again.results
@@ -612,7 +612,7 @@ def test_the_seed_of_the_run_varies_the_training_and_not_the_subset(digits: Data
     assert not np.array_equal(drawn[0], drawn[1])
 
 
-def test_lists_of_names_are_judged_with_how_many_were_left_out(
+def test_lists_of_names_are_evaluated_with_how_many_were_left_out(
     folder: DataSpec, tmp_path: Path
 ) -> None:
     data = load(folder)
@@ -621,23 +621,23 @@ def test_lists_of_names_are_judged_with_how_many_were_left_out(
     finetune = {"labels": [0.1], "epochs": [1], "batch_size": 4, "subset_files": str(tmp_path)}
     spec = RunSpec.read(DIGITS.tree() | {"data": folder.tree(), "eval": {"finetune": finetune}})
     encoder = FrozenEncoder(initial_model(spec).encoder, spec.view_size, CPU)
-    judged = finetuned(spec, encoder, data)
-    assert (judged.results["finetune_10_images"], judged.results["finetune_10_left_out"]) == (9, 6)
+    found = finetuned(spec, encoder, data)
+    assert (found.results["finetune_10_images"], found.results["finetune_10_left_out"]) == (9, 6)
 
 
-def test_unbalanced_test_classes_are_judged_by_their_mean_too(digits: DataSet) -> None:
+def test_unbalanced_test_classes_are_evaluated_by_their_mean_too(digits: DataSet) -> None:
     kept = np.concatenate(
         [np.flatnonzero(digits.test.labels > 0), np.flatnonzero(digits.test.labels == 0)[:5]]
     )
     unbalanced = replace(
         digits, test=Split(digits.test.images, digits.test.labels[kept], digits.test.index[kept])
     )
-    judged = judge(unbalanced, eval__finetune__labels=[0.1], eval__finetune__epochs=[1])
-    predictions = judged.predictions["finetune_10_top1"]
+    found = evaluated(unbalanced, eval__finetune__labels=[0.1], eval__finetune__epochs=[1])
+    predictions = found.predictions["finetune_10_top1"]
     right = predictions.predicted == predictions.labels
     expected = np.mean([100 * right[predictions.labels == label].mean() for label in range(10)])
-    assert judged.results["finetune_10_mean_per_class"] == pytest.approx(expected)
-    assert "finetune_10_mean_per_class" in judged.intervals
+    assert found.results["finetune_10_mean_per_class"] == pytest.approx(expected)
+    assert "finetune_10_mean_per_class" in found.intervals
 
 
 def test_a_run_whose_fine_tuning_diverges_says_when_and_at_which_rate(digits: DataSet) -> None:
@@ -645,7 +645,7 @@ def test_a_run_whose_fine_tuning_diverges_says_when_and_at_which_rate(digits: Da
     divergence.
     """
     with pytest.raises(FinetuneDivergedError) as caught:
-        judge(
+        evaluated(
             digits,
             eval__finetune__labels=[0.1],
             eval__finetune__epochs=[20],
@@ -655,5 +655,5 @@ def test_a_run_whose_fine_tuning_diverges_says_when_and_at_which_rate(digits: Da
     assert isinstance(caught.value, SIMCLR.divergence)
 
 
-def test_nothing_is_judged_where_nothing_is_asked(digits: DataSet) -> None:
-    assert judge(digits) == EvaluationResult({})
+def test_nothing_is_evaluated_where_nothing_is_asked(digits: DataSet) -> None:
+    assert evaluated(digits) == EvaluationResult({})

@@ -264,16 +264,16 @@ def test_a_mean_colour_tells_colour_from_grey_and_nothing_of_rotation(data: Data
 
 def test_what_was_said_of_each_image_is_kept_with_what_was_done_to_it(data: DataSet) -> None:
     spec = SHAPES.with_values({"eval.probe.tasks": ["rotation"], "eval.probe.epochs": 2})
-    judged = probe_accuracies(FrozenEncoder(MeanColor(), spec.view_size, CPU), Pixels(), data, spec)
+    found = probe_accuracies(FrozenEncoder(MeanColor(), spec.view_size, CPU), Pixels(), data, spec)
     names = {"probe_rotation_h", "probe_rotation_z"}
-    assert judged.results.keys() == judged.intervals.keys() == judged.predictions.keys() == names
+    assert found.results.keys() == found.intervals.keys() == found.predictions.keys() == names
     turns = seen("rotation", data.test, spec, seed=seed_of(spec.seed, "probe rotation test")).labels
     for name in names:
-        low, high = judged.intervals[name]
-        assert low < judged.results[name] < high
-        predictions = judged.predictions[name]
+        low, high = found.intervals[name]
+        assert low < found.results[name] < high
+        predictions = found.predictions[name]
         assert (predictions.labels == turns).all()
-        assert 100 * (predictions.predicted == turns).mean() == pytest.approx(judged.results[name])
+        assert 100 * (predictions.predicted == turns).mean() == pytest.approx(found.results[name])
 
 
 def test_the_seed_decides_and_nothing_else_does(data: DataSet) -> None:
@@ -357,22 +357,22 @@ def test_the_numbers_are_those_of_the_parts(data: DataSet, monkeypatch: pytest.M
 
 
 @pytest.fixture(scope="module")
-def judged(state: dict[str, Any]) -> dict[str, float]:
+def results(state: dict[str, Any]) -> dict[str, float]:
     return dict(evaluate(SHAPES.with_values({"eval.projection": True}), state, CPU).results)
 
 
-def test_h_and_z_are_judged_beside_the_rest(
-    state: dict[str, Any], judged: dict[str, float]
+def test_h_and_z_are_evaluated_beside_the_rest(
+    state: dict[str, Any], results: dict[str, float]
 ) -> None:
     plain = evaluate(SHAPES.with_values({"eval.probe.tasks": []}), state, CPU).results
-    assert judged.keys() - plain.keys() == ALL_KEYS | {"linear_top1_z", "linear_validation_top1_z"}
-    assert {name: judged[name] for name in plain} == plain
-    assert all(type(value) is float and 0 <= value <= 100 for value in judged.values())
-    assert judged["probe_sobel_h"] > 90
+    assert results.keys() - plain.keys() == ALL_KEYS | {"linear_top1_z", "linear_validation_top1_z"}
+    assert {name: results[name] for name in plain} == plain
+    assert all(type(value) is float and 0 <= value <= 100 for value in results.values())
+    assert results["probe_sobel_h"] > 90
 
 
-def test_z_is_judged_as_h_is(
-    state: dict[str, Any], judged: dict[str, float], data: DataSet
+def test_z_is_evaluated_as_h_is(
+    state: dict[str, Any], results: dict[str, float], data: DataSet
 ) -> None:
     """By logistic regression on g(h), whatever the protocol for h."""
     model = load_model(SHAPES, state, CPU)
@@ -388,13 +388,13 @@ def test_z_is_judged_as_h_is(
         l2=SHAPES.eval.l2,
     )
     scores, held_out = fitted.scores(test), fitted.scores(validation)
-    assert judged["linear_top1_z"] == pytest.approx(
+    assert results["linear_top1_z"] == pytest.approx(
         top_k_accuracy(scores, data.test.labels, 1), abs=0.21
     )
-    assert judged["linear_validation_top1_z"] == pytest.approx(
+    assert results["linear_validation_top1_z"] == pytest.approx(
         top_k_accuracy(held_out, data.validation.labels, 1), abs=1.01
     )
-    assert judged["linear_top1_z"] != judged["linear_top1"]
+    assert results["linear_top1_z"] != results["linear_top1"]
     values = {
         "eval.projection": True,
         "eval.probe.tasks": [],
@@ -403,7 +403,7 @@ def test_z_is_judged_as_h_is(
     }
     by_sgd = evaluate(SHAPES.with_values(values), state, CPU).results
     for name in ("linear_top1_z", "linear_validation_top1_z"):
-        assert by_sgd[name] == judged[name]
+        assert by_sgd[name] == results[name]
 
 
 def test_without_a_head_z_is_h() -> None:
@@ -417,13 +417,13 @@ def test_without_a_head_z_is_h() -> None:
     assert found["probe_rotation_z"] == found["probe_rotation_h"]
 
 
-def test_a_judged_run_keeps_the_intervals_of_its_probes(state: dict[str, Any]) -> None:
+def test_an_evaluated_run_keeps_the_intervals_of_its_probes(state: dict[str, Any]) -> None:
     values = {"eval.protocol": "none", "eval.probe.tasks": ["sobel"], "eval.probe.epochs": 1}
-    judged = evaluate(SHAPES.with_values(values), state, CPU)
+    found = evaluate(SHAPES.with_values(values), state, CPU)
     assert (
-        judged.results.keys()
-        == judged.intervals.keys()
-        == judged.predictions.keys()
+        found.results.keys()
+        == found.intervals.keys()
+        == found.predictions.keys()
         == {"probe_sobel_h", "probe_sobel_z"}
     )
 

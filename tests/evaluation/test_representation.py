@@ -75,7 +75,7 @@ class Line(nn.Module):
         return images.mean(dim=(1, 2, 3)).unsqueeze(1) * torch.arange(1.0, 9.0)
 
 
-def looked_at(
+def inspected(
     encoder: nn.Module,
     head: nn.Module | None,
     data: DataSet,
@@ -211,14 +211,14 @@ def test_another_head_has_no_spectrum_and_the_notes_say_why(
 
 def test_images_are_balanced_and_maps_are_of_some_classes(data: DataSet) -> None:
     options = replace(PLAIN, images=50, classes=3, queries=3, neighbours=4)
-    found = looked_at(Pixels(), None, data, options)
+    found = inspected(Pixels(), None, data, options)
     assert found.measured == 50
     labels, counts = np.unique(found.mapped_labels, return_counts=True)
     assert len(labels) == 3
     assert counts.min() > 10, "more of each class than are measured"
     assert found.queries.labels.tolist() == labels.tolist(), "one of each, in order"
     others = [
-        looked_at(Pixels(), None, data, options, DIGITS.with_values({"seed": seed}))
+        inspected(Pixels(), None, data, options, DIGITS.with_values({"seed": seed}))
         for seed in range(1, 4)
     ]
     assert any(set(other.mapped_labels) != set(labels) for other in others)
@@ -241,7 +241,7 @@ def test_measured_images_are_as_many_of_each_class(data: DataSet) -> None:
 
     fields = ("strength", "jitter_probability", "grayscale_probability")
     nothing = {f"augment.color.{field}": 0 for field in fields}
-    looked_at(
+    inspected(
         *(Spy(), None, data, replace(PLAIN, images=50)),
         DIGITS.with_values({"augment.operations": ["color"]} | nothing),
     )
@@ -250,7 +250,7 @@ def test_measured_images_are_as_many_of_each_class(data: DataSet) -> None:
 
 def test_numbers_are_those_of_the_drawn_images_and_views(data: DataSet, model: SimCLR) -> None:
     """All test images in their order; views by the generator that the run's seed names."""
-    found = looked_at(model.encoder, model.head, data)
+    found = inspected(model.encoder, model.head, data)
     images = data.test.take(slice(None))
     generator = torch.Generator().manual_seed(seed_of(DIGITS.seed, "inspect views"))
     with torch.inference_mode():
@@ -286,7 +286,7 @@ def test_views_do_not_depend_on_the_batch(data: DataSet, model: SimCLR) -> None:
 
 
 def test_neighbours_are_shown_as_they_are_in_the_test_split(data: DataSet) -> None:
-    found = looked_at(Pixels(), nn.Identity(), data, replace(PLAIN, queries=10, neighbours=3))
+    found = inspected(Pixels(), nn.Identity(), data, replace(PLAIN, queries=10, neighbours=3))
     assert found.queries.labels.tolist() == list(range(10))
     for name in ("h", "z"):
         near: Shown = found.spaces[name].neighbours
@@ -308,23 +308,23 @@ def test_a_second_look_is_the_same_and_leaves_the_model_as_it_was(
 ) -> None:
     before = encoder_digest(model)
     options = InspectOptions(images=60, maps=("tsne",))
-    first = looked_at(model.train().encoder, model.head, data, options)
+    first = inspected(model.train().encoder, model.head, data, options)
     assert not any(
         module.training for part in (model.encoder, model.head) for module in part.modules()
     )
-    second = looked_at(model.encoder, model.head, data, options)
+    second = inspected(model.encoder, model.head, data, options)
     assert encoder_digest(model) == before
     assert first.results == second.results
     assert np.array_equal(first.spaces["z"].maps["tsne"], second.spaces["z"].maps["tsne"])
     assert np.array_equal(first.spaces["z"].neighbours.index, second.spaces["z"].neighbours.index)
-    other = looked_at(
+    other = inspected(
         model.encoder, model.head, data, replace(options, maps=()), DIGITS.with_values({"seed": 1})
     )
     assert other.results["alignment_h"] != first.results["alignment_h"]
 
 
 def test_of_a_supervised_run_there_is_h_only(data: DataSet, model: SimCLR) -> None:
-    found = looked_at(model.encoder, None, data)
+    found = inspected(model.encoder, None, data)
     assert set(found.spaces) == {"h"}
     assert {name[-2:] for name in found.results} == {"_h"}
     assert found.head is None
@@ -354,24 +354,24 @@ def _trained_to_agree(data: DataSet) -> SimCLR:
 def test_a_trained_encoder_is_not_called_collapsed(data: DataSet, model: SimCLR) -> None:
     *_, last = pretrain(DIGITS.with_values({"schedule.epochs": 6, "schedule.batch_size": 60}), CPU)
     model.load_state_dict(last.state["model"])
-    found = looked_at(model.encoder, model.head, data)
+    found = inspected(model.encoder, model.head, data)
     assert found.warnings == ()
     assert 0.5 < found.results["std_z"] <= 1
 
 
 def test_an_encoder_trained_without_negatives_is_called_collapsed(data: DataSet) -> None:
     model = _trained_to_agree(data)
-    found = looked_at(model.encoder, model.head, data)
+    found = inspected(model.encoder, model.head, data)
     assert any(warning.startswith("z has collapsed") for warning in found.warnings)
     assert found.results["std_z"] < 0.1
     assert found.results["alignment_z"] < 0.02
 
 
 def test_a_line_and_a_point_are_called_collapsed(data: DataSet) -> None:
-    line = looked_at(Line(), None, data)
+    line = inspected(Line(), None, data)
     assert line.results["effective_rank_h"] == pytest.approx(1, abs=1e-3)
     assert line.warnings == ("h has collapsed: its effective rank is 1.00, below 2",)
-    point = looked_at(
+    point = inspected(
         nn.Sequential(Line(), nn.Linear(8, 8), nn.Threshold(1e9, 0.3)),
         nn.Identity(),
         data,
@@ -394,7 +394,7 @@ def agreement(points: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
 
 
 def test_tsne_keeps_digits_of_a_class_together(data: DataSet) -> None:
-    found = looked_at(Pixels(), None, data, InspectOptions(maps=("tsne",)))
+    found = inspected(Pixels(), None, data, InspectOptions(maps=("tsne",)))
     points = found.spaces["h"].maps["tsne"]
     assert points.shape == (200, 2)
     assert agreement(points, found.mapped_labels) > 0.7
@@ -403,7 +403,7 @@ def test_tsne_keeps_digits_of_a_class_together(data: DataSet) -> None:
 def test_umap_keeps_digits_of_a_class_together_and_threads_as_they_were(data: DataSet) -> None:
     pytest.importorskip("umap")
     before = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
-    found = looked_at(Pixels(), None, data, InspectOptions(maps=("umap",)))
+    found = inspected(Pixels(), None, data, InspectOptions(maps=("umap",)))
     points = found.spaces["h"].maps["umap"]
     assert points.shape == (200, 2)
     assert agreement(points, found.mapped_labels) > 0.7
@@ -415,7 +415,7 @@ def test_without_umap_a_note_names_the_extra(
     data: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    found = looked_at(Pixels(), nn.Identity(), data, InspectOptions(images=20))
+    found = inspected(Pixels(), nn.Identity(), data, InspectOptions(images=20))
     assert set(found.spaces["h"].maps) == {"tsne"}
     assert sum("simclr-orch[inspect]" in note for note in found.notes) == 1
 
@@ -436,4 +436,4 @@ def test_every_wrong_option_is_named() -> None:
 def test_images_of_several_labels_are_refused(data: DataSet) -> None:
     several = Split(data.test.images, np.ones((200, 10), dtype=np.int64), data.test.index)
     with pytest.raises(SpecError, match="several labels"):
-        looked_at(Pixels(), None, replace(data, test=several))
+        inspected(Pixels(), None, replace(data, test=several))

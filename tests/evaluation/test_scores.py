@@ -110,49 +110,49 @@ def test_labels_without_any_example_of_a_class_have_no_average_precision() -> No
 def test_an_evaluation_result_agrees_with_itself_where_scores_are_equal(metric: Metric) -> None:
     scores, labels = one_label(200, seed=0)
     scores = scores.round()  # ties in most rows, as neighbours' votes have them
-    judged = scored("x", metric, scores, labels)
-    said = np.eye(4)[judged.predictions["x"].predicted]
+    found = scored("x", metric, scores, labels)
+    said = np.eye(4)[found.predictions["x"].predicted]
     assert (
-        judged.results["x"]
+        found.results["x"]
         == metric_value(metric, scores, labels)
         == metric_value(metric, said, labels)
     )
-    assert (judged.predictions["x"].labels == labels).all()
+    assert (found.predictions["x"].labels == labels).all()
 
 
 def test_classified_names_both_accuracies_and_keeps_the_first_ones_predictions() -> None:
     scores, labels = one_label(300, seed=1, classes=8)
     labels = np.arange(300) % 8
-    judged = classified("linear", scores, labels, suffix="_z")
+    found = classified("linear", scores, labels, suffix="_z")
     share = [100 * top_k_accuracy_score(labels, scores, k=k, labels=range(8)) for k in (1, 5)]
-    assert judged.results == pytest.approx({"linear_top1_z": share[0], "linear_top5_z": share[1]})
-    assert judged.results["linear_top5_z"] == top_k_accuracy(scores, labels, 5)
-    assert judged.intervals.keys() == judged.results.keys()
-    for name, (low, high) in judged.intervals.items():
-        assert low < judged.results[name] < high
-    assert judged.predictions.keys() == {"linear_top1_z"}
-    assert (judged.predictions["linear_top1_z"].predicted == scores.argmax(1)).all()
+    assert found.results == pytest.approx({"linear_top1_z": share[0], "linear_top5_z": share[1]})
+    assert found.results["linear_top5_z"] == top_k_accuracy(scores, labels, 5)
+    assert found.intervals.keys() == found.results.keys()
+    for name, (low, high) in found.intervals.items():
+        assert low < found.results[name] < high
+    assert found.predictions.keys() == {"linear_top1_z"}
+    assert (found.predictions["linear_top1_z"].predicted == scores.argmax(1)).all()
 
 
 def test_classified_adds_the_mean_per_class_where_classes_are_not_balanced() -> None:
     # the smallest of seven has a seventh of the largest
     scores, labels = one_label(300, seed=1, classes=8)
-    judged = classified("knn", scores, labels, suffix="_z")
+    found = classified("knn", scores, labels, suffix="_z")
     assert (
-        judged.results.keys()
-        == judged.intervals.keys()
+        found.results.keys()
+        == found.intervals.keys()
         == {"knn_top1_z", "knn_top5_z", "knn_mean_per_class_z"}
     )
     recalls = recall_score(labels, scores.argmax(1), labels=np.unique(labels), average="macro")
-    assert judged.results["knn_mean_per_class_z"] == pytest.approx(100 * recalls)
-    assert judged.results["knn_mean_per_class_z"] != pytest.approx(
-        judged.results["knn_top1_z"], abs=0.5
+    assert found.results["knn_mean_per_class_z"] == pytest.approx(100 * recalls)
+    assert found.results["knn_mean_per_class_z"] != pytest.approx(
+        found.results["knn_top1_z"], abs=0.5
     )
     assert (
-        judged.intervals["knn_mean_per_class_z"]
+        found.intervals["knn_mean_per_class_z"]
         == scored("x", "mean per class", scores, labels).intervals["x"]
     )
-    assert judged.predictions.keys() == {"knn_top1_z"}, "the same would be compared twice"
+    assert found.predictions.keys() == {"knn_top1_z"}, "the same would be compared twice"
 
 
 @pytest.mark.parametrize(
@@ -258,9 +258,9 @@ def test_of_a_hundred_percent_every_draw_is_a_hundred_percent() -> None:
 
 
 def covered(
-    trials: int, truth: float, draw: Callable[[], tuple[Scores, Labels]], metric: Metric
+    repeats: int, truth: float, draw: Callable[[], tuple[Scores, Labels]], metric: Metric
 ) -> float:
-    intervals = [scored("x", metric, *draw()).intervals["x"] for _ in range(trials)]
+    intervals = [scored("x", metric, *draw()).intervals["x"] for _ in range(repeats)]
     return float(np.mean([low <= truth <= high for low, high in intervals]))
 
 
@@ -275,7 +275,7 @@ def test_the_interval_of_an_accuracy_covers_the_truth_in_95_percent(
             count, np.int64
         )
 
-    # Four standard errors of 1,500 trials are 2.3 %; the steps of an accuracy cost or add half a
+    # Four standard errors of 1,500 repeats are 2.3 %; the steps of an accuracy cost or add half a
     # percent.
     assert covered(1500, 100 * truth, draw, "top-1") == pytest.approx(0.95, abs=0.028)
 
@@ -289,8 +289,8 @@ def test_the_interval_of_a_mean_over_classes_covers_the_truth_in_95_percent() ->
         right = generator.random(count) < accuracy[labels]
         return np.eye(4)[np.where(right, labels, (labels + 1) % 4)], labels
 
-    # Four standard errors of 1,000 trials are 2.8 %; the rarest class has 10 of 200 examples, which
-    # costs 1 %.
+    # Four standard errors of 1,000 repeats are 2.8 %; the rarest class has 10 of 200 examples,
+    # which costs 1 %.
     assert covered(1000, 100 * float(accuracy.mean()), draw, "mean per class") == pytest.approx(
         0.95, abs=0.035
     )
@@ -304,5 +304,5 @@ def test_the_interval_of_mean_average_precision_covers_its_mean_over_such_test_s
         return generator.normal(size=labels.shape) + 1.2 * labels, labels
 
     mean = float(np.mean([mean_average_precision(*draw()) for _ in range(600)]))
-    # Four standard errors of 120 trials are 8 %.
+    # Four standard errors of 120 repeats are 8 %.
     assert covered(120, mean, draw, "mAP") == pytest.approx(0.95, abs=0.08)

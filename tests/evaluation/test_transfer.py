@@ -73,7 +73,7 @@ def encoder() -> nn.Module:
     return initial_model(spec_of(DIGITS)).encoder.eval()
 
 
-def judged(spec: RunSpec, encoder: nn.Module) -> EvaluationResult:
+def evaluated(spec: RunSpec, encoder: nn.Module) -> EvaluationResult:
     return transferred(spec, FrozenEncoder(encoder, spec.view_size, CPU))
 
 
@@ -130,7 +130,7 @@ def accuracy(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
 def test_linear_on_digits_equals_a_loop_over_scikit_learn(encoder: nn.Module) -> None:
     spec = spec_of(DIGITS)
     before = encoder_digest(encoder)
-    found = judged(spec, encoder)
+    found = evaluated(spec, encoder)
     best, l2, value, predicted = expected_of_one_label(encoder, data_of(spec), accuracy)
     assert found.results == pytest.approx(
         {
@@ -180,7 +180,7 @@ UNEQUAL = [0] * 40 + [1] * 12 + [2] * 8
 def test_linear_on_pets_is_the_mean_per_class(encoder: nn.Module, tmp_path: Path) -> None:
     write_pets(tmp_path, UNEQUAL)
     spec = spec_of(pets(tmp_path))
-    found = judged(spec, encoder).results
+    found = evaluated(spec, encoder).results
     data = data_of(spec)
     best, l2, value, predicted = expected_of_one_label(encoder, data, balanced_accuracy_score)
     assert found["transfer_linear_validation"] == pytest.approx(best)
@@ -200,7 +200,7 @@ def test_nothing_but_the_score_depends_on_test_labels(encoder: nn.Module, tmp_pa
             "weight_decays": [0.0],
         }
         found.append(
-            judged(
+            evaluated(
                 spec_of(pets(tmp_path / name), protocols=["linear", "finetune"], **grid), encoder
             )
         )
@@ -255,7 +255,7 @@ def test_linear_on_several_labels_is_one_regression_a_class(
     write_voc(tmp_path)
     strengths = (1e-2, 1.0)
     spec = spec_of({"name": "voc2007", "root": str(tmp_path)}, l2=strengths)
-    found = judged(spec, encoder)
+    found = evaluated(spec, encoder)
     data = data_of(spec)
     train, validation, test = (
         features_of(encoder, each) for each in (data.train, data.validation, data.test)
@@ -320,7 +320,7 @@ def test_finetuning_equals_a_loop_over_its_grid(encoder: nn.Module) -> None:
     grid = {"learning_rates": [0.03, 0.1], "weight_decays": [0.0, 1e-3]}
     spec = spec_of(DIGITS, protocols=["finetune"], steps=30, batch_size=32, **grid)
     before = encoder_digest(encoder)
-    found = judged(spec, encoder)
+    found = evaluated(spec, encoder)
     data = data_of(spec, STORED)
     values = {}
     for rate, decay in grid_of(spec):
@@ -354,7 +354,7 @@ def test_norms_remember_longer_where_epochs_have_more_than_a_hundred_steps(
     spec = spec_of(
         DIGITS | {"train_images": 1200}, protocols=["finetune"], steps=25, batch_size=8, **grid
     )
-    found = judged(spec, encoder).predictions["transfer_finetune"].predicted
+    found = evaluated(spec, encoder).predictions["transfer_finetune"].predicted
     data = data_of(spec, STORED)
     said = {}
     for momentum in (10 / 150, 0.1):
@@ -375,7 +375,7 @@ def test_finetuning_on_several_labels(encoder: nn.Module, tmp_path: Path) -> Non
         batch_size=500,
         **grid,
     )
-    found = judged(spec, encoder)
+    found = evaluated(spec, encoder)
     data = data_of(spec, STORED)
     recipe = Recipe(4, 120, 0.05, 0.9, 0.0, 0.08, norm_momentum=0.1)
     scores = scores_of(tuned(spec, encoder, data.train_and_validation(), 20, recipe), data.test)
@@ -392,10 +392,10 @@ def test_a_candidate_that_diverges_is_out_and_all_of_them_is_an_error(encoder: n
         "batch_size": 32,
         "weight_decays": [0.0],
     }
-    found = judged(spec_of(DIGITS, learning_rates=[0.01, 1e30], **asked), encoder)
+    found = evaluated(spec_of(DIGITS, learning_rates=[0.01, 1e30], **asked), encoder)
     assert found.results["transfer_finetune_learning_rate"] == 0.01
     with pytest.raises(FinetuneDivergedError) as caught:
-        judged(spec_of(DIGITS, learning_rates=[1e30], **asked), encoder)
+        evaluated(spec_of(DIGITS, learning_rates=[1e30], **asked), encoder)
     assert caught.value.__notes__ == [
         "every candidate diverged; eval.transfer.learning_rates may be too high"
     ]
@@ -411,20 +411,20 @@ def test_problems_are_said_before_anything_is_read(encoder: nn.Module) -> None:
     assert "finetune" in size
     assert root.startswith("eval.transfer.data.root: is required by eval.transfer.data.name='cars'")
     with pytest.raises(SpecError) as caught:
-        judged(spec, encoder)
+        evaluated(spec, encoder)
     assert caught.value.problems == [size, root]
     assert transfer_problems(spec_of({"name": "digits"}, test_proportion=0.02)) == []
     assert transfer_problems(spec.with_values({"eval.transfer.protocols": []})) == []
 
 
 def test_no_regularisation_is_a_candidate_like_others(encoder: nn.Module) -> None:
-    found = judged(spec_of(DIGITS, l2=[0.0]), encoder).results
+    found = evaluated(spec_of(DIGITS, l2=[0.0]), encoder).results
     assert found["transfer_linear_l2"] == 0
     assert found["transfer_linear"] > 80
 
 
 def test_problems_of_the_data_bear_the_fields_name(encoder: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        judged(spec_of({"name": "pets", "root": str(tmp_path)}), encoder)
+        evaluated(spec_of({"name": "pets", "root": str(tmp_path)}), encoder)
     (problem,) = caught.value.problems
     assert problem.startswith("eval.transfer.data.root=")
