@@ -1,4 +1,4 @@
-"""What a representation looks like, as data: numbers, maps to the plane, spectra and neighbours."""
+"""A representation as data: numbers, maps to the plane, spectra and neighbours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ class Representation:
     queries: Shown  # [Q]
     classes: tuple[str, ...]
     measured: int  # N
-    searched: int  # M, the images that neighbours are looked for among
+    searched: int  # M, the images among which neighbours are searched
     options: InspectOptions
     notes: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -17,7 +17,7 @@ from torchvision.datasets import food101 as torchvision_food101
 from torchvision.datasets import voc as torchvision_voc
 
 from workloads.datasets import DataSet, DataSpec, Split, content_digest, load, metric_of
-from workloads.datasets.sources.transfer_sets import VOC_CLASSES
+from workloads.datasets.sources.transfer_lists import VOC_CLASSES
 from workloads.spec import SpecError
 
 Marked = dict[str, Any]  # path below the root to label

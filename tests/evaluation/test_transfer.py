@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
 from workloads.datasets import DataSet, Split, load
-from workloads.datasets.sources.transfer_sets import VOC_CLASSES
+from workloads.datasets.sources.transfer_lists import VOC_CLASSES
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.digests import encoder_digest
 from workloads.evaluation.features.frozen import FrozenEncoder

@@ -1,4 +1,4 @@
-"""What a representation looks like: numbers of h and z = g(h), maps of them, and neighbours.
+"""What can be seen of a representation: numbers of h and z = g(h), maps of them, and neighbours.
 
 Maps are by t-SNE (Figure B.4) and UMAP. Numbers and arrays only; nothing is drawn here.
 
