@@ -177,7 +177,7 @@ def test_a_call_that_was_ended_is_continued(
     if end == signal.SIGTERM:
         assert f"interrupted; continue with: simclr-orch data shard {folder} {output}" in said
         assert "Traceback" not in said
-        assert not list(output.rglob("*.tar.partial"))
+        assert not list(output.rglob("*.unfinished"))
     assert data("verify", output).exit_code == 2
     document = json.loads(shard(folder, output, "--json").stdout)
     assert document["written_before"] in (2, 3, 4)

@@ -2,8 +2,6 @@
 
 Maps are by t-SNE (Figure B.4) and UMAP. Numbers and arrays only; nothing is drawn here.
 
-Numbers and arrays only; nothing is drawn here.
-
 Shapes: M images that are inspected, N of them measured, T mapped to the plane, Q asked for their K
 neighbours; D features (the width of h or of z), S side in pixels.
 """

@@ -1,6 +1,6 @@
 """What an encoder is worth on other data (B.8; Tables 8 and B.5), frozen and fine-tuned.
 
-Frozen, its h are classified by logistic regression.
+Frozen, its h go to logistic regression; fine-tuned, the whole network is trained.
 
 Shapes: N images, D the width of h, C classes. Of data whose images may have several labels
 (VOC2007), labels are [N, C] of 1, 0, and -1 where a class is not to be counted.
