@@ -31,10 +31,9 @@ ROWS = 4096  # features at a time
 
 @dataclass(frozen=True)
 class FrozenEncoder:
-    """A network of which only outputs are asked: its weights, and how it is applied to images.
+    """An encoder that is asked for features and not trained, and how it is applied to images.
 
-    It maps views float32 [B, 3, S, S] to h [B, D]. Nothing here trains it: what is fine-tuned is a
-    copy of `module`.
+    `module` maps views float32 [B, 3, S, S] to h [B, D]. What is fine-tuned is a copy of it.
     """
 
     module: nn.Module
