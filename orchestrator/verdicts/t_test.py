@@ -7,8 +7,8 @@ comparisons:
 
 - "above" is reproduced when the lower one-sided bound at alpha exceeds the comparison's bound, and
   contradicted when the upper one-sided bound at alpha / m is below it;
-- "within" is reproduced when both one-sided tests at alpha place it inside (two one-sided tests,
-  Schuirmann 1987), and contradicted when one of them at alpha / 2m places it outside.
+- "within" is reproduced when both one-sided tests at alpha put it inside (two one-sided tests,
+  Schuirmann 1987), and contradicted when one of them at alpha / 2m puts it outside.
 
 Seeds may be added until there is a verdict. Looking again and again at full alpha would find
 anything in the end, so the numbers of seeds at which one looks are fixed before the first (`looks`,

@@ -1,6 +1,4 @@
-"""One process: figures are drawn in memory and asked what they show. One test starts a Python
-process.
-"""
+"""One process: figures are drawn in memory and asked what they show; one test starts another."""
 
 import itertools
 import math
@@ -34,19 +32,20 @@ UNTRAINED = Summary(("untrained",), (20.0, 22.0), 0, 0, None)
 def summaries(
     layout: Layout, *, seeds: int = 2, gaps: Mapping[tuple[str, ...], str] | None = None
 ) -> list[Summary]:
-    """A made-up value for every cell and seed, and for the metric that points are drawn against;
-    none for cells in `gaps`.
+    """Make up a value for every cell and seed; none for cells in `gaps`.
+
+    There is one for the metric that points are drawn against, too.
     """
     numbers = random.Random(0)
     found: list[Summary] = []
-    for place, cell in enumerate(layout.cells):
+    for index, cell in enumerate(layout.cells):
         gap = (gaps or {}).get(cell.at)
         base = 0.9 * (cell.paper or 60.0) + 10
         values = () if gap else tuple(base + numbers.gauss(0, 0.8) for _ in range(seeds))
         failed, missing, uncounted = (
             seeds if gap == word else 0 for word in ("failed", "missing", "none counts")
         )
-        against = (0.1 * 1.3**place,) * len(values)
+        against = (0.1 * 1.3**index,) * len(values)
         found.append(Summary(cell.at, values, failed, missing, cell.paper, uncounted, against))
     return found
 
@@ -86,7 +85,7 @@ def cell_texts(axes: Axes) -> dict[tuple[int, int], str]:
 
 
 def curves(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
-    """The places and values of each line of a panel."""
+    """Where the points of each line of a panel stand, and their values."""
     found = {}
     for bars in axes.containers:
         assert isinstance(bars, ErrorbarContainer)
@@ -150,9 +149,9 @@ def test_a_heat_map_writes_the_means_in_their_places_and_the_papers_beside_them(
     run, paper = panels(picture("augmentations", cells))
     written, papers = cell_texts(run), cell_texts(paper)
     for cell in cells:
-        place = OPERATIONS.index(cell.at[0]), OPERATIONS.index(cell.at[1])
-        assert written[place] == f"{cell.mean:.1f}"
-        assert papers[place] == f"{cell.paper:.1f}"
+        where = OPERATIONS.index(cell.at[0]), OPERATIONS.index(cell.at[1])
+        assert written[where] == f"{cell.mean:.1f}"
+        assert papers[where] == f"{cell.paper:.1f}"
     assert (papers[0, 2], papers[2, 0], papers[4, 2]) == ("56.3", "55.8", "7.5")
     assert [papers[row, 7] for row in range(4)] == ["39.2", "29.4", "25.7", "18.8"]
     assert written[6, 7] == f"{sum(cell.mean or 0 for cell in cells[-7:]) / 7:.1f}"
@@ -359,8 +358,9 @@ def test_maps_have_every_mean_in_its_place_and_one_scale_of_colour() -> None:
 
 
 def test_the_predicted_threshold_runs_between_the_cells_that_it_separates() -> None:
-    """2 / SNR^3 labels are at column log2(2 / SNR^3) - 1, as column 0 has 2 labels; rows are spaced
-    unevenly.
+    """2 / SNR^3 labels are at column log2(2 / SNR^3) - 1, as column 0 has 2 labels.
+
+    Rows are spaced unevenly.
     """
     figure = picture(
         "label-complexity", summaries(ABLATIONS["label-complexity"].small), reference=None
@@ -498,7 +498,7 @@ def test_lines_mark_cells_of_which_no_run_counts_above_and_of_which_some_do_not_
     )
     (axes,) = panels(figure)
     assert marks(axes, "none counts") == [pytest.approx(math.log2(50))]
-    assert [round(place, 1) for place in marks(axes, "partial")] == [round(math.log2(100), 1)]
+    assert [round(x, 1) for x in marks(axes, "partial")] == [round(math.log2(100), 1)]
     assert "none counts (above panel)" in legend_texts(figure)
 
 

@@ -1,6 +1,4 @@
-"""One process: pictures of made-up representations are asked what they show, by the texts and
-groups of their SVG.
-"""
+"""One process: pictures of made-up representations are asked what their SVG shows."""
 
 import io
 import re
@@ -166,14 +164,14 @@ def test_images_stand_in_rows_after_their_query_and_h_before_z() -> None:
     )
     with Image.open(io.BytesIO(draw_representation(drawn, "colours")["neighbours.png"])) as image:
         pixels = np.asarray(image.convert("RGB"))
-    places = [np.argwhere((pixels == color).all(axis=2)).mean(axis=0) for color in colors]
+    centres = [np.argwhere((pixels == color).all(axis=2)).mean(axis=0) for color in colors]
     order = [[0, 2, 3, 4, 8, 9, 10], [1, 5, 6, 7, 11, 12, 13]]  # in each row from left to right
     for row in order:
-        assert np.ptp([places[tile][0] for tile in row]) < 2
-        assert np.diff([places[tile][1] for tile in row]).min() > 80, (
+        assert np.ptp([centres[tile][0] for tile in row]) < 2
+        assert np.diff([centres[tile][1] for tile in row]).min() > 80, (
             "they do not lie over each other"
         )
-    assert places[1][0] - places[0][0] > 100
+    assert centres[1][0] - centres[0][0] > 100
 
 
 @pytest.fixture(scope="module")

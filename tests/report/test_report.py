@@ -30,9 +30,7 @@ MACHINE = {
 
 
 def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, Any] | None]]:
-    """A kept plan and a finished record for each cell that counts: value 50 + the cell's number +
-    seed.
-    """
+    """A kept plan and a finished record for each cell: value 50 + the cell's number + seed."""
     ablation = ABLATIONS[name]
     preset = {"simclr": "shapes", "two-layer-cnn": "gaussian-patches"}[ablation.workload]
     plan = build(ablation, preset_named(preset), seeds=seeds)

@@ -1,6 +1,4 @@
-"""Tracking in an SQLite database: one process with MLflow's own client as the oracle, and drivers
-that race and die.
-"""
+"""Tracking in SQLite: one process with MLflow's client as the oracle, drivers that race and die."""
 
 import json
 import os
@@ -390,8 +388,9 @@ for fingerprint in ("shared", sys.argv[2]):
 
 @pytest.fixture
 def drivers(tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Drivers of one sweep on one new storage, by the name of a cell, that start when a line is
-    written to them.
+    """Drivers of one sweep on one new storage, by the name of a cell.
+
+    They start when a line is written to them.
     """
     started = {
         name: subprocess.Popen(

@@ -1,6 +1,4 @@
-"""Tracking through real `mlflow server` processes: many writers at once, a server that dies, and
-the dashboard.
-"""
+"""Tracking through real `mlflow server` processes: many writers, one that dies, the dashboard."""
 
 import json
 import os
@@ -45,9 +43,7 @@ def wait_for_end_of_group(group: int) -> None:
 
 
 class Server:
-    """`mlflow server` with a database and artifacts of its own, that can be killed and started
-    again.
-    """
+    """`mlflow server` with a database of its own, that can be killed and started again."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder

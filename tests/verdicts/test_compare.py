@@ -1,6 +1,4 @@
-"""Milliseconds to seconds: paired tests against enumeration and scipy, predictions in a file, and
-two runs of a storage.
-"""
+"""Milliseconds to seconds: paired tests against enumeration and scipy, two runs of a storage."""
 
 import io
 import itertools
@@ -43,9 +41,7 @@ def pair(
 
 
 def several(count: int, seed: int) -> tuple[Predictions, Predictions]:
-    """Two models' decisions on four classes, the first model the better one; some labels do not
-    count.
-    """
+    """Two models' decisions on four classes, the first the better one; some labels do not count."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(-1, 2, size=(count, 4))
     decided = [
@@ -238,7 +234,7 @@ def test_predictions_come_back_under_any_name_in_few_bytes() -> None:
             assert np.array_equal(ours, theirs)
     assert read_predictions(predictions_bytes({})) == {}
     with np.load(io.BytesIO(data)) as arrays:
-        stored = [arrays[f"labels_{place}"].dtype for place in range(len(kept))]
+        stored = [arrays[f"labels_{index}"].dtype for index in range(len(kept))]
     assert stored == [np.uint8, np.int8, np.int64, np.uint8, np.uint8]
 
 
@@ -274,7 +270,7 @@ def keep(
         storage.write_bytes(f"runs/{fingerprint}/predictions.npz", predictions_bytes(predictions))
 
 
-def judge_later(
+def evaluate_later(
     storage: Storage,
     fingerprint: str,
     protocol: str,
@@ -311,10 +307,11 @@ def compare(storage: Storage, result: str | None = None) -> tuple[dict[str, Any]
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    """Two runs of which the first is better by linear evaluation, by neighbours as long as nothing
-    else is asked.
+    """Two runs of which the first is better by linear evaluation.
+
+    By neighbours, too, as long as nothing else is asked.
     """
-    place = Storage(str(tmp_path))
+    storage = Storage(str(tmp_path))
     linear, neighbours, classifier = (
         pair(60, 20, 300, 20),
         pair(24, 11, 300, 65),
@@ -322,10 +319,12 @@ def storage(tmp_path: Path) -> Storage:
     )
     own = {"linear_top1": linear, "knn_top1": neighbours, "classifier_top1": classifier}
     keep(
-        place, ONE, {name: models[0] for name, models in own.items()} | {"linear_top1_z": linear[0]}
+        storage,
+        ONE,
+        {name: models[0] for name, models in own.items()} | {"linear_top1_z": linear[0]},
     )
-    keep(place, OTHER, {name: models[1] for name, models in reversed(own.items())})
-    return place
+    keep(storage, OTHER, {name: models[1] for name, models in reversed(own.items())})
+    return storage
 
 
 def test_every_result_of_both_runs_is_compared_and_corrected_for(storage: Storage) -> None:
@@ -360,7 +359,7 @@ def test_one_result_alone_is_not_corrected(storage: Storage) -> None:
 
 def test_later_evaluations_add_to_a_runs_own(storage: Storage) -> None:
     better, _ = pair(60, 20, 300, 20)
-    file = judge_later(
+    file = evaluate_later(
         storage, OTHER, "linear", {"linear_top1_z": better, "linear_top1": better}, {"l2": [0.1]}
     )
     document, printed = compare(storage)
@@ -383,16 +382,16 @@ def test_a_result_on_several_data_sets_is_compared_on_each(
 ) -> None:
     models = {"flowers": pair(60, 20, 300, 20), "pets": pair(7, 50, 90)}
     files = {}
-    for fingerprint, place, names in ((ONE, 0, order), (OTHER, 1, order[::-1])):
+    for fingerprint, index, names in ((ONE, 0, order), (OTHER, 1, order[::-1])):
         for hour, name in enumerate(names):
             predictions, at = (
-                {"transfer_linear": models[name][place]},
+                {"transfer_linear": models[name][index]},
                 f"2026-01-01T0{hour}:00:00+00:00",
             )
-            files[name] = judge_later(
+            files[name] = evaluate_later(
                 storage, fingerprint, "transfer", predictions, transfer_to(name), ended=at
             )
-    judge_later(
+    evaluate_later(
         storage, ONE, "transfer", {"transfer_linear": pair(1, 2, 3)[0]}, transfer_to("cars")
     )
     document, printed = compare(storage, "transfer_linear")
@@ -421,19 +420,23 @@ def test_equal_settings_are_compared_and_of_other_ones_the_newest(storage: Stora
     (better, worse), (third, fourth) = pair(60, 20, 300, 20), pair(30, 25, 300, 45)
     hours = [f"2026-01-01T0{hour}:00:00+00:00" for hour in range(4)]
     settings = [transfer_to("flowers", l2=[float(strength)]) for strength in range(4)]
-    judge_later(storage, ONE, "transfer", {"transfer_linear": third}, settings[0], ended=hours[1])
-    newest_one = judge_later(
+    evaluate_later(
+        storage, ONE, "transfer", {"transfer_linear": third}, settings[0], ended=hours[1]
+    )
+    newest_one = evaluate_later(
         storage, ONE, "transfer", {"transfer_linear": fourth}, settings[1], ended=hours[3]
     )
-    judge_later(storage, OTHER, "transfer", {"transfer_linear": third}, settings[2], ended=hours[0])
-    newest_other = judge_later(
+    evaluate_later(
+        storage, OTHER, "transfer", {"transfer_linear": third}, settings[2], ended=hours[0]
+    )
+    newest_other = evaluate_later(
         storage, OTHER, "transfer", {"transfer_linear": better}, settings[3], ended=hours[2]
     )
     document, printed = compare(storage, "transfer_linear")
     (found,) = document["comparisons"].values()
     assert (found["files"], found["same_settings"]) == ([newest_one, newest_other], False)
     assert f"transfer_linear: from {newest_one} of A and {newest_other} of B, the newest" in printed
-    both = judge_later(storage, ONE, "transfer", {"transfer_linear": worse}, settings[2])
+    both = evaluate_later(storage, ONE, "transfer", {"transfer_linear": worse}, settings[2])
     document, printed = compare(storage, "transfer_linear")
     (found,) = document["comparisons"].values()
     assert (found["files"], found["same_settings"]) == ([both, both], True)
@@ -445,22 +448,24 @@ def test_files_without_time_are_older_than_those_with_one(storage: Storage, newe
     better, worse = pair(60, 20, 300, 20)
     at = {newest: {"ended": "2026-01-01T00:00:00+00:00"}}
     files = [
-        judge_later(storage, ONE, "probe", {"probe": model}, {"l2": [place]}, **at.get(place, {}))
-        for place, model in enumerate((better, worse))
+        evaluate_later(
+            storage, ONE, "probe", {"probe": model}, {"l2": [index]}, **at.get(index, {})
+        )
+        for index, model in enumerate((better, worse))
     ]
-    last = judge_later(storage, OTHER, "probe", {"probe": worse}, {"l2": [2]})
+    last = evaluate_later(storage, OTHER, "probe", {"probe": worse}, {"l2": [2]})
     assert compare(storage, "probe")[0]["comparisons"]["probe"]["files"] == [files[newest], last]
 
 
 def test_several_settings_of_both_are_all_compared_but_nothing_twice(storage: Storage) -> None:
     sgd, again = pair(15, 60, 300, 25), pair(60, 20, 300, 20)
-    for place, fingerprint in enumerate((ONE, OTHER)):
-        judge_later(
-            storage, fingerprint, "linear-sgd", {"linear_top1": sgd[place]}, {"protocol": "sgd"}
+    for index, fingerprint in enumerate((ONE, OTHER)):
+        evaluate_later(
+            storage, fingerprint, "linear-sgd", {"linear_top1": sgd[index]}, {"protocol": "sgd"}
         )
         # as the run's own
-        judge_later(
-            storage, fingerprint, "linear", {"linear_top1": again[place]}, {"protocol": "lbfgs"}
+        evaluate_later(
+            storage, fingerprint, "linear", {"linear_top1": again[index]}, {"protocol": "lbfgs"}
         )
     found = compare(storage, "linear_top1")[0]["comparisons"]
     name = f"linear-sgd-{digest({'protocol': 'sgd'})[:8]}"
@@ -479,8 +484,8 @@ def test_a_later_evaluation_goes_with_the_others_own_by_equal_settings(storage: 
         "protocol": "lbfgs",
         "transfer": {"data": {**evaluation["transfer"]["data"], "root": "/there"}},
     }
-    file = judge_later(storage, OTHER, "linear", {"linear_top1": worse}, elsewhere)
-    judge_later(
+    file = evaluate_later(storage, OTHER, "linear", {"linear_top1": worse}, elsewhere)
+    evaluate_later(
         storage,
         OTHER,
         "linear",
@@ -498,7 +503,7 @@ def test_what_an_evaluation_was_tested_on_is_what_it_says(storage: Storage) -> N
     better, worse = pair(60, 20, 300, 20)
     for fingerprint, model, content in ((ONE, better, "c0ffee"), (OTHER, worse, "decade")):
         said_there = {"name": "image-folder", "content": content}
-        judge_later(
+        evaluate_later(
             storage,
             fingerprint,
             "transfer",
@@ -559,7 +564,7 @@ def test_transfer_results_go_by_the_data_that_they_were_tested_on(storage: Stora
     better, worse = pair(60, 20, 300, 20)
     keep(storage, OTHER, None, spec={"data": {**DATA, "name": "digits"}})
     for fingerprint, predictions in ((ONE, better), (OTHER, worse)):
-        file = judge_later(
+        file = evaluate_later(
             storage,
             fingerprint,
             "transfer",
@@ -573,7 +578,7 @@ def test_transfer_results_go_by_the_data_that_they_were_tested_on(storage: Stora
     with pytest.raises(PlanError, match="same examples: transfer_linear"):
         compare(storage)
     storage.delete(f"runs/{OTHER}/{file}")
-    judge_later(storage, OTHER, "transfer", {"transfer_linear": worse}, transfer_to("pets"))
+    evaluate_later(storage, OTHER, "transfer", {"transfer_linear": worse}, transfer_to("pets"))
     with pytest.raises(PlanError, match="name is flowers and pets"):
         compare(storage, "transfer_linear")
 

@@ -1,6 +1,4 @@
-"""Milliseconds to seconds: rank correlation against scipy, and its interval against simulated cells
-of known correlation.
-"""
+"""Milliseconds to seconds: rank correlation against scipy, its interval against simulated cells."""
 
 import math
 

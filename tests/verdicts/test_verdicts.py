@@ -1,6 +1,4 @@
-"""Milliseconds to seconds: verdicts against scipy's tests, hand-made tables, and simulated results
-whose truth is known.
-"""
+"""Milliseconds to seconds: verdicts against scipy's tests, tables by hand, and simulated truth."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,6 +1,4 @@
-"""Training curves of an ablation's cells, from what their runs logged: the median over seeds and
-the range around it.
-"""
+"""Training curves of an ablation's cells: the median over seeds, and the range around it."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,13 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from orchestrator.report.figures.style import (
-    RC_PARAMETERS,
-    SMALLEST,
-    add_grid,
-    style_of,
-    wrapped,
-)
+from orchestrator.report.figures.style import RC_PARAMETERS, SMALLEST, add_grid, style_of, wrapped
 from orchestrator.report.summary import History
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
@@ -41,27 +33,27 @@ def draw_curves(
     *,
     subtitle: str,
 ) -> Figure | None:
-    """A panel for each phase of training and each quantity; None where no more than one point in
-    time was logged.
+    """Draw a panel for each phase of training and each quantity that the runs have logged.
 
-    `histories` has the finished runs of each cell. Tables of up to 12 cells are drawn whole; of
+    `histories` has the finished runs of each cell. None where no run has logged more than one point
+    in time. Tables of up to 12 cells are drawn whole; of
     larger ones a few cells are, if the workload's curves are drawn of those at all.
     """
     curves = workload_named(ablation.workload).curves
     if not curves.of_many_cells and len(layout.cells) > ALL_CELLS:
         return None
+
     cells = [at for at in chosen_cells(layout) if histories.get(at)]
     runs = [history for at in cells for history in histories[at]]
-    logged = curves.quantities
-    shown = [key for key in logged if any(key in entry for history in runs for entry in history)]
-    names = curves.phases
+    shown = [key for key in curves.quantities if any(_has_logged(run, key) for run in runs)]
     phases = [
-        (i, name)
-        for i, name in enumerate(names)
-        if any(len(_points(run, key, i)[0]) > 1 for run in runs for key in shown)
+        (phase, name)
+        for phase, name in enumerate(curves.phases)
+        if any(len(_points(run, key, phase)[0]) > 1 for run in runs for key in shown)
     ]
     if not phases:
         return None
+
     with mpl.rc_context(RC_PARAMETERS):
         figure = Figure(
             figsize=(2.6 + 3.9 * len(phases), 1.6 + 2.4 * len(shown)), layout="constrained"
@@ -71,28 +63,28 @@ def draw_curves(
             axes: Axes = grid[row, column]
             for index, at in enumerate(cells):
                 _curve(axes, [_points(history, key, phase) for history in histories[at]], index)
-            _finish(axes, logged[key], column)
+            _finish(axes, curves.quantities[key], column)
             axes.set(title=name.capitalize() if row == 0 else "")
             axes.set_xlabel(curves.unit_of_time if row == len(shown) - 1 else "")
-        _legend(figure, layout, cells)
-        figure.suptitle(
-            wrapped([f"{ablation.title}: training curves", subtitle], figure, points=10),
-            fontsize=10,
-        )
+        _add_legend(figure, layout, cells)
+
+        title = [f"{ablation.title}: training curves", subtitle]
+        figure.suptitle(wrapped(title, figure, points=10), fontsize=10)
         caption = _caption(ablation, layout, cells, histories)
-        figure.supxlabel(
-            wrapped([caption], figure, points=SMALLEST), fontsize=SMALLEST, ha="left", x=0.01
-        )
+        text = wrapped([caption], figure, points=SMALLEST)
+        figure.supxlabel(text, fontsize=SMALLEST, ha="left", x=0.01)
     return figure
 
 
 def chosen_cells(layout: Layout) -> tuple[Place, ...]:
-    """All cells of a small layout; of a large one the middle row, its ends and middle, in up to
-    three panels.
+    """Return the places of all cells of a small layout, and of six at most of a large one.
+
+    Of three axes these are the middle of the first, and labels from end to end of the others.
     """
     cells = tuple(cell.at for cell in layout.cells)
     if len(cells) <= ALL_CELLS:
         return cells
+
     axes = [axis.labels for axis in layout.axes]
     match axes:
         case [labels]:
@@ -108,13 +100,18 @@ def chosen_cells(layout: Layout) -> tuple[Place, ...]:
 
 def _spread(labels: Sequence[str], count: int) -> tuple[str, ...]:
     """So many labels from the first to the last, as evenly as can be."""
-    places = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
-    return tuple(labels[place] for place in places)
+    positions = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
+    return tuple(labels[position] for position in positions)
+
+
+def _has_logged(history: History, key: str) -> bool:
+    return any(key in entry for entry in history)
 
 
 def _points(history: History, key: str, phase: int) -> tuple[list[float], list[float]]:
-    """When and what a run logged in one phase. Workloads with one phase need not say which; later
-    ones count from 0.
+    """When and what a run logged in one phase.
+
+    Workloads with one phase need not say which. The time of phases after the first counts from 0.
     """
     found = [
         (entry["epoch"], entry[key])
@@ -126,12 +123,14 @@ def _points(history: History, key: str, phase: int) -> tuple[list[float], list[f
 
 
 def _curve(axes: Axes, runs: Sequence[tuple[list[float], list[float]]], index: int) -> None:
-    """Median and range of runs that may have stopped at different times: one that has stopped keeps
-    its last value.
+    """Median and range of runs that may have stopped at different times.
+
+    One that has stopped keeps its last value.
     """
     known = [run for run in runs if run[0]]
     if not known:
         return
+
     times: Numbers = np.unique(np.concatenate([epochs for epochs, _ in known]))
     values = np.stack([np.interp(times, epochs, logged) for epochs, logged in known])
     style = style_of(index)
@@ -163,20 +162,15 @@ def _finish(axes: Axes, shown: Quantity, column: int) -> None:
     add_grid(axes)
 
 
-def _legend(figure: Figure, layout: Layout, cells: Sequence[Place]) -> None:
-    title = textwrap.fill(" · ".join(axis.name for axis in layout.axes), 30, break_on_hyphens=False)
-    keys = [
-        Line2D(
-            [],
-            [],
-            label=textwrap.fill(" · ".join(at), 30, break_on_hyphens=False),
-            **style_of(index) | {"marker": "none"},
-        )
-        for index, at in enumerate(cells)
-    ]
+def _add_legend(figure: Figure, layout: Layout, cells: Sequence[Place]) -> None:
+    names = " · ".join(axis.name for axis in layout.axes)
+    keys = []
+    for index, at in enumerate(cells):
+        label = textwrap.fill(" · ".join(at), 30, break_on_hyphens=False)
+        keys.append(Line2D([], [], label=label, **style_of(index) | {"marker": "none"}))
     figure.legend(
         handles=keys,
-        title=title,
+        title=textwrap.fill(names, 30, break_on_hyphens=False),
         loc="outside right center",
         alignment="left",
         frameon=False,

@@ -1,4 +1,4 @@
-"""How figures look: fonts and frames, the style of each of several series, and wrapped words.
+"""The style of figures: fonts and frames, the style of each of several series, wrapped words.
 
 Colours are those of Okabe and Ito, each with a marker and a dash of its own, so that a grey print
 can be read.
