@@ -90,16 +90,19 @@ class Ablation:
         for what in ("title", "question", "source", "metric", "tuned_by"):
             if not getattr(self, what):
                 raise ValueError(f"ablation {self.name!r}: {what} is empty")
+
         if self.figure not in get_args(Figure):
             raise ValueError(
                 f"ablation {self.name!r}: figure {self.figure!r} is none of "
                 f"{', '.join(get_args(Figure))}"
             )
         check_fields(f"ablation {self.name!r}", self.fixed)
+
         if (self.figure == "points") != (self.against is not None):
             raise ValueError(
                 f"ablation {self.name!r}: points, and only points, are drawn against another metric"
             )
+
         if not (self.claims or self.extension):
             raise ValueError(f"ablation {self.name!r}: claims nothing")
         if len({claim.statement for claim in self.claims}) != len(self.claims):
@@ -121,9 +124,9 @@ class Ablation:
                 )
 
     def _check_claims(self, scale: Scale) -> None:
-        known = {cell.at for cell in self.layout(scale).cells} | (
-            {UNTRAINED} if self.untrained else set()
-        )
+        known = {cell.at for cell in self.layout(scale).cells}
+        if self.untrained:
+            known.add(UNTRAINED)
         for claim in self.claims:
             for comparison in claim.comparisons(scale):
                 if unknown := [term.at for term in comparison.terms if term.at not in known]:
@@ -172,13 +175,12 @@ class Ablation:
         Cells that set the same values, apart from how they are evaluated, share their training,
         which counts once.
         """
-        trained = (
-            {path: value for path, value in point.items() if not path.startswith("eval.")}
-            for point in self.points(scale)
-        )
-        runs = {as_text(point): point for point in trained}
+        runs: dict[str, dict[str, Value]] = {}
+        for point in self.points(scale):
+            trained = {path: value for path, value in point.items() if not path.startswith("eval.")}
+            runs[as_text(trained)] = trained
         return math.fsum(
-            _relative_epochs(point.get("schedule.epochs", Times(1))) for point in runs.values()
+            _relative_epochs(trained.get("schedule.epochs", Times(1))) for trained in runs.values()
         )
 
     @property

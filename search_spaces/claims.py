@@ -200,6 +200,7 @@ def _named(group: Group) -> str:
     places = _places(group)
     if len(places) == 1:
         return " · ".join(places[0])
+
     columns = [tuple(dict.fromkeys(labels)) for labels in zip(*places, strict=True)]
     if set(itertools.product(*columns)) == set(places):
         return "mean of " + " · ".join(

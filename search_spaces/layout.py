@@ -40,19 +40,18 @@ class Axis:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"axis {self.name!r}: labels {self.labels!r} have duplicates")
         if self.log:
-            numbers = [_number(label) for label in self.labels]
-            found = [number for number in numbers if number is not None]
-            if (
-                not found
-                or numbers[: len(found)] != found
-                or found != sorted(set(found))
-                or found[0] <= 0
-            ):
-                raise ValueError(
-                    f"axis {self.name!r}: a logarithmic axis needs increasing positive "
-                    "numbers, words only after them, "
-                    f"not {self.labels!r}"
-                )
+            self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        numbers = [_number(label) for label in self.labels]
+        found = [number for number in numbers if number is not None]
+        words_follow = numbers[: len(found)] == found
+        increasing = found == sorted(set(found))
+        if not found or not words_follow or not increasing or found[0] <= 0:
+            raise ValueError(
+                f"axis {self.name!r}: a logarithmic axis needs increasing positive numbers, "
+                f"words only after them, not {self.labels!r}"
+            )
 
     def positions(self) -> tuple[float, ...]:
         """Return where each label stands.
@@ -95,14 +94,12 @@ class Cell:
             raise ValueError(f"cell {self.at!r}: sets no field")
         for values in (self.values, *self.candidates):
             check_fields(f"cell {self.at!r}", values)
-        if (
-            len({as_text(values) for values in self.candidates}) != len(self.candidates)
-            or len(self.candidates) == 1
-        ):
+
+        different = {as_text(values) for values in self.candidates}
+        if len(different) != len(self.candidates) or len(self.candidates) == 1:
             raise ValueError(f"cell {self.at!r}: needs no candidates, or several different ones")
-        if twice := sorted(
-            self.values.keys() & {name for values in self.candidates for name in values}
-        ):
+        chosen = {name for values in self.candidates for name in values}
+        if twice := sorted(self.values.keys() & chosen):
             raise ValueError(f"cell {self.at!r}: sets {twice!r}, and so do its candidates")
         if self.paper is not None and not 0 <= self.paper <= 100:
             raise ValueError(
@@ -126,18 +123,20 @@ class Layout:
             raise ValueError(
                 f"layout with axes {self.axes!r} and {len(self.cells)} cells: needs both"
             )
+
         places: set[Place] = set()
         points: dict[str, Place] = {}
         for cell in self.cells:
             self._check_place(cell.at)
             if cell.at in places:
                 raise ValueError(f"cell {cell.at!r}: the place is taken by another cell")
+            places.add(cell.at)
+
             twin = points.setdefault(as_text([cell.values, cell.candidates, cell.metric]), cell.at)
             if twin != cell.at:
                 raise ValueError(
                     f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}"
                 )
-            places.add(cell.at)
 
     def _check_place(self, at: Place) -> None:
         if len(at) != len(self.axes):

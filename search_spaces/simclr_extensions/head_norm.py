@@ -30,8 +30,7 @@ _LAYOUT = Layout(
         paper={("linear", _WITH): 60.9, ("non-linear", _WITH): 64.2},
     ),
     note="Without BN is our extension; the paper's values are those of Figure 8 with 128 outputs, "
-    "by the authors' code, "
-    "which has BN.",
+    "by the authors' code, which has BN.",
 )
 
 HEAD_NORM = Ablation(

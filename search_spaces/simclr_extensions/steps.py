@@ -63,9 +63,9 @@ def _small() -> Layout:
     return Layout(
         axes=(Axis(name="equal number of steps", labels=tuple(cell.at[0] for cell in cells)),),
         cells=cells,
-        note="Multiples of the preset's batch size, epochs and warm-up. The last batch of an "
-        "epoch is dropped when it is not "
-        "full, so that the numbers of steps are equal within a few percent.",
+        note="Multiples of the preset's batch size, epochs and warm-up. The last batch of an epoch "
+        "is dropped when it is not full, so that the numbers of steps are equal within a few "
+        "percent.",
     )
 
 

@@ -81,9 +81,8 @@ AUGMENTATIONS = Ablation(
     small=Layout(
         axes=_AXES,
         cells=_CELLS,
-        note="The paper's 49 cells on the preset's data and budget. The paper does not publish "
-        "the parameters of "
-        "cutout, noise and sobel; ours are our choice.",
+        note="The paper's 49 cells on the preset's data and budget. The paper does not publish the "
+        "parameters of cutout, noise and sobel; ours are our choice.",
     ),
     figure="heatmap",
     claims=(

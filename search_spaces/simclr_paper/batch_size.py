@@ -116,10 +116,8 @@ def _small() -> Layout:
             paper=found,
         ),
         note="The preset's batch size stands for the paper's default of 4096, its epochs for the "
-        "paper's 100; the "
-        "paper's values are those at the same multiple. The two rules agree at the preset's "
-        "batch size "
-        "(optim.anchor_batch_size), as the paper's agree at 4096.",
+        "paper's 100; the paper's values are those at the same multiple. The two rules agree at "
+        "the preset's batch size (optim.anchor_batch_size), as the paper's agree at 4096.",
     )
 
 
@@ -169,9 +167,8 @@ BATCH_SIZE = Ablation(
     figure="lines",
     claims=(
         Claim(
-            statement="With few epochs (100), larger batches have a significant "
-            "advantage under linear "
-            "scaling.",
+            statement="With few epochs (100), larger batches have a significant advantage under "
+            "linear scaling.",
             source="section 5.2, Figure 9",
             paper=_larger_is_better(_BATCHES, "100"),
             small=_larger_is_better(_MULTIPLES, "x 1"),

@@ -72,10 +72,8 @@ def _paper() -> Layout:
             supervised,
         ),
         note="Tuned over three base learning rates, of which the paper shows the mean. It prints "
-        "only its best value, 94.0 "
-        "at batch 1024, shown at the temperature that it finds best, and 95.1 for supervised "
-        "learning, whose length it does "
-        "not give.",
+        "only its best value, 94.0 at batch 1024, shown at the temperature that it finds best, "
+        "and 95.1 for supervised learning, whose length it does not give.",
     )
 
 
@@ -94,8 +92,7 @@ def _small() -> Layout:
             {label: {"schedule.epochs": Times(factor)} for label, factor in lengths},
         ),
         note="Multiples of the preset's batch size and epochs, at its own base learning rate; the "
-        "paper averages over three. "
-        "Three times the preset's epochs stand for more than 300.",
+        "paper averages over three. Three times the preset's epochs stand for more than 300.",
     )
 
 
@@ -139,9 +136,8 @@ BATCH_TEMPERATURE = Ablation(
             small=_longer_is_better(_SMALL_BATCHES, "x 1", "x 3"),
         ),
         Claim(
-            statement="With few epochs a larger batch is better, and the gap "
-            "shrinks with more epochs, "
-            "as on ImageNet.",
+            statement="With few epochs a larger batch is better, and the gap shrinks with more "
+            "epochs, as on ImageNet.",
             source="appendix B.9, Figure B.7",
             paper=_large_helps_when_short("256", "2048", "100", "1000"),
             small=_large_helps_when_short("x 1/4", "x 2", "x 1", "x 3"),

@@ -86,10 +86,9 @@ def _small() -> Layout:
             ),
         ),
         note="Crop and color without blur, the paper's policy for small images, with the preset's "
-        "encoder and epochs; the "
-        "paper's values are those of ResNet-50 and 1,000 epochs. Each addition alone is our "
-        "extension. The paper does not "
-        "publish order, probabilities and strengths of the additions; ours are our choice.",
+        "encoder and epochs; the paper's values are those of ResNet-50 and 1,000 epochs. Each "
+        "addition alone is our extension. The paper does not publish order, probabilities and "
+        "strengths of the additions; ours are our choice.",
     )
 
 

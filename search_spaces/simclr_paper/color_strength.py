@@ -86,8 +86,7 @@ COLOR_STRENGTH = Ablation(
         axes=_AXES,
         cells=_cells(Times(1)),
         note="Strengths are the paper's, whatever the preset's own. Supervised runs last as many "
-        "epochs as the preset's "
-        "(in the paper 90, beside 100).",
+        "epochs as the preset's (in the paper 90, beside 100).",
     ),
     figure="lines",
     claims=(

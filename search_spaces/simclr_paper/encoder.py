@@ -134,10 +134,9 @@ def _small() -> Layout:
             ),
         ),
         note="The preset's encoder, the next two deeper ones of its family, and half to twice its "
-        "width: no counterparts "
-        "of the paper's encoders, whose values are not shown. Three times the preset's "
-        "epochs stand for the paper's 1,000; "
-        "supervised runs last as long as the preset's.",
+        "width: no counterparts of the paper's encoders, whose values are not shown. Three times "
+        "the preset's epochs stand for the paper's 1,000; supervised runs last as long as the "
+        "preset's.",
     )
 
 
@@ -165,9 +164,8 @@ def _gap_shrinks(
 ENCODER = Ablation(
     name="encoder",
     title="Depth and width of the encoder, beside supervised learning",
-    question="Do deeper and wider encoders help, and does the gap to supervised "
-    "learning close with "
-    "size?",
+    question="Do deeper and wider encoders help, and does the gap to supervised learning close "
+    "with size?",
     source="Figure 7",
     paper=_paper(),
     small=_small(),
@@ -198,8 +196,7 @@ ENCODER = Ablation(
         ),
         Claim(
             statement="The gap between supervised and contrastive learning shrinks as the encoder "
-            "grows: contrastive "
-            "learning gains more from size.",
+            "grows: contrastive learning gains more from size.",
             source="section 4.1, Figure 7",
             paper=_gap_shrinks("ResNet-50", _WIDTHS, _SUPERVISED, _LONG),
             small=_gap_shrinks(_SMALL_DEPTHS[0], _SMALL_WIDTHS, _SMALL_SUPERVISED, _SMALL_LONG),

@@ -137,20 +137,17 @@ FEW_LABELS = Ablation(
         axes=(Axis(name="method", labels=(_SUPERVISED, *_PAPER_ENCODERS)), _LABELS),
         cells=_paper_cells(),
         note="The supervised baseline is tuned over 6 candidates on the validation split; the "
-        "paper's is of Zhai et al. "
-        "(2019), tuned over more. Values for 100 % of the labels are the paper's for "
-        "supervised training alone.",
+        "paper's is of Zhai et al. (2019), tuned over more. Values for 100 % of the labels are "
+        "the paper's for supervised training alone.",
     ),
     small=Layout(
         axes=(Axis(name="method", labels=(_SUPERVISED, _SIMCLR)), _LABELS),
         cells=_small_cells(),
         note="The preset's encoder and batches of 64. Both methods are tuned on the validation "
-        "split over the same 8 "
-        "candidates, 4 learning rates with 60, 30 and 10 epochs for 1, 10 and 100 % of the "
-        "labels or 3 times as many; the "
-        "validation split is labelled at every share. Of a small data set 1 % is a few "
-        "images of each class. The paper's "
-        "values are those of ResNet-50 on ImageNet.",
+        "split over the same 8 candidates, 4 learning rates with 60, 30 and 10 epochs for 1, 10 "
+        "and 100 % of the labels or 3 times as many; the validation split is labelled at every "
+        "share. Of a small data set 1 % is a few images of each class. The paper's values are "
+        "those of ResNet-50 on ImageNet.",
     ),
     metric="finetune_1_top1",
     figure="lines",

@@ -49,8 +49,7 @@ FLIP_AND_BLUR = Ablation(
         axes=_AXES,
         cells=_CELLS,
         note="The paper's cells at the preset's strength of color distortion. The paper itself "
-        "uses no blur on small images "
-        "(appendix B.9). Neither flip nor blur is our extension.",
+        "uses no blur on small images (appendix B.9). Neither flip nor blur is our extension.",
     ),
     figure="table",
     claims=(

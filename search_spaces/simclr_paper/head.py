@@ -94,8 +94,7 @@ HEAD = Ablation(
         _SMALL_WIDTHS,
         none_at=_WIDTH_OF_H,
         note="Widths up to 256 for narrow encoders. Depth 3 is our extension. Without a head the "
-        "output is h: as wide "
-        "as the preset's encoder, 2048 in the paper.",
+        "output is h: as wide as the preset's encoder, 2048 in the paper.",
     ),
     figure="lines",
     claims=(

@@ -86,16 +86,14 @@ LOSSES = Ablation(
         axes=_AXES,
         cells=_cells(_PAPER_RATES),
         note="Each loss has 20 candidates, of which the validation split chooses. That NT-Xent is "
-        "tuned over temperatures, "
-        "too, is our choice.",
+        "tuned over temperatures, too, is our choice.",
     ),
     small=Layout(
         axes=_AXES,
         cells=_cells(_SMALL_RATES),
         note="Each loss has 12 candidates, a third to three times the preset's learning rate with "
-        "the paper's margins or "
-        "temperatures; the validation split chooses. That NT-Xent is tuned over "
-        "temperatures, too, is our choice.",
+        "the paper's margins or temperatures; the validation split chooses. That NT-Xent is tuned "
+        "over temperatures, too, is our choice.",
     ),
     figure="table",
     claims=(

@@ -79,19 +79,16 @@ PROBES = Ablation(
         axes=_AXES,
         cells=_cells(("crop", "color", "blur")),
         note="Chance: color 80 %, rotation 25, noise and sobel 50. The paper does not publish its "
-        "probe nor the parameters "
-        "of noise and sobel; ours are our choice. For classes it says only that h is more "
-        "than 10 points better than g(h); "
-        "the value of h is that of Figure 8.",
+        "probe nor the parameters of noise and sobel; ours are our choice. For classes it says "
+        "only that h is more than 10 points better than g(h); the value of h is that of Figure 8.",
     ),
     small=Layout(
         axes=_AXES,
         cells=_cells(("crop", "color")),
         note="Crop and color without blur, the paper's policy for small images. Chance: color 80 "
-        "%, rotation 25, noise and "
-        "sobel 50. Grey images (digits) leave color nothing to tell. The paper does not "
-        "publish its probe nor the "
-        "parameters of noise and sobel; ours are our choice.",
+        "%, rotation 25, noise and sobel 50. Grey images (digits) leave color nothing to tell. "
+        "The paper does not publish its probe nor the parameters of noise and sobel; ours are our "
+        "choice.",
     ),
     figure="lines",
     claims=(

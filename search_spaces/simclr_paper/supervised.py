@@ -84,9 +84,8 @@ def _small() -> Layout:
             {label: {"schedule.epochs": Times(factor)} for label, factor in factors},
             paper=_found(_STANDARD, _SMALL_LENGTHS),
         ),
-        note="The preset's encoder, with the values of the paper's ResNet-50 beside it. One, "
-        "three and six times the "
-        "preset's epochs stand for the paper's 90, 500 and 1,000.",
+        note="The preset's encoder, with the values of the paper's ResNet-50 beside it. One, three "
+        "and six times the preset's epochs stand for the paper's 90, 500 and 1,000.",
     )
 
 
@@ -126,10 +125,8 @@ SUPERVISED = Ablation(
     figure="lines",
     claims=(
         Claim(
-            statement="Supervised learning has no significant benefit from "
-            "training longer than usual: "
-            "on average over "
-            f"policies, no more than {_NO_BENEFIT:g} point.",
+            statement="Supervised learning has no significant benefit from training longer than "
+            f"usual: on average over policies, no more than {_NO_BENEFIT:g} point.",
             source="appendix B.3, Table B.3",
             paper=tuple(
                 comparison for encoder in _ENCODERS for comparison in _longer_is_no_benefit(encoder)
@@ -140,8 +137,7 @@ SUPERVISED = Ablation(
         ),
         Claim(
             statement="Stronger augmentation does not help the standard encoder: on average over "
-            "lengths, no more than "
-            f"{_NO_BENEFIT:g} point.",
+            f"lengths, no more than {_NO_BENEFIT:g} point.",
             source="appendix B.3, Table B.3",
             paper=_stronger_does_not_help(_LENGTHS, _STANDARD),
             small=_stronger_does_not_help(_SMALL_LENGTHS),
@@ -156,9 +152,8 @@ SUPERVISED = Ablation(
             silent="The small cells have the preset's encoder only.",
         ),
         Claim(
-            statement="With stronger augmentation, the standard encoder needs "
-            "longer training for its "
-            "best result.",
+            statement="With stronger augmentation, the standard encoder needs longer training for "
+            "its best result.",
             source="appendix B.3, Table B.3",
             paper=tuple(
                 beats((policy, "500", _STANDARD), (policy, "90", _STANDARD)) for policy in _STRONG

@@ -55,8 +55,7 @@ TEMPERATURE = Ablation(
         axes=_AXES,
         cells=_CELLS,
         note="The paper's cells at the preset's batch size. Contrastive entropy and accuracy "
-        "depend on the number of "
-        "candidates, 4096 in the paper.",
+        "depend on the number of candidates, 4096 in the paper.",
     ),
     figure="table",
     claims=(

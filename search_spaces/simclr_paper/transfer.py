@@ -200,9 +200,8 @@ def _above_scratch(encoder: str, data_sets: dict[str, str]) -> tuple[Comparison,
 TRANSFER = Ablation(
     name="transfer",
     title="Transfer to other data sets",
-    question="Do SimCLR's representations serve on other data as well as "
-    "supervised ones, frozen and "
-    "fine-tuned?",
+    question="Do SimCLR's representations serve on other data as well as supervised ones, frozen "
+    "and fine-tuned?",
     source="Tables 8 and B.5",
     fixed={"eval.protocol": "none"},
     paper=Layout(
@@ -213,9 +212,8 @@ TRANSFER = Ablation(
         ),
         cells=_paper_cells(),
         note="Each data set's own metric: mean per class for Aircraft, Pets, Caltech-101 and "
-        "Flowers, 11-point mAP for "
-        "VOC2007, top-1 for the others. Needs the data sets in one folder, --set "
-        "eval.transfer.data.root=FOLDER.",
+        "Flowers, 11-point mAP for VOC2007, top-1 for the others. Needs the data sets in one "
+        "folder, --set eval.transfer.data.root=FOLDER.",
     ),
     small=Layout(
         axes=(
@@ -225,27 +223,23 @@ TRANSFER = Ablation(
         ),
         cells=_small_cells(),
         note="The embedded data sets (on its own data a preset's encoder transfers to what it has "
-        "seen), the preset's encoder, "
-        "5 values of L2, and fine-tuning for 200 steps (400 from random weights) at 4 "
-        "learning rates.",
+        "seen), the preset's encoder, 5 values of L2, and fine-tuning for 200 steps (400 from "
+        "random weights) at 4 learning rates.",
     ),
     metric="transfer_linear",
     figure="maps",
     untrained=False,
     claims=(
         Claim(
-            statement="Fine-tuned, SimCLR's representation is as good as the "
-            "supervised one on average "
-            "over data sets, within "
-            "1 point.",
+            statement="Fine-tuned, SimCLR's representation is as good as the supervised one on "
+            "average over data sets, within 1 point.",
             source="section 6, Table 8",
             paper=(_alike(_WIDE, _DATA_SETS, within=1.0),),
             small=(_alike(_SMALL_ENCODER, _SMALL_DATA_SETS, within=1.0),),
         ),
         Claim(
-            statement="Fine-tuned, both representations are better than random "
-            "weights on average over "
-            "data sets.",
+            statement="Fine-tuned, both representations are better than random weights on average "
+            "over data sets.",
             source="Table 8 and Table B.5",
             paper=tuple(
                 comparison

@@ -62,9 +62,8 @@ ACTIVATION_POWER = Ablation(
     figure="lines",
     claims=(
         Claim.alike(
-            "Direct training needs labels in proportion to 1 / SNR^q: its test loss is at "
-            "least 0.1 below 1 / SNR^q labels and "
-            "at most 0.06 from 4 / SNR^q on.",
+            "Direct training needs labels in proportion to 1 / SNR^q: its test loss is at least "
+            "0.1 below 1 / SNR^q labels and at most 0.06 from 4 / SNR^q on.",
             "Theorem 4.3",
             *(
                 above((power, fails(_RATIO, int(power))[-1], DIRECT), LOST, metric="test_loss")

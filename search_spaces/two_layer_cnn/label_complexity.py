@@ -106,9 +106,9 @@ LABEL_COMPLEXITY = Ablation(
             ),
         ),
         Claim.alike(
-            "The labels that direct training needs grow as the cube of the noise-to-signal "
-            "ratio: its test loss is at least "
-            "0.1 below 1 / SNR^3 labels and at most 0.06 from 4 / SNR^3 on.",
+            "The labels that direct training needs grow as the cube of the noise-to-signal ratio: "
+            "its test loss is at least 0.1 below 1 / SNR^3 labels and at most 0.06 from 4 / SNR^3 "
+            "on.",
             "Theorem 4.3",
             *(
                 above((ratio, fails(ratio)[-1], DIRECT), LOST, metric="test_loss")
@@ -134,9 +134,8 @@ LABEL_COMPLEXITY = Ablation(
             *(below((ratio, str(FEW_LABELS), SIMCLR), 1) for ratio in _ALIGNED),
         ),
         Claim.alike(
-            "Direct training with too few labels overfits harmfully: it fits them and "
-            "guesses on new inputs, with a test loss "
-            "of ln 2 within 0.1 (SNR 0.2, up to 64 labels).",
+            "Direct training with too few labels overfits harmfully: it fits them and guesses on "
+            "new inputs, with a test loss of ln 2 within 0.1 (SNR 0.2, up to 64 labels).",
             "Theorem 4.3",
             *(comparison for count in fails("0.2") for comparison in _guesses(count)),
         ),

@@ -67,8 +67,7 @@ PRETRAINING_CONTROLS = Ablation(
         ),
         Claim.alike(
             "Any start with enough signal in its filters will do: from the first principal "
-            "component the error is below 1 % "
-            "from 8 labels on.",
+            "component the error is below 1 % from 8 labels on.",
             "Theorem 5.5",
             *(below((_PCA, count), 1) for count in _ENOUGH),
         ),

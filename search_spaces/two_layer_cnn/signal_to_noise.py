@@ -96,8 +96,8 @@ SIGNAL_TO_NOISE = Ablation(
             *(below(at, 0.5) for at in where(lambda found: found <= 0.25)),
         ),
         Claim.alike(
-            "Only n0 SNR^2 matters where it is 2.5 or more: equal ones lead to cosines "
-            "within 0.05.",
+            "Only n0 SNR^2 matters where it is 2.5 or more: equal ones lead to cosines within "
+            "0.05.",
             "Lemma 5.2 and Condition 4.1",
             *(similar(one, other, within=_SAME) for one, other in _SAME_FOUND),
         ),

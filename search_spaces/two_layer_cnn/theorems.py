@@ -43,12 +43,10 @@ LOST = 0.1  # the test loss that Theorem 4.3 promises to direct training without
 FAILS_BELOW, LEARNS_FROM = 1.0, 4.0
 
 NOTE = (
-    "The paper has no printed numbers to compare with. It does not give learning rates, "
-    "stopping rules and initial scales "
-    "either: ours are the preset's. Claims are bounded for generated inputs (Definition "
-    "3.1); images of a class differ, which "
-    "costs a few percent of error. Images beyond those that a class has come again, beside "
-    "fresh noise."
+    "The paper has no printed numbers to compare with. It does not give learning rates, stopping "
+    "rules and initial scales either: ours are the preset's. Claims are bounded for generated "
+    "inputs (Definition 3.1); images of a class differ, which costs a few percent of error. Images "
+    "beyond those that a class has come again, beside fresh noise."
 )
 
 

@@ -32,8 +32,7 @@ TOP_EIGENVALUE = Ablation(
     claims=(
         Claim.alike(
             "The top eigenvalue of the matrix of pre-training is that of the signal, 2 eta "
-            "||mu||^2 / tau, within 10 % where "
-            "n0 SNR^2 is 10 or more.",
+            "||mu||^2 / tau, within 10 % where n0 SNR^2 is 10 or more.",
             "Lemma 5.2",
             *(above(at, 0.9) for at in where(lambda found: found >= 10)),
             *(below(at, 1.1) for at in where(lambda found: found >= 10)),

@@ -55,16 +55,14 @@ UNLABELED_DATA = Ablation(
             *(below(("0.2", count), 1) for count in ("250", "500", "1000")),
         ),
         Claim.alike(
-            "Half the signal-to-noise ratio takes four times as many unlabeled inputs: at "
-            "SNR 0.1 the error is below 1 % with "
-            "1000.",
+            "Half the signal-to-noise ratio takes four times as many unlabeled inputs: at SNR 0.1 "
+            "the error is below 1 % with 1000.",
             "Condition 4.1, Theorem 4.2",
             below(("0.1", "1000"), 1),
         ),
         Claim.alike(
-            "With far too few unlabeled inputs pre-training does not help: at SNR 0.1 with "
-            "10 (n0 SNR^2 is 0.1) the error is "
-            "above 40 %, as without pre-training.",
+            "With far too few unlabeled inputs pre-training does not help: at SNR 0.1 with 10 (n0 "
+            "SNR^2 is 0.1) the error is above 40 %, as without pre-training.",
             "Condition 4.1",
             *(above(("0.1", count), 40) for count in (_FEWEST, _NONE)),
         ),

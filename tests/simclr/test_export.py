@@ -174,11 +174,11 @@ def test_the_extra_that_is_missing_is_named(
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(
         SpecError,
-        match=r"--format safetensors: needs safetensors: pip install " r"'simclr-orch\[export\]'",
+        match=r"--format safetensors: needs safetensors: pip install 'simclr-orch\[export\]'",
     ):
         exported({}, spec_of(), "safetensors")
     with pytest.raises(
-        SpecError, match=r"--format onnx: needs onnxscript: pip install " r"'simclr-orch\[export\]'"
+        SpecError, match=r"--format onnx: needs onnxscript: pip install 'simclr-orch\[export\]'"
     ):
         exported({}, spec_of(), "onnx")
     with pytest.raises(SpecError, match=r"encoder\.safetensors: needs safetensors"):
@@ -354,7 +354,7 @@ def test_folders_of_something_else_are_left_alone(storage: Storage, tmp_path: Pa
     output.mkdir()
     (output / "thesis.tex").write_text("years of work")
     with pytest.raises(
-        PlanError, match=r"out: holds something else \(thesis.tex\); name a new " r"folder"
+        PlanError, match=r"out: holds something else \(thesis.tex\); name a new folder"
     ):
         export_run("aa11", "safetensors", output, storage, console)
     assert [path.name for path in output.iterdir()] == ["thesis.tex"]

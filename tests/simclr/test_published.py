@@ -335,12 +335,12 @@ def test_a_layout_of_another_function_is_refused(resnet: nn.Module) -> None:
 def test_unknown_keys_are_shown(tmp_path: Path) -> None:
     path = save({"teacher": {"conv1.weight": torch.ones(2)}, "step": 3}, tmp_path / "a.pth")
     with pytest.raises(
-        SpecError, match=r"looked at the top, state_dict, model, .*; its keys are teacher, " r"step"
+        SpecError, match=r"looked at the top, state_dict, model, .*; its keys are teacher, step"
     ):
         read_tensors(path)
     with pytest.raises(
         SpecError,
-        match=r"holds no encoder that is known here .*; its keys are " r"blocks\.0\.attn\.weight",
+        match=r"holds no encoder that is known here .*; its keys are blocks\.0\.attn\.weight",
     ):
         encoder_state({"blocks.0.attn.weight": torch.ones(2)}, spec_of().encoder)
 
@@ -365,7 +365,7 @@ def test_code_in_a_file_is_refused_and_does_not_run(kind: str, tmp_path: Path) -
         torch.save(tree, path, _use_new_zipfile_serialization=kind == "zip")
     with pytest.raises(
         SpecError,
-        match=r"more than tensors in it \(posix.mkdir\).*write its state dict " r"with safetensors",
+        match=r"more than tensors in it \(posix.mkdir\).*write its state dict with safetensors",
     ):
         read_tensors(path)
     assert not trace.exists()
@@ -439,6 +439,6 @@ def test_names_that_torchvision_does_not_have(
         state_of_weights("torchvision:resnet18:IMAGENET1K_V9", spec_of())
     with pytest.raises(
         SpecError,
-        match=r"resnet18-f37072fd.pth could not be had .*; put it at " r".*checkpoints/resnet18-",
+        match=r"resnet18-f37072fd.pth could not be had .*; put it at .*checkpoints/resnet18-",
     ):
         state_of_weights("torchvision:resnet18", spec_of())

@@ -49,7 +49,7 @@ def test_step_goes_along_the_list_that_has_the_presets_name(
 @pytest.mark.parametrize(
     ("offset", "base", "shown"),
     [
-        (2, "small", r"\+2 from 'small': there is none in small, " r"large"),
+        (2, "small", r"\+2 from 'small': there is none in small, large"),
         (-1, "thin", "-1 from 'thin'"),
         (0, "wide", "'wide'"),
     ],
@@ -143,7 +143,7 @@ def ablation(**changes: object) -> Ablation:
         ),
         (
             lambda: Cell(at=("a",), values=A.values, candidates=(A.values, B.values)),
-            r"\['loss.temperature'\], and so do " r"its",
+            r"\['loss.temperature'\], and so do its",
         ),
         (lambda: Layout(axes=(ROW,), cells=()), "0 cells"),
         (
@@ -169,7 +169,7 @@ def ablation(**changes: object) -> Ablation:
         (lambda: ablation(figure="heatmap"), "heatmap cannot have 1"),
         (
             lambda: ablation(fixed={"loss.temperature": 0.5}),
-            r"\['loss.temperature'\], which is " r"fixed",
+            r"\['loss.temperature'\], which is fixed",
         ),
         (lambda: ablation(fixed={"Loss temperature": 0.5}), "Loss temperature"),
         (lambda: ablation().layout("huge"), "huge"),  # type: ignore[arg-type]

@@ -258,7 +258,7 @@ def test_the_list_of_runs_shows_the_test_error(kept: tuple[Storage, str]) -> Non
 def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
     storage, fingerprint = kept
     with pytest.raises(
-        PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their " r"end"
+        PlanError, match=r"is of two-layer-cnn, whose runs are tested once, at their end"
     ):
         evaluate(
             Question(fingerprint[:8]),

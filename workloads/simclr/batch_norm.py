@@ -58,6 +58,7 @@ class GlobalBatchNorm(nn.Module):
                 self.momentum,
                 self.eps,
             )
+
         mean, var, count = _moments_of_all_workers(x)
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
@@ -79,12 +80,9 @@ def _moments_of_all_workers(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     channels = x.shape[1]
     var, mean = torch.var_mean(wide, dim=[0, *range(2, x.dim())], correction=0)
     count = mean.new_full((1,), x.numel() // channels)
+
     rows = all_gather(torch.cat([mean, var, count]).unsqueeze(0))
-    means, variances, counts = (
-        rows[:, :channels],
-        rows[:, channels : 2 * channels],
-        rows[:, 2 * channels :],
-    )
+    means, variances, counts = rows.split([channels, channels, 1], dim=1)
     total = counts.sum()
     mean = (counts * means).sum(0) / total
     # Sums of squares would cancel where the mean is large; variances within workers and between
@@ -122,23 +120,19 @@ class _Normalize(torch.autograd.Function):
         (grad,) = grads
         x, weight, mean, var, count = ctx.saved_tensors
         wanted, inverse = [False, True, True], torch.rsqrt(var + ctx.eps)
-        # The CPU reads the first mean and variance, a GPU what a forward pass would have saved of
+        # The CPU reads mean and var, a GPU mean and inverse, as a forward pass would have saved
         # them.
         _, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             grad, x, weight, mean, var, mean, inverse, False, ctx.eps, wanted
         )
+
+        # Mean and var are of all workers' x, so that what comes back through them is, too.
         of_xhat, of_ones = (all_reduce_sum(torch.stack([grad_weight, grad_bias])) / count).unbind()
         scale = weight * inverse
         through_moments = F.batch_norm(
             x, mean, var, -scale * of_xhat, -scale * of_ones, training=False, eps=ctx.eps
         )
         grad_x = through_moments + grad * scale.view(-1, *[1] * (x.dim() - 2))
-        return (
-            grad_x.to(x.dtype),
-            grad_weight,
-            grad_bias if ctx.offset else None,
-            None,
-            None,
-            None,
-            None,
-        )
+
+        of_bias = grad_bias if ctx.offset else None
+        return grad_x.to(x.dtype), grad_weight, of_bias, None, None, None, None

@@ -67,6 +67,7 @@ def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         total += output.numel() * layer.weight[0].numel()
 
+    # On the meta device, which has shapes and no numbers.
     with torch.device("meta"):
         network = build(encoder).eval()
         for layer in network.modules():
@@ -108,24 +109,20 @@ class ResNet(nn.Module):
         block = _block(kind)
         channels = [_scaled(count, encoder.width) for count in STAGE_CHANNELS]
         stem = channels[0]
-        small = encoder.stem == "cifar"
         self.normalize = _input_normalization(encoder.input_normalization)
-        self.conv1 = nn.Conv2d(
-            3,
-            stem,
-            3 if small else 7,
-            stride=1 if small else 2,
-            padding=1 if small else 3,
-            bias=False,
-        )
+        small = encoder.stem == "cifar"
+        kernel, stride = (3, 1) if small else (7, 2)
+        self.conv1 = nn.Conv2d(3, stem, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn1 = GlobalBatchNorm(stem)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
         outputs = [planes * block.expansion for planes in channels]
         self.layer1 = _stage(block, depths[0], stem, channels[0], stride=1)
         self.layer2 = _stage(block, depths[1], outputs[0], channels[1], stride=2)
         self.layer3 = _stage(block, depths[2], outputs[1], channels[2], stride=2)
         self.layer4 = _stage(block, depths[3], outputs[2], channels[3], stride=2)
         self.feature_dim: int = outputs[3]
+
         _initialize_convolutions(self)
         if encoder.zero_init_last_bn:
             _zero_last_bn(self)
@@ -152,18 +149,11 @@ class ConvNet(nn.Module):
         channels = [3, *(_scaled(count, width) for count in CONVNET_CHANNELS)]
         layers: list[nn.Module] = []
         for stage, (inputs, outputs) in enumerate(pairwise(channels)):
-            for index in range(convolutions_per_stage):
-                first = index == 0
-                stride = 2 if first and stage else 1
+            # The first convolution of a stage widens it and, but for the first stage, halves it.
+            shapes = [(inputs, 2 if stage else 1)] + [(outputs, 1)] * (convolutions_per_stage - 1)
+            for channels_in, stride in shapes:
                 layers += [
-                    nn.Conv2d(
-                        inputs if first else outputs,
-                        outputs,
-                        3,
-                        stride=stride,
-                        padding=1,
-                        bias=False,
-                    ),
+                    nn.Conv2d(channels_in, outputs, 3, stride=stride, padding=1, bias=False),
                     GlobalBatchNorm(outputs),
                     nn.ReLU(inplace=True),
                 ]

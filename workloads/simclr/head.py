@@ -31,13 +31,14 @@ def projection_head(head: HeadSpec, in_dim: int) -> nn.Module:
     """
     if head.num_linear_layers == 0:
         return nn.Identity()
+
     hidden = [head.hidden_dim or in_dim] * (head.num_linear_layers - 1)
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise([in_dim, *hidden]):
         layers += [*_layer(inputs, outputs, head.batch_norm, offset=True), nn.ReLU(inplace=True)]
-    layers += _layer(
-        hidden[-1] if hidden else in_dim, head.output_dim or in_dim, head.batch_norm, offset=False
-    )
+
+    last = hidden[-1] if hidden else in_dim
+    layers += _layer(last, head.output_dim or in_dim, head.batch_norm, offset=False)
     return nn.Sequential(*layers)
 
 

@@ -1,6 +1,4 @@
-"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and what similarities tell.
-
-That is accuracy and entropy (Table 5).
+"""The contrastive losses of Table 2, NT-Xent (equation 1) first, and the metrics of Table 5.
 
 Letters: N images of one worker, W workers, D dimensions of an embedding, A anchors, K keys.
 
@@ -103,6 +101,9 @@ def nt_xent(
         anchors, keys, own = _anchors_and_keys(z0, z1, normalize)
         if negatives == "cross":
             return _cross_view_loss(anchors, keys, own, temperature, _softmax_terms)
+
+        # Anchors and keys are the first views and then the second ones: a first view is itself
+        # among the first keys and has its positive among the second, and the other way round.
         second = own + keys.shape[1]
         positives, own = torch.cat([second, own]), torch.cat([own, second])
         return _blockwise_loss(
@@ -176,6 +177,7 @@ def contrastive_metrics(
     with torch.autocast(z0.device.type, enabled=False):
         anchors, keys = _embeddings(z0, normalize), all_gather(_embeddings(z1, normalize))
         positives = torch.arange(len(anchors), device=anchors.device) + rank() * len(anchors)
+
         hits, entropy = anchors.new_zeros(()), anchors.new_zeros(())
         for rows in _blocks(anchors, keys):
             log_p = (anchors[rows] / temperature @ keys.T).log_softmax(dim=1)
@@ -217,11 +219,8 @@ def _cross_view_loss(
 
 def _blocks(anchors: Tensor, keys: Tensor) -> Iterator[slice]:
     """Rows of the anchors that are compared at a time with all keys."""
-    rows, elements = (
-        len(anchors),
-        BLOCK_ELEMENTS if anchors.device.type == "cpu" else GPU_BLOCK_ELEMENTS,
-    )
-    size = max(1, elements // len(keys))
+    elements = BLOCK_ELEMENTS if anchors.device.type == "cpu" else GPU_BLOCK_ELEMENTS
+    rows, size = len(anchors), max(1, elements // len(keys))
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
@@ -229,6 +228,7 @@ def _softmax_terms(logits: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of picking the positive by softmax(logits)."""
     log_p = logits.log_softmax(dim=1)
     loss = -log_p.gather(1, positive).sum()
+    # Its derivative is softmax(logits), less 1 at the positive.
     slope = log_p.exp_()
     slope.scatter_add_(1, positive, slope.new_full((), -1).expand_as(positive))
     return loss, slope
@@ -265,9 +265,10 @@ def _negative_weights(
         # ones the first is taken.
         farther = logits < logits.gather(1, positive)
         closest = logits.masked_fill(~farther, -torch.inf).argmax(dim=1, keepdim=True)
-        return torch.zeros_like(logits).scatter_(
-            1, closest, farther.gather(1, closest).to(logits.dtype)
-        )
+        # 0 where no key is farther than the positive, and argmax has nothing to find.
+        weight_of_closest = farther.gather(1, closest).to(logits.dtype)
+        return torch.zeros_like(logits).scatter_(1, closest, weight_of_closest)
+
     weight = 1 / max(1, logits.shape[1] - 1) if reduction == "mean" else 1.0
     return torch.full_like(logits, weight).scatter_(1, positive, 0)
 
@@ -311,11 +312,13 @@ class _BlockwiseLoss(torch.autograd.Function):
             logits = anchor / temperature @ keys.T
             if own is not None:
                 logits.scatter_(1, own[rows].unsqueeze(1), -torch.inf)
+
             of_rows, slope = terms(logits, positives[rows].unsqueeze(1))
             loss += of_rows
             if differentiable:
                 torch.matmul(slope, keys, out=grad_anchors[rows])
                 grad_keys.addmm_(slope.T, anchor)
+
         if differentiable:
             ctx.save_for_backward(grad_anchors, grad_keys)
             ctx.scale = 1 / (temperature * len(anchors))

@@ -55,11 +55,13 @@ class OnlineProbe:
         """
         h, labels = h.detach().float(), labels.repeat(len(h) // len(labels))
         logits = self.classifier(h)
+
         self.optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
         # Workers have equally many images: the mean of their gradients is that of the batch.
         self._average_gradients()
         self.optimizer.step()
+
         right: Tensor = logits.detach().argmax(dim=1) == labels
         return 100 * right.float().mean()
 
@@ -83,10 +85,11 @@ class OnlineProbe:
             for parameter in self.classifier.parameters()
             if parameter.grad is not None
         ]
+
+        # One message for all of them.
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
         flat /= self.worker.world_size
-        for gradient, mean in zip(
-            gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True
-        ):
+        means = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))

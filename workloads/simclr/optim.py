@@ -81,6 +81,7 @@ class LARS(Optimizer):
         grads: tuple[Tensor, ...] | list[Tensor]
         grads = [weight.grad for weight in weights if weight.grad is not None]
         momenta = [self._momentum(weight) for weight in weights]
+
         multiply_(momenta, group["momentum"])
         if not group["adapt"]:
             add_(momenta, grads, alpha=group["lr"])
@@ -124,18 +125,14 @@ def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dic
     }
     if not exclude_bias_and_norm:
         return [{"params": list(trainable.values()), "adapt": True}]
-    exempt = {
-        name
-        for name, parameter in trainable.items()
-        if parameter.ndim <= 1 or name.startswith("classifier.")
-    }
+
+    adapted, exempt = [], []
+    for name, parameter in trainable.items():
+        leave_out = parameter.ndim <= 1 or name.startswith("classifier.")
+        (exempt if leave_out else adapted).append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": [trainable[name] for name in trainable if name not in exempt], "adapt": True},
-        {
-            "params": [trainable[name] for name in trainable if name in exempt],
-            "adapt": False,
-            "weight_decay": 0.0,
-        },
+        {"params": adapted, "adapt": True},
+        {"params": exempt, "adapt": False, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
@@ -166,6 +163,7 @@ def learning_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int
             f"needs step={step} >= 0 and 0 <= warmup_steps={warmup_steps} <= "
             f"total_steps={total_steps}"
         )
+
     step = min(step, total_steps)
     if step < warmup_steps:
         return peak * step / warmup_steps

@@ -166,8 +166,8 @@ def _notes(weights: EncoderWeights, spec: EncoderSpec) -> tuple[str, ...]:
         )
     if spec.input_normalization == "none":
         notes.append(
-            "images go in as they are, in [0, 1], as the authors' do; an encoder that was "
-            "trained on normalised images, as"
-            " torchvision's are, needs encoder.input_normalization=imagenet or that of its own data"
+            "images go in as they are, in [0, 1], as the authors' do; an encoder that was trained "
+            "on normalised images, as torchvision's are, needs "
+            "encoder.input_normalization=imagenet or that of its own data"
         )
     return tuple(notes)

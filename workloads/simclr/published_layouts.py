@@ -41,8 +41,7 @@ HEADS = {
 # thop leaves them behind in every layer, as in leftthomas/SimCLR
 COUNTERS = {"total_ops", "total_params"}
 NAMES = re.compile(
-    r"((conv1|bn1|layer[1-4]\.\d+\.(conv[1-3]|bn[1-3]|downsample\.[01]))|stages\.\d+)"
-    r"\.(weight|bias|running_mean|running_var|num_batches_tracked)"
+    "((conv1|bn1|layer[1-4]\\.\\d+\\.(conv[1-3]|bn[1-3]|downsample\\.[01]))|stages\\.\\d+)\\.(weight|bias|running_mean|running_var|num_batches_tracked)"
 )
 STEM = ("conv1", "bn1", "")  # the ReLU has no weights, nor has the max-pool
 STAGES = ("layer1", "layer2", "layer3", "layer4")

@@ -30,6 +30,8 @@ def contrastive_step(
 ) -> tuple[Tensor, Tensor]:
     """Compute the loss [B] and its gradient with respect to <w, patch> [B, R, K]."""
     count, signals = len(samples.labels), samples.signal_count
+
+    # F of both views of each input, and their similarities; a positive stands on the diagonal.
     features = activations.clamp(min=0) if relu else activations
     shared = features[:, :, samples.signal_of]
     first = shared + features[:, :, signals : signals + count]
@@ -37,6 +39,7 @@ def contrastive_step(
     similarity = first.mT @ first / temperature
     positive = (first * second).sum(1) / temperature
     similarity.diagonal(dim1=1, dim2=2).copy_(positive)
+
     # Log-sum-exp and softmax by hand, without copies: the matrices of similarities are most of
     # the work.
     largest = similarity.amax(2, keepdim=True)
@@ -44,10 +47,13 @@ def contrastive_step(
     total = probability.sum(2, keepdim=True)
     loss = ((total.log() + largest)[:, :, 0] - positive).mean(1)
 
+    # The gradient by similarity: the softmax, less 1 at the positive, which is of both views.
     pull = probability.div_(total * (count * temperature))
     diagonal = pull.diagonal(dim1=1, dim2=2)
     attraction = (diagonal - 1 / (count * temperature))[:, None]
     diagonal.zero_()
+
+    # From there to the patches; inputs with the same signal patch add up in it.
     by_second = first * attraction
     by_first = first @ (pull + pull.mT) + second * attraction
     by_signal = features.new_zeros(*features.shape[:2], signals).index_add_(
@@ -81,6 +87,7 @@ def pretraining_spectrum(first: Tensor, second: Tensor) -> tuple[float, float, T
     between = torch.cat(
         [torch.cat([repel, attract], 1), torch.cat([attract, torch.zeros_like(attract)], 1)]
     )
+
     # A acts in the span of the inputs only, where it is a smaller matrix than in R^d.
     basis, inside = torch.linalg.qr(torch.cat([first, second]).T)
     values, vectors = torch.linalg.eigh(inside @ between @ inside.T / count**2)

@@ -87,11 +87,12 @@ def signals(data: PatchDataSpec) -> Signals:
         direction[0] = 1
         both = (direction[None], -direction[None])
         return Signals(direction, both, both)
+
     images = load(data.images())
     _refuse_unknown_classes(data, images)
-    train, test = (
-        [_of_class(split, label) for label in data.classes] for split in (images.train, images.test)
-    )
+    train = [_of_class(images.train, label) for label in data.classes]
+    test = [_of_class(images.test, label) for label in data.classes]
+
     means = [pixels.mean(0) for pixels in train]
     # Without centring, what both classes share would be the strongest feature and no signal.
     centre, mu = (means[0] + means[1]) / 2, (means[0] - means[1]) / 2
@@ -99,8 +100,12 @@ def signals(data: PatchDataSpec) -> Signals:
         raise SpecError(
             [f"data.classes={list(data.classes)}: the mean images of the classes are equal"]
         )
-    train, test = ([(pixels - centre) / mu.norm() for pixels in part] for part in (train, test))
-    return Signals(mu / mu.norm(), (train[0], train[1]), (test[0], test[1]))
+
+    def scaled(pixels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        positive, negative = pixels
+        return (positive - centre) / mu.norm(), (negative - centre) / mu.norm()
+
+    return Signals(mu / mu.norm(), scaled(train), scaled(test))
 
 
 def pretraining_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
@@ -149,10 +154,12 @@ def _draw(
     for which, pool in enumerate(pools):
         order = _stream(spec.seed, purpose, 100 + which).permutation(len(pool))
         chosen.append(pool[torch.from_numpy(order[: count // 2])])
+
     # Inputs alternate between the classes; when images run out they come again, with fresh noise.
     turn = torch.arange(count)
     first, second = (len(images) for images in chosen)
     signal_of = torch.where(turn % 2 == 0, (turn // 2) % first, first + (turn // 2) % second)
+
     noise = [_noise(spec, purpose, view, count, direction) for view in range(views)]
     if views == 2:
         rho = spec.data.view_correlation

@@ -71,15 +71,18 @@ def descend(
         span.filters(), [0] * count, [False] * count, [_empty_curve() for _ in range(count)]
     )
     step = _restore(span, ended, resume) if resume else 0
+
     while len(span.runs):
         loss, change = objective(span.activations, span.runs)
         arrived = arrival(span, loss)
         stop = arrived if step < max_steps else torch.ones_like(arrived)
+
         if _reported(step) or bool(stop.any()):
             _observe(span, ended.curves, step, loss, direction, stop | _reported(step))
         if bool(stop.any()):
             _end(span, ended, step, arrived, stop)
             change = change[~stop]
+
         if len(span.runs):
             span.descend(change)
             step += 1
@@ -102,6 +105,7 @@ def _observe(
     norms = span.norms()
     alignment = (span.along(direction).abs() / norms).mean(1)
     seen = torch.stack([loss, alignment, norms.mean(1)], 1)[which].tolist()
+
     for run, values in zip(span.runs[which].tolist(), seen, strict=True):
         if not all(map(_is_finite, values)):
             raise NotFiniteError(run, step)
@@ -130,9 +134,7 @@ def _state(span: Span, ended: Descended, step: int) -> dict[str, Any]:
         "filters": ended.filters.to("cpu", copy=True),
         "steps": list(ended.steps),
         "arrived": list(ended.arrived),
-        "curves": [
-            {name: list(values) for name, values in curve.items()} for curve in ended.curves
-        ],
+        "curves": _copied(ended.curves),
     }
 
 
@@ -143,8 +145,13 @@ def _restore(span: Span, ended: Descended, state: dict[str, Any]) -> int:
     span.move_to(state["coordinates"])
     ended.filters = state["filters"].to(ended.filters, copy=True)
     ended.steps, ended.arrived = list(state["steps"]), list(state["arrived"])
-    ended.curves = [
-        {name: list(values) for name, values in curve.items()} for curve in state["curves"]
-    ]
+    ended.curves = _copied(state["curves"])
     step: int = state["step"]
     return step
+
+
+def _copied(curves: list[Curve]) -> list[Curve]:
+    copies = []
+    for curve in curves:
+        copies.append({name: list(values) for name, values in curve.items()})
+    return copies

@@ -42,12 +42,16 @@ def finetune(
     order of `specs`.
     """
     shared, owner = tables(specs, _identity, lambda spec: labeled_inputs(spec, source))
-    dtype, first = specs[0].dtype, shared[0].to(specs[0].dtype)
+    dtype = specs[0].dtype
+    # Labels, and which patches belong together, are the same in all: only the numbers differ.
+    first = shared[0].to(dtype)
+
     initial = torch.stack(
         [start[filter_split(spec)] for spec, start in zip(specs, filters, strict=True)]
     )
     scale = torch.stack([first.scale(spec.data.signal_norm) for spec in specs])
     span = Span(initial, [samples.rows.to(dtype) for samples in shared], owner, scale)
+
     rates = torch.tensor([spec.finetune_rate for spec in specs], dtype=dtype)
     power, how = specs[0].network.power, specs[0].finetune
 
@@ -62,6 +66,7 @@ def finetune(
     ended = yield from descend(
         span, step, fitted, direction, max_steps=how.max_steps, resume=resume
     )
+
     tests = _test(specs, ended.filters, source)
     given = []
     for run, (error, loss) in enumerate(tests):
@@ -93,6 +98,7 @@ def _test(
     An output of exactly 0 is an error.
     """
     scores = []
+    # Runs with the same inputs stand together, and draw them once.
     for _, together in groupby(zip(specs, filters, strict=True), lambda pair: _identity(pair[0])):
         samples = None
         for spec, trained in together:

@@ -38,11 +38,14 @@ def logistic_step(activations: Tensor, samples: Samples, power: int) -> tuple[Te
     positive = activations.clamp(min=0)
     slope = positive.pow(power - 1)  # of sigma, but for the factor q
     out = _outputs((slope * positive * weights).sum(1), samples)
+
     count = len(samples.labels)
     with_respect_to_output = -samples.labels * torch.sigmoid(-samples.labels * out) / count
+    # A signal patch that several inputs share has the sum of theirs.
     with_respect_to_patch = activations.new_zeros(len(out), activations.shape[2])
     with_respect_to_patch.index_add_(1, samples.signal_of, with_respect_to_output)
     with_respect_to_patch[:, -count:] = with_respect_to_output
+
     gradient = slope.mul_(power * weights).mul_(with_respect_to_patch[:, None])
     return logistic_loss(out, samples.labels), gradient
 

@@ -79,12 +79,15 @@ def _contrastive(
     specs: Sequence[TwoLayerSpec], source: Signals, resume: dict[str, Any] | None
 ) -> Generator[dict[str, Any], None, list[Pretrained]]:
     shared, owner = tables(specs, _identity, lambda spec: pretraining_inputs(spec, source))
-    dtype, first = specs[0].dtype, shared[0].to(specs[0].dtype)
-    initial = torch.stack([spec.pretrain.initial_std * initial_filters(spec) for spec in specs]).to(
-        dtype
-    )
+    dtype = specs[0].dtype
+    # Labels, and which patches belong together, are the same in all: only the numbers differ.
+    first = shared[0].to(dtype)
+
+    starts = [spec.pretrain.initial_std * initial_filters(spec) for spec in specs]
+    initial = torch.stack(starts).to(dtype)
     scale = torch.stack([first.scale(spec.data.signal_norm) for spec in specs])
     span = Span(initial, [samples.rows.to(dtype) for samples in shared], owner, scale)
+
     rates = torch.tensor([spec.pretrain_rate for spec in specs], dtype=dtype)
     norms = torch.tensor([spec.pretrained_norm for spec in specs], dtype=dtype)
     how = specs[0].pretrain
@@ -103,6 +106,7 @@ def _contrastive(
     ended = yield from descend(
         span, step, long_enough, direction, max_steps=how.max_steps, resume=resume
     )
+
     given = []
     for run, spec in enumerate(specs):
         curve = ended.curves[run]
@@ -127,14 +131,15 @@ def _theory(spec: TwoLayerSpec, samples: Samples, source: Signals) -> dict[str, 
     metrics = {"unlabeled_snr2": _unlabeled_snr2(spec)}
     if spec.pretrain.method == "simclr-relu":
         return metrics
-    largest, next_largest, vector = pretraining_spectrum(
-        *summed_patches(samples, spec.data.signal_norm)
-    )
+
+    both = summed_patches(samples, spec.data.signal_norm)
+    largest, next_largest, vector = pretraining_spectrum(*both)
     metrics |= {
         "top_eigenvalue_ratio": largest / (2 * spec.data.signal_norm**2),
         "eigenvalue_gap": next_largest / largest,
         "eigenvector_alignment": float((vector @ source.direction).abs()),
     }
+    # The prediction is for independent views of Gaussian data.
     if spec.data.view_correlation == 0 and spec.data.name == "gaussian":
         metrics["predicted_alignment"] = predicted_alignment(
             spec.pretrain_inputs, spec.data.signal_to_noise

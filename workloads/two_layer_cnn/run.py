@@ -73,6 +73,7 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
     cells, DivergedError when a loss is not finite.
     """
     state = _fresh(specs) if resume is None else _continued(specs, resume)
+
     for batch in _batches(specs, "pretrain", _pretrain_shape, _pretrain_numbers):
         keys = [spec.pretrain_fingerprint() for spec in batch]
         if state["pretrained"].keys() >= {*keys}:
@@ -83,6 +84,7 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
         )
         added = {key: dict(vars(one)) for key, one in zip(keys, given, strict=True)}
         state = state | {"pretrained": state["pretrained"] | added, "running": None}
+
     for batch in _batches(specs, "finetune", _finetune_shape, _finetune_numbers):
         keys = [spec.fingerprint() for spec in batch]
         if state["finetuned"].keys() >= {*keys}:
@@ -94,13 +96,11 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
         )
         added = {key: dict(vars(one)) for key, one in zip(keys, tuned, strict=True)}
         state = state | {"finetuned": state["finetuned"] | added, "running": None}
-        last = [one.curve for one in tuned]
-        yield StepResult(
-            "finetune",
-            int(max(curve["step"][-1] for curve in last)),
-            _last_points(specs, keys, "finetune", last),
-            state,
-        )
+
+        # Results were not in the states that the batch yielded on its way.
+        drawn = [one.curve for one in tuned]
+        step = int(max(curve["step"][-1] for curve in drawn))
+        yield StepResult("finetune", step, _last_points(specs, keys, "finetune", drawn), state)
 
 
 def results(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[str, float]]:
@@ -142,6 +142,7 @@ def _batches(
     by_shape: dict[object, list[TwoLayerSpec]] = {}
     for spec in different.values():
         by_shape.setdefault(shape(spec), []).append(spec)
+
     batches = []
     for alike in by_shape.values():
         alike.sort(key=lambda spec: (spec.seed, spec.data.noise_std, spec.data.view_correlation))
@@ -209,10 +210,9 @@ def _last_points(
     specs: Sequence[TwoLayerSpec], keys: Sequence[str], phase: Phase, curves: Sequence[Curve]
 ) -> list[dict[str, float]]:
     """The last point of each curve of a batch, at the positions of the cells that it is for."""
-    last = {
-        key: {name: values[-1] for name, values in curve.items()}
-        for key, curve in zip(keys, curves, strict=True)
-    }
+    last = {}
+    for key, curve in zip(keys, curves, strict=True):
+        last[key] = {name: values[-1] for name, values in curve.items()}
     return [dict(last.get(_KEY[phase](spec), {})) for spec in specs]
 
 

@@ -40,11 +40,15 @@ class Span:
         self._rows = list(rows)
         self._owner = torch.tensor(list(owner))
         self._initial, self._scale = initial, scale[:, None]
+
         patches, dim = rows[0].shape
         self.gram = patches < 2 * dim if gram is None else gram
+        # What coordinates are multiplied by to give the products of filters and patches.
         self._read = [table @ table.T if self.gram else table.T for table in self._rows]
+
         self.runs = torch.arange(len(initial))
         self.coordinates = initial.new_zeros(*initial.shape[:2], patches if self.gram else dim)
+
         self._shares = self._find_shares()
         self._start = torch.empty(
             *initial.shape[:2], patches, dtype=initial.dtype, device=initial.device
@@ -76,11 +80,8 @@ class Span:
         self.runs, self._owner = self.runs[mask], self._owner[mask]
         self._shares = self._find_shares()
         self._initial, self._scale = self._initial[mask], self._scale[mask]
-        self._start, self._products, self.coordinates = (
-            self._start[mask],
-            self._products[mask],
-            self.coordinates[mask],
-        )
+        self._start, self._products = self._start[mask], self._products[mask]
+        self.coordinates = self.coordinates[mask]
 
     def move_to(self, coordinates: Tensor) -> None:
         """Continue from the `coordinates` of an equal span."""

@@ -61,9 +61,8 @@ class PatchDataSpec(Part):
     test: Annotated[Even, Field(le=100_000)] = 2000
     view_correlation: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
-        description="rho: the second view's noise is rho xi + sqrt(1 - rho^2) xi'; "
-        "0 is the paper's "
-        "ideal augmentation",
+        description="rho: the second view's noise is rho xi + sqrt(1 - rho^2) xi'; 0 is the "
+        "paper's ideal augmentation",
     )
 
     @model_validator(mode="after")

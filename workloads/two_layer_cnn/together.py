@@ -27,9 +27,14 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
     """
     positions = {spec.fingerprint(): position for position, spec in enumerate(specs)}
     assert len(positions) == len(specs), "equal runs are one run"
+
+    def by_position(ended: Mapping[str, Ended]) -> dict[int, Ended]:
+        return {positions[name]: one for name, one in ended.items()}
+
     state, seconds = resume, dict[str, float](resume["seconds"]) if resume else {}
     if state is not None and (ended := _ended(specs, state, seconds)):
-        yield Progress({positions[name]: one for name, one in ended.items()}, {}, state)
+        yield Progress(by_position(ended), {}, state)
+
     left = [spec for spec in specs if state is None or spec.fingerprint() not in state["finetuned"]]
     while left:
         try:
@@ -38,11 +43,7 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
                 state = result.state | {"seconds": dict(seconds)}
                 fresh = [spec for spec in left if spec.fingerprint() not in before]
                 ended = _ended(fresh, state, seconds)
-                yield Progress(
-                    {positions[name]: one for name, one in ended.items()},
-                    _on_average(result),
-                    state,
-                )
+                yield Progress(by_position(ended), _on_average(result), state)
             return
         except DivergedError as error:
             lost = {
@@ -51,14 +52,10 @@ def train_together(specs: Sequence[TwoLayerSpec], resume: State | None) -> Itera
                 if error.fingerprint in (spec.fingerprint(), spec.pretrain_fingerprint())
             }
             assert lost, "the error names one of the runs, or the pre-training of some"
-            yield Progress(
-                {
-                    positions[name]: Ended(seconds=seconds.get(name, 0.0), error=error)
-                    for name in lost
-                },
-                {},
-                state,
-            )
+            failed = {name: Ended(seconds=seconds.get(name, 0.0), error=error) for name in lost}
+            yield Progress(by_position(failed), {}, state)
+
+        # The others begin anew, without those that would stop them again.
         done = lost.union(state["finetuned"] if state else ())
         left = [spec for spec in left if spec.fingerprint() not in done]
 

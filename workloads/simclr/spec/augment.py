@@ -48,9 +48,8 @@ class CropSpec(Part):
     max_aspect: Positive = 4 / 3
     min_covered: Probability = Field(
         0.1,
-        description="crops below this share of the area are redrawn: the authors' "
-        "code only; 0 is the "
-        "paper's text",
+        description="crops below this share of the area are redrawn: the authors' code only; 0 is "
+        "the paper's text",
     )
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     antialias: bool = Field(
@@ -102,9 +101,8 @@ class BlurSpec(Part):
     kernel_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
     one_sigma_per_batch: bool = Field(
         False,
-        description="the authors' code draws one sigma for a batch and view; the "
-        "paper's text reads as "
-        "per image",
+        description="the authors' code draws one sigma for a batch and view; the paper's text "
+        "reads as per image",
     )
 
     @model_validator(mode="after")

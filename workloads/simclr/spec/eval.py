@@ -106,9 +106,8 @@ class FinetuneSpec(Part):
     )
     epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (),
-        description="passes over the labelled images, for each share or one for "
-        "all; empty: 60 up to 1 "
-        "%, 30 above (B.5)",
+        description="passes over the labelled images, for each share or one for all; empty: 60 up "
+        "to 1 %, 30 above (B.5)",
     )
     batch_size: Annotated[int, Field(ge=2)] = Field(
         4096, description="clipped to the number of labelled images"
@@ -127,15 +126,13 @@ class FinetuneSpec(Part):
     subset_files: str | None = Field(
         None,
         description="folder of lists of file names, `1percent.txt` and the like, instead of drawn "
-        "subsets; names that "
-        "data.validation_fraction holds out, about 10 % at its default, are left out and "
-        "counted in finetune_{p}_left_out",
+        "subsets; names that data.validation_fraction holds out, about 10 % at its default, are "
+        "left out and counted in finetune_{p}_left_out",
     )
     subset_content: str | None = Field(
         None,
-        description="digest of all lists in `subset_files`; when given, other lists "
-        "are refused and the "
-        "folder may differ",
+        description="digest of all lists in `subset_files`; when given, other lists are refused "
+        "and the folder may differ",
     )
 
     @model_validator(mode="after")
@@ -148,8 +145,7 @@ class FinetuneSpec(Part):
         if self.labels and len(self.epochs) not in (0, 1, len(self.labels)):
             raise ValueError(
                 f"eval.finetune.epochs={list(self.epochs)!r}: needs one number, or one for "
-                f"each of the {len(self.labels)} "
-                "shares in eval.finetune.labels"
+                f"each of the {len(self.labels)} shares in eval.finetune.labels"
             )
         return self
 
@@ -183,9 +179,8 @@ class TransferSpec(Part):
     )
     l2: tuple[NonNegative, ...] = Field(
         tuple(float(f"{10 ** (-6 + 11 * index / 44):.6g}") for index in range(45)),
-        description="candidates for the L2 strength of logistic regression; 45 from "
-        "1e-6 to 1e5 in the "
-        "paper",
+        description="candidates for the L2 strength of logistic regression; 45 from 1e-6 to 1e5 in "
+        "the paper",
     )
     steps: Annotated[int, Field(ge=1)] = Field(
         20_000, description="of fine-tuning; 40,000 from scratch in the paper"
@@ -199,9 +194,8 @@ class TransferSpec(Part):
     )
     weight_decays: tuple[NonNegative, ...] = Field(
         (0.0, *(float(f"{10 ** (-6 + index / 2):.6g}") for index in range(7))),
-        description="candidates of fine-tuning, each divided by the learning rate; "
-        "none and 7 from 1e-6 "
-        "to 1e-3 in the paper",
+        description="candidates of fine-tuning, each divided by the learning rate; none and 7 from "
+        "1e-6 to 1e-3 in the paper",
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     min_area: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -209,9 +203,8 @@ class TransferSpec(Part):
     )
     test_proportion: Annotated[float, Field(gt=0, le=1)] = Field(
         0.875,
-        description="of fine-tuning: share of the side that is seen at test time; "
-        "256 pixels of which "
-        "224 in the paper",
+        description="of fine-tuning: share of the side that is seen at test time; 256 pixels of "
+        "which 224 in the paper",
     )
 
     @model_validator(mode="after")
@@ -235,15 +228,13 @@ class EvalSpec(Part):
 
     protocol: Literal["lbfgs", "sgd", "none"] = Field(
         "lbfgs",
-        description="lbfgs: logistic regression on cached features; sgd: the "
-        "paper's; none: neither that "
-        "nor neighbours",
+        description="lbfgs: logistic regression on cached features; sgd: the paper's; none: "
+        "neither that nor neighbours",
     )
     l2: tuple[Positive, ...] = Field(
         (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
-        description="candidates for the L2 strength (of the mean loss) of lbfgs; "
-        "the validation split "
-        "chooses",
+        description="candidates for the L2 strength (of the mean loss) of lbfgs; the validation "
+        "split chooses",
     )
     sgd: LinearSgdSpec = LinearSgdSpec()
     knn: KnnSpec = KnnSpec()

@@ -10,10 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import DataSpec
-from workloads.simclr.spec.augment import (
-    AugmentSpec,
-    Operation,
-)
+from workloads.simclr.spec.augment import AugmentSpec, Operation
 from workloads.simclr.spec.eval import EvalSpec
 from workloads.spec import Part, digest
 
@@ -52,11 +49,9 @@ class EncoderSpec(Part):
     )
     input_normalization: Literal["none", "imagenet", "cifar10", "cifar10-per-image"] = Field(
         "none",
-        description="the data set's mean and standard deviation taken out of each "
-        "channel first: what "
-        "most encoders trained"
-        " elsewhere expect, the authors' not; cifar10-per-image: the mean of each image's "
-        "deviation, as much code has it",
+        description="the data set's mean and standard deviation taken out of each channel first: "
+        "what most encoders trained elsewhere expect, the authors' not; cifar10-per-image: the "
+        "mean of each image's deviation, as much code has it",
     )
 
 
@@ -74,9 +69,8 @@ class HeadSpec(Part):
     )
     batch_norm: bool = Field(
         True,
-        description="BN after every layer, the last without offset, as in the "
-        "authors' code; the paper "
-        "shows none",
+        description="BN after every layer, the last without offset, as in the authors' code; the "
+        "paper shows none",
     )
 
 
@@ -97,9 +91,8 @@ class LossSpec(Part):
     )
     reduction: Literal["mean", "sum-of-views"] = Field(
         "mean",
-        description="mean over the 2N anchors (equation 1), or the authors' code's "
-        "sum of two means, "
-        "twice as much",
+        description="mean over the 2N anchors (equation 1), or the authors' code's sum of two "
+        "means, twice as much",
     )
     margin: NonNegative = Field(0.4, description="of margin-triplet")
     semi_hard: bool = Field(
@@ -124,9 +117,8 @@ class OptimSpec(Part):
     )
     anchor_batch_size: Annotated[int, Field(ge=1)] = Field(
         4096,
-        description="batch at which the sqrt rule equals the linear one; the "
-        "paper's 0.075 sqrt(B) has "
-        "4096",
+        description="batch at which the sqrt rule equals the linear one; the paper's 0.075 sqrt(B) "
+        "has 4096",
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of LARS and SGD; beta 1 of AdamW"
@@ -230,6 +222,7 @@ class RunSpec(Part):
 
     def _that_matters(self) -> dict[str, Any]:
         tree = self.tree()
+        # Where equal content lies does not matter.
         for data in (tree["data"], tree["eval"]["transfer"]["data"]):
             if data["content"] is not None:
                 del data["root"]
@@ -244,29 +237,34 @@ class RunSpec(Part):
             self._keep_what_probes_read(kept)
             _forget_newer_defaults(kept)
             return kept | {"view_size": self.view_size, "schedule": {"epochs": 0}}
+
         self._keep_what_views_read(tree["augment"])
         self._keep_what_probes_read(tree)
         tree["loss"] = {name: tree["loss"][name] for name in _READ_BY_LOSS[self.loss.name]}
         self._keep_what_the_head_reads(tree)
+
         # How the peak rate came about does not matter: two scaling rules may agree at a batch size.
         for field in ("base_learning_rate", "scaling", "anchor_batch_size"):
             del tree["optim"][field]
         tree["optim"]["learning_rate"] = self.learning_rate
         if self.optim.name != "lars":
             del tree["optim"]["trust_coefficient"]
+
         _forget_newer_defaults(tree)
         return tree
 
     def _keep_what_views_read(self, augment: dict[str, Any]) -> None:
         used = {*self.augment.operations} | ({"crop"} if self.augment.branches == "one" else set())
-        for operation in get_args(Operation):
-            if operation not in used:
-                unread = augment.pop(operation)
-                if operation == "crop" and self.view_size != self.data.image_size:
-                    # Without a crop the whole image is resized, as a crop would be.
-                    augment["crop"] = {
-                        name: unread[name] for name in ("interpolation", "antialias")
-                    }
+        unread = {
+            operation: augment.pop(operation)
+            for operation in get_args(Operation)
+            if operation not in used
+        }
+        if "crop" in unread and self.view_size != self.data.image_size:
+            # Without a crop the whole image is resized, as a crop would be.
+            augment["crop"] = {
+                name: unread["crop"][name] for name in ("interpolation", "antialias")
+            }
         augment["output_size"] = self.view_size
 
     def _keep_what_probes_read(self, tree: dict[str, Any]) -> None:
@@ -300,12 +298,14 @@ def _forget_newer_defaults(tree: dict[str, Any]) -> None:
     """
     if tree["encoder"]["input_normalization"] == "none":
         del tree["encoder"]["input_normalization"]
+
     augment = tree.get("augment", {})
     for operation in ("noise", "sobel"):
         if augment.get(operation, {}).get("probability") == 1.0:
             del augment[operation]["probability"]
     if not augment.get("sobel", True):
         del augment["sobel"]
+
     evaluation = tree["eval"]
     if evaluation["finetune"]["subset_content"] is None:
         del evaluation["finetune"]["subset_content"]

@@ -55,19 +55,23 @@ def draw_color(color: ColorSpec, count: int, generator: Generator) -> ColorParam
     """
     wide, narrow = 0.8 * color.strength, min(0.2 * color.strength, 0.5)
     low, high = max(0.0, 1 - wide), 1 + wide
-    additive = color.brightness == "additive"
+
+    # In this order, which decides what each image gets of a generator's numbers.
+    jittered = coin(color.jitter_probability, count, generator)
+    grayscale = coin(color.grayscale_probability, count, generator)
+    order = torch.rand(count, 4, generator=generator).argsort(dim=1)
+    brightness = torch.ones(count, dtype=torch.float64)
+    shift = torch.zeros(count, dtype=torch.float64)
+    if color.brightness == "additive":
+        shift = uniform(-wide, wide, count, generator)
+    else:
+        brightness = uniform(low, high, count, generator)
     return ColorParameters(
-        jittered=coin(color.jitter_probability, count, generator),
-        grayscale=coin(color.grayscale_probability, count, generator),
-        order=torch.rand(count, 4, generator=generator).argsort(dim=1),
-        brightness=torch.ones(count, dtype=torch.float64)
-        if additive
-        else uniform(low, high, count, generator),
-        brightness_shift=(
-            uniform(-wide, wide, count, generator)
-            if additive
-            else torch.zeros(count, dtype=torch.float64)
-        ),
+        jittered=jittered,
+        grayscale=grayscale,
+        order=order,
+        brightness=brightness,
+        brightness_shift=shift,
         contrast=uniform(low, high, count, generator),
         saturation=uniform(low, high, count, generator),
         hue=uniform(-narrow, narrow, count, generator),
@@ -88,6 +92,7 @@ def apply_color(images: Tensor, parameters: ColorParameters) -> Tensor:
             images[where] = turn_hue(
                 images[where], parameters.hue[turned].to(images.device, non_blocking=True)
             )
+
     where = indices(parameters.grayscale, images.device)
     images[where] = luma(images[where]).expand(-1, images.shape[1], -1, -1)
     return images
@@ -99,6 +104,7 @@ def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
     low = torch.minimum(torch.minimum(red, green), blue)
     high = torch.maximum(torch.maximum(red, green), blue)
     chroma = high - low
+
     # Hue in sixths of the circle: red at 0, green at 2, blue at 4.
     hue = torch.where(high == green, blue - red + 2 * chroma, red - green + 4 * chroma)
     hue = torch.where(high == red, green - blue, hue).div_(
@@ -106,6 +112,8 @@ def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
     )
     hue += 6 * turn.to(hue.dtype).view(-1, 1, 1)
     hue -= 6 * (hue / 6).floor_()
+
+    # Back to RGB: each channel rises and falls along the circle, a third of it apart.
     turned = torch.empty_like(images)
     torch.addcmul(low, chroma, (hue - 3).abs_().sub_(1).clamp_(0, 1), out=turned[:, 0])
     torch.addcmul(low, chroma, (hue - 2).abs_().neg_().add_(2).clamp_(0, 1), out=turned[:, 1])
@@ -141,6 +149,7 @@ def _blends(parameters: ColorParameters) -> Tensor:
     factor = torch.where(brightens, parameters.brightness, factor)
     factor = torch.where(contrasts, parameters.contrast, factor)
     factor = torch.where(saturates, parameters.saturation, factor)
+
     shift = brightens * parameters.brightness_shift
     coefficients = torch.stack(
         [factor, shift, saturates * (1 - factor), contrasts * (1 - factor)], dim=1

@@ -72,10 +72,11 @@ def apply_cutout(images: Tensor, parameters: CutoutParameters, cutout: CutoutSpe
     hole = round(side * cutout.side_fraction)
     center = moved(parameters, images.device)
     pixel = torch.arange(side, device=images.device)
-    rows, columns = (
-        (pixel >= first) & (pixel < first + hole)
-        for first in ((middle - hole // 2).unsqueeze(1) for middle in (center.row, center.column))
-    )
+    covered = []
+    for middle in (center.row, center.column):
+        first = (middle - hole // 2).unsqueeze(1)
+        covered.append((pixel >= first) & (pixel < first + hole))
+    rows, columns = covered
     inside = rows.unsqueeze(2) & columns.unsqueeze(1)
     return images.masked_fill(inside.unsqueeze(1), cutout.fill)
 
@@ -106,6 +107,7 @@ def counter_normal(seed: Tensor, numbers: int) -> Tensor:
     bits = (bits ^ _shifted(bits, 30)) * FIRST
     bits = (bits ^ _shifted(bits, 27)) * SECOND
     bits = bits ^ _shifted(bits, 31)
+
     above_zero = (_shifted(bits, 40) + 1).to(torch.float32) * 2**-24
     angle = (_shifted(bits, 16) & 0xFFFFFF).to(torch.float32) * (tau * 2**-24)
     radius = above_zero.log_().mul_(-2).sqrt_()

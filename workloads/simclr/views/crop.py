@@ -40,13 +40,11 @@ def draw_crop(
     favours small areas.
     """
     box_height, box_width, found = _draw_sizes(crop, count, height, width, generator)
+    top = uniform_integer(height + 1 - box_height, generator)
+    left = uniform_integer(width + 1 - box_width, generator)
     return CropParameters(
-        top=torch.where(
-            found, uniform_integer(height + 1 - box_height, generator), (height - box_height) // 2
-        ),
-        left=torch.where(
-            found, uniform_integer(width + 1 - box_width, generator), (width - box_width) // 2
-        ),
+        top=torch.where(found, top, (height - box_height) // 2),
+        left=torch.where(found, left, (width - box_width) // 2),
         height=box_height,
         width=box_width,
         flip=coin(crop.flip, count, generator),
@@ -94,20 +92,21 @@ def _draw_sizes(
 ) -> tuple[Tensor, ...]:
     """Heights, widths, and whether they were drawn rather than fallen back to; `[N]` each."""
     central_height, central_width = _central_size(crop, height, width)
-    box_height, box_width = (
-        torch.full((count,), central_height),
-        torch.full((count,), central_width),
-    )
+    box_height = torch.full((count,), central_height)
+    box_width = torch.full((count,), central_width)
     found = torch.zeros(count, dtype=torch.bool)
     for _ in range(ROUNDS):
         pending = (~found).nonzero().squeeze(1)
         if not len(pending):
             break
+
+        # Several attempts an image at once: a round of one each would take a hundred loops.
         attempts = ATTEMPTS_A_ROUND * len(pending)
         area = uniform(crop.min_area, crop.max_area, attempts, generator) * (height * width)
         aspect = uniform(log(crop.min_aspect), log(crop.max_aspect), attempts, generator).exp()
         tall = (area / aspect).sqrt().round().long()
         wide = (area * aspect).sqrt().round().long()
+
         fits = (tall > 0) & (tall <= height) & (wide > 0) & (wide <= width)
         fits &= tall * wide >= crop.min_covered * height * width
         found[pending], first = fits.view(-1, ATTEMPTS_A_ROUND).max(dim=1)

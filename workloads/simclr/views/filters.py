@@ -49,12 +49,10 @@ def draw_blur(blur: BlurSpec, count: int, generator: Generator) -> BlurParameter
 
     The coin is always per image.
     """
-    drawn = uniform(
-        blur.min_sigma, blur.max_sigma, 1 if blur.one_sigma_per_batch else count, generator
-    )
-    return BlurParameters(
-        sigma=drawn.expand(count), blurred=coin(blur.probability, count, generator)
-    )
+    sigmas = 1 if blur.one_sigma_per_batch else count
+    drawn = uniform(blur.min_sigma, blur.max_sigma, sigmas, generator)
+    blurred = coin(blur.probability, count, generator)
+    return BlurParameters(sigma=drawn.expand(count), blurred=blurred)
 
 
 def blur_kernel_size(side: int, fraction: float) -> int:
@@ -73,6 +71,7 @@ def apply_blur(images: Tensor, parameters: BlurParameters, blur: BlurSpec) -> Te
     """
     side, device = images.shape[-1], images.device
     taps = blur_kernel_size(side, blur.kernel_fraction)
+
     chosen = indices(parameters.blurred, device)
     sigma = parameters.sigma[parameters.blurred].to(device, torch.float32, non_blocking=True)
     matrices = _blur_matrices(sigma, taps, side)
@@ -113,6 +112,8 @@ def apply_motion_blur(
     kernels = motion_kernels(parameters.angle, length).to(
         images.device, torch.float32, non_blocking=True
     )
+
+    # Every channel of every image is a plane of its own, with the kernel of its image.
     padded = F.pad(images, [length // 2] * 4, mode="reflect")
     planes = padded.reshape(1, count * channels, *padded.shape[2:])
     blurred = F.conv2d(

@@ -138,12 +138,13 @@ def draw_two_views(
     """Draw parameters of both views of `count` images of `height` x `width` pixels."""
     if augment.branches == "both":
         first = _draw(augment.operations, augment, count, height, width, generator)
-        return TwoViewParameters(
-            first, _draw(augment.operations, augment, count, height, width, generator)
-        )
+        second = _draw(augment.operations, augment, count, height, width, generator)
+        return TwoViewParameters(first, second)
+
     base = _draw(BASE, augment, count, height, width, generator)
     side = augment.output_size or height
-    return TwoViewParameters(base, _draw(augment.operations, augment, count, side, side, generator))
+    second = _draw(augment.operations, augment, count, side, side, generator)
+    return TwoViewParameters(base, second)
 
 
 def draw_view(
@@ -166,6 +167,7 @@ def _draw(
 ) -> ViewParameters:
     if operations[0] != "crop":
         height = width = augment.output_size or height
+
     drawn, chosen = ViewParameters(count), {}
     for operation in operations:
         drawn = _with_operation(drawn, operation, augment, height, width, generator)

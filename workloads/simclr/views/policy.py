@@ -54,9 +54,8 @@ def two_views(images: Tensor, augment: AugmentSpec, generator: Generator) -> tup
     Views are on the device of the images. The generator is a CPU generator. Same state, same views.
     """
     count, _, height, width = images.shape
-    return apply_two_views(
-        images, draw_two_views(augment, count, height, width, generator), augment
-    )
+    parameters = draw_two_views(augment, count, height, width, generator)
+    return apply_two_views(images, parameters, augment)
 
 
 def apply_two_views(
@@ -67,10 +66,10 @@ def apply_two_views(
     if augment.branches == "both":
         # As one batch: on a GPU that small images leave idle, launching the operations is what
         # takes the time.
-        first, second = apply_view(
-            images.repeat(2, 1, 1, 1), parameters.first.followed_by(parameters.second), augment
-        ).chunk(2)
+        both = parameters.first.followed_by(parameters.second)
+        first, second = apply_view(images.repeat(2, 1, 1, 1), both, augment).chunk(2)
         return first, second
+
     base = _apply(images, BASE, parameters.first, augment)
     return base, apply_view(base, parameters.second, augment)
 
@@ -126,12 +125,12 @@ def _apply_where_chosen(
     drawn, chosen = parameters.of(operation), parameters.chosen.get(operation)
     if chosen is None:
         return _apply_operation(view, operation, drawn, augment, side)
+
     where = indices(chosen, view.device)
     if len(where) == 0:
         return view
-    acted_on = _apply_operation(
-        view[where], operation, drawn and sliced(drawn, chosen), augment, side
-    )
+    own = drawn and sliced(drawn, chosen)
+    acted_on = _apply_operation(view[where], operation, own, augment, side)
     return view.index_copy(0, where, acted_on)
 
 

@@ -46,6 +46,8 @@ def axis_weights(
     position = torch.arange(outputs, device=start.device).expand(len(start), -1)
     if mirrored is not None:
         position = torch.where(mirrored.unsqueeze(1), outputs - 1 - position, position)
+
+    # The centre of each output pixel, in pixels of the box.
     scale = length.to(torch.float32).unsqueeze(1) / outputs
     center = (position + 0.5) * scale - 0.5
     if antialias:

@@ -29,11 +29,11 @@ def joined(first: P | None, second: P | None) -> P | None:
     """
     if first is None or second is None:
         return None
-    rows = {
-        field.name: (getattr(first, field.name), getattr(second, field.name))
-        for field in fields(first)
-    }
-    return replace(first, **{name: torch.cat(both) for name, both in rows.items()})
+    rows = {}
+    for field in fields(first):
+        both = (getattr(first, field.name), getattr(second, field.name))
+        rows[field.name] = torch.cat(both)
+    return replace(first, **rows)
 
 
 def moved(parameters: P, device: torch.device) -> P:
