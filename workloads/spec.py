@@ -67,6 +67,7 @@ class Part(BaseModel):
             for parent in parents:
                 branch = branch[parent]
             branch[name] = value
+
         try:
             changed = type(self).read(tree)
         except SpecError as error:
@@ -138,6 +139,7 @@ def _unknown_field(cls: type[Part], path: str) -> str | None:
             hint = f"; did you mean {'.'.join([*names[:depth], near[0]])}?" if near else ""
             of = where or "the specification"
             return f"{path}: no such field{hint} (fields of {of}: {', '.join(part.model_fields)})"
+
     whole = _part_at(cls, names)
     if whole is not None:
         return (
@@ -177,6 +179,7 @@ def read_assignments(assignments: list[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             problems.append(f"--set {assignment}: the value is not YAML")
             continue
+
         if not equals or not path.strip():
             problems.append(f"--set {assignment}: is not of the form field=value")
         elif path.strip() in values:

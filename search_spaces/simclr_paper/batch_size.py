@@ -14,11 +14,12 @@ epochs, with rules that agree at its own batch size. Both rules then ask for the
 preset's batch, which is run once for both.
 """
 
+import itertools
 from fractions import Fraction
 
 from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, beats, wider_gap
-from search_spaces.layout import Axis, Layout, grid
+from search_spaces.layout import Axis, Cell, Layout, grid
 from search_spaces.values import Times
 
 __all__ = ["BATCH_SIZE"]
@@ -44,15 +45,12 @@ _TABLE_B1_SQRT = {
     4096: (64.5, 66.8, 68.0, 69.1),
     8192: (64.8, 67.0, 68.3, 69.1),
 }
-_TOP1 = {
-    (batch, epochs, rule): value
-    for rule, columns, rows in (
-        ("linear", _EPOCHS_LINEAR, _FIGURE_9),
-        ("sqrt", _EPOCHS_SQRT, _TABLE_B1_SQRT),
-    )
-    for batch, row in rows.items()
-    for epochs, value in zip(columns, row, strict=True)
-}
+_LENGTHS = {"linear": _EPOCHS_LINEAR, "sqrt": _EPOCHS_SQRT}
+_TOP1: dict[tuple[int, int, str], float] = {}  # by batch size, epochs and rule
+for _rule, _rows in (("linear", _FIGURE_9), ("sqrt", _TABLE_B1_SQRT)):
+    for _batch, _row in _rows.items():
+        for _length, _value in zip(_LENGTHS[_rule], _row, strict=True):
+            _TOP1[_batch, _length, _rule] = _value
 _RULES = ("linear", "sqrt")
 _RULE_AXIS = Axis(name="learning-rate scaling", labels=_RULES)
 
@@ -62,15 +60,12 @@ def _paper() -> Layout:
     found: dict[tuple[str, ...], float] = {
         (str(batch), str(epochs), rule): value for (batch, epochs, rule), value in _TOP1.items()
     }
-    linear, sqrt = (
-        grid(
-            batches,
-            {str(epochs): {"schedule.epochs": epochs} for epochs in columns},
-            {rule: {"optim.scaling": rule}},
-            paper=found,
-        )
-        for rule, columns in (("linear", _EPOCHS_LINEAR), ("sqrt", _EPOCHS_SQRT))
-    )
+
+    cells: tuple[Cell, ...] = ()
+    for rule, columns in _LENGTHS.items():
+        lengths = {str(epochs): {"schedule.epochs": epochs} for epochs in columns}
+        cells += grid(batches, lengths, {rule: {"optim.scaling": rule}}, paper=found)
+
     return Layout(
         axes=(
             Axis(name="batch size (images)", labels=tuple(batches), log=True),
@@ -80,7 +75,7 @@ def _paper() -> Layout:
             ),
             _RULE_AXIS,
         ),
-        cells=linear + sqrt,
+        cells=cells,
         note="The paper's values for linear scaling are those of Figure 9, for square-root "
         "scaling those of Table B.1.",
     )
@@ -89,12 +84,11 @@ def _paper() -> Layout:
 def _small() -> Layout:
     batches = [Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2)]
     lengths = [Fraction(1), Fraction(2), Fraction(4)]
-    found: dict[tuple[str, ...], float] = {
-        (f"x {batch}", f"x {length}", rule): _TOP1[int(4096 * batch), int(100 * length), rule]
-        for batch in batches
-        for length in lengths
-        for rule in _RULES
-    }
+    found: dict[tuple[str, ...], float] = {}
+    for batch, length, rule in itertools.product(batches, lengths, _RULES):
+        value = _TOP1[int(4096 * batch), int(100 * length), rule]
+        found[f"x {batch}", f"x {length}", rule] = value
+
     return Layout(
         axes=(
             Axis(

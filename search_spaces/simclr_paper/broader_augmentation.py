@@ -65,6 +65,11 @@ def _small() -> Layout:
         f"+ {operation.replace('_', ' ')} (ours)": _policy((), (operation,))
         for operation in _ADDITIONS
     }
+    each_alone = [
+        Cell(at=(name, "x 1"), values={"encoder.width": Times(1.0), **policy})
+        for name, policy in alone.items()
+    ]
+
     return Layout(
         axes=(
             Axis(name="augmentation", labels=(*_TOP1, *alone)),
@@ -80,10 +85,7 @@ def _small() -> Layout:
                     for column, width in enumerate(_SMALL_WIDTHS)
                 },
             ),
-            *(
-                Cell(at=(name, "x 1"), values={"encoder.width": Times(1.0), **policy})
-                for name, policy in alone.items()
-            ),
+            *each_alone,
         ),
         note="Crop and color without blur, the paper's policy for small images, with the preset's "
         "encoder and epochs; the paper's values are those of ResNet-50 and 1,000 epochs. Each "

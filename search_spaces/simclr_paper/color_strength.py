@@ -54,6 +54,7 @@ def _cells(supervised_epochs: Value) -> tuple[Cell, ...]:
         Cell(at=("SimCLR", policy), values=values, paper=top1)
         for (policy, values), top1 in zip(_POLICIES.items(), _TABLE_1["SimCLR"], strict=True)
     )
+
     supervised = tuple(
         Cell(
             at=("supervised", policy),
@@ -63,6 +64,7 @@ def _cells(supervised_epochs: Value) -> tuple[Cell, ...]:
         )
         for (policy, values), top1 in zip(_POLICIES.items(), _TABLE_1["supervised"], strict=True)
     )
+
     return contrastive + supervised
 
 

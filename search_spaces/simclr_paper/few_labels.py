@@ -85,10 +85,9 @@ def _paper_cells() -> tuple[Cell, ...]:
             "schedule.epochs": 0,
             "eval.finetune.epochs": [_FROM_SCRATCH_EPOCHS[share]],
         }
-        cell = _cell(
-            _SUPERVISED, share, scratch, found=_PAPER_SUPERVISED.get(share), candidates=candidates
-        )
-        cells.append(cell)
+        known = _PAPER_SUPERVISED.get(share)
+        cells.append(_cell(_SUPERVISED, share, scratch, found=known, candidates=candidates))
+
         for method, (width, found) in _PAPER_ENCODERS.items():
             values: dict[str, Value] = {
                 "encoder.architecture": "resnet50",
@@ -109,18 +108,14 @@ def _small_cells() -> tuple[Cell, ...]:
             for length in (epochs, 3 * epochs)
         )
         batch: dict[str, Value] = {"eval.finetune.batch_size": _SMALL_BATCH}
+
         scratch: dict[str, Value] = {"schedule.epochs": 0, **batch}
-        pretrained = _PAPER_ENCODERS[_SIMCLR][1].get(share)
-        cells += [
-            _cell(
-                _SUPERVISED,
-                share,
-                scratch,
-                found=_PAPER_SUPERVISED.get(share),
-                candidates=candidates,
-            ),
-            _cell(_SIMCLR, share, batch, found=pretrained, candidates=candidates),
-        ]
+        supervised = _PAPER_SUPERVISED.get(share)
+        cells.append(_cell(_SUPERVISED, share, scratch, found=supervised, candidates=candidates))
+
+        _, pretrained = _PAPER_ENCODERS[_SIMCLR]
+        found = pretrained.get(share)
+        cells.append(_cell(_SIMCLR, share, batch, found=found, candidates=candidates))
     return tuple(cells)
 
 

@@ -50,6 +50,7 @@ def _layout(widths: tuple[int, ...], *, none_at: str, note: str) -> Layout:
             for width, value in zip(_WIDTHS, row, strict=True)
         },
     )
+
     columns = labels if none_at in labels else [*labels, none_at]
     return Layout(
         axes=(

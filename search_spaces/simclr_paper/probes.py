@@ -55,11 +55,13 @@ def _cells(policy: tuple[str, ...]) -> tuple[Cell, ...]:
         if task in _ADDED:
             operation, options = _ADDED[task]
             values |= {"augment.operations": [*policy, operation], **options}
+
         cells += [
             Cell(at=(task, _OF_H), values=values, paper=of_h, metric=f"probe_{task}_h"),
             Cell(at=(task, _OF_Z), values=values, paper=of_z, metric=f"probe_{task}_z"),
         ]
-    # to share that run
+
+    # The classes are told in the run whose colors are, to share it.
     with_colors: dict[str, Value] = {"augment.operations": [*policy], "eval.probe.tasks": ["color"]}
     cells += [
         Cell(at=(_CLASSES, _OF_H), values=with_colors, paper=_CLASSES_OF_H, metric="linear_top1"),

@@ -145,22 +145,15 @@ def _paper_cells() -> tuple[Cell, ...]:
     for encoder, width in _WIDTHS.items():
         methods = _methods({"schedule.epochs": 1000}, {}, _PAPER_SCRATCH, {})
         for method, values in methods.items():
-            for (label, name), value in zip(
-                _DATA_SETS.items(), _FOUND[encoder][method], strict=True
-            ):
+            found = _FOUND[encoder][method]
+            for (label, name), value in zip(_DATA_SETS.items(), found, strict=True):
                 own: dict[str, Value] = {
                     "encoder.architecture": "resnet50",
                     "encoder.width": width,
                     "eval.transfer.data.name": name,
                 }
-                cells.append(
-                    Cell(
-                        at=(label, method, encoder),
-                        values=values | own,
-                        paper=value,
-                        metric=_metric(method),
-                    )
-                )
+                at, metric = (label, method, encoder), _metric(method)
+                cells.append(Cell(at=at, values=values | own, paper=value, metric=metric))
     return tuple(cells)
 
 

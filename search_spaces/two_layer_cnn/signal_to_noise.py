@@ -51,7 +51,7 @@ _LAYOUT = Layout(
         Axis(name="unlabeled inputs", labels=_UNLABELED, log=True),
     ),
     cells=grid(ratios(*_RATIOS), _INPUTS),
-    note=f"{NOTE} Filters are judged after pre-training, without fine-tuning.",
+    note=f"{NOTE} Filters are measured after pre-training, without fine-tuning.",
 )
 
 

@@ -10,6 +10,8 @@ Cost: 51 runs a seed, about 5 s together on one core of an AMD EPYC.
     simclr-orch ablate total-budget --preset P
 """
 
+from collections.abc import Iterator
+
 from search_spaces.ablation import Ablation
 from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.two_layer_cnn.theorems import ARMS, DIRECT, NOTE, SIMCLR
@@ -27,6 +29,14 @@ def _cell(arm: str, count: int, ratio: str) -> Cell:
     return Cell(at=(arm, str(count), ratio), values=values)
 
 
+def _cells() -> Iterator[Cell]:
+    for ratio in _RATIOS:
+        for count in _LABELS:
+            yield _cell(SIMCLR, count, ratio)
+        for count in (*_LABELS, _TOTAL):
+            yield _cell(DIRECT, count, ratio)
+
+
 _LAYOUT = Layout(
     axes=(
         Axis(name="training", labels=tuple(ARMS)),
@@ -37,12 +47,7 @@ _LAYOUT = Layout(
         ),
         Axis(name="signal-to-noise ratio", labels=_RATIOS),
     ),
-    cells=tuple(
-        _cell(arm, count, ratio)
-        for ratio in _RATIOS
-        for arm, counts in ((SIMCLR, _LABELS), (DIRECT, (*_LABELS, _TOTAL)))
-        for count in counts
-    ),
+    cells=tuple(_cells()),
     note=f"{NOTE} Labeled and unlabeled inputs are {_TOTAL} in all.",
 )
 

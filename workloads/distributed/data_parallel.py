@@ -85,12 +85,14 @@ def on_every_worker(prepare: Callable[[], T], worker: Worker) -> T:
     """
     if worker.world_size == 1:
         return prepare()
+
     prepared: list[T] = []
     problems: list[str] = []
     try:
         prepared.append(prepare())
     except SpecError as error:
         problems = error.problems
+
     of_all: list[list[str]] = [[] for _ in range(worker.world_size)]
     dist.all_gather_object(of_all, problems)
     if found := dict.fromkeys(problem for each in of_all for problem in each):

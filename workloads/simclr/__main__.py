@@ -74,12 +74,14 @@ def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     state = decode(checkpoint.read_bytes()) if checkpoint.exists() else None
+
     for result in pretrain(spec, worker, state):
         state = result.state
         if worker.rank == 0:
             print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
             _replace(checkpoint, encode(state))
     assert state is not None, "pretrain yields at least once"
+
     results = dict(evaluate(spec, state, worker).results)
     if worker.rank == 0:
         (folder / "spec.yaml").write_text(yaml.safe_dump(spec.tree(), sort_keys=False))

@@ -63,11 +63,13 @@ def problems_with_format(spec: RunSpec, format: ExportFormat) -> list[str]:
     problems = [lacks(f"--format {format}", *missing)] if missing else []
     if format not in ("torchvision", "timm"):
         return problems
+
     encoder, instead = spec.encoder, "; safetensors and onnx can hold it"
     if encoder.architecture in CONVNETS:
         return [
             f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
         ]
+
     for field, value, has in (
         ("width", f"{encoder.width:g}", "1"),
         ("stem", encoder.stem, "imagenet"),

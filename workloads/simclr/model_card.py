@@ -153,11 +153,9 @@ def _table(results: Sequence[CardResult]) -> str:
 def _training(spec: RunSpec, epochs: int) -> str:
     if epochs == 0:
         return "untrained"
-    how = (
-        "trained with labels"
-        if spec.loss.name == "cross-entropy"
-        else f"pre-trained by SimCLR ({spec.loss.name})"
-    )
+    how = f"pre-trained by SimCLR ({spec.loss.name})"
+    if spec.loss.name == "cross-entropy":
+        how = "trained with labels"
     return f"{how} on {spec.data.name} for {epochs} epoch{'s' if epochs > 1 else ''}"
 
 

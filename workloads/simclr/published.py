@@ -81,10 +81,12 @@ def state_of_weights(path_or_name: str, spec: RunSpec) -> tuple[dict[str, Any], 
     tensors = (
         read_torchvision(path_or_name) if named else read_tensors(Path(path_or_name).expanduser())
     )
+
     try:
         weights = encoder_state(tensors, spec.encoder)
     except SpecError as error:
         raise SpecError([f"{path_or_name}: {problem}" for problem in error.problems]) from None
+
     model = {f"encoder.{name}": tensor for name, tensor in weights.tensors.items()}
     return {"epoch": spec.schedule.epochs, "model": model}, _notes(weights, spec.encoder)
 
@@ -99,23 +101,24 @@ def _problems(
 ) -> list[str]:
     missing = [name for name in needed if name not in found]
     unexpected = [*(name for name in found if name not in needed), *foreign]
-    problems = (
-        [f"missing keys of the encoder ({len(missing)}): {listed(missing)}"] if missing else []
-    )
+    problems = []
+    if missing:
+        problems.append(f"missing keys of the encoder ({len(missing)}): {listed(missing)}")
     if unexpected:
         problems.append(
             f"keys neither of the encoder nor of a known head ({len(unexpected)}): "
             f"{listed(unexpected)}"
         )
+
     wrong = [
         f"{name} is {list(found[name].shape)}, needed is {list(shape)}"
         for name, shape in needed.items()
         if name in found and found[name].shape != shape
     ]
-    problems += [
-        *wrong[:SHOWN],
-        *([f"and {len(wrong) - SHOWN} more are of another shape"] if len(wrong) > SHOWN else []),
-    ]
+    problems += wrong[:SHOWN]
+    if len(wrong) > SHOWN:
+        problems.append(f"and {len(wrong) - SHOWN} more are of another shape")
+
     for name in (name for name, shape in needed.items() if shape and name in found):
         if not found[name].is_floating_point():
             problems.append(f"{name} holds {found[name].dtype}, needed are floating-point numbers")
@@ -134,11 +137,13 @@ def _hint(found: Mapping[str, Tensor], spec: EncoderSpec) -> list[str]:
     channels = next(
         (shapes[name][0] for name in ("conv1.weight", "stages.0.weight") if shapes.get(name)), 0
     )
+
     for architecture in (*RESNETS, *CONVNETS):
         for stem in ("imagenet", "cifar") if architecture in RESNETS else (spec.stem,):
             width = channels / (64 if architecture in RESNETS else 32)
             if not 0 < width <= 8:
                 continue
+
             other = spec.with_values({"architecture": architecture, "stem": stem, "width": width})
             if shapes == {name: shape for name, shape in _shapes(other).items() if shape}:
                 changed = [

@@ -50,6 +50,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise SpecError(
             [f"{path}: is not named like weights ({', '.join(('.safetensors', *TORCH_FILES))})"]
         )
+
     tree = _read_torch(path)
     for branch in BRANCHES:
         found = _at(tree, branch)
@@ -59,11 +60,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             and all(isinstance(value, Tensor) for value in found.values())
         ):
             return {str(name): value.detach() for name, value in found.items()}
-    holds = (
-        f"its keys are {listed(map(str, tree))}"
-        if isinstance(tree, Mapping)
-        else (f"it holds a {type(tree).__name__}")
-    )
+
+    holds = f"it holds a {type(tree).__name__}"
+    if isinstance(tree, Mapping):
+        holds = f"its keys are {listed(map(str, tree))}"
     tried = ", ".join(branch or "the top" for branch in BRANCHES)
     raise SpecError([f"{path}: has no state dict of tensors; looked at {tried}; {holds}"])
 
@@ -81,12 +81,14 @@ def read_torchvision(name: str) -> dict[str, Tensor]:
                 f"{', '.join(RESNETS)}"
             ]
         )
+
     import torchvision  # here: it takes seconds
 
     published = torchvision.models.get_model_weights(architecture).__members__
     wanted = rest[0] if rest else "IMAGENET1K_V1"
     if wanted not in published:
         raise SpecError([f"{name}: no such weights; torchvision has {', '.join(published)}"])
+
     weights = published[wanted]
     try:
         tensors: dict[str, Tensor] = weights.get_state_dict(
@@ -127,11 +129,7 @@ def _read_torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\w[\w.]*)", str(error))
-        what = (
-            f"has more than tensors in it ({wanted[1]})"
-            if wanted
-            else ("has more than tensors in it")
-        )
+        what = "has more than tensors in it" + (f" ({wanted[1]})" if wanted else "")
         raise SpecError(
             [f"{path}: {what} and could run code when it is read, so it is not; {_CONVERT}"]
         ) from None

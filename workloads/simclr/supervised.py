@@ -83,6 +83,7 @@ def supervised_problems(spec: RunSpec) -> list[str]:
     """
     if not is_supervised(spec):
         return []
+
     found, tasks = [], list(spec.eval.probe.tasks)
     if spec.augment.branches == "one":
         found.append(

@@ -198,6 +198,8 @@ class TwoLayerSpec(Part):
             "filters": self.network.filters,
         }
         pretrained |= {"seed": self.seed, "precision": self.precision}
+
+        # The tree that both share loses what pre-training does not read.
         del tree["data"]["test"]
         if self.pretrain.method != "simclr-labeled":
             del tree["data"]["labels"]

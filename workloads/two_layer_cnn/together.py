@@ -120,12 +120,14 @@ def _history(drawn: Mapping[Phase, Mapping[str, Sequence[float]]]) -> list[dict[
     for number, phase in enumerate(_PHASES):
         if phase not in drawn:
             continue
+
         curve = drawn[phase]
         for index in _spread(len(curve["step"])):
             point = {"epoch": first + curve["step"][index], "phase": float(number)}
             points.append(
                 point | {name: curve[name][index] for name in ("loss", "alignment", "norm")}
             )
+
         # the first point of fine-tuning is no step, yet a point of its own
         first = points[-1]["epoch"] + 1
     return points

@@ -61,6 +61,7 @@ def apply_crop(images: Tensor, parameters: CropParameters, crop: CropSpec, side:
     weights = partial(
         axis_weights, outputs=side, interpolation=crop.interpolation, antialias=crop.antialias
     )
+
     if height == width:
         # Both axes at once, which launches half as many operations.
         start, length = torch.cat([boxes.top, boxes.left]), torch.cat([boxes.height, boxes.width])
