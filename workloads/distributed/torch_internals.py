@@ -1,4 +1,4 @@
-"""Private names of torch, in one place: what each is for, and what happens where it is gone.
+"""Private names of torch, in one file: what each is for, and what happens where it is gone.
 
 Checked on torch 2.14. A new version of torch is tried by tests/simclr/test_optim.py, which compares
 LARS with a loop over weights, and by `simclr-orch doctor`, which says whether bf16 is used.

@@ -92,8 +92,8 @@ def nt_xent(
 ) -> Tensor:
     """Compute NT-Xent of two views' embeddings [N, D], over their 2N anchors (equation 1).
 
-    It is the mean over anchors. The candidates of an anchor are the other 2N - 1 embeddings, or,
-    with negatives="cross" (Table 4), the N of the other view; the positive is always among them.
+    It is the mean over anchors. An anchor is compared with the other 2N - 1 embeddings, or, with
+    negatives="cross" (Table 4), with the N of the other view; the positive is always among them.
     `normalize=False` takes raw inner products (Table 5). Half-precision inputs are compared in
     fp32, whatever autocast says. In a process group this is a collective over equal N.
     """
@@ -170,8 +170,8 @@ def contrastive_metrics(
     """Compute contrastive accuracy in percent and entropy in nats (Table 5), both of shape [].
 
     They are of two views' embeddings [N, D]. As in the authors' code: anchors are the first view's
-    embeddings, candidates the second view's of all workers, so that the entropy is at most ln(W *
-    N). In a process group the values are of the own anchors; their mean over workers is that of one
+    embeddings, keys the second view's of all workers, so that the entropy is at most ln(W * N).
+    In a process group the values are of the own anchors; their mean over workers is that of one
     process on the whole batch.
     """
     with torch.autocast(z0.device.type, enabled=False):
@@ -289,7 +289,7 @@ class _BlockwiseLoss(torch.autograd.Function):
     """The mean loss of anchors [A, D] that are compared with keys [K, D], block by block.
 
     Logits are anchors @ keys.T / temperature, positives are keys `positives[a]`. Key `own[a]`, if
-    given, is the anchor itself and no candidate. The gradient (Table 2) is taken while a block's
+    given, is the anchor itself and left out. The gradient (Table 2) is taken while a block's
     logits are at hand, so that the matrix [A, K] never exists as a whole and nothing is computed
     twice.
     """

@@ -161,7 +161,7 @@ def _small_convnet(
         },
         "schedule": {"epochs": epochs, "batch_size": batch, "warmup_epochs": 1},
         "eval": {
-            # As `evaluate` takes them: of the paper's batches and 56 candidates there would be no
+            # As `evaluate` takes them: of the paper's batches and 56 settings there would be no
             # end on a laptop.
             "finetune": {"batch_size": 64, "base_learning_rate": 0.2},
             "transfer": {

@@ -122,13 +122,13 @@ def recognised(keys: Mapping[str, str]) -> tuple[Layout, str]:
     refused.
     """
     counts = []
-    for layout, prefix in _CANDIDATES:
+    for layout, prefix in _PREFIXED:
         named = [layout.inner(prefix, key) for key in keys]
         counts.append(sum(name is not None and bool(NAMES.fullmatch(name)) for name in named))
 
     most = max(counts)
     if not most:
-        tried = ", ".join(dict.fromkeys(prefix or "nothing" for _, prefix in _CANDIDATES))
+        tried = ", ".join(dict.fromkeys(prefix or "nothing" for _, prefix in _PREFIXED))
         raise SpecError(
             [
                 f"holds no encoder that is known here (looked below {tried}); its keys are "
@@ -136,13 +136,13 @@ def recognised(keys: Mapping[str, str]) -> tuple[Layout, str]:
             ]
         )
 
-    layout, prefix = _CANDIDATES[counts.index(most)]
+    layout, prefix = _PREFIXED[counts.index(most)]
     if layout.refused:
         raise SpecError([f"is {layout.title} below {prefix}, which {layout.refused}"])
     return layout, prefix
 
 
-_CANDIDATES = [(layout, prefix) for layout in LAYOUTS for prefix in layout.prefixes]
+_PREFIXED = [(layout, prefix) for layout in LAYOUTS for prefix in layout.prefixes]
 
 
 def is_of_a_head(key: str, prefix: str) -> bool:

@@ -13,7 +13,7 @@ from workloads.simclr.views.samples import coin, moved, uniform, uniform_integer
 
 __all__ = ["CropParameters", "apply_crop", "draw_crop", "resized"]
 
-ROUNDS, ATTEMPTS_A_ROUND = 10, 10  # 100 attempts in all, as in the authors' code
+DRAWS, ATTEMPTS_A_DRAW = 10, 10  # 100 attempts in all, as in the authors' code
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ def _draw_sizes(
     box_height = torch.full((count,), central_height)
     box_width = torch.full((count,), central_width)
     found = torch.zeros(count, dtype=torch.bool)
-    for _ in range(ROUNDS):
+    for _ in range(DRAWS):
         pending = (~found).nonzero().squeeze(1)
         if not len(pending):
             break
 
-        # Several attempts an image at once: a round of one each would take a hundred loops.
-        attempts = ATTEMPTS_A_ROUND * len(pending)
+        # Several attempts an image at once: one each would take a hundred draws.
+        attempts = ATTEMPTS_A_DRAW * len(pending)
         area = uniform(crop.min_area, crop.max_area, attempts, generator) * (height * width)
         aspect = uniform(log(crop.min_aspect), log(crop.max_aspect), attempts, generator).exp()
         tall = (area / aspect).sqrt().round().long()
@@ -110,8 +110,8 @@ def _draw_sizes(
 
         fits = (tall > 0) & (tall <= height) & (wide > 0) & (wide <= width)
         fits &= tall * wide >= crop.min_covered * height * width
-        found[pending], first = fits.view(-1, ATTEMPTS_A_ROUND).max(dim=1)
-        chosen = torch.arange(len(pending)) * ATTEMPTS_A_ROUND + first
+        found[pending], first = fits.view(-1, ATTEMPTS_A_DRAW).max(dim=1)
+        chosen = torch.arange(len(pending)) * ATTEMPTS_A_DRAW + first
         box_height[pending] = torch.where(found[pending], tall[chosen], central_height)
         box_width[pending] = torch.where(found[pending], wide[chosen], central_width)
     return box_height, box_width, found
