@@ -185,7 +185,7 @@ class Ablation:
 
     @property
     def is_of_imagenet(self) -> bool:
-        """Whether the paper asks it on ImageNet, where it says what a run costs."""
+        """Tell whether the paper asks it on ImageNet, where it says what a run costs."""
         return self.workload == "simclr" and self.setting == "imagenet-paper"
 
     @property
