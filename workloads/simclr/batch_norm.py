@@ -82,7 +82,7 @@ def _moments_of_all_workers(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     count = mean.new_full((1,), x.numel() // channels)
 
     rows = all_gather(torch.cat([mean, var, count]).unsqueeze(0))
-    means, variances, counts = rows.split([channels, channels, 1], dim=1)
+    means, variances, counts = torch.split(rows, [channels, channels, 1], dim=1)
     total = counts.sum()
     mean = (counts * means).sum(0) / total
     # Sums of squares would cancel where the mean is large; variances within workers and between

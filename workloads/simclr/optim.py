@@ -126,7 +126,8 @@ def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dic
     if not exclude_bias_and_norm:
         return [{"params": list(trainable.values()), "adapt": True}]
 
-    adapted, exempt = [], []
+    adapted: list[Tensor] = []
+    exempt: list[Tensor] = []
     for name, parameter in trainable.items():
         leave_out = parameter.ndim <= 1 or name.startswith("classifier.")
         (exempt if leave_out else adapted).append(parameter)
