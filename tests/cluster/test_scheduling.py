@@ -18,6 +18,8 @@ import pytest
 # processes, as a power cut would.
 CLUSTER = """
 import json, sys
+from orchestrator.environment import prepare_environment
+prepare_environment()  # as the command: both ask for the token of this machine, or neither does
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
 nodes = [cluster.add_node(**properties) for properties in json.loads(sys.argv[1])]
