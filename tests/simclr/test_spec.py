@@ -111,6 +111,8 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
             candidates = [value[:-1]]
         case _:
             candidates += [16, "elsewhere"]
+    if path == "schedule.chunk":  # which has to divide the batch
+        candidates = [spec.schedule.batch_size // 2]
     for candidate in candidates:
         try:
             changed = spec.with_values({path: candidate})

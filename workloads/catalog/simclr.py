@@ -162,11 +162,14 @@ class SimCLRWorkload:
     def operations(self, spec: RunSpec, train_images: int, *, trained: bool = False) -> float:
         """Count forward and backward of every view of every image, each epoch.
 
-        Backward costs two forwards, and a forward two operations a multiply-add.
+        Backward costs two forwards, and a forward two operations a multiply-add. Where a batch
+        goes through the encoder in chunks, there are two forwards.
         """
         views = 1 if spec.loss.name == "cross-entropy" else 2
         forward = 2 * multiply_adds(spec.encoder, spec.view_size)
-        trained_images = 0 if trained else views * spec.schedule.epochs * train_images
+        schedule = spec.schedule
+        passes = 3 if schedule.chunk in (None, schedule.batch_size) else 4
+        trained_images = 0 if trained else views * schedule.epochs * train_images
         tuned_images = (
             sum(share * epochs for share, epochs in spec.eval.finetune.runs) * train_images
         )
@@ -175,7 +178,7 @@ class SimCLRWorkload:
         if "finetune" in transfer.protocols:
             candidates = len(transfer.learning_rates) * len(transfer.weight_decays)
             tuned_images += (candidates + 1) * transfer.steps * transfer.batch_size
-        return forward * (3 * (trained_images + tuned_images) + train_images)
+        return forward * (passes * trained_images + 3 * tuned_images + train_images)
 
     def operations_done(self, spec: RunSpec, history: Sequence[Mapping[str, float]]) -> float:
         """Return the operations of the images that the history counts."""

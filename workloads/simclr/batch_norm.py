@@ -7,6 +7,8 @@ wherever a process group does.
 Letters: N samples of one worker, C channels, W workers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from workloads.distributed.collectives import all_gather, all_reduce_sum, world_size
 
-__all__ = ["GlobalBatchNorm"]
+__all__ = ["GlobalBatchNorm", "statistics_kept"]
 
 
 class GlobalBatchNorm(nn.Module):
@@ -37,6 +39,7 @@ class GlobalBatchNorm(nn.Module):
         super().__init__()
         self.eps = eps
         self.momentum = momentum
+        self.tracks = True  # whether training mode moves the running statistics
         self.weight = nn.Parameter(torch.ones(num_features))
         self.bias = nn.Parameter(torch.zeros(num_features)) if offset else None
         self.register_buffer("running_mean", torch.zeros(num_features))
@@ -45,13 +48,14 @@ class GlobalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x: by the statistics of this batch in training mode, else by running ones."""
-        if self.training:
+        if self.training and self.tracks:
             self.num_batches_tracked.add_(1)
         if not self.training or world_size() == 1:
+            reads = self.tracks or not self.training
             return F.batch_norm(
                 x,
-                self.running_mean,
-                self.running_var,
+                self.running_mean if reads else None,
+                self.running_var if reads else None,
                 self.weight,
                 self.bias,
                 self.training,
@@ -60,9 +64,11 @@ class GlobalBatchNorm(nn.Module):
             )
 
         mean, var, count = _moments_of_all_workers(x)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
-            self.running_var.lerp_((var * count / (count - 1)).to(self.running_var), self.momentum)
+        if self.tracks:
+            unbiased = var * count / (count - 1)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+                self.running_var.lerp_(unbiased.to(self.running_var), self.momentum)
         normalized: Tensor = _Normalize.apply(x, self.weight, self.bias, mean, var, count, self.eps)
         return normalized
 
@@ -71,6 +77,19 @@ class GlobalBatchNorm(nn.Module):
             f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}, "
             f"offset={self.bias is not None}"
         )
+
+
+@contextmanager
+def statistics_kept(model: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of a model's layers as they are, in training mode, too."""
+    layers = [layer for layer in model.modules() if isinstance(layer, GlobalBatchNorm)]
+    try:
+        for layer in layers:
+            layer.tracks = False
+        yield
+    finally:
+        for layer in layers:
+            layer.tracks = True
 
 
 @torch.no_grad()

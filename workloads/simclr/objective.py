@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from workloads.simclr.losses import contrastive_loss, contrastive_metrics
 from workloads.simclr.spec import AugmentSpec, LossSpec, RunSpec
-from workloads.simclr.supervised import SupervisedObjective, is_supervised
+from workloads.simclr.supervised import SupervisedObjective, Views, is_supervised
 from workloads.simclr.views import apply_two_views, draw_two_views
 
 __all__ = ["ContrastiveObjective", "Objective", "objective_of"]
@@ -27,15 +27,16 @@ class ContrastiveObjective:
     of: LossSpec
 
     metrics: ClassVar = ("loss", "contrastive_accuracy", "contrastive_entropy")
+    views_per_image: ClassVar = 2
 
-    def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
-        """Draw both views of this worker's images: [2 n, 3, H, W], first views before second ones.
+    def draw(self, batch: int, height: int, width: int, generator: Generator) -> Views:
+        """Draw both views of a batch's N images of H x W, for all of them at once.
 
-        Parameters are drawn for the whole batch of N, so that views do not depend on the workers.
+        So views depend neither on the workers nor on chunks. What is returned makes the views of
+        some of the images: [2 n, 3, S, S], first views before second ones.
         """
-        height, width = images.shape[-2:]
-        parameters = draw_two_views(self.augment, batch, height, width, generator)
-        return torch.cat(apply_two_views(images, parameters[mine], self.augment))
+        drawn = draw_two_views(self.augment, batch, height, width, generator)
+        return lambda images, chunk: torch.cat(apply_two_views(images, drawn[chunk], self.augment))
 
     def loss(self, z: Tensor, _: Tensor) -> Tensor:
         """Return the loss of both views' embeddings [2 n, P], against those of all workers."""

@@ -9,9 +9,10 @@ width of z.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,11 +25,11 @@ from workloads.distributed.data_parallel import (
     checks_now,
     means_over_workers,
     of_all_workers,
-    own_share,
 )
 from workloads.distributed.worker import Worker
 from workloads.seeds import seed_of
 from workloads.simclr import optim
+from workloads.simclr.chunks import backward_in_chunks, numbers_of, own_chunks
 from workloads.simclr.model import Model, SimCLR, initial_model
 from workloads.simclr.objective import Objective, objective_of
 from workloads.simclr.online import OnlineProbe
@@ -47,7 +48,8 @@ __all__ = [
     "problems_with",
 ]
 
-Batch = tuple[Tensor, Tensor]  # views or images, and the labels of the images
+# This worker's images by chunks, each with the views to be made of it, and the images' labels.
+Batch = tuple[list[Callable[[], Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,10 @@ def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str
         )
     if batch % world_size:
         found.append(f"schedule.batch_size={batch}: is not divisible by {world_size} workers")
+    elif spec.schedule.chunk is not None and spec.schedule.chunk % world_size:
+        found.append(
+            f"schedule.chunk={spec.schedule.chunk}: is not divisible by {world_size} workers"
+        )
 
     if spec.eval.online and is_supervised(spec):
         found.append(
@@ -166,8 +172,8 @@ def _train_epoch(
     batch = spec.schedule.batch_size
     steps = len(data.train) // batch
     order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
-    mine = own_share(batch, worker)
-    rows = order[: steps * batch].view(steps, batch)[:, mine]
+    chunks = own_chunks(batch, spec.schedule.chunk, worker)
+    rows = order[: steps * batch].view(steps, batch)[:, numbers_of(chunks)]
 
     started, seen = time.perf_counter(), list[Tensor]()
     for step, images in enumerate(data.train.stream(rows), start=epoch * steps):
@@ -178,7 +184,7 @@ def _train_epoch(
             probe.set_rate(_learning_rate(spec, step, steps, probe.peak))
 
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
-        drawn = _batch(spec, objective, (images, labels), mine, step, worker)
+        drawn = _batch(spec, objective, (images, labels), chunks, step, worker)
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
         if checks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
@@ -211,36 +217,54 @@ def _train_step(
 
     They are left on the device, which is not waited for.
     """
-    views, labels = batch
-    with autocast(spec, worker):
+    chunks, labels = batch
+
+    def forward(part: nn.Module, views: Tensor) -> tuple[Tensor, Tensor | None]:
         # Both views of SimCLR in one pass: BN that sees them apart could tell them apart.
-        if probe:
-            outputs, h = model(views, with_features=True)
-        else:
-            outputs = model(views)
-        loss = objective.loss(outputs, labels)
+        with autocast(spec, worker):
+            return part(views, with_features=True) if probe else (part(views), None)
+
+    def loss_of(outputs: Tensor) -> Tensor:
+        with autocast(spec, worker):
+            return objective.loss(outputs, labels)
 
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    if len(chunks) == 1:
+        outputs, h = forward(model, chunks[0]())
+        loss = loss_of(outputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        outputs, h, loss = backward_in_chunks(
+            model, chunks, forward, loss_of, objective.views_per_image
+        )
     optimizer.step()
 
     measures = [loss, *objective.measures(outputs.detach(), labels)]
-    if probe:
+    if probe and h is not None:
         measures.append(probe.step(h, labels))
     return torch.stack([value.detach().float() for value in measures])
 
 
 def _batch(
-    spec: RunSpec, objective: Objective, labelled: Batch, mine: slice, step: int, worker: Worker
+    spec: RunSpec,
+    objective: Objective,
+    labelled: tuple[Tensor, Tensor],
+    chunks: list[slice],
+    step: int,
+    worker: Worker,
 ) -> Batch:
-    """The objective's views of this worker's images, `mine` of the batch, and their labels."""
+    """The objective's views of this worker's images, `chunks` of the batch, and their labels."""
     images, labels = (tensor.to(worker.device, non_blocking=True) for tensor in labelled)
-    # Drawn for the whole batch and then sliced, so that a view does not depend on the number of
-    # workers.
-    views = objective.views(
-        images, mine, spec.schedule.batch_size, _generator(spec.seed, "views", step)
+    height, width = images.shape[-2:]
+    views = objective.draw(
+        spec.schedule.batch_size, height, width, _generator(spec.seed, "views", step)
     )
-    return views.contiguous(memory_format=torch.channels_last), labels
+
+    def made(part: Tensor, chunk: slice) -> Tensor:
+        return views(part, chunk).contiguous(memory_format=torch.channels_last)
+
+    parts = torch.split(images, [chunk.stop - chunk.start for chunk in chunks])
+    return [partial(made, *one) for one in zip(parts, chunks, strict=True)], labels
 
 
 def _learning_rate(

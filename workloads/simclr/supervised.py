@@ -5,6 +5,7 @@ In Tables 1 and B.3 and in Figure 7.
 Shapes: N images of the global batch, n of them on this worker, D the width of h, C classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,16 @@ from workloads.simclr.encoder import build as build_encoder
 from workloads.simclr.spec import AugmentSpec, EncoderSpec, RunSpec
 from workloads.simclr.views import apply_view, draw_view
 
-__all__ = ["SupervisedModel", "SupervisedObjective", "is_supervised", "supervised_problems"]
+__all__ = [
+    "SupervisedModel",
+    "SupervisedObjective",
+    "Views",
+    "is_supervised",
+    "supervised_problems",
+]
+
+# Images and where they lie in their batch, to the views that were drawn for them.
+Views = Callable[[Tensor, slice], Tensor]
 
 
 class SupervisedModel(nn.Module):
@@ -49,15 +59,16 @@ class SupervisedObjective:
     augment: AugmentSpec
 
     metrics: ClassVar = ("loss", "training_accuracy")
+    views_per_image: ClassVar = 1
 
-    def views(self, images: Tensor, mine: slice, batch: int, generator: Generator) -> Tensor:
-        """Draw one view of this worker's images: [n, 3, H, W].
+    def draw(self, batch: int, height: int, width: int, generator: Generator) -> Views:
+        """Draw one view of a batch's N images of H x W, for all of them at once.
 
-        Parameters are drawn for the whole batch of N, so that views do not depend on the workers.
+        So views depend neither on the workers nor on chunks. What is returned makes the view of
+        some of the images: [n, 3, S, S].
         """
-        height, width = images.shape[-2:]
-        parameters = draw_view(self.augment, batch, height, width, generator)
-        return apply_view(images, parameters[mine], self.augment)
+        drawn = draw_view(self.augment, batch, height, width, generator)
+        return lambda images, chunk: apply_view(images, drawn[chunk], self.augment)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [n, C], in fp32 under autocast, too.

@@ -139,6 +139,12 @@ class ScheduleSpec(Part):
     batch_size: Annotated[int, Field(ge=2)] = Field(
         4096, description="source images over all workers, not views"
     )
+    chunk: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="images of the batch, over all workers, that are in the encoder at a time: for "
+        "a batch beyond memory. The gradient is the whole batch's; BN normalises each chunk by "
+        "itself, and the encoder runs forward twice. null is all of them",
+    )
     warmup_epochs: NonNegative = Field(10, description="linear from 0, per step; then cosine to 0")
 
     @model_validator(mode="after")
@@ -147,6 +153,15 @@ class ScheduleSpec(Part):
             raise ValueError(
                 f"schedule.warmup_epochs={self.warmup_epochs:g}: is longer than "
                 f"schedule.epochs={self.epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_chunks(self) -> "ScheduleSpec":
+        if self.chunk is not None and self.batch_size % self.chunk:
+            raise ValueError(
+                f"schedule.chunk={self.chunk}: does not divide "
+                f"schedule.batch_size={self.batch_size}"
             )
         return self
 
@@ -249,6 +264,8 @@ class RunSpec(Part):
         tree["optim"]["learning_rate"] = self.learning_rate
         if self.optim.name != "lars":
             del tree["optim"]["trust_coefficient"]
+        if self.schedule.chunk in (None, self.schedule.batch_size):  # one chunk is the whole batch
+            del tree["schedule"]["chunk"]
 
         _forget_newer_defaults(tree)
         return tree
