@@ -1,7 +1,5 @@
 """What a user sets once: where results lie, which tracking server and which cluster."""
 
-import errno
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +11,15 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from workloads.spec import Part
+from workloads.text_files import TextError, read_text
 
 __all__ = ["Settings", "read_settings"]
 
 FILE = "simclr-orch.toml"
+MOST_BYTES = 2**20
 PREFIX = "SIMCLR_ORCH_"
 KIND = r"\d+x\d+(x\d+(:[\w.-]+)?)?"
 
@@ -64,22 +63,29 @@ def read_settings(
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             variables = _Variables(settings_cls, environment)
-            return init_settings, variables, _file(settings_cls, folder / FILE)
+            return init_settings, variables, _File(settings_cls, folder / FILE)
 
     sourced = Sourced.read({name: value for name, value in flags.items() if value is not None})
     # A plain value: one that is made from it, such as a Ray Job's, does not look there again.
     return Settings.read(sourced.tree())
 
 
-def _file(settings_cls: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
-    """Read a file of settings; where there is none it sets nothing."""
-    try:
-        if file.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
-        return TomlConfigSettingsSource(settings_cls, file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        # pydantic is validating: it hands the text on as it stands, and `read` raises SpecError
-        raise ValueError(f"{file}: cannot be read ({error})") from None
+class _File(PydanticBaseSettingsSource):
+    """A file of settings, whichever editor wrote it; where there is none it sets nothing."""
+
+    def __init__(self, settings_cls: type[BaseSettings], file: Path) -> None:
+        super().__init__(settings_cls)
+        try:
+            self._tree = tomllib.loads(read_text(file, most=MOST_BYTES)) if file.exists() else {}
+        except (tomllib.TOMLDecodeError, TextError, RecursionError) as error:
+            # pydantic is validating: it hands the text on as it stands, and `read` raises SpecError
+            raise ValueError(f"{file}: cannot be read ({error})") from None
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._tree.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._tree
 
 
 class _Variables(PydanticBaseSettingsSource):

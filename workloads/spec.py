@@ -7,13 +7,11 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["Part", "SpecError", "digest", "flatten", "read_assignments", "read_yaml"]
+__all__ = ["Part", "SpecError", "digest", "flatten"]
 
 
 class SpecError(ValueError):
@@ -163,46 +161,3 @@ def _explain(cls: type[Part], problem: Any) -> str:
     if not location or isinstance(problem["input"], dict):
         return message if problem["type"] == "value_error" else f"{path}: {message}"
     return f"{path}={problem['input']!r}: {message}"
-
-
-def read_assignments(assignments: list[str]) -> dict[str, Any]:
-    """Read `["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`; values are YAML.
-
-    Raises SpecError with every problem.
-    """
-    values: dict[str, Any] = {}
-    problems = []
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            problems.append(f"--set {assignment}: the value is not YAML")
-            continue
-
-        if not equals or not path.strip():
-            problems.append(f"--set {assignment}: is not of the form field=value")
-        elif path.strip() in values:
-            problems.append(f"--set {assignment}: {path.strip()} is set twice")
-        values[path.strip()] = value
-    if problems:
-        raise SpecError(problems)
-    return values
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read the tree in a YAML file.
-
-    Raises SpecError that names the file when there is none or it holds something else.
-    """
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([f"--config {path}: cannot be read ({error})"]) from None
-    except yaml.YAMLError as error:
-        raise SpecError(
-            [f"--config {path}: is not YAML ({' '.join(str(error).split())})"]
-        ) from None
-    if not isinstance(tree, dict):
-        raise SpecError([f"--config {path}: holds no fields"])
-    return tree

@@ -23,6 +23,8 @@ from orchestrator.cluster.ray_internals import (
     complaint_of_launcher,
 )
 from orchestrator.errors import ClusterError, PlanError
+from workloads.text_files import TextError, read_text
+from workloads.yaml_nodes import sentence
 
 __all__ = [
     "cluster_problems",
@@ -63,13 +65,18 @@ def launcher_environment(config: Mapping[str, Any]) -> dict[str, str]:
 def read_cluster(file: Path) -> dict[str, Any]:
     """Return the tree in a cluster file. Raises PlanError for what is no such file."""
     try:
-        documents = list(yaml.safe_load_all(file.read_text()))
-    except FileNotFoundError:
-        raise PlanError(
-            [f"{file}: no such file; a job server's address begins with http:// or https://"]
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PlanError([f"{file}: cannot be read ({' '.join(str(error).split())})"]) from None
+        text = read_text(file)
+    except TextError as error:
+        if not file.exists():
+            raise PlanError(
+                [f"{file}: no such file; a job server's address begins with http:// or https://"]
+            ) from None
+        raise PlanError([f"{file}: cannot be read ({error})"]) from None
+
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise PlanError([f"{file}: cannot be read ({sentence(text, error)})"]) from None
 
     tree = documents[0] if documents else None
     if not isinstance(tree, dict):

@@ -23,13 +23,14 @@ from workloads.catalog import (
     workload_of_preset,
     workload_of_tree,
 )
-from workloads.spec import SpecError, read_yaml
+from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,
     DataFacts,
     Specification,
     TrainedAlone,
 )
+from workloads.written import read_yaml
 
 __all__ = ["ADDRESS_TIMEOUT", "Checked", "address_problem", "check", "local_shape"]
 
@@ -166,7 +167,7 @@ def _plans(
 ) -> tuple[Plan, ...]:
     """Plan what is asked at first. Raises one PlanError with the problems of all ablations."""
     if request.search:
-        space = read_space(request.search)
+        space = read_space(request.search, type(base))
         searched = build_search(
             space,
             request.samples,

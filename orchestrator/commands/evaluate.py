@@ -23,7 +23,7 @@ from orchestrator.tracking.recorder import with_intervals
 from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
-from workloads.spec import digest, flatten, read_assignments
+from workloads.spec import digest, flatten
 from workloads.workload import (
     AnyTrainedAlone,
     DataFacts,
@@ -32,6 +32,7 @@ from workloads.workload import (
     TrainedAlone,
     Weights,
 )
+from workloads.written import read_assignments
 
 __all__ = ["Question", "evaluate"]
 
@@ -178,7 +179,7 @@ def _title(subject: _Subject) -> str:
 
 def _of_run(question: Question, storage: Storage) -> _Subject:
     """Read a finished run of the storage, with the settings of the protocol."""
-    run, assigned = question.subject, read_assignments(list(question.assignments))
+    run = question.subject
     if Path(run).suffix in WEIGHTS or len(Path(run).parts) > 1:
         raise PlanError([f"{run}: no such file"])
     if question.preset or question.config:
@@ -203,6 +204,8 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
                 f"{ways}"
             ]
         )
+    fields = type(workload.read(record.spec))
+    assigned = read_assignments(list(question.assignments), fields)
     if other := [path for path in assigned if not path.startswith(tuple(workload.changeable))]:
         some = " and ".join(
             f"{name}*" if name.endswith(".") else name for name in workload.changeable
@@ -229,7 +232,7 @@ def _of_weights(question: Question, console: Console) -> _Subject:
 
     workload, weights = _taker_of_weights(question)
     base = base_recipe(workload, question.preset, question.config, question.assignments)
-    assigned = read_assignments(list(question.assignments))
+    assigned = read_assignments(list(question.assignments), type(base))
     chosen = {path: value for path, value in assigned.items() if path.startswith("eval.")}
     asked = base.with_values({**workload.evaluations[question.protocol].values, **chosen})
     read = weights.read(source, asked, download=question.download)

@@ -67,7 +67,7 @@ class Submission:
 
         The code does not: a Ray Job that runs is found again after an edit.
         """
-        config = self.config.read_text() if self.config else None
+        config = self.config.read_bytes().decode("latin-1") if self.config else None
         parts = [self.arguments, self.settings.storage, self.settings.tracking_uri, config]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -265,7 +265,12 @@ def _own_problems(code: str, request: Request) -> list[str]:
     paths = {path for workload in every_workload() for path in workload.paths}
     for assignment in request.assignments:
         field, _, value = assignment.partition("=")
-        if field in paths and not value.startswith(("/", "~")) and "://" not in value:
+        if (
+            field in paths
+            and value not in ("", "null")
+            and not value.startswith(("/", "~"))
+            and "://" not in value
+        ):
             problems.append(
                 f"--set {assignment}: is relative to this folder; give the path that it has on "
                 "the cluster"

@@ -10,11 +10,12 @@ from typing import TypeVar
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.resources import Placement
 from search_spaces import OF_THE_PAPER, Ablation, every_ablation
-from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,
     Specification,
 )
+from workloads.written import read_assignments, read_yaml
 
 __all__ = ["Problems", "Request", "ablations_named", "base_recipe", "command_line"]
 
@@ -110,7 +111,8 @@ def base_recipe(
     Workers run in folders of their own. Raises one PlanError with every problem.
     """
     problems = Problems()
-    values = problems.attempt(lambda: read_assignments(list(assignments)))
+    fields = type(next(iter(workload.presets.values()))())
+    values = problems.attempt(lambda: read_assignments(list(assignments), fields))
     named = preset or next(iter(workload.presets))
     if named not in workload.presets:
         problems.found.append(
@@ -120,7 +122,9 @@ def base_recipe(
     recipe = None
     if not problems.found:
         recipe = problems.attempt(
-            lambda: workload.read(read_yaml(config)) if config else workload.presets[named]()
+            lambda: (
+                workload.read(read_yaml(config, fields)) if config else workload.presets[named]()
+            )
         )
     problems.refuse()
     assert recipe is not None, "whatever is missing was refused"

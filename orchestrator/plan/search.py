@@ -5,18 +5,20 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import yaml
+from typing import Any
 
 from orchestrator.errors import PlanError
 from orchestrator.plan.cells import Ask, Plan, PlannedCell
 from orchestrator.resources import ClusterShape, Resources, resource_problems
+from workloads.field_types import annotation_at, kinds_of
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,
     Specification,
     TrainedAlone,
 )
+from workloads.written import read_choices
+from workloads.yaml_nodes import number_in
 
 __all__ = ["Choices", "Range", "build_search", "drawn", "read_space"]
 
@@ -45,8 +47,8 @@ class Range:
         return round(value) if whole else float(f"{value:.4g}")
 
 
-def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
-    """Read the fields to search in and their values. Raises PlanError with every problem.
+def read_space(texts: Sequence[str], of: type[Any]) -> dict[str, Choices | Range]:
+    """Read the fields of `of` to search in and their values. Raises PlanError with every problem.
 
     For example `["loss.temperature=0.1,0.5", "optim.base_learning_rate=0.01..1"]`.
     """
@@ -61,8 +63,8 @@ def read_space(texts: Sequence[str]) -> dict[str, Choices | Range]:
             problems.append(f"--search {text}: {field} is searched twice")
         else:
             try:
-                space[field] = _space(values)
-            except (ValueError, yaml.YAMLError) as error:
+                space[field] = _space(values, of, field)
+            except ValueError as error:
                 problems.append(f"--search {text}: {error}")
 
     if problems:
@@ -137,20 +139,22 @@ def build_search(
     return Plan(None, workload, "small", base, Ask(), tuple(cells.values()), resources)
 
 
-def _space(text: str) -> Choices | Range:
+def _space(text: str, of: type[Any], field: str) -> Choices | Range:
     low, dots, high = text.partition("..")
-    if dots:
+    if dots and not kinds_of(annotation_at(of, field)).text:
         first, last = _number(low), _number(high)
         if not 0 < first < last < math.inf:
             raise ValueError("a range needs two positive numbers, the smaller first")
         return Range(first, last)
-    values = tuple(yaml.safe_load(f"[{text}]"))
+    values = tuple(read_choices(text, of, field))
     if len(values) < 2 or len({repr(value) for value in values}) != len(values):
         raise ValueError("needs at least two choices, none twice")
     return Choices(values)
 
 
 def _number(text: str) -> int | float:
-    """Read a number as YAML does, and 1e-3, which YAML takes for a word. Raises ValueError."""
-    value = yaml.safe_load(text)
-    return value if isinstance(value, int | float) else float(text)
+    """Read a number, a whole one where it is written as one. Raises ValueError."""
+    value = number_in(text.strip())
+    if value is None:
+        raise ValueError(f"{text.strip()!r} is no number")
+    return value

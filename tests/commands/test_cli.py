@@ -17,6 +17,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.commands.request import base_recipe
+from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.spec import RunSpec
 
@@ -189,6 +191,18 @@ def test_what_the_plan_refuses_is_said_together(tmp_path: Path) -> None:
     assert (
         "cell x 1 · x 1 · linear: schedule.batch_size=1000: is not divisible by 3 workers"
     ) in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["run #3", "a: b", "[x", "007", "yes", "it's", "C:\\new", "~x"])
+def test_a_folder_is_what_was_typed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fields = ["data.name=image-folder", f"data.root={name}"]
+    (tmp_path / "own.yaml").write_bytes("seed: 3\r\n".encode("utf-16"))
+    recipe = base_recipe(SIMCLR, None, Path("own.yaml"), fields)
+    flat = recipe.flat()
+    assert (flat["data.root"], flat["seed"]) == (str(tmp_path / name), 3)
 
 
 @pytest.mark.parametrize(

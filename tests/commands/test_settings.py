@@ -32,6 +32,19 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     assert str(refused.value).startswith(f"{tmp_path}/simclr-orch.toml: cannot be read (")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_a_windows_editor_is_read(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "simclr-orch.toml"
+    file.write_bytes('storage = "résultats #3"\r\n'.encode(encoding))
+    assert read_settings({}, {}, tmp_path).storage == "résultats #3"
+
+
+def test_a_file_that_is_no_text_is_named_with_the_place(tmp_path: Path) -> None:
+    (tmp_path / "simclr-orch.toml").write_bytes(b'# mine\nstorage = "r\xe9sultats"\n')
+    with pytest.raises(SpecError, match="line 2 has the byte 0xE9, which is not UTF-8"):
+        read_settings({}, {}, tmp_path)
+
+
 @pytest.mark.parametrize(
     "nodes", ["8", "8x", "x8", "8x16x1,", "8x16x1x2", "8 x 16", "many", "8x16:A100", "8x16x1:"]
 )

@@ -16,7 +16,8 @@ import yaml
 from pydantic import ValidationError
 
 from workloads.simclr.spec import RunSpec
-from workloads.spec import Part, SpecError, digest, read_assignments, read_yaml
+from workloads.spec import Part, SpecError, digest
+from workloads.written import read_assignments, read_yaml
 
 # Every field of this one can change the result, but for those in UNREAD.
 RICH = RunSpec.read(
@@ -289,7 +290,7 @@ def test_flat_names_every_leaf_as_with_values_takes_it() -> None:
 
 def test_assignments_are_yaml() -> None:
     read = read_assignments(
-        ["a.b=0.1", "c=1e-3", "d=[crop, color]", "e=null", "f=x=y", " g = true", "h="]
+        ["a.b=0.1", "c=1e-3", "d=[crop, color]", "e=null", "f=x=y", " g = true", "h="], RunSpec
     )
     assert read == {
         "a.b": 0.1,
@@ -305,7 +306,7 @@ def test_assignments_are_yaml() -> None:
 
 def test_assignments_list_every_problem() -> None:
     with pytest.raises(SpecError) as caught:
-        read_assignments(["seed", "=3", "loss.temperature=[", "seed=1", "seed=2"])
+        read_assignments(["seed", "=3", "loss.temperature=[", "seed=1", "seed=2"], RunSpec)
     texts = [
         "--set seed: is not of the form",
         "--set =3: is not of the form",

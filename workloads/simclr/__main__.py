@@ -23,7 +23,8 @@ from workloads.local_files import write_whole
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
 from workloads.simclr.spec import RunSpec
-from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.spec import SpecError
+from workloads.written import read_assignments, read_yaml
 
 PATIENCE = timedelta(minutes=30)  # with workers that do not answer: what Ray Train has, too
 
@@ -35,8 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        base = RunSpec.read(read_yaml(options.config)) if options.config else preset(options.preset)
-        spec = base.with_values(read_assignments(options.set))
+        base = (
+            RunSpec.read(read_yaml(options.config, RunSpec))
+            if options.config
+            else preset(options.preset)
+        )
+        spec = base.with_values(read_assignments(options.set, RunSpec))
         load(spec.data, download=options.download)
         _run(spec, _join_workers(options.device), options.output / spec.fingerprint())
     except SpecError as error:

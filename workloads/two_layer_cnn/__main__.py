@@ -5,10 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from workloads.spec import SpecError, read_assignments, read_yaml
+from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import PRESETS, preset
 from workloads.two_layer_cnn.run import DivergedError, curves, results, train
 from workloads.two_layer_cnn.spec import TwoLayerSpec
+from workloads.written import read_assignments, read_yaml
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,11 +17,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         base = (
-            TwoLayerSpec.read(read_yaml(options.config))
+            TwoLayerSpec.read(read_yaml(options.config, TwoLayerSpec))
             if options.config
             else preset(options.preset)
         )
-        spec = base.with_values(read_assignments(options.set))
+        spec = base.with_values(read_assignments(options.set, TwoLayerSpec))
         if options.seeds < 1:
             raise SpecError([f"--seeds {options.seeds}: at least 1 is needed"])
         _run(
