@@ -1,11 +1,18 @@
 """Pre-training states as bytes. Reading never runs code from the file."""
 
 import io
+import math
 from typing import Any
 
 import torch
 
-__all__ = ["decode", "encode"]
+from workloads.spec import SpecError
+
+__all__ = ["StateError", "decode", "encode", "is_finite"]
+
+
+class StateError(SpecError):
+    """A state that training cannot continue from, of another run or damaged."""
 
 
 def encode(state: dict[str, Any]) -> bytes:
@@ -22,3 +29,18 @@ def decode(data: bytes) -> dict[str, Any]:
     """
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state
+
+
+def is_finite(tree: Any) -> bool:
+    """Tell whether every number in a state is finite, of tensors and outside of them."""
+    match tree:
+        case torch.Tensor():
+            return bool(tree.isfinite().all())
+        case dict():
+            return all(map(is_finite, tree.values()))
+        case list() | tuple():
+            return all(map(is_finite, tree))
+        case float():
+            return math.isfinite(tree)
+        case _:
+            return True

@@ -47,6 +47,12 @@ class CellFiles:
             self.folder.write_checkpoint(checkpoint)
             self.note(f"epoch {checkpoint.state['epoch']} kept: {remark}")
 
+    def give_up_checkpoint(self, reason: str) -> None:
+        """Set aside a checkpoint that the run cannot continue from, and say so in the log."""
+        if self._writes:
+            self.folder.set_checkpoint_aside(reason)
+            self.note(f"begins from scratch, for the checkpoint is no good: {reason}")
+
     def finish(
         self,
         result: EvaluationResult,

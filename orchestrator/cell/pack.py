@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.cell.files import CellFiles
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.storage import Storage
+from orchestrator.storage.damaged import read_sound
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
@@ -73,8 +74,7 @@ def _has_finished(job: CellJob) -> bool:
 
 
 def _kept(storage: Storage, pack: Pack) -> dict[str, Any] | None:
-    data = storage.read_bytes(pack.checkpoint)
-    return decode(data) if data is not None else None
+    return read_sound(storage, pack.checkpoint, decode)
 
 
 def _leave(job: CellJob, end: Ended, cells: int) -> None:

@@ -6,13 +6,14 @@ since the last checkpoint.
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.cell.files import CellFiles
 from orchestrator.cell.job import CellJob
 from orchestrator.run_record import SCORE, Metrics, RunRecord
 from orchestrator.storage.runs import Checkpoint, RunFolder
 from workloads.catalog import workload_named
+from workloads.checkpoint import StateError
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.spec import SpecError
@@ -113,7 +114,7 @@ class _Run:
 
         last_epoch = self.workload.epochs(self.spec)
         kept_at = began = time.monotonic()
-        for result in self.workload.train(self.spec, self.worker, self.state):
+        for result in self._results():
             self.state = result.state
             if result.metrics:
                 report(self._logged(result, time.monotonic() - began))
@@ -127,6 +128,16 @@ class _Run:
         assert self.state is not None, "pre-training yields at least once, or a state was given"
         self.trained = True
         return self.state
+
+    def _results(self) -> Iterator[Result]:
+        """The epochs that are missing, from scratch where the kept state is no good."""
+        try:
+            yield from self.workload.train(self.spec, self.worker, self.state)
+        except StateError as error:  # before the first epoch, on every worker
+            reason = "; ".join(error.problems)
+            self.files.give_up_checkpoint(reason)
+            self.state, self.history = None, []
+            yield from self.workload.train(self.spec, self.worker, None)
 
     def _logged(self, result: Result, seconds: float) -> dict[str, float]:
         """Add an epoch's metrics to the history, with its time and what a search compares."""

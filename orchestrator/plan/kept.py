@@ -3,6 +3,7 @@
 Plain data, since versions differ: a report reads plans that earlier ones wrote.
 """
 
+import json
 from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.cells import Plan, Role
@@ -13,7 +14,15 @@ from workloads.workload import (
     AnyWorkload,
 )
 
-__all__ = ["KeptCell", "KeptData", "KeptPlan", "kept_cells", "same_run", "workload_of_plan"]
+__all__ = [
+    "KeptCell",
+    "KeptData",
+    "KeptPlan",
+    "kept_cells",
+    "read_plan",
+    "same_run",
+    "workload_of_plan",
+]
 
 
 class KeptCell(TypedDict):
@@ -61,6 +70,27 @@ class KeptPlan(TypedDict):
     git_commit: str | None
     versions: dict[str, str]
     started: str
+
+
+def read_plan(data: bytes) -> KeptPlan:
+    """Read the plan that a file holds, of this version or another.
+
+    Raises ValueError for what is none.
+    """
+    tree = json.loads(data)
+    if not isinstance(tree, dict):
+        raise ValueError("is not a mapping")
+    if missing := [key for key in _READ_BY_REPORTS if key not in tree]:
+        raise ValueError(f"has no {', '.join(missing)}")
+    cells = tree["cells"]
+    if not (isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)):
+        raise ValueError("has no list of cells")
+    found: KeptPlan = tree  # type: ignore[assignment]
+    return found
+
+
+# What no version has left out.
+_READ_BY_REPORTS = ("sweep", "base", "cells", "started")
 
 
 def kept_cells(plan: Plan) -> list[KeptCell]:

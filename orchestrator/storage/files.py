@@ -22,6 +22,7 @@ from workloads.local_files import write_whole
 __all__ = ["Storage", "without_password"]
 
 PARTIAL = ".partial"
+DAMAGED = ".damaged"
 # What file systems raise besides OSError: an unknown scheme, a missing package, an operation they
 # do not have.
 FAILURES = (OSError, ValueError, ImportError, RuntimeError)
@@ -129,6 +130,28 @@ class Storage:
                     filesystem.delete_dir(path)
                 case _:
                     filesystem.delete_file(path)
+
+    def is_folder(self, name: str) -> bool:
+        """Tell whether a name is that of a folder."""
+        from pyarrow.fs import FileType
+
+        with self._at(name, "cannot look for") as (filesystem, path):
+            return bool(filesystem.get_file_info(path).type == FileType.Directory)
+
+    def set_aside(self, name: str) -> str | None:
+        """Rename a damaged file or folder to `NAME.damaged`; None where there is none.
+
+        Returns the new name, which is numbered where there is one already.
+        """
+        number, aside = 1, f"{name}{DAMAGED}"
+        while self.exists(aside):
+            number += 1
+            aside = f"{name}{DAMAGED}-{number}"
+        if not self.exists(name):
+            return None
+        with self._at(name, "cannot set aside") as (filesystem, path):
+            filesystem.move(path, f"{path}{aside.removeprefix(name)}")
+        return aside
 
     def check_writable(self) -> str | None:
         """Return why nothing can be kept here; None after a file came back as written.

@@ -4,6 +4,7 @@ Everything about a run lies in `runs/<fingerprint>/`. Each file is replaced as a
 reads while a run goes on, or after it was killed, finds the last complete one.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.run_record import EvaluationRecord, Metrics, RunRecord
+from orchestrator.storage.damaged import read_sound, set_aside
 from orchestrator.storage.files import Storage
 from orchestrator.storage.predictions import predictions_bytes, read_predictions
 from workloads.catalog import workload_named
@@ -78,26 +80,32 @@ class RunFolder:
         return self.address_of(CHECKPOINT)
 
     def record(self) -> RunRecord | None:
-        """Read the record of a run that has ended; None when there is none."""
-        tree = self.storage.read_json(self.name_of(RECORD))
-        if tree is None:
-            return None
-        try:
-            return RunRecord.read(tree)
-        except ValueError as error:
-            raise StorageError(f"{self.address_of(RECORD)}: {error}") from None
+        """Read the record of a run that has ended; None when there is none.
+
+        One that is damaged, or another run's, is set aside.
+        """
+        return read_sound(self.storage, self.name_of(RECORD), self._record_in)
+
+    def _record_in(self, data: bytes) -> RunRecord:
+        record = RunRecord.read(json.loads(data))
+        if record.fingerprint != self.fingerprint:
+            raise ValueError(f"is the record of another run, {record.fingerprint}")
+        return record
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record, which is what ends a run."""
         self.storage.write_json(self.name_of(RECORD), record.tree())
 
     def own_checkpoint(self) -> Checkpoint | None:
-        """Read the last checkpoint that lies in this folder; None when there is none."""
-        data = self.checkpoint_bytes()
-        if data is None:
-            return None
-        kept = decode(data)
-        return Checkpoint(kept["state"], kept["history"], kept["elapsed"])
+        """Read the last checkpoint that lies in this folder; None when there is none.
+
+        A damaged one is set aside.
+        """
+        return read_sound(self.storage, self.name_of(CHECKPOINT), _checkpoint_in)
+
+    def set_checkpoint_aside(self, reason: str) -> None:
+        """Set aside a checkpoint that the run cannot continue from."""
+        set_aside(self.storage, self.name_of(CHECKPOINT), reason)
 
     def checkpoint(self) -> Checkpoint | None:
         """Read the last checkpoint, that of another run where this one only evaluated its state."""
@@ -159,13 +167,16 @@ class RunFolder:
         return PREDICTIONS if evaluation is None else f"{EVALUATIONS}/{evaluation}.npz"
 
     def evaluations(self) -> dict[str, EvaluationRecord]:
-        """Read what later evaluations have left, by name (`linear-1a2b3c4d`), the oldest first."""
-        found = {}
+        """Read what later evaluations have left, by name (`linear-1a2b3c4d`), the oldest first.
+
+        Damaged ones are set aside.
+        """
+        found: dict[str, EvaluationRecord] = {}
         for file in self.storage.list(self.name_of(EVALUATIONS)):
             name = file.removesuffix(".json")
             if name != file:
-                tree = self.storage.read_json(self.name_of(EVALUATIONS, file))
-                found[name] = EvaluationRecord.read(tree)
+                record = read_sound(self.storage, self.name_of(EVALUATIONS, file), _evaluation_in)
+                found |= {name: record} if record else {}
         return dict(sorted(found.items(), key=lambda item: item[1].ended))
 
     def write_evaluation(
@@ -185,6 +196,20 @@ class RunFolder:
             pictures.append(self.name_of(EVALUATIONS, name, file))
             self.storage.write_bytes(pictures[-1], content)
         return pictures
+
+
+def _checkpoint_in(data: bytes) -> Checkpoint:
+    kept = decode(data)
+    state, history = kept["state"], kept["history"]
+    if not (isinstance(state, dict) and isinstance(state.get("epoch"), int)):
+        raise ValueError("holds no state of a run")
+    if not (isinstance(history, list) and all(isinstance(each, dict) for each in history)):
+        raise ValueError("holds no curves of a run")
+    return Checkpoint(state, history, float(kept["elapsed"]))
+
+
+def _evaluation_in(data: bytes) -> EvaluationRecord:
+    return EvaluationRecord.read(json.loads(data))
 
 
 def all_records(storage: Storage) -> list[RunRecord]:

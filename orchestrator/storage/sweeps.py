@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
-from orchestrator.plan.kept import KeptPlan
+from orchestrator.plan.kept import KeptPlan, read_plan
+from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
 from workloads.local_files import Lock
 
 __all__ = ["keep_plan", "kept_plan", "latest_sweep", "only_one", "sweep_folder"]
+
+PLAN = "plan.json"
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -19,13 +22,15 @@ def sweep_folder(plan: Plan) -> str:
 
 def keep_plan(storage: Storage, plan: Plan, tree: KeptPlan) -> None:
     """Write the plan to where reports read it."""
-    storage.write_json(f"{sweep_folder(plan)}/plan.json", tree)
+    storage.write_json(f"{sweep_folder(plan)}/{PLAN}", tree)
 
 
 def kept_plan(storage: Storage, plan: Plan) -> KeptPlan | None:
-    """Read the plan that the same sweep has left before; None when it has left none."""
-    found: KeptPlan | None = storage.read_json(f"{sweep_folder(plan)}/plan.json")
-    return found
+    """Read the plan that the same sweep has left before; None when it has left none.
+
+    A damaged one is set aside.
+    """
+    return read_sound(storage, f"{sweep_folder(plan)}/{PLAN}", read_plan)
 
 
 def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
@@ -34,7 +39,7 @@ def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptP
     Raises PlanError when there is none.
     """
     found = [
-        storage.read_json(f"sweeps/{name}/{folder}/plan.json")
+        read_sound(storage, f"sweeps/{name}/{folder}/{PLAN}", read_plan)
         for folder in storage.list(f"sweeps/{name}")
     ]
     plans = sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))

@@ -177,14 +177,14 @@ def test_how_jobs_that_do_not_succeed_end(
 
 
 def broken_run(storage: Path, fields: dict[str, Any]) -> str:
-    """Leave a checkpoint that cannot be read for the run of `pretrain`, and return its name."""
+    """Put a folder where the run of `pretrain` writes a file, and return the run's name."""
     assignments = tuple(f"{name}={value}" for name, value in fields.items())
     flags = {"storage": str(storage)}
     request = Request((), preset="shapes", assignments=assignments, flags=flags)
     checked = check(request)
     (plan,) = checked.plans
     name = plan.cells[0].fingerprint
-    checked.storage.write_bytes(f"runs/{name}/checkpoint.pt", b"not a checkpoint")
+    checked.storage.write_bytes(f"runs/{name}/spec.yaml/file", b"")
     return name
 
 

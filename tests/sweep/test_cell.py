@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell
+from orchestrator.cell.run import run_cell, start_of
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import Checkpoint
@@ -99,6 +100,45 @@ def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
     left = good.run_folder.checkpoint()
     assert left is not None
     assert left.state["epoch"] == 1
+
+
+def as_nan(state: dict[str, Any]) -> None:
+    state["model"]["encoder.stages.0.weight"][0] = torch.nan
+
+
+def of_another_shape(state: dict[str, Any]) -> None:
+    state["model"]["encoder.stages.0.weight"] = torch.zeros(2, 2)
+
+
+def without_a_part(state: dict[str, Any]) -> None:
+    del state["optimizer"]
+
+
+def of_another_run(state: dict[str, Any]) -> None:
+    state["fingerprint"] = "another"
+
+
+@pytest.mark.parametrize("spoil", [as_nan, of_another_shape, without_a_part, of_another_run])
+def test_a_state_that_is_no_good_is_set_aside_and_the_cell_begins_again(
+    tmp_path: Path, job: Callable[..., CellJob], spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    whole = run(job(tmp_path / "whole"))
+    broken = job(tmp_path / "broken")
+    with pytest.raises(Killed):
+        run(broken, die_after=2)
+    kept = start_of(broken)
+    assert kept is not None
+    spoil(kept.state)
+    broken.run_folder.write_checkpoint(kept)
+
+    continued = run(broken, start_of(broken))
+    assert continued.status == "finished"
+    assert continued.results == whole.results
+    assert [epoch["epoch"] for epoch in continued.history] == [1, 2, 3]
+    assert Storage(broken.storage).exists(f"runs/{broken.fingerprint}/checkpoint.pt.damaged")
+    log = broken.run_folder.log()
+    assert log is not None
+    assert "begins from scratch, for the checkpoint is no good: resume: the state " in log
 
 
 def test_an_error_of_the_data_is_a_failed_record(

@@ -122,7 +122,8 @@ def test_a_cell_that_cannot_run_does_not_sink_the_others(
     broken = next(
         cell["fingerprint"] for cell in plan["cells"] if cell["name"].startswith("yes, 0.5 ")
     )
-    Storage(str(storage_folder)).write_bytes(f"runs/{broken}/checkpoint.pt", b"not a checkpoint")
+    in_the_way = f"runs/{broken}/spec.yaml"  # a folder, where the cell writes a file
+    Storage(str(storage_folder)).write_bytes(f"{in_the_way}/file", b"")
     ended = simclr_orch(*ablate("--max-failures", "0"))
     assert ended.returncode == 1
     kept = records(storage_folder)
@@ -136,7 +137,7 @@ def test_a_cell_that_cannot_run_does_not_sink_the_others(
     assert statuses == {name: "FAILED" if name == broken else "FINISHED" for name in kept}
 
     # What was wrong is mended; the same command runs that cell alone.
-    Storage(str(storage_folder)).delete(f"runs/{broken}/checkpoint.pt")
+    Storage(str(storage_folder)).delete(in_the_way)
     others = {name: record["ended"] for name, record in kept.items() if name != broken}
     mended = simclr_orch(*ablate())
     assert mended.returncode == 0, mended.stderr

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workloads.checkpoint import StateError, is_finite
 from workloads.simclr.model import Model
 from workloads.simclr.online import OnlineProbe
 from workloads.simclr.spec import RunSpec
-from workloads.spec import SpecError
 
 __all__ = ["restore", "state_of"]
 
@@ -40,18 +40,24 @@ def restore(
 ) -> int:
     """Put a state into what is trained, and return the number of epochs that it has had.
 
-    Raises SpecError for the state of another specification.
+    Raises StateError for the state of another specification, and for a damaged one.
     """
-    if state["fingerprint"] != spec.fingerprint():
-        raise SpecError([f"resume: the state is of another specification ({state['fingerprint']})"])
+    of = state.get("fingerprint")
+    if of != spec.fingerprint():
+        raise StateError([f"resume: the state is of another specification ({of})"])
+    if not is_finite(state):
+        raise StateError(["resume: the state has numbers that are not finite"])
 
-    model.load_state_dict(state["model"])
-    # Optimizers keep the tensors that they are given, and change them.
-    optimizer.load_state_dict(_copied(state["optimizer"]))
-    if probe:
-        probe.load_state_dict(_copied(state["online"]))
-    epoch: int = state["epoch"]
-    return epoch
+    try:
+        model.load_state_dict(state["model"])
+        # Optimizers keep the tensors that they are given, and change them.
+        optimizer.load_state_dict(_copied(state["optimizer"]))
+        if probe:
+            probe.load_state_dict(_copied(state["online"]))
+        return int(state["epoch"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise StateError([f"resume: the state does not fit the network: {why}"]) from error
 
 
 def _copied(tree: Any) -> Any:
