@@ -417,9 +417,10 @@ def test_everything_that_is_wrong_with_lists_is_told_at_once(
     finetune = listing(tmp_path, p1=["cat_01.png", *bird, "dog/cat_02.png", "at_03.png"])
     assert problems_of(finetune, folder) == [
         f"{tmp_path / '1percent.txt'}: 14 of 15 names are no training images: "
-        f"{', '.join(bird[:10])} and 4 more",
+        f"{', '.join(bird[:10])} and 4 more; a line is to be the name of a file, or class/name, "
+        "such as cat/cat_00.png, and may have its class after a blank, a comma or a tab",
         f"eval.finetune.subset_files: {tmp_path / '10percent.txt'} cannot be read "
-        f"([Errno 2] No such file or directory: '{tmp_path / '10percent.txt'}')",
+        "(there is no such file; beside it are 1percent.txt, images)",
     ]
     assert problems_of(listing(tmp_path, p1=held_out, p10=["cat_01.png", *held_out]), folder)[
         0

@@ -15,6 +15,7 @@ import numpy as np
 
 from workloads.datasets.sources.image_lists import ImageList, ImageLists
 from workloads.datasets.spec import DataSetName
+from workloads.text_files import TextError, lines_of, read_text
 
 __all__ = ["CALTECH", "VOC", "VOC_CLASSES", "lists_of"]
 
@@ -104,7 +105,11 @@ def _torchvision(name: DataSetName, root: Path, part: str) -> Any:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = read_text(path, keep_bytes=True)
+    except TextError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return [line for line in lines_of(text) if line.strip()]
 
 
 def _sun397(root: Path) -> ImageLists:

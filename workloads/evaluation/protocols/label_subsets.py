@@ -1,5 +1,6 @@
 """Which images keep their labels when few are used (Tables 7, B.4): drawn by class, or listed."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from workloads.datasets import DataSet, Split
 from workloads.datasets.sources.image_folder import training_files
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.splits import subset
+from workloads.evaluation.protocols.label_lists import match_list, written_lines
 from workloads.simclr.spec import FinetuneSpec, RunSpec, percent
 from workloads.spec import SpecError, digest
 
@@ -18,12 +20,12 @@ __all__ = [
     "finetune_problems",
     "labelled_images",
     "labelled_subset",
-    "listed_rows",
     "pinned_lists",
 ]
 
+log = logging.getLogger(__name__)
+
 LABELLED = 3  # a stream of random numbers beside those of workloads.datasets.splits
-SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def finetune_problems(spec: RunSpec) -> list[str]:
     asked = (_list_of(lists, share) for share in finetune.labels if share < 1)
     for path in sorted({*asked, *_lists_in(lists)}):
         try:
-            _names(path)
+            written_lines(path)
         except SpecError as error:
             problems += error.problems
     return problems or _content_problems(finetune, lists)
@@ -83,8 +85,9 @@ def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> li
     """Choose the images of each of `finetune.labels`: all, a draw, or those of `subset_files`.
 
     A list `{p}percent.txt` has one file name a line, as those of the authors' code do, or
-    class/name where a name is in several classes. What it lists beyond the training split
-    (validation images, those outside data.train_images, unreadable ones) is left out and counted.
+    class/name where a name is in several classes; `match_list` takes other forms, too. What it
+    lists beyond the training split (validation images, those outside data.train_images, unreadable
+    ones) is left out and counted.
     Raises SpecError with everything that is wrong with the lists, among them that `subset_content`
     pins others.
     """
@@ -126,47 +129,12 @@ def labelled_subset(split: Split, share: float, *, classes: int, seed: int) -> S
     return _at(split, subset(split.labels, max(round(share * len(split)), classes), seed, LABELLED))
 
 
-def listed_rows(listed: Path, paths: list[str]) -> set[int]:
-    """Find the rows of the files that a list names, by name or by the last parts of the path.
-
-    A name may come twice. Raises SpecError when there is no such list, and with the names that are
-    in no path or in several.
-    """
-    names = _names(listed)
-
-    # By the last part of the path first, as there are a million of them.
-    wanted = {_base(name) for name in names}
-    candidates: dict[str, list[int]] = {}
-    for row, path in enumerate(paths):
-        if _base(path) in wanted:
-            candidates.setdefault(_base(path), []).append(row)
-
-    matches: dict[str, list[int]] = {}
-    for name in names:
-        rows = candidates.get(_base(name), [])
-        matches[name] = [row for row in rows if f"/{paths[row]}".endswith(f"/{name}")]
-
-    missing = [name for name, rows in matches.items() if not rows]
-    unclear = [name for name, rows in matches.items() if len(rows) > 1]
-    problems = []
-    if missing:
-        problems.append(
-            f"{listed}: {len(missing)} of {len(matches)} names are no training images: "
-            f"{_first(missing)}"
-        )
-    if unclear:
-        problems.append(
-            f"{listed}: {len(unclear)} names are in several classes, write class/name: "
-            f"{_first(unclear)}"
-        )
-    if problems:
-        raise SpecError(problems)
-    return {rows[0] for rows in matches.values()}
-
-
 def _listed(lists: Path, share: float, paths: list[str], train: Split) -> LabelledImages:
     path = _list_of(lists, share)
-    rows = listed_rows(path, paths)
+    matched = match_list(path, paths)
+    for note in matched.notes:
+        log.warning(note)
+    rows = matched.rows
     positions = np.flatnonzero(np.isin(train.index, list(rows)))
     if len(positions) < 2:
         raise SpecError(
@@ -186,23 +154,13 @@ def _lists_in(lists: Path) -> list[Path]:
     return sorted(lists.glob("*percent.txt"))
 
 
-def _names(listed: Path) -> list[str]:
-    """Raises SpecError when there is no such list."""
-    try:
-        return [line.strip() for line in listed.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            [f"eval.finetune.subset_files: {listed} cannot be read ({error})"]
-        ) from None
-
-
 def _content_of(lists: Path) -> str:
     """A hex digest of what all lists of a folder name; the order of names doesn't matter.
 
     All, so that a run whose other shares are evaluated later is not refused the lists that it has
     pinned.
     """
-    return digest({path.name: sorted({*_names(path)}) for path in _lists_in(lists)})
+    return digest({path.name: sorted({*written_lines(path)}) for path in _lists_in(lists)})
 
 
 def _content_problems(finetune: FinetuneSpec, lists: Path) -> list[str]:
@@ -254,12 +212,3 @@ def _problems_without_names(spec: DataSpec, lists: Path) -> list[str]:
 
 def _at(split: Split, positions: NDArray[np.int64]) -> Split:
     return Split(split.images, split.labels[positions], split.index[positions])
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
