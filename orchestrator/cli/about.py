@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import (
@@ -17,6 +16,7 @@ from orchestrator.cli.options import (
     guarded,
     print_json,
 )
+from orchestrator.commands.consoles import plain_console
 
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
@@ -29,7 +29,7 @@ def spaces(as_json: Json = False) -> None:
     """The ablations: question, figure or table, cells and cost."""
     from orchestrator.commands.about import list_spaces
 
-    rows = list_spaces(None if as_json else Console())
+    rows = list_spaces(None if as_json else plain_console())
     if as_json:
         print_json(rows)
 
@@ -43,7 +43,7 @@ def presets(
     def show() -> None:
         from orchestrator.commands.about import list_presets
 
-        list_presets(name, Console())
+        list_presets(name, plain_console())
 
     guarded(show, as_json=False)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import Json, console_for, guarded
+from orchestrator.commands.consoles import plain_console
 
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
@@ -85,7 +85,7 @@ def dashboard(
     def show() -> "Finished":
         from orchestrator.commands.cluster import show_dashboard
 
-        return show_dashboard(file, port, Console())
+        return show_dashboard(file, port, plain_console())
 
     guarded(show, as_json=False)
 
@@ -130,7 +130,7 @@ def logs(
     def show() -> "Finished":
         from orchestrator.commands.cluster import show_log
 
-        return show_log(name, on, Console(), follow=follow)
+        return show_log(name, on, plain_console(), follow=follow)
 
     guarded(show, as_json=False)
 

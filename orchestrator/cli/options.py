@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from orchestrator.commands.consoles import plain_console
 from orchestrator.resources import Placement
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ AblationNames = Annotated[
 
 def console_for(as_json: bool) -> Console:
     """Return where people read results: stdout, or stderr when stdout is a document's."""
-    return Console(stderr=as_json)
+    return plain_console(stderr=as_json)
 
 
 def print_json(document: Any) -> None:

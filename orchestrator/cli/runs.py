@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import (
@@ -18,6 +17,7 @@ from orchestrator.cli.options import (
     console_for,
     guarded,
 )
+from orchestrator.commands.consoles import plain_console
 
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
@@ -153,6 +153,6 @@ def dashboard(
         settings = read_settings(
             {"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd()
         )
-        return serve_dashboard(settings, host, port, Console())
+        return serve_dashboard(settings, host, port, plain_console())
 
     guarded(show, as_json=False)

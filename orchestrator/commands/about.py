@@ -1,6 +1,7 @@
 """What there is to ask: the ablations, and the base recipes."""
 
 from rich.console import Console
+from rich.text import Text
 
 from search_spaces import every_ablation
 
@@ -32,7 +33,7 @@ def list_spaces(console: Console | None) -> list[dict[str, object]]:
 
         source = "extension, not in the paper" if ablation.extension else ablation.source
         on_tpus = f" ({hours:,} TPU v3 core-hours)" if hours is not None else ""
-        console.print(f"[bold]{ablation.name}[/bold]  {source}", highlight=False)
+        console.print(Text.assemble((ablation.name, "bold"), f"  {source}"))
         console.print(f"  {ablation.question}", highlight=False)
         console.print(
             f"  {cells_small} cells on a small preset ({cost:g} x one run); {cells_paper} at the "

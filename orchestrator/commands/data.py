@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from orchestrator.commands.consoles import plain_console
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from workloads.datasets.shards.check import Checked, check_shards, written_at
@@ -126,9 +127,9 @@ def _steps(done: str, total: int) -> Iterator[Callable[[], None]]:
 
     It draws a bar on a terminal, else it prints a line now and then.
     """
-    console, count = Console(stderr=True), 0
+    console, count = plain_console(stderr=True), 0
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

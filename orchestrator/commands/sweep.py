@@ -9,6 +9,7 @@ from typing import Protocol
 from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
+from orchestrator.commands.consoles import plain_console
 from orchestrator.commands.cost import cost_line, cost_of
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.report import kept_report, report_on, search_report
@@ -128,7 +129,7 @@ class Sweep:
     ) -> None:
         self._checked, self._tracker, self._run_round = checked, tracker, run
         self._out, self._command = out, command
-        self._console = Console(stderr=True)
+        self._console = plain_console(stderr=True)
 
     def take_over_lost(self, planned: Round) -> None:
         """Write the records into the storage that MLflow has and the storage has lost."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import TrackingError
 from orchestrator.storage import Storage, without_password
+from workloads.extras import install_command
 from workloads.local_files import Lock, replaced
 
 if TYPE_CHECKING:
@@ -135,8 +136,8 @@ def artifact_address(storage: Storage) -> str:
     if address.startswith("s3:") and importlib.util.find_spec("boto3") is None:
         raise TrackingError(
             f"--storage {storage.shown()}: MLflow needs boto3 to keep artifacts there: "
-            "pip install 'simclr-orch[s3]', or give --tracking-uri (http://host:port of an "
-            "MLflow server)"
+            f"{install_command('s3')}, or give --tracking-uri (http://host:port of an MLflow "
+            "server)"
         )
     return address
 

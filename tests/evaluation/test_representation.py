@@ -417,7 +417,7 @@ def test_without_umap_a_note_names_the_extra(
     monkeypatch.setitem(sys.modules, "umap", None)
     found = inspected(Pixels(), nn.Identity(), data, InspectOptions(images=20))
     assert set(found.spaces["h"].maps) == {"tsne"}
-    assert sum("simclr-orch[inspect]" in note for note in found.notes) == 1
+    assert sum("pip install 'umap-learn<1,>=0.5.7'" in note for note in found.notes) == 1
 
 
 # What is refused

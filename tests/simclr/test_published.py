@@ -393,7 +393,7 @@ def test_the_extra_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(SpecError, match=r"pip install 'simclr-orch\[export\]'"):
+    with pytest.raises(SpecError, match=r"pip install 'safetensors<1,>=0\.5' "):
         read_tensors(tmp_path / "a.safetensors")
 
 

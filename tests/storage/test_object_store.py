@@ -118,7 +118,7 @@ def test_without_boto3_mlflow_writes_no_artifacts_to_s3(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(TrackingError, match=r"pip install 'simclr-orch\[s3\]'"):
+    with pytest.raises(TrackingError, match=r"pip install 'boto3<2,>=1\.34'"):
         Tracker.open(f"sqlite:///{tmp_path}/mlflow.db", Storage("s3://bucket/lab"))
 
 

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from workloads.extras import install_command
 from workloads.simclr.encoder import CONVNETS
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
@@ -85,7 +86,7 @@ def problems_with_format(spec: RunSpec, format: ExportFormat) -> list[str]:
 
 def lacks(who: str, *packages: str) -> str:
     """Say which packages are missing, and how to install them."""
-    return f"{who}: needs {' and '.join(packages)}: pip install 'simclr-orch[export]'"
+    return f"{who}: needs {' and '.join(packages)}: {install_command('export')}"
 
 
 def without_paths(spec: RunSpec) -> RunSpec:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.serialization import safe_globals
 
+from workloads.extras import install_command
 from workloads.simclr.encoder import RESNETS
 from workloads.spec import SpecError
 
@@ -113,7 +114,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
-        raise SpecError([f"{path}: needs safetensors: pip install 'simclr-orch[export]'"]) from None
+        raise SpecError([f"{path}: needs safetensors: {install_command('export')}"]) from None
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -30,6 +30,7 @@ from workloads.evaluation.metrics.geometry import (
     uniformity,
     varies,
 )
+from workloads.extras import install_command
 from workloads.representation import (
     Floats,
     InspectOptions,
@@ -263,8 +264,7 @@ def _maps(
         found = _umap(unit, neighbors, seed)
         if found is None:
             return maps, [
-                "UMAP is left out, as umap-learn is not installed: pip install "
-                "'simclr-orch[inspect]'"
+                f"UMAP is left out, as umap-learn is not installed: {install_command('inspect')}"
             ]
         maps["umap"] = found
     return maps, []

@@ -1,0 +1,47 @@
+"""Milliseconds: names of people's files and runs are printed as they are."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from rich.table import Table
+
+from orchestrator.commands.consoles import plain_console
+
+ODD = ["[train]", "a[/b]", ":dog:", "[red]cat", "\\[x]", "[link=http://a]b"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    console = plain_console()
+    console.print(name)
+    table = Table("column")
+    table.add_row(name)
+    console.print(table)
+    assert capsys.readouterr().out.count(name) == 2
+
+
+def test_on_stderr_when_stdout_is_a_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    plain_console(stderr=True).print("[x]")
+    assert capsys.readouterr() == ("", "[x]\n")
+
+
+def test_every_command_prints_by_it(repository: Path) -> None:
+    own = [
+        path.name
+        for path in (repository / "orchestrator").rglob("*.py")
+        if re.search(r"(?<![\w.])Console\(", path.read_text())
+    ]
+    assert own == ["consoles.py"]
+
+
+def test_a_storage_with_brackets_in_its_name_is_refused_by_that_name(
+    tmp_path: Path, simclr_orch: Callable[..., CompletedProcess[str]]
+) -> None:
+    file = tmp_path / "[results]"
+    file.write_text("no folder")
+    ended = simclr_orch("ablate", "temperature", "--dry-run", "--storage", str(file))
+    assert ended.returncode == 2
+    assert str(file) in ended.stderr
