@@ -319,8 +319,20 @@ class Weights(Protocol[Spec]):
     def files(self) -> Mapping[str, str]:
         """The formats that can be written, and the file of weights of each."""
 
-    def read(self, source: str, spec: Spec, *, download: bool) -> ReadWeights[Spec]:
-        """Read a file, or what a library publishes, as the state of a run. Raises SpecError."""
+    def read(
+        self,
+        source: str,
+        spec: Spec,
+        *,
+        download: bool,
+        prefix: str | None = None,
+        ignore: Sequence[str] = (),
+    ) -> ReadWeights[Spec]:
+        """Read a file, or what a library publishes, as the state of a run. Raises SpecError.
+
+        `prefix` says below which names the encoder is, where a file has several, and `ignore` how
+        the names begin of what is not needed.
+        """
 
     def write(
         self,

@@ -55,6 +55,21 @@ def evaluate(
     ] = None,
     config: Config = None,
     assignments: Assignments = None,
+    weights_prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Of weights with several encoders: what stands before the names of the one meant, "
+            "such as module.encoder_q.",
+        ),
+    ] = None,
+    weights_ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="How names begin in weights that are not needed, beside heads; repeatable.",
+        ),
+    ] = None,
     download: Download = False,
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
@@ -67,7 +82,16 @@ def evaluate(
         from orchestrator.commands.evaluate import evaluate as evaluated
         from orchestrator.commands.stores import stores_at
 
-        question = Question(run, protocol, tuple(assignments or ()), preset, config, download)
+        question = Question(
+            run,
+            protocol,
+            tuple(assignments or ()),
+            preset,
+            config,
+            download,
+            weights_prefix,
+            tuple(weights_ignore or ()),
+        )
         return evaluated(question, *stores_at(storage, tracking_uri), console_for(as_json))
 
     guarded(work, as_json=as_json)

@@ -46,7 +46,8 @@ class Question:
 
     Published weights are given by their file or name, and come without a specification: `preset`
     or `config`, with the assignments, say which encoder they are of and which data they are
-    evaluated on.
+    evaluated on; `prefix` below which names it is in a file with several, and `ignore` how the
+    names begin of what is not needed.
     """
 
     subject: str
@@ -55,11 +56,20 @@ class Question:
     preset: str | None = None
     config: Path | None = None
     download: bool = False
+    prefix: str | None = None
+    ignore: tuple[str, ...] = ()
 
     @property
     def is_of_weights(self) -> bool:
         """True for a file, and for the name of weights that torchvision publishes."""
-        return self.subject.startswith("torchvision:") or Path(self.subject).is_file()
+        return self.subject.startswith("torchvision:") or _is_file(self.subject)
+
+
+def _is_file(subject: str) -> bool:
+    try:
+        return Path(subject).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):
+        return False  # no name of a file: too long, or a home that nobody has
 
 
 @dataclass(frozen=True)
@@ -180,11 +190,17 @@ def _title(subject: _Subject) -> str:
 def _of_run(question: Question, storage: Storage) -> _Subject:
     """Read a finished run of the storage, with the settings of the protocol."""
     run = question.subject
+    if Path(run).expanduser().is_dir():
+        raise PlanError([f"{run}: is a folder; name the file of weights in it"])
     if Path(run).suffix in WEIGHTS or len(Path(run).parts) > 1:
         raise PlanError([f"{run}: no such file"])
     if question.preset or question.config:
         raise PlanError(
             [f"--preset, --config: are for weights from elsewhere; {run} has its own specification"]
+        )
+    if question.prefix is not None or question.ignore:
+        raise PlanError(
+            [f"--weights-prefix, --weights-ignore: are for weights from elsewhere; {run} is a run"]
         )
 
     record = finished_record(run, storage)
@@ -235,7 +251,13 @@ def _of_weights(question: Question, console: Console) -> _Subject:
     assigned = read_assignments(list(question.assignments), type(base))
     chosen = {path: value for path, value in assigned.items() if path.startswith("eval.")}
     asked = base.with_values({**workload.evaluations[question.protocol].values, **chosen})
-    read = weights.read(source, asked, download=question.download)
+    read = weights.read(
+        source,
+        asked,
+        download=question.download,
+        prefix=question.prefix,
+        ignore=question.ignore,
+    )
     for note in read.notes:
         console.print(note, highlight=False, soft_wrap=True)
 

@@ -44,6 +44,8 @@ OPTIONS = {
         "--preset",
         "--config",
         "--set",
+        "--weights-prefix",
+        "--weights-ignore",
         "--download",
         "--tracking-uri",
         "--storage",

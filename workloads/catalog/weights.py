@@ -6,7 +6,7 @@ from workloads.catalog.simclr_data import pinned, prepared
 from workloads.evaluation.features.digests import tensors_digest
 from workloads.evaluation_result import CardResult
 from workloads.simclr.export import CARD, FILES, FORMATS, exported
-from workloads.simclr.published import state_of_weights
+from workloads.simclr.published import Choice, state_of_weights
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised
 from workloads.spec import SpecError, digest
@@ -21,7 +21,15 @@ class PublishedEncoders:
     card: str = CARD
     files: Mapping[str, str] = {str(format): FILES[format] for format in FORMATS}
 
-    def read(self, source: str, spec: RunSpec, *, download: bool) -> ReadWeights[RunSpec]:
+    def read(
+        self,
+        source: str,
+        spec: RunSpec,
+        *,
+        download: bool,
+        prefix: str | None = None,
+        ignore: Sequence[str] = (),
+    ) -> ReadWeights[RunSpec]:
         """Read a published encoder as a run. Raises SpecError for a supervised specification.
 
         There is an encoder and nothing else: no classifier that was trained beside it.
@@ -33,7 +41,7 @@ class PublishedEncoders:
                 ["loss.name=cross-entropy: weights from elsewhere come without their classifier"]
             )
 
-        state, notes = state_of_weights(source, asked)
+        state, notes = state_of_weights(source, asked, Choice(prefix, tuple(ignore)))
         tree = asked.tree()
         used_as = {
             "weights": tensors_digest(state["model"]),

@@ -5,23 +5,31 @@ a bottleneck has the stride, the statistics the images were normalised with. Not
 layout is known to differ.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workloads.simclr.encoder import CONVNETS, RESNETS, build
-from workloads.simclr.published_files import listed, read_tensors, read_torchvision
-from workloads.simclr.published_layouts import is_of_a_head, recognised, unwrapped
+from workloads.simclr.encoder import RESNETS
+from workloads.simclr.published_choice import (
+    Choice,
+    chosen,
+    is_said,
+    is_within,
+    left_over,
+    not_read,
+    others_left_out,
+)
+from workloads.simclr.published_files import Held, listed, read_tensors, read_torchvision
+from workloads.simclr.published_fit import hint, problems_with_fit, shapes_of
+from workloads.simclr.published_layouts import encoders_in, is_counter, is_of_a_head
 from workloads.simclr.spec import EncoderSpec, RunSpec
 from workloads.spec import SpecError
 
-__all__ = ["EncoderWeights", "encoder_state", "state_of_weights"]
+__all__ = ["NAMED", "Choice", "EncoderWeights", "encoder_of", "encoder_state", "state_of_weights"]
 
-SHOWN = 10  # problems with shapes in a message
+NAMED = "torchvision:"  # how names begin of weights that are no file
 
 
 @dataclass(frozen=True)
@@ -32,131 +40,92 @@ class EncoderWeights:
     layout: str
     ignored: tuple[str, ...]  # keys of heads, classifiers and queues, as the file has them
     filled: tuple[str, ...]  # BN's counters of batches, which inference does not read
+    notes: tuple[str, ...] = ()  # what else the file has
 
 
-def encoder_state(tensors: Mapping[str, Tensor], spec: EncoderSpec) -> EncoderWeights:
+def encoder_of(source: str, spec: EncoderSpec, choice: Choice | None = None) -> EncoderWeights:
+    """Read a published encoder from a file, a URI or `torchvision:resnet50[:IMAGENET1K_V2]`.
+
+    Raises SpecError with all that does not fit.
+    """
+    held = read_torchvision(source) if source.startswith(NAMED) else read_tensors(source)
+    try:
+        return encoder_state(held, spec, choice)
+    except SpecError as error:
+        raise SpecError([f"{source}: {problem}" for problem in error.problems]) from None
+
+
+def encoder_state(held: Held, spec: EncoderSpec, choice: Choice | None = None) -> EncoderWeights:
     """Find the encoder among a file's tensors.
 
-    Every key of `spec`'s must be there and fit in shape, and none be left over. Only heads are
-    ignored, and only BN's counters of batches may be absent. Raises SpecError with all that does
-    not fit.
+    Every key of `spec`'s must be there and fit in shape. What else lies beside it must be a head by
+    its name, another encoder that was not chosen, or be said to be not needed; and only BN's
+    counters of batches may be absent. Raises SpecError with all that does not fit.
     """
-    keys = unwrapped(tensors)
-    layout, prefix = recognised(keys)
-    found: dict[str, Tensor] = {}
-    ignored, foreign = [], []
-    for key, name in keys.items():
-        inner = layout.inner(prefix, key)
-        if is_of_a_head(key, prefix):
-            ignored.append(name)
-        elif inner is None or inner in found:
-            foreign.append(name)
-        else:
-            found[inner] = tensors[name]
+    choice, needed = choice or Choice(), shapes_of(spec)
+    every = encoders_in(held)
+    if not every:
+        names = [name for tensors in held.values() for name in tensors]
+        raise SpecError(
+            [
+                "holds no encoder that is known here: a ResNet by torchvision's names "
+                "(layer1.0.conv1.weight), below whatever prefix or by number in a Sequential; "
+                f"its keys are {listed(names)}"
+            ]
+        )
+    found = chosen(every, held, needed, choice)
+    if found.refused:
+        raise SpecError([f"is {found.title}, which {found.refused}"])
 
-    needed = _shapes(spec)
+    others = [one for one in every if one is not found]
+    of_others = {key for one in others for key in one.names.values()} - {*found.names.values()}
+    rest = [key for key in found.rest(held) if key not in of_others]
+    ignored = [
+        key
+        for key in rest
+        if is_counter(key[1])
+        or (not is_within(key, found) and (is_of_a_head(key, found) or is_said(key, choice)))
+    ]
+    tensors = {
+        # counters of batches that numpy has given a dimension
+        name: one.reshape(()) if one.numel() == 1 and needed.get(name) == () else one
+        for name, one in found.tensors(held).items()
+    }
     filled = {
         name: torch.tensor(0)
         for name in needed
-        if name.endswith(".num_batches_tracked") and name not in found
+        if name.endswith(".num_batches_tracked") and name not in tensors
     }
-    if problems := _problems(found | filled, needed, foreign):
-        raise SpecError([*problems, *_hint(found, spec)])
+    problems = problems_with_fit(tensors | filled, needed)
+    problems += left_over([key for key in rest if key not in ignored], rest, found, choice)
+    if problems:
+        raise SpecError([*problems, *hint(tensors, spec)])
 
-    title = f"{layout.title} below {prefix}" if layout.children and prefix else layout.title
     converted = {
-        name: (found | filled)[name].to(torch.float32 if shape else torch.int64)
+        name: (tensors | filled)[name].to(torch.float32 if shape else torch.int64)
         for name, shape in needed.items()
     }
-    return EncoderWeights(converted, title, tuple(sorted(ignored)), tuple(filled))
+    notes = [*others_left_out(others, found), *not_read(held, {*rest, *of_others}, found)]
+    left_out = tuple(sorted(name for _, name in ignored))
+    return EncoderWeights(converted, found.title, left_out, tuple(filled), tuple(notes))
 
 
-def state_of_weights(path_or_name: str, spec: RunSpec) -> tuple[dict[str, Any], tuple[str, ...]]:
+def state_of_weights(
+    path_or_name: str, spec: RunSpec, choice: Choice | None = None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read a state from which `load_encoder` takes a published encoder, and notes on it.
 
     The encoder comes from a file or from `torchvision:resnet50[:IMAGENET1K_V2]`. The notes say
     which layout the file has, what was ignored, and what nothing in it tells. Raises SpecError.
     """
-    named = path_or_name.startswith("torchvision:")
-    tensors = (
-        read_torchvision(path_or_name) if named else read_tensors(Path(path_or_name).expanduser())
-    )
-
-    try:
-        weights = encoder_state(tensors, spec.encoder)
-    except SpecError as error:
-        raise SpecError([f"{path_or_name}: {problem}" for problem in error.problems]) from None
-
+    weights = encoder_of(path_or_name, spec.encoder, choice)
     model = {f"encoder.{name}": tensor for name, tensor in weights.tensors.items()}
     return {"epoch": spec.schedule.epochs, "model": model}, _notes(weights, spec.encoder)
 
 
-def _shapes(spec: EncoderSpec) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        return {name: tuple(tensor.shape) for name, tensor in build(spec).state_dict().items()}
-
-
-def _problems(
-    found: Mapping[str, Tensor], needed: Mapping[str, tuple[int, ...]], foreign: list[str]
-) -> list[str]:
-    missing = [name for name in needed if name not in found]
-    unexpected = [*(name for name in found if name not in needed), *foreign]
-    problems = []
-    if missing:
-        problems.append(f"missing keys of the encoder ({len(missing)}): {listed(missing)}")
-    if unexpected:
-        problems.append(
-            f"keys neither of the encoder nor of a known head ({len(unexpected)}): "
-            f"{listed(unexpected)}"
-        )
-
-    wrong = [
-        f"{name} is {list(found[name].shape)}, needed is {list(shape)}"
-        for name, shape in needed.items()
-        if name in found and found[name].shape != shape
-    ]
-    problems += wrong[:SHOWN]
-    if len(wrong) > SHOWN:
-        problems.append(f"and {len(wrong) - SHOWN} more are of another shape")
-
-    for name in (name for name, shape in needed.items() if shape and name in found):
-        if not found[name].is_floating_point():
-            problems.append(f"{name} holds {found[name].dtype}, needed are floating-point numbers")
-        elif not found[name].isfinite().all():
-            problems.append(f"{name} holds numbers that are infinite or undefined")
-    return problems
-
-
-def _hint(found: Mapping[str, Tensor], spec: EncoderSpec) -> list[str]:
-    """What to change in the specification so that it fits, where anything does."""
-    shapes = {
-        name: tuple(tensor.shape)
-        for name, tensor in found.items()
-        if not name.endswith("num_batches_tracked")
-    }
-    channels = next(
-        (shapes[name][0] for name in ("conv1.weight", "stages.0.weight") if shapes.get(name)), 0
-    )
-
-    for architecture in (*RESNETS, *CONVNETS):
-        for stem in ("imagenet", "cifar") if architecture in RESNETS else (spec.stem,):
-            width = channels / (64 if architecture in RESNETS else 32)
-            if not 0 < width <= 8:
-                continue
-
-            other = spec.with_values({"architecture": architecture, "stem": stem, "width": width})
-            if shapes == {name: shape for name, shape in _shapes(other).items() if shape}:
-                changed = [
-                    f"encoder.{name}={value}"
-                    for name, value in other.flat().items()
-                    if value != spec.flat()[name]
-                ]
-                return [f"it would fit with {' and '.join(changed)}"] if changed else []
-    return []
-
-
 def _notes(weights: EncoderWeights, spec: EncoderSpec) -> tuple[str, ...]:
     notes = [f"the file has {weights.layout}"]
+    notes += weights.notes
     if weights.ignored:
         notes.append(
             f"left out keys of heads and the like ({len(weights.ignored)}): "
