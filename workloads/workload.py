@@ -8,11 +8,12 @@ Nothing here knows who runs it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import CardResult, EvaluationResult
+from workloads.facts import DataFacts, Ended, Evaluation, Paper, Progress
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 
@@ -77,70 +78,6 @@ class Result(Protocol):
 
 
 Spec = TypeVar("Spec", bound=Specification)
-
-
-@dataclass(frozen=True)
-class Paper:
-    """The paper that the questions of a workload come from, by its name in reports.
-
-    `data_of_setting` names the data of the settings in which it asks, such as
-    `{"imagenet-paper": "ImageNet"}`.
-    """
-
-    name: str
-    data_of_setting: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """The facts that are known of a run's data before it starts."""
-
-    title: str
-    train: int
-    validation: int
-    test: int
-    content: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A way to evaluate a finished run again: the fields it sets, or that it only `inspects`.
-
-    `only` is how the names of the results begin that it is about. One that inspects is answered by
-    `inspect`.
-    """
-
-    values: Mapping[str, Any] = field(default_factory=dict)
-    only: str = ""
-    inspects: bool = False
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The end of one of several runs: its results, or the error with which it would end again.
-
-    history: points with `epoch`, which grows, and other plain numbers. seconds: its share of the
-    process's time.
-    """
-
-    results: Mapping[str, float] = field(default_factory=dict)
-    history: Sequence[Mapping[str, float]] = ()
-    seconds: float = 0.0
-    error: Exception | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A result of training several runs: those that have just ended, and the state to go on from.
-
-    ended: by position among the runs. metrics: plain numbers for people, of the runs that are
-    trained at the moment. state: None as long as there is none.
-    """
-
-    ended: Mapping[int, Ended]
-    metrics: Mapping[str, float]
-    state: dict[str, Any] | None
 
 
 class Workload(Protocol[Spec]):

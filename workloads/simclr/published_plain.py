@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, from_numpy
 
-__all__ = ["PLAIN", "Array", "Record"]
+__all__ = ["PLAIN", "Array", "Number", "Record"]
 
 _NUMBERS = "biufc"  # kinds of numpy's types whose bytes are numbers
 
