@@ -17,8 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Stored
+from workloads.datasets.draws import (
+    TEST_SUBSET,
+    TRAIN_SUBSET,
+    TRAINING,
+    rank_in_class,
+    rows_used,
+    subset,
+)
 from workloads.datasets.encoded import EncodedImages, Pending
 from workloads.datasets.spec import DataSpec
+from workloads.datasets.validation_split import drawn_validation, official_validation
 from workloads.spec import SpecError
 
 if TYPE_CHECKING:
@@ -26,12 +35,7 @@ if TYPE_CHECKING:
 
     Positions = NDArray[Any] | torch.Tensor | slice
 
-__all__ = ["DataSet", "Split", "split", "subset"]
-
-# One stream of random numbers per purpose, so that a smaller subset does not change who is held out
-# for another reason.
-TRAIN_SUBSET, TEST_SUBSET, VALIDATION, TRAINING = 0, 1, 2, 4
-
+__all__ = ["DataSet", "Split", "split"]
 
 AHEAD = 2  # batches that are being decoded while one is in use
 
@@ -138,9 +142,10 @@ def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
 
     chosen = subset(train, spec.train_images, spec.split_seed, TRAIN_SUBSET)
     if labels.validation is None:
-        held_out = _held_out(spec, train[chosen], labels.classes)
+        held_out, notes = drawn_validation(spec, train[chosen], labels.classes)
     else:
-        held_out = _official(spec, train[chosen], labels.validation[chosen], labels.classes)
+        held_out = labels.validation[chosen]
+        notes = official_validation(spec, train, chosen, labels)
     tested = subset(test, spec.test_images, spec.split_seed, TEST_SUBSET)
 
     return DataSet(
@@ -149,7 +154,7 @@ def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
         test=_split(test_images, test, tested),
         classes=labels.classes,
         content=content,
-        notes=labels.notes,
+        notes=(*labels.notes, *notes),
     )
 
 
@@ -176,109 +181,16 @@ def _drawn_parts(
                 f"{labels.classes[smallest]!r} has {sizes[smallest]}"
             ]
         )
-    trained = _rank_in_class(labels.train, spec.split_seed, TRAINING) < per_class
+    trained = rank_in_class(labels.train, spec.split_seed, TRAINING) < per_class
     return np.where(trained, labels.train, LEFT_OUT), np.where(trained, LEFT_OUT, labels.train)
 
 
 def _count_problems(
     field: str, count: int | None, stored: NDArray[np.int64], classes: tuple[str, ...]
 ) -> list[str]:
-    available = len(_rows(stored))
+    available = len(rows_used(stored))
     if count is not None and count > available:
         return [f"{field}={count}: there are only {available} images"]
     if count is not None and count < len(classes):
         return [f"{field}={count}: is fewer than the {len(classes)} classes"]
     return []
-
-
-def _rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows of labels [M] or [M, C] that are not to be skipped."""
-    return np.flatnonzero(labels >= 0 if labels.ndim == 1 else (labels >= 0).any(1))
-
-
-def _rank_in_class(labels: NDArray[np.int64], seed: int, purpose: int) -> NDArray[np.int64]:
-    """The position of each image in a random order of its class, from 0.
-
-    Raw bits of PCG64, because numpy keeps those the same on all platforms and in all versions; what
-    its distributions make of them may change.
-    """
-    bits = np.random.PCG64(np.random.SeedSequence([seed, purpose])).random_raw(len(labels))
-    order = np.lexsort((bits, labels))
-    ordered = labels[order]
-    ranks = np.empty(len(labels), dtype=np.int64)
-    ranks[order] = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
-    return ranks
-
-
-def subset(
-    labels: NDArray[np.int64], count: int | None, seed: int, purpose: int
-) -> NDArray[np.int64]:
-    """Draw `count` rows, sorted, as many of each class as can be.
-
-    A class that is too small gives all it has. Each class's first image, then each one's second,
-    and so on: a smaller subset lies within a larger one. Of images that may have several labels,
-    whichever come.
-    """
-    rows = _rows(labels)
-    if count is None:
-        return rows
-    classes = labels[rows] if labels.ndim == 1 else np.zeros(len(rows), np.int64)
-    ranks = _rank_in_class(classes, seed, purpose)
-    return np.sort(rows[np.lexsort((classes, ranks))[:count]])
-
-
-def _held_out(
-    spec: DataSpec, labels: NDArray[np.int64], classes: tuple[str, ...]
-) -> NDArray[np.bool_]:
-    """Which of the training images are the validation split: the same share of each class.
-
-    Rounded to whole images.
-    """
-    sizes = np.bincount(labels, minlength=len(classes))
-    counts = np.floor(spec.validation_fraction * sizes + 0.5).astype(np.int64)
-    short = np.flatnonzero((counts < 1) | (counts >= sizes))
-    if len(short):
-        smallest = short[np.argmin(sizes[short])]
-        side = "validation" if counts[smallest] < 1 else "training"
-        raise SpecError(
-            [
-                f"data.validation_fraction={spec.validation_fraction:g}: leaves {len(short)} "
-                f"of {len(classes)} classes "
-                f"without a {side} image; the smallest, {classes[smallest]!r}, has "
-                f"{sizes[smallest]} images of which "
-                f"{counts[smallest]} would be held out (see data.train_images)"
-            ]
-        )
-
-    held_out: NDArray[np.bool_] = (
-        _rank_in_class(labels, spec.split_seed, VALIDATION) < counts[labels]
-    )
-    return held_out
-
-
-def _official(
-    spec: DataSpec,
-    labels: NDArray[np.int64],
-    validation: NDArray[np.bool_],
-    classes: tuple[str, ...],
-) -> NDArray[np.bool_]:
-    """`validation`, if it leaves every class an image on both sides.
-
-    Where images have several labels, also one without it.
-    """
-    has = labels[:, None] == np.arange(len(classes)) if labels.ndim == 1 else labels == 1
-    lacks = ~has if labels.ndim == 1 else labels == 0
-    problems = []
-    for side, rows in (("training", ~validation), ("validation", validation)):
-        for what, given in (("", has), (" that is not one", lacks)):
-            short = np.flatnonzero(~given[rows].any(0))
-            if len(short):
-                problems.append(
-                    f"data.train_images={spec.train_images}: leaves {len(short)} of "
-                    f"{len(classes)} classes, "
-                    f"{classes[short[0]]!r} first, without a {side} image{what}; {spec.name} "
-                    "has an official validation split"
-                )
-    if problems:
-        raise SpecError(problems)
-    return validation

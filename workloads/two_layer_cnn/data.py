@@ -194,6 +194,14 @@ def _refuse_unknown_classes(data: PatchDataSpec, images: DataSet) -> None:
         raise SpecError(
             [f"data.classes={list(data.classes)}: {data.name} has the classes 0 to {known - 1}"]
         )
+    if untested := [label for label in data.classes if label not in images.test.labels]:
+        raise SpecError(
+            [
+                f"data.classes={list(data.classes)}: there is no test image of class {label}, "
+                f"{images.classes[label]!r}"
+                for label in untested
+            ]
+        )
 
 
 def _of_class(split: Split, label: int) -> Tensor:

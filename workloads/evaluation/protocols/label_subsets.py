@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets import DataSet, Split
+from workloads.datasets.draws import subset
 from workloads.datasets.sources.image_folder import training_files
 from workloads.datasets.spec import DataSpec
-from workloads.datasets.splits import subset
 from workloads.evaluation.protocols.label_lists import match_list, written_lines
 from workloads.simclr.spec import FinetuneSpec, RunSpec, percent
 from workloads.spec import SpecError, digest
