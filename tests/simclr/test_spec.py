@@ -111,7 +111,7 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
         case list():
             candidates = [value[:-1]]
         case _:
-            candidates += [16, "elsewhere"]
+            candidates += [16, "elsewhere", [1, 2, 3], [0.5, 1.0]]
     if path == "schedule.chunk":  # which has to divide the batch
         candidates = [spec.schedule.batch_size // 2]
     for candidate in candidates:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.pixels import decode
+from workloads.datasets.reading import Reading
 from workloads.spec import SpecError
 
 __all__ = ["EncodedImages", "Pending", "decoders"]
@@ -56,8 +57,10 @@ class EncodedImages:
         size: int,
         read: Callable[[np.void], bytes],
         name: Callable[[np.void], str],
+        reading: Reading | None = None,
     ) -> None:
         self._index, self._size, self._read, self._name = index, size, read, name
+        self._reading = reading or Reading()
 
     def __len__(self) -> int:
         return len(self._index)
@@ -81,7 +84,7 @@ class EncodedImages:
 
     def _decode(self, records: NDArray[Any], images: NDArray[np.uint8]) -> None:
         for record, image in zip(records, images, strict=True):
-            decoded = decode(self._read(record), self._size)
+            decoded = decode(self._read(record), self._size, self._reading)
             if decoded.pixels is None:
                 raise SpecError(
                     [

@@ -1,12 +1,12 @@
 """Which images a run sees, and how they are split."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from workloads.spec import Part
 
-__all__ = ["EMBEDDED", "DataSetName", "DataSpec"]
+__all__ = ["EMBEDDED", "MAX_PIXELS", "OF_8_BITS", "DataSetName", "DataSpec", "forget_newer_fields"]
 
 DataSetName = Literal[
     "shapes",
@@ -30,8 +30,14 @@ DataSetName = Literal[
     "caltech101",
     "flowers",
 ]
+MAX_PIXELS = 1 << 29  # 23,170 x 23,170; PIL takes 2 GiB for them
+# Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
+OF_8_BITS = ("shapes", "digits", "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "digits")
 assert set(EMBEDDED) <= set(get_args(DataSetName))
+
+
+Band = Annotated[int, Field(ge=1)]
 
 
 class DataSpec(Part):
@@ -81,6 +87,37 @@ class DataSpec(Part):
         description="a grey image among colour ones: refuse it, or repeat its channel three times",
     )
 
+    channels: tuple[Band, Band, Band] | None = Field(
+        None,
+        description="numbers, from 1, of the three bands of an image that are used; null is grey "
+        "or RGB, and refuses images that have more (a declared alpha band is left out)",
+    )
+    value_range: tuple[float, float] | None = Field(
+        None,
+        description="of images of more than 8 bits, signed or in floating point: the values that "
+        "become 0 and 255; null follows from the training images",
+    )
+    max_pixels: Annotated[int, Field(ge=1)] = Field(
+        MAX_PIXELS,
+        description="pixels from which an image counts as unreadable; a JPEG file counts as it is "
+        "decoded, at a reduced scale where it is large",
+    )
+
+    @model_validator(mode="after")
+    def _pixels(self) -> "DataSpec":
+        given = {"channels": self.channels, "value_range": self.value_range}
+        for name, value in given.items():
+            if value is not None and self.name in OF_8_BITS:
+                raise ValueError(
+                    f"data.{name}={list(value)}: is not read by data.name={self.name!r}, whose "
+                    "images are all of one kind"
+                )
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(
+                f"data.value_range={list(self.value_range)}: needs the lower value first"
+            )
+        return self
+
     @model_validator(mode="after")
     def _root_where_needed(self) -> "DataSpec":
         if self.name in EMBEDDED and self.root is not None:
@@ -88,3 +125,14 @@ class DataSpec(Part):
                 f"data.root={self.root!r}: the embedded data set {self.name!r} takes no root"
             )
         return self
+
+
+def forget_newer_fields(*trees: dict[str, Any]) -> None:
+    """Drop from trees of data specs the fields that came after the first results, at defaults.
+
+    Whoever digests a tree finds what was computed before these fields were.
+    """
+    for tree in trees:
+        for name in ("channels", "max_pixels", "value_range"):
+            if tree[name] == DataSpec.model_fields[name].default:
+                del tree[name]

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from workloads.datasets.reading import Reading
 from workloads.datasets.shards.files import MANIFEST, Shard, ShardFolder, shards_at
 from workloads.datasets.shards.sharding import Entries, entry_of
 from workloads.datasets.shards.source import scan
@@ -74,12 +75,12 @@ def _check(
 
     with TemporaryDirectory() as scratch:
         shard = Shard(name, found["bytes"])
-        scanned = scan(folder, shard, Path(scratch) / "images", decodes=decodes)
+        scanned = scan(folder, shard, Path(scratch) / "images", Reading(), decodes=decodes)
     if len(scanned.members) != images:
         return Checked(name, images, f"has {len(scanned.members)} images, and not {images}")
 
     unreadable = []
-    for member, reason in zip(scanned.members, scanned.reasons, strict=True):
-        if reason:
-            unreadable.append(f"{member.name}: {reason}")
+    for member, seen in zip(scanned.members, scanned.seen, strict=True):
+        if seen.reason:
+            unreadable.append(f"{member.name}: {seen.reason}")
     return Checked(name, images, "", tuple(unreadable))

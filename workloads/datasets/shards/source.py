@@ -11,6 +11,7 @@ known only by doing that. So a damaged image ends a run when it is met, unless `
 above 0: then the index decodes every image.
 """
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,16 +24,21 @@ from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Source
 from workloads.datasets.encoded import EncodedImages
-from workloads.datasets.pixels import decode, glance
+from workloads.datasets.noticed import Noticed, found_ranges, notes_of
+from workloads.datasets.pixels import Decoded, decode, glance
+from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.shards.archives import Member, members_of
 from workloads.datasets.shards.files import Shard, ShardFolder, content_of, shards_at
 from workloads.datasets.spec import DataSpec
+from workloads.datasets.value_range import Ranges
 from workloads.spec import SpecError
 
 __all__ = ["Scanned", "scan", "source"]
 
 SHOWN = 10
 HEADER = 4 << 10  # bytes of an image in which its header usually lies
+INDEX_REVISION = 2  # raised whenever the code indexes equal shards otherwise
+RANGES = "ranges.json"
 OPENED = 256  # files at once
 SCANNED = 8  # shards at once
 THUMBNAIL = 32  # side in pixels; of images that are decoded only to see whether they can be
@@ -40,11 +46,10 @@ THUMBNAIL = 32  # side in pixels; of images that are decoded only to see whether
 
 @dataclass(frozen=True)
 class Scanned:
-    """The images of one shard, and of each whether it is grey, and why it cannot be read, or ''."""
+    """The images of one shard, and what is known of each: its pixels are None."""
 
     members: list[Member]
-    grey: list[bool]
-    reasons: list[str]
+    seen: list[Decoded]
 
 
 def source(spec: DataSpec, root: str) -> Source:
@@ -59,17 +64,22 @@ def source(spec: DataSpec, root: str) -> Source:
     fields: dict[str, str | int] = {
         "grey_images": spec.grey_images,
         "allow_unreadable": spec.allow_unreadable,
+        "index": INDEX_REVISION,
     }
     return Source(
         content_of(folder),
-        fields,
+        fields | fields_of(spec),
         partial(_write_index, spec, folder),
         partial(_images, spec, folder),
     )
 
 
-def scan(folder: ShardFolder, shard: Shard, copy: Path, *, decodes: bool) -> Scanned:
+def scan(
+    folder: ShardFolder, shard: Shard, copy: Path, reading: Reading, *, decodes: bool
+) -> Scanned:
     """Read the header of each image of a shard, or with `decodes` the whole image.
+
+    Images of more than 8 bits are always decoded, for the range of their values.
 
     `copy` is as in `members_of`. Raises SpecError for a file that is no such shard or cannot be
     read.
@@ -78,39 +88,47 @@ def scan(folder: ShardFolder, shard: Shard, copy: Path, *, decodes: bool) -> Sca
         with folder.open(shard) as file:
             members = members_of(file, copy)
             if not copy.exists():
-                return _glanced_at(file, members, decodes)
+                return _glanced_at(file, members, reading, decodes)
         with copy.open("rb") as file:
-            return _glanced_at(file, members, decodes)
+            return _glanced_at(file, members, reading, decodes)
     except (OSError, ValueError) as error:
         raise SpecError([f"{folder.root}/{shard.path}: {' '.join(str(error).split())}"]) from error
 
 
-def _glanced_at(file: BinaryIO, members: list[Member], decodes: bool) -> Scanned:
-    grey, reasons = [], []
+def _glanced_at(file: BinaryIO, members: list[Member], reading: Reading, decodes: bool) -> Scanned:
+    seen = []
     for member in members:
-        file.seek(member.offset)
+
+        def whole(member: Member = member) -> bytes:
+            file.seek(member.offset)
+            return file.read(member.length)
+
         if decodes:
-            seen = decode(file.read(member.length), THUMBNAIL)
+            one = decode(whole(), THUMBNAIL, reading)
         else:
-            seen = glance(file.read(min(member.length, HEADER)))
-            if seen.reason and member.length > HEADER:
-                file.seek(member.offset)
-                seen = glance(file.read(member.length))
-        grey.append(seen.is_grey)
-        reasons.append(seen.reason)
-    return Scanned(members, grey, reasons)
+            file.seek(member.offset)
+            is_whole = member.length <= HEADER
+            one = glance(file.read(min(member.length, HEADER)), reading, is_whole=is_whole)
+            if one.reason and not is_whole:
+                one = glance(whole(), reading)
+            if one.is_deep:
+                one = decode(whole(), THUMBNAIL, reading)
+        seen.append(one._replace(pixels=None))
+    return Scanned(members, seen)
 
 
 class _Part(NamedTuple):
     """A part in the order of its rows: where each image lies, and what is known of it.
 
-    That is its label, as its shard says it, whether it is grey, and why it cannot be read.
+    That is its label, as its shard says it, whether it is grey, why it cannot be read, and what
+    else was noticed.
     """
 
     records: NDArray[Any]
     said: list[int | str]
     grey: NDArray[np.bool_]
     reasons: dict[int, str]
+    noticed: Noticed
 
 
 def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
@@ -130,6 +148,10 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
         np.save(entry / f"{name}.npy", part.records)
         for line in _unreadable(folder, name, part):
             notes.append(f"left out, cannot be read: {line}")
+    noticed = {name: part.noticed for name, part in parts.items()}
+    ranges = found_ranges(spec, noticed)
+    (entry / RANGES).write_text(json.dumps(ranges))
+    notes += notes_of(ranges, noticed.values())
     return Labels(labels["train"], labels["test"], classes, tuple(notes))
 
 
@@ -137,17 +159,19 @@ def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _
     shards = _of(folder, name)
     copies = [_copy(entry, name, number) for number in range(len(shards))]
     with ThreadPoolExecutor(min(SCANNED, len(shards))) as pool:
-        scanning = partial(scan, folder, decodes=spec.allow_unreadable > 0)
+        scanning = partial(
+            scan, folder, reading=reading_of(spec), decodes=spec.allow_unreadable > 0
+        )
         scanned = list(pool.map(scanning, shards, copies))
 
     rows: list[tuple[int, int, int, bytes]] = []
-    said, grey, reasons = [], [], []
+    said: list[int | str] = []
+    seen: list[Decoded] = []
     for number, one in enumerate(scanned):
         for member in one.members:
             rows.append((number, member.offset, member.length, member.name.encode()))
             said.append(member.label)
-        grey += one.grey
-        reasons += one.reasons
+        seen += one.seen
     if len({type(label) for label in said}) > 1:
         raise SpecError([f"{folder.root}/{name}: some labels are numbers and others names"])
 
@@ -160,11 +184,16 @@ def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _
     # As the index of an image folder is: by class, then by name.
     classes = np.unique(np.array(said), return_inverse=True)[1]
     order = np.lexsort((index["offset"], index["shard"], index["name"], classes)).tolist()
+    in_order = [seen[row] for row in order]
+    noticed = Noticed()
+    for row, (record_of, one_of) in enumerate(zip(index[order], in_order, strict=True)):
+        noticed.add(row, _name(folder, name, record_of), one_of)
     return _Part(
         index[order],
         [said[row] for row in order],
-        np.array(grey, np.bool_)[order],
-        {position: reasons[row] for position, row in enumerate(order) if reasons[row]},
+        np.array([each.is_grey for each in in_order], np.bool_),
+        {row: each.reason for row, each in enumerate(in_order) if each.reason},
+        noticed,
     )
 
 
@@ -263,7 +292,9 @@ def _images(
             opened(int(record["shard"])).read_at(int(record["length"]), int(record["offset"]))
         )
 
-    return EncodedImages(index, spec.image_size, read, partial(_name, folder, name))
+    integer, real = json.loads((entry / RANGES).read_text())
+    reading = reading_of(spec, Ranges(tuple(integer), tuple(real)))
+    return EncodedImages(index, spec.image_size, read, partial(_name, folder, name), reading)
 
 
 def _copy(entry: Path, name: str, number: int) -> Path:

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
-from workloads.datasets.pixels import Decoded, read
+from workloads.datasets.noticed import Noticed, notes_of, settle
+from workloads.datasets.pixels import Decoded, is_read_anew, read
+from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 
@@ -68,6 +70,7 @@ class Found:
     unreadable: dict[str, str] = field(default_factory=dict)
     grey: list[str] = field(default_factory=list)
     color: int = 0
+    parts: dict[str, Noticed] = field(default_factory=dict)
 
 
 def source(spec: DataSpec, root: Path) -> Source:
@@ -84,11 +87,18 @@ def source(spec: DataSpec, root: Path) -> Source:
     listing = listing_of(root, spec.name)
     grey = "convert" if spec.name == "imagenet" else spec.grey_images
 
+    reading = reading_of(spec)
+
+    def again(part: str, by: Reading, row: int) -> Decoded:
+        files = listing.train if part == "train" else listing.test
+        return read(root / files[row].path, spec.image_size, by)
+
     def decode(folder: Path) -> Labels:
         found = Found()
         labels = {}
         for name, files in (("train", listing.train), ("test", listing.test)):
-            chunks = _decode(root, files, spec.image_size, found)
+            noticed = found.parts[name] = Noticed()
+            chunks = _decode(root, files, spec.image_size, reading, found, noticed)
             write_images(folder / f"{name}.npy", len(files), spec.image_size, chunks)
             labels[name] = np.array(
                 [LEFT_OUT if file.path in found.unreadable else file.label for file in files]
@@ -96,14 +106,16 @@ def source(spec: DataSpec, root: Path) -> Source:
         problems = _problems(listing, found, spec.allow_unreadable, grey)
         if problems:
             raise SpecError(problems)
+        ranges = settle(spec, folder, found.parts, again)
         notes = tuple(
             f"left out, cannot be read: {path}: {reason}"
             for path, reason in found.unreadable.items()
         )
+        notes += notes_of(ranges, found.parts.values())
         return Labels(labels["train"], labels["test"], listing.classes, notes)
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
-    return Source(content_of(listing), fields, decode)
+    return Source(content_of(listing), fields | fields_of(spec), decode)
 
 
 def training_files(spec: DataSpec, root: Path) -> list[str]:
@@ -207,15 +219,24 @@ def content_of(listing: Listing) -> str:
     for file in files:
         hasher.update(f"{file.path}\0{file.bytes}\n".encode(errors="surrogateescape"))
 
-    for number in sorted({step * (len(files) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
-        try:
-            hasher.update((listing.root / files[number].path).read_bytes())
-        except OSError:
-            hasher.update(b"cannot be read")
+    def sampled() -> Iterator[bytes]:
+        for number in sorted({step * (len(files) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
+            try:
+                data = (listing.root / files[number].path).read_bytes()
+            except OSError:
+                data = b"cannot be read"
+            hasher.update(data)
+            yield data
+
+    # Whatever was computed from such images before is not to be taken for these.
+    if is_read_anew(sampled()):
+        hasher.update(b"value range of all images")
     return hasher.hexdigest()[:20]
 
 
-def _decode(root: Path, files: list[File], size: int, found: Found) -> Iterator[NDArray[np.uint8]]:
+def _decode(
+    root: Path, files: list[File], size: int, reading: Reading, found: Found, noticed: Noticed
+) -> Iterator[NDArray[np.uint8]]:
     """Chunks of uint8 [n, 3, size, size] in the order of `files`, black where one cannot be read.
 
     Only a few chunks are under way at any time, or a slow disk would let the decoded ones pile up
@@ -230,8 +251,11 @@ def _decode(root: Path, files: list[File], size: int, found: Found) -> Iterator[
         while starts or waiting:
             while starts and len(waiting) < 2 * threads:
                 start = starts.popleft()
-                waiting.append(pool.submit(_read_chunk, root, paths[start : start + CHUNK], size))
+                chunk = paths[start : start + CHUNK]
+                waiting.append(pool.submit(_read_chunk, root, chunk, size, reading))
             decoded = waiting.popleft().result()
+            for row, image in enumerate(decoded, done):
+                noticed.add(row, paths[row], image)
             _record(paths[done : done + len(decoded)], decoded, found)
             done += len(decoded)
             black = np.zeros((3, size, size), dtype=np.uint8)
@@ -258,8 +282,8 @@ def _record(paths: list[str], decoded: list[Decoded], found: Found) -> None:
             found.color += 1
 
 
-def _read_chunk(root: Path, paths: list[str], size: int) -> list[Decoded]:
-    return [read(root / path, size) for path in paths]
+def _read_chunk(root: Path, paths: list[str], size: int, reading: Reading) -> list[Decoded]:
+    return [read(root / path, size, reading) for path in paths]
 
 
 def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[str]:

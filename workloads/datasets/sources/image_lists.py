@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
-from workloads.datasets.pixels import read
+from workloads.datasets.noticed import Noticed, notes_of, settle
+from workloads.datasets.pixels import Decoded, read
+from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.spec import DataSpec
 from workloads.spec import SpecError
 
@@ -85,7 +87,7 @@ def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
             ]
         )
 
-    fields: dict[str, str | int] = {"allow_unreadable": spec.allow_unreadable}
+    fields = fields_of(spec) | {"allow_unreadable": spec.allow_unreadable}
     return Source(
         _content(root, lists, paths, sizes),
         fields,
@@ -121,11 +123,14 @@ def _content(root: Path, lists: ImageLists, paths: list[str], sizes: list[int]) 
 def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labels:
     unreadable: dict[str, str] = {}
     labels, total = {}, 0
+    paths_of: dict[str, list[str]] = {}
+    noticed: dict[str, Noticed] = {}
     for name, of_part in lists.parts.items():
         paths: list[str] = []
         for each in of_part:
             paths += each.paths
-        pixels = _pixels(root, paths, spec.image_size, unreadable)
+        paths_of[name], noticed[name] = paths, Noticed()
+        pixels = _pixels(root, paths, spec, unreadable, noticed[name])
         write_images(folder / f"{name}.npy", len(paths), spec.image_size, pixels)
 
         stored = np.empty(0, np.int64)
@@ -148,29 +153,39 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
             ]
         )
 
+    def again(part: str, reading: Reading, row: int) -> Decoded:
+        return read(root / paths_of[part][row], spec.image_size, reading)
+
+    ranges = settle(spec, folder, noticed, again)
     marks = None
     if lists.validation is not None:
         marks = np.arange(len(labels["train"])) >= len(lists.train.paths)
     notes = tuple(
         f"left out, cannot be read: {path}: {reason}" for path, reason in unreadable.items()
     )
+    notes += notes_of(ranges, noticed.values())
     return Labels(
         labels["train"], labels["test"], lists.classes, notes, marks, lists.train_per_class
     )
 
 
 def _pixels(
-    root: Path, paths: list[str], size: int, unreadable: dict[str, str]
+    root: Path, paths: list[str], spec: DataSpec, unreadable: dict[str, str], noticed: Noticed
 ) -> Iterator[NDArray[np.uint8]]:
     """Chunks of uint8 [n, 3, size, size] in the order of `paths`, black where one cannot be read.
 
     That is noted in `unreadable`.
     """
-    black = np.zeros((3, size, size), dtype=np.uint8)
+    black = np.zeros((3, spec.image_size, spec.image_size), dtype=np.uint8)
+    reading = reading_of(spec)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
-            decoded = list(pool.map(lambda path: read(root / path, size), chunk))
+            decoded = list(
+                pool.map(lambda path: read(root / path, spec.image_size, reading), chunk)
+            )
+            for row, (path, image) in enumerate(zip(chunk, decoded, strict=True), start):
+                noticed.add(row, path, image)
             unreadable |= {
                 path: image.reason
                 for path, image in zip(chunk, decoded, strict=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from workloads.datasets.spec import DataSpec
+from workloads.datasets.spec import DataSpec, forget_newer_fields
 from workloads.simclr.spec.augment import AugmentSpec, Operation
 from workloads.simclr.spec.eval import EvalSpec
 from workloads.spec import Part, digest
@@ -315,6 +315,8 @@ def _forget_newer_defaults(tree: dict[str, Any]) -> None:
     """
     if tree["encoder"]["input_normalization"] == "none":
         del tree["encoder"]["input_normalization"]
+
+    forget_newer_fields(tree["data"], tree["eval"]["transfer"]["data"])
 
     augment = tree.get("augment", {})
     for operation in ("noise", "sobel"):
