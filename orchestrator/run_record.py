@@ -48,7 +48,8 @@ class RunRecord:
     `history` has the metrics of each epoch. `machine` and the times are missing where the driver
     wrote the record of a worker that could not. `trained_by` names the run whose trained state this
     one only evaluated, `weights` where an encoder that was trained elsewhere came from, `epoch` how
-    far a run was that a search has stopped. `more` are the keys of other versions.
+    far a run was that a search has stopped. `data_read` are the data sets that were read, with what
+    is left out of each (`workloads.inventory`). `more` are the keys of other versions.
     """
 
     name: str
@@ -67,6 +68,7 @@ class RunRecord:
     trained_by: str | None = None
     weights: Mapping[str, Any] | None = None
     data: str | None = None
+    data_read: Sequence[Mapping[str, Any]] | None = None
     machine: Machine | None = None
     ended: str | None = None
     seconds: float | None = None
@@ -111,7 +113,8 @@ class RunRecord:
             **_given(trained_by=self.trained_by, epoch=self.epoch),
             "history": [dict(metrics) for metrics in self.history],
             "spec": dict(self.spec),
-            **_given(machine=self.machine, data=self.data, log=self.log, ended=self.ended),
+            **_given(machine=self.machine, data=self.data, data_read=_plain(self.data_read)),
+            **_given(log=self.log, ended=self.ended),
             **_given(seconds=self.seconds, total_seconds=self.total_seconds),
             **self.more,
         }
@@ -160,7 +163,8 @@ _KEYS = tuple(name for name in RunRecord.__dataclass_fields__ if name != "more")
 class EvaluationRecord:
     """The record that a later evaluation has left of a run: protocol, settings and results.
 
-    `data` are name and content of what was evaluated on, None in records of before that was kept.
+    `data` are name and content of what was evaluated on, None in records of before that was kept,
+    and so is `data_read`, the data sets that were read.
     """
 
     run: str
@@ -169,6 +173,7 @@ class EvaluationRecord:
     results: Metrics
     intervals: Mapping[str, Sequence[float]]
     data: Mapping[str, Any] | None = None
+    data_read: Sequence[Mapping[str, Any]] | None = None
     ended: str = ""
 
     @classmethod
@@ -181,6 +186,7 @@ class EvaluationRecord:
             results=tree["results"],
             intervals=tree.get("intervals", {}),
             data=tree.get("data"),
+            data_read=tree.get("data_read"),
             ended=tree.get("ended", ""),
         )
 
@@ -192,7 +198,7 @@ class EvaluationRecord:
             "eval": dict(self.settings),
             "results": dict(self.results),
             "intervals": _lists(self.intervals),
-            **_given(data=self.data),
+            **_given(data=self.data, data_read=_plain(self.data_read)),
             "ended": self.ended,
         }
 
@@ -200,6 +206,10 @@ class EvaluationRecord:
 def _given(**values: object) -> dict[str, object]:
     """Leave out what is None."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(read: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
+    return [dict(one) for one in read] if read else None
 
 
 def _lists(intervals: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]] | None:

@@ -12,6 +12,7 @@ from orchestrator.run_record import Machine, Metrics, RunRecord
 from orchestrator.storage.runs import Checkpoint
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
+from workloads.inventory import DataRead, left_out_lines
 
 __all__ = ["LOG_TAIL", "CellFiles"]
 
@@ -28,6 +29,7 @@ class CellFiles:
             self.machine["hosts"] = sorted({*hosts})
         self._writes = worker.rank == 0
         self._lines: list[str] = []
+        self._read: list[DataRead] = []
 
     def write_spec(self) -> None:
         """Write the specification, for people."""
@@ -40,6 +42,12 @@ class CellFiles:
         self._lines += [f"{now} {line}" for line in text.rstrip().splitlines()]
         if self._writes:
             self.folder.write_log("\n".join(self._lines) + "\n")
+
+    def took(self, read: DataRead) -> None:
+        """Keep for the record what data were read, and say in the log what is left out."""
+        self._read.append(read)
+        for line in left_out_lines([read.tree()]):
+            self.note(line)
 
     def keep(self, checkpoint: Checkpoint, remark: str) -> None:
         """Write the checkpoint from which a later run continues, and say so in the log."""
@@ -114,6 +122,7 @@ class CellFiles:
             record,
             history=list(history),
             machine=self.machine,
+            data_read=[read.tree() for read in self._read],
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
             total_seconds=round(total_seconds, 3),

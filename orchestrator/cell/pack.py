@@ -17,6 +17,7 @@ from orchestrator.storage.damaged import read_sound
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
+from workloads.inventory import DataRead, told_of_reading
 from workloads.workload import Ended, TrainedTogether
 
 __all__ = ["run_pack"]
@@ -42,23 +43,25 @@ def run_pack(pack: Pack, report: Report) -> None:
     workload, jobs = workload_named(pack.jobs[0].workload), list(left.values())
     assert isinstance(workload, TrainedTogether), "other cells are run by themselves"
     saved = reported = time.monotonic()
+    read: list[DataRead] = []
     try:
-        for progress in workload.train_together(
-            [workload.read(job.spec) for job in jobs], _kept(storage, pack)
-        ):
-            ended = [jobs[position] for position in progress.ended]
-            for job, end in zip(ended, progress.ended.values(), strict=True):
-                _leave(job, end, len(pack.jobs))
-                del left[job.fingerprint]
+        with told_of_reading(read.append):
+            for progress in workload.train_together(
+                [workload.read(job.spec) for job in jobs], _kept(storage, pack)
+            ):
+                ended = [jobs[position] for position in progress.ended]
+                for job, end in zip(ended, progress.ended.values(), strict=True):
+                    _leave(job, end, len(pack.jobs), read)
+                    del left[job.fingerprint]
 
-            if ended or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
-                report([job.fingerprint for job in ended], progress.metrics)
-                reported = time.monotonic()
+                if ended or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                    report([job.fingerprint for job in ended], progress.metrics)
+                    reported = time.monotonic()
 
-            due = time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
-            if left and progress.state is not None and due:
-                storage.write_bytes(pack.checkpoint, encode(progress.state))
-                saved = time.monotonic()
+                due = time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
+                if left and progress.state is not None and due:
+                    storage.write_bytes(pack.checkpoint, encode(progress.state))
+                    saved = time.monotonic()
         assert not left, "each run ends"
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the record of the cells that it hit
         for job in left.values():
@@ -77,10 +80,15 @@ def _kept(storage: Storage, pack: Pack) -> dict[str, Any] | None:
     return read_sound(storage, pack.checkpoint, decode)
 
 
-def _leave(job: CellJob, end: Ended, cells: int) -> None:
-    """Leave the files of a cell. Its time is its share of what the process needed."""
+def _leave(job: CellJob, end: Ended, cells: int, read: Sequence[DataRead]) -> None:
+    """Leave the files of a cell, whose pack has `read` these data.
+
+    Its time is its share of what the process needed.
+    """
     files = CellFiles(job, Worker.here("cpu"))
     files.write_spec()
+    for one in read:
+        files.took(one)
     if end.error is not None:
         trace = "".join(traceback.format_exception(end.error))
         _fail(files, end.error, trace, end.seconds, diverged=True)

@@ -16,6 +16,7 @@ from workloads.catalog import workload_named
 from workloads.checkpoint import StateError
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
+from workloads.inventory import told_of_reading
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyTrainedAlone,
@@ -64,9 +65,10 @@ def run_cell(
     """
     run = _Run(job, worker, start, hosts)
     try:
-        state = run.train(report)
-        run.files.note("evaluating the frozen encoder")
-        result = run.workload.evaluate(run.spec, state, worker)
+        with told_of_reading(run.files.took):
+            state = run.train(report)
+            run.files.note("evaluating the frozen encoder")
+            result = run.workload.evaluate(run.spec, state, worker)
         return None if worker.rank > 0 else run.finish(result)
     except Exception as error:
         diverged = isinstance(error, run.workload.divergence)

@@ -23,6 +23,7 @@ from workloads.catalog import (
     workload_of_preset,
     workload_of_tree,
 )
+from workloads.inventory import DataRead, left_out_lines, told_of_reading
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,
@@ -42,7 +43,8 @@ class Checked:
     """A request that can be carried out: its recipe with the data pinned, and its first plans.
 
     `plans` has a plan for each ablation, or that of the single run, as first asked: for what the
-    first round gets, its resources are fitted to the cluster.
+    first round gets, its resources are fitted to the cluster. `read` are all data sets that were
+    read for it.
     """
 
     request: Request
@@ -52,6 +54,12 @@ class Checked:
     base: Specification
     data: DataFacts
     plans: tuple[Plan, ...]
+    read: tuple[DataRead, ...] = ()
+
+    @property
+    def left_out(self) -> list[str]:
+        """Return a sentence for each reason for which a data set's examples are left out."""
+        return left_out_lines([one.tree() for one in self.read])
 
     @property
     def may_start(self) -> ClusterShape | None:
@@ -118,11 +126,10 @@ def check(request: Request) -> Checked:
         base = problems.attempt(
             lambda: base_recipe(workload, request.preset, request.config, request.assignments)
         )
-    prepared = (
-        problems.attempt(lambda: workload.prepare(base, download=request.download))
-        if workload and base
-        else None
-    )
+    prepared, read = None, list[DataRead]()
+    if workload is not None and base is not None:
+        with told_of_reading(read.append):
+            prepared = problems.attempt(lambda: workload.prepare(base, download=request.download))
 
     plans = None
     if workload is not None and base is not None:
@@ -138,7 +145,7 @@ def check(request: Request) -> Checked:
     assert workload is not None, "whatever is missing was refused"
     assert prepared is not None, "whatever is missing was refused"
     assert plans is not None, "whatever is missing was refused"
-    return Checked(request, settings, storage, workload, *prepared, plans)
+    return Checked(request, settings, storage, workload, *prepared, plans, tuple(read))
 
 
 def _resources(request: Request, *, gpus: float) -> Resources:

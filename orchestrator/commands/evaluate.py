@@ -5,7 +5,7 @@ What was found is kept beside the run and in MLflow.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from orchestrator.tracking.recorder import with_intervals
 from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
+from workloads.inventory import DataRead, left_out_lines, told_of_reading
 from workloads.spec import digest, flatten
 from workloads.workload import (
     AnyTrainedAlone,
@@ -104,9 +105,14 @@ def evaluate(
     if protocol not in known:
         raise PlanError([f"--protocol {protocol}: no such protocol; known are {', '.join(known)}"])
 
-    subject = (
-        _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
-    )
+    read: list[DataRead] = []
+    with told_of_reading(read.append):
+        subject = (
+            _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
+        )
+    plain = [one.tree() for one in read]
+    for line in left_out_lines(plain):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     evaluation = subject.workload.evaluations[protocol]
     if problems := subject.workload.problems(subject.spec, None, 1):
         raise PlanError(problems)
@@ -134,6 +140,7 @@ def evaluate(
         results=result.results,
         intervals=result.intervals,
         data=subject.workload.evaluated_on(subject.spec, subject.data),
+        data_read=plain,
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -141,7 +148,7 @@ def evaluate(
     folder = RunFolder(storage, subject.fingerprint)
     if subject.record is not None:
         folder.write_checkpoint(Checkpoint(subject.state))
-        folder.write_record(subject.record)
+        folder.write_record(replace(subject.record, data_read=plain))
     pictures = folder.write_evaluation(name, record, result.predictions, files)
     for picture in pictures:
         console.print(storage.shown(picture), highlight=False, soft_wrap=True)

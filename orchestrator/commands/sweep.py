@@ -40,6 +40,8 @@ def dry_run(request: Request, console: Console) -> Finished:
     from orchestrator.cluster.connection import connected
 
     checked = check(request)
+    for line in checked.left_out:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if checked.settings.address is None:
         planned = next_round(checked, local_shape())
     else:
@@ -67,7 +69,12 @@ def dry_run(request: Request, console: Console) -> Finished:
     return Finished(
         0,
         document
-        | {"finished": sorted(planned.done), "shared": planned.shared, "estimate": vars(cost)},
+        | {
+            "finished": sorted(planned.done),
+            "shared": planned.shared,
+            "estimate": vars(cost),
+            "read": [one.tree() for one in checked.read],
+        },
     )
 
 
@@ -102,6 +109,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     storage, address = checked.storage, checked.settings.address
     tracker = Tracker.open(checked.settings.tracking_uri, storage)
     sweep = Sweep(checked, tracker, run, out, command)
+    sweep.say_what_is_left_out()
 
     planned = next_round(checked, local_shape(), is_placed=address is None)
     sweep.take_over_lost(planned)
@@ -130,6 +138,11 @@ class Sweep:
         self._checked, self._tracker, self._run_round = checked, tracker, run
         self._out, self._command = out, command
         self._console = plain_console(stderr=True)
+
+    def say_what_is_left_out(self) -> None:
+        """Print a line for each reason for which examples of the data are left out."""
+        for line in self._checked.left_out:
+            self._say(line)
 
     def take_over_lost(self, planned: Round) -> None:
         """Write the records into the storage that MLflow has and the storage has lost."""
@@ -302,6 +315,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
             "test": data.test,
             "content": data.content,
             "notes": list(data.notes),
+            "read": [one.tree() for one in checked.read],
         },
         "resources": vars(plan.resources),
         "command": command,

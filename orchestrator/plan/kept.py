@@ -37,7 +37,10 @@ class KeptCell(TypedDict):
 
 
 class KeptData(TypedDict):
-    """The data of a sweep: numbers of images or inputs, and the digest of their content."""
+    """The data of a sweep: numbers of images or inputs, and the digest of their content.
+
+    `read` are all data sets that were read, with what is left out (`workloads.inventory`).
+    """
 
     title: str
     train: int
@@ -45,6 +48,7 @@ class KeptData(TypedDict):
     test: int
     content: str
     notes: list[str]
+    read: NotRequired[list[dict[str, Any]]]
 
 
 class KeptPlan(TypedDict):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
 from orchestrator.plan.rounds import choices, values_of, verdicts
@@ -43,7 +44,8 @@ class Difference:
 class Report:
     """A sweep's results, cell by cell, and what they say.
 
-    `more` are the other quantities that the paper reports for a cell. `histories` are the training
+    `data_read` are the data sets that runs have read, with what is left out of each. `more` are the
+    other quantities that the paper reports for a cell. `histories` are the training
     curves of the finished runs, those that do not count as well.
     """
 
@@ -54,6 +56,7 @@ class Report:
     more: Mapping[Place, Mapping[str, float]]
     reference: Summary | None
     machines: tuple[str, ...]
+    data_read: tuple[Mapping[str, Any], ...]
     problems: tuple[str, ...]
     verdicts: tuple[ClaimVerdict, ...]
     similarity: Similarity | None
@@ -101,6 +104,7 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
         more=more,
         reference=reference if reference.values else None,
         machines=tuple(sorted(machines)),
+        data_read=_data_read(records),
         problems=tuple(_problem_line(record) for record in failed),
         verdicts=tuple(verdicts(ablation, scale, values, plan.get("looks", []))),
         similarity=rank_correlation(ours, paper) if paper else None,
@@ -209,6 +213,15 @@ def _summary(
         uncounted=uncounted,
         against=tuple(against),
     )
+
+
+def _data_read(records: Records) -> tuple[Mapping[str, Any], ...]:
+    """Each data set once that a run has read, with the latest word on what is left out of it."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for record in records.values():
+        for read in (record.data_read or ()) if record else ():
+            found[read["data"], read["content"]] = read
+    return tuple(found.values())
 
 
 def _means(records: Iterable[RunRecord], names: Iterable[str]) -> dict[str, float]:

@@ -94,6 +94,7 @@ class ReportDocument(TypedDict):
     untrained: CellDocument | None
     note: str
     machines: list[str]
+    data_read: list[dict[str, Any]]
     failed: list[str]
     verdicts: list[VerdictDocument]
     rank_correlation: dict[str, object] | None
@@ -130,6 +131,7 @@ def as_json(report: Report) -> ReportDocument:
         "untrained": _cell_json(report.reference) if report.reference else None,
         "note": report.layout.note,
         "machines": list(report.machines),
+        "data_read": [dict(one) for one in report.data_read],
         "failed": list(report.problems),
         "verdicts": [verdict_json(one) for one in report.verdicts],
         "rank_correlation": None if report.similarity is None else vars(report.similarity),

@@ -10,6 +10,7 @@ from orchestrator.report.tables import cell_text, interval_text
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation
 from workloads.catalog import workload_named
+from workloads.inventory import left_out_lines
 
 __all__ = ["facts", "subtitle"]
 
@@ -32,6 +33,7 @@ def facts(report: Report) -> list[Fact]:
         ("Question", ablation.question),
         ("Source", f"{paper.name}, {ablation.source}"),
         ("Data", f"{data['title']}: {_inputs(data)}"),
+        *_left_out(report),
         ("Setting", f"preset {plan['preset']}, {_setting(report)}"),
         ("Measured on", "; ".join(report.machines) or "nothing finished"),
         ("Seeds", f"{seeds}; ± is the sample standard deviation over them"),
@@ -62,6 +64,12 @@ def _setting(report: Report) -> str:
 def _inputs(data: KeptData) -> str:
     sizes = {"training": data["train"], "validation": data["validation"], "test": data["test"]}
     return ", ".join(f"{size:,} {name}" for name, size in sizes.items() if size)
+
+
+def _left_out(report: Report) -> list[Fact]:
+    """What is left out of all data that the plan or a run has read."""
+    lines = left_out_lines([*report.plan["data"].get("read", []), *report.data_read])
+    return [("Left out of the data", "; ".join(lines).replace("left out: ", ""))] if lines else []
 
 
 def _looks(plan: KeptPlan, looks: Sequence[int]) -> Fact:

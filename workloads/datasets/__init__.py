@@ -8,6 +8,7 @@ from workloads.datasets.sources import digits, image_folder, shapes, torchvision
 from workloads.datasets.sources.transfer_sets import metric_of
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.datasets.splits import DataSet, Split, split
+from workloads.inventory import DataRead, tell
 from workloads.spec import SpecError, digest
 
 __all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "load", "metric_of"]
@@ -56,7 +57,9 @@ def load(
     size = spec.image_size if source.images is None else "index"
     key = f"{spec.name}-{size}-{digest(what)}"
     images = stored(cache or default_cache(), key, source.decode, source.images)
-    return split(spec, images, source.content)
+    data = split(spec, images, source.content, source.left_out)
+    tell(DataRead(spec.name, data.content, data.inventory))
+    return data
 
 
 def content_digest(spec: DataSpec) -> str:

@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.encoded import EncodedImages
+from workloads.inventory import Inventory, LeftOut
 from workloads.local_files import flush, locked
 from workloads.spec import SpecError
 
 __all__ = [
     "LEFT_OUT",
+    "UNREADABLE",
     "Labels",
     "Source",
     "Stored",
@@ -33,6 +35,7 @@ __all__ = [
     "write_images",
 ]
 
+UNREADABLE = "images that cannot be read"  # the reason in inventories; notes name each of them
 LEFT_OUT = -1  # the label of a row that belongs to no split, such as an unreadable image
 
 Opener = Callable[[str, Path, NDArray[Any]], EncodedImages]
@@ -49,6 +52,8 @@ class Labels:
     is skipped. `validation` marks the rows of `train` that are the official validation split, bool
     [M]. `train_per_class` is for data sets whose authors leave the split to chance: all their
     images are stored as `train`, and as many of each class as it says are drawn for training.
+    `inventory` says what is used of all that was met while they were written; of entries that older
+    versions wrote there is none.
     """
 
     train: NDArray[np.int64]
@@ -57,6 +62,20 @@ class Labels:
     notes: tuple[str, ...] = ()
     validation: NDArray[np.bool_] | None = None
     train_per_class: int | None = None
+    inventory: Inventory | None = None
+
+    @property
+    def counted(self) -> Inventory:
+        """The inventory; where there is none, made of the rows that are used and skipped."""
+        if self.inventory is not None:
+            return self.inventory
+        used = skipped = 0
+        for labels in (self.train, self.test):
+            taken = labels >= 0 if labels.ndim == 1 else (labels >= 0).any(1)
+            used += int(taken.sum())
+            skipped += int((~taken).sum())
+        example = self.notes[0].rpartition("cannot be read: ")[2] if self.notes else ""
+        return Inventory(used, (LeftOut(UNREADABLE, skipped, example),) if skipped else ())
 
 
 @dataclass(frozen=True)
@@ -69,12 +88,15 @@ class Source:
     Where images are read where they lie, `decode` writes an index of each part instead, the same
     for every image size, and `images` gives the images of a part, by its name, from the entry and
     the index.
+
+    `left_out` is what finding the files passed over, which may change while `content` stays.
     """
 
     content: str
     fields: dict[str, str | int]
     decode: Callable[[Path], Labels]
     images: Opener | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +179,7 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
             "classes": labels.classes,
             "notes": labels.notes,
             "train_per_class": labels.train_per_class,
+            "inventory": labels.counted.tree(),
         }
         (partial / "entry.json").write_text(json.dumps(about, indent=1))
 
@@ -172,6 +195,7 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
 def _read_labels(entry: Path) -> Labels:
     about = json.loads((entry / "entry.json").read_text())
     marked = entry / "validation.npy"
+    counted = about.get("inventory")
     with np.load(entry / "labels.npz") as arrays:
         return Labels(
             arrays["train"],
@@ -180,4 +204,5 @@ def _read_labels(entry: Path) -> Labels:
             tuple(about["notes"]),
             np.load(marked) if marked.is_file() else None,
             about.get("train_per_class"),  # which older entries do not say
+            None if counted is None else Inventory.read(counted),
         )

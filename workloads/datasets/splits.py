@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.cache import LEFT_OUT, Labels, Stored
+from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Stored
 from workloads.datasets.draws import (
     TEST_SUBSET,
     TRAIN_SUBSET,
@@ -28,6 +28,7 @@ from workloads.datasets.draws import (
 from workloads.datasets.encoded import EncodedImages, Pending
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.validation_split import drawn_validation, official_validation
+from workloads.inventory import Inventory, LeftOut
 from workloads.spec import SpecError
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class DataSet:
     """Disjoint train and validation splits of the training images, and the test images.
 
     `content` is the digest that `data.content` pins; `notes` are things to record, such as images
-    that were left out.
+    that were left out. `inventory` counts the images of all parts, before subsets are drawn, and
+    what is left out.
     """
 
     train: Split
@@ -110,6 +112,7 @@ class DataSet:
     classes: tuple[str, ...]
     content: str
     notes: tuple[str, ...]
+    inventory: Inventory
 
     def train_and_validation(self) -> Split:
         """Join both for a last fit, once everything is chosen.
@@ -122,8 +125,10 @@ class DataSet:
         return Split(self.train.images, labels[order], index[order])
 
 
-def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
-    """Split the stored images as `spec` asks.
+def split(
+    spec: DataSpec, stored: Stored, content: str, left_out: tuple[LeftOut, ...] = ()
+) -> DataSet:
+    """Split the stored images as `spec` asks; `left_out` is what is not among them.
 
     Raises SpecError with every count that they cannot give.
     """
@@ -148,13 +153,17 @@ def split(spec: DataSpec, stored: Stored, content: str) -> DataSet:
         notes = official_validation(spec, train, chosen, labels)
     tested = subset(test, spec.test_images, spec.split_seed, TEST_SUBSET)
 
+    counted = labels.counted
+    inventory = Inventory(counted.used, (*left_out, *counted.left_out))
+    named = [str(each) for each in inventory.left_out if each.reason != UNREADABLE]
     return DataSet(
         train=_split(stored.train_images, train, chosen[~held_out]),
         validation=_split(stored.train_images, train, chosen[held_out]),
         test=_split(test_images, test, tested),
         classes=labels.classes,
         content=content,
-        notes=(*labels.notes, *notes),
+        notes=(*named, *labels.notes, *notes),
+        inventory=inventory,
     )
 
 

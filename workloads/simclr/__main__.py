@@ -8,7 +8,9 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.evaluate import evaluate
+from workloads.inventory import DataRead, left_out_lines, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import LossNotFiniteError, pretrain
@@ -42,8 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
             else preset(options.preset)
         )
         spec = base.with_values(read_assignments(options.set, RunSpec))
-        load(spec.data, download=options.download)
-        _run(spec, _join_workers(options.device), options.output / spec.fingerprint())
+        read: list[DataRead] = []
+        with told_of_reading(partial(_took, read)):
+            load(spec.data, download=options.download)
+            folder = options.output / spec.fingerprint()
+            _run(spec, _join_workers(options.device), folder, read)
     except SpecError as error:
         print(error, file=sys.stderr)
         return 2
@@ -75,7 +81,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
+def _took(read: list[DataRead], one: DataRead) -> None:
+    read.append(one)
+    if os.environ.get("RANK", "0") == "0":
+        for line in left_out_lines([one.tree()]):
+            print(line, file=sys.stderr)
+
+
+def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) -> None:
+    """Train and evaluate; `read` are the data that were read, and is added to meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     state = decode(checkpoint.read_bytes()) if checkpoint.exists() else None
@@ -87,7 +101,8 @@ def _run(spec: RunSpec, worker: Worker, folder: Path) -> None:
             _replace(checkpoint, encode(state))
     assert state is not None, "pretrain yields at least once"
 
-    results = dict(evaluate(spec, state, worker).results)
+    results: dict[str, object] = dict(evaluate(spec, state, worker).results)
+    results["data_read"] = [one.tree() for one in read]
     if worker.rank == 0:
         (folder / "spec.yaml").write_text(yaml.safe_dump(spec.tree(), sort_keys=False))
         _replace(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())

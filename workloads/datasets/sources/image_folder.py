@@ -17,11 +17,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
+from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source, write_images
 from workloads.datasets.noticed import Noticed, notes_of, settle
 from workloads.datasets.pixels import Decoded, is_read_anew, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.spec import DataSpec
+from workloads.inventory import Inventory, tally
 from workloads.spec import SpecError
 
 __all__ = ["EXTENSIONS", "File", "Listing", "content_of", "listing_of", "source", "training_files"]
@@ -112,7 +113,10 @@ def source(spec: DataSpec, root: Path) -> Source:
             for path, reason in found.unreadable.items()
         )
         notes += notes_of(ranges, found.parts.values())
-        return Labels(labels["train"], labels["test"], listing.classes, notes)
+        unreadable = tally((UNREADABLE, path) for path in found.unreadable)
+        used = len(listing.train) + len(listing.test) - len(found.unreadable)
+        counted = Inventory(used, unreadable)
+        return Labels(labels["train"], labels["test"], listing.classes, notes, inventory=counted)
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
     return Source(content_of(listing), fields | fields_of(spec), decode)
