@@ -117,9 +117,12 @@ class _Run:
         last_epoch = self.workload.epochs(self.spec)
         kept_at = began = time.monotonic()
         for result in self._results():
-            self.state = result.state
+            logged = None
             if result.metrics:
-                report(self._logged(result, time.monotonic() - began))
+                logged = self._logged(result, time.monotonic() - began)
+            self.state = result.state
+            if logged:
+                report(logged)
 
             due = time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS
             if due or result.epoch == last_epoch:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from orchestrator.cell.job import CellJob
+from orchestrator.cell.run import run_cell
 from orchestrator.commands import check as check_module
 from orchestrator.commands import sweep as sweep_module
 from orchestrator.commands.check import Checked, check, local_shape
@@ -27,6 +29,8 @@ from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, all_records
 from orchestrator.tracking import CellRun, ParentRun
+from workloads.distributed.worker import Worker
+from workloads.simclr.presets import preset
 
 TWO_CPUS = ClusterShape(((2.0, 0.0),))
 Value = Callable[[PlannedCell], float]
@@ -82,6 +86,7 @@ class FakeRound:
         self.rounds: list[list[PlannedCell]] = []
         self.ends: Callable[[int], None] = lambda _: None
         self.failing: Callable[[PlannedCell], bool] = lambda _: False
+        self.diverged: Callable[[PlannedCell], RunRecord | None] = lambda _: None
 
     def __call__(
         self, plans: Sequence[Plan], storage: Storage, recorder: Any, *_: Any, **__: Any
@@ -99,7 +104,7 @@ class FakeRound:
         for name in new:
             recorder.started(name)
             record = self._record(cells[name])
-            if record.has_failed:
+            if record.has_failed and not (record.diverged and cells[name].role == "candidate"):
                 failed[name] = record
             else:
                 RunFolder(storage, name).write_record(record)
@@ -108,6 +113,8 @@ class FakeRound:
 
     def _record(self, cell: PlannedCell) -> RunRecord:
         about = {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
+        if (diverged := self.diverged(cell)) is not None:
+            return RunRecord.read(diverged.tree() | about)
         if self.failing(cell):
             return RunRecord.read(about | {"status": "failed", "error": "no", "log_tail": ["no"]})
         results = {"linear_top1": self.value(cell), "linear_validation_top1": 0.0}
@@ -206,6 +213,31 @@ def test_tuned_cells_run_once_their_candidates_have_been_compared(
     assert {cell.role for cell in first} == {"candidate", "reference"}
     assert {cell.role for cell in second} == {"cell"}
     assert {cell.candidate for cell in second} == {1}
+
+
+def test_a_candidate_that_blows_up_in_its_last_step_is_out_and_the_sweep_goes_on(
+    asked: Callable[..., Checked], tmp_path: Path, tiny: Callable[..., dict[str, Any]]
+) -> None:
+    """What a worker leaves of such a run is what the driver then counts as a divergence."""
+    wild = {"optim.name": "sgd", "optim.base_learning_rate": 1e10, "schedule.batch_size": 180}
+    spec = preset("shapes").with_values(
+        tiny(schedule__epochs=1, schedule__warmup_epochs=0, precision="fp32") | wild
+    )
+    job = CellJob("wild", "simclr", spec.fingerprint(), spec.tree(), str(tmp_path / "elsewhere"))
+    blown_up = run_cell(job, Worker.here("cpu"), None, lambda _: None)
+    assert blown_up is not None
+    assert (blown_up.status, blown_up.diverged) == ("failed", True)
+
+    run = FakeRound(by_seed, tuned=lambda cell: 90.0 if cell.candidate == 0 else 10.0)
+    run.diverged = lambda cell: (
+        blown_up if cell.role == "candidate" and cell.candidate == 0 else None
+    )
+    checked = asked("losses")
+    assert loop(checked, FakeTracker(), run).exit_code == 0
+    _, second = run.rounds
+    assert {cell.candidate for cell in second} == {1}, "the best of those that are left"
+    assert loop(checked, FakeTracker(), run).exit_code == 0
+    assert run.rounds[2] == [], "it would blow up again"
 
 
 def test_what_the_storage_lost_and_mlflow_has_is_taken_over(

@@ -26,11 +26,12 @@ from workloads.datasets import Split
 from workloads.distributed.data_parallel import on_every_worker
 from workloads.distributed.worker import Worker
 from workloads.evaluation import evaluate as evaluation
+from workloads.evaluation.divergence import FinetuneDivergedError
 from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.cache import cached_features, features_key
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols import transfer
-from workloads.evaluation.protocols.finetune import FinetuneDivergedError, Recipe, fit_network
+from workloads.evaluation.protocols.finetune import Recipe, fit_network
 from workloads.evaluation.protocols.linear import fit_sgd
 from workloads.evaluation.validation_score import validation_score
 from workloads.simclr.batch_norm import GlobalBatchNorm

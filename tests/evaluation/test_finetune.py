@@ -19,10 +19,10 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from workloads.catalog.simclr import SIMCLR
 from workloads.datasets import DataSet, DataSpec, Split, load
 from workloads.distributed.worker import Worker
+from workloads.evaluation.divergence import FinetuneDivergedError
 from workloads.evaluation.features.digests import encoder_digest
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import (
-    FinetuneDivergedError,
     Recipe,
     finetuned,
     fit_network,

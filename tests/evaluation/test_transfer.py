@@ -19,11 +19,11 @@ from torch import nn
 from workloads.datasets import DataSet, Split, load
 from workloads.datasets.sources.transfer_lists import VOC_CLASSES
 from workloads.distributed.worker import Worker
+from workloads.evaluation.divergence import FinetuneDivergedError
 from workloads.evaluation.features.digests import encoder_digest
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import mean_average_precision
 from workloads.evaluation.protocols.finetune import (
-    FinetuneDivergedError,
     Network,
     Recipe,
     fit_network,

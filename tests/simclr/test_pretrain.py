@@ -397,6 +397,18 @@ def test_a_state_whose_weights_overflowed_is_not_yielded() -> None:
         run(values)
 
 
+def test_a_state_whose_features_overflow_is_not_yielded() -> None:
+    """Loss and weights are finite: batch norm's statistics are of the weights before the update."""
+    values = DIVERGING | {
+        "schedule.batch_size": 180,
+        "schedule.epochs": 1,
+        "optim.base_learning_rate": 1e10,
+        "optim.weight_decay": 0,
+    }
+    with pytest.raises(LossNotFiniteError, match=r"loss is nan at step 0 .*it was the first epoch"):
+        run(values)
+
+
 def test_the_error_travels_between_processes() -> None:
     error = LossNotFiniteError(float("inf"), 17, 0.25, 3)
     copy = pickle.loads(pickle.dumps(error))

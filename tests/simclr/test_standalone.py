@@ -226,6 +226,28 @@ def test_a_diverging_run_ends_with_code_1_and_keeps_its_last_good_epoch(
     assert [path.name for path in folder_of(tmp_path / "runs").iterdir()] == ["checkpoint.pt"]
 
 
+@pytest.mark.parametrize(
+    "wild",
+    [
+        {"optim.base_learning_rate": 1e8},
+        {"optim.base_learning_rate": 1e10, "schedule.batch_size": 180},
+        {"optim.base_learning_rate": 1e30, "schedule.batch_size": 180, "optim.weight_decay": 1e30},
+    ],
+)
+def test_a_run_that_blows_up_in_its_last_step_ends_as_one_whose_loss_is_not_finite(
+    wild: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    values = (
+        VALUES | {"optim.name": "sgd", "schedule.epochs": 1, "schedule.warmup_epochs": 0} | wild
+    )
+    sets = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+    assert main(["--device", "cpu", "--output", str(tmp_path), *sets]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("loss is nan at step ")
+    assert err.endswith("last good state: none, it was the first epoch\n")
+
+
 def test_a_specification_may_come_from_a_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -102,6 +102,32 @@ def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
     assert left.state["epoch"] == 1
 
 
+@pytest.mark.parametrize("protocol", ["lbfgs", "none"])
+def test_a_cell_whose_last_update_blows_up_is_a_diverged_one(
+    protocol: str, tmp_path: Path, job: Callable[..., CellJob]
+) -> None:
+    wild = {"optim__name": "sgd", "optim__base_learning_rate": 1e10, "schedule__batch_size": 180}
+    more = {"schedule__epochs": 1, "schedule__warmup_epochs": 0, "eval__protocol": protocol}
+    record = run(job(tmp_path, **wild, **more))
+    assert (record.status, record.diverged) == ("failed", True)
+    assert record.error.startswith("LossNotFiniteError: loss is nan at step 0 (learning rate ")
+    assert not record.results
+
+
+def test_a_state_whose_features_are_not_finite_makes_a_diverged_cell(
+    tmp_path: Path, job: Callable[..., CellJob]
+) -> None:
+    """As a version left it that did not look: its last epoch, with finite weights."""
+    good = job(tmp_path, schedule__epochs=1)
+    (result,) = pretrain(RunSpec.read(good.spec), Worker.here("cpu"))
+    for name, tensor in result.state["model"].items():
+        if name.startswith("encoder.") and name.endswith("weight"):
+            tensor.mul_(1e9)
+    record = run(good, Checkpoint(result.state, [result.metrics | {"seconds": 1.0}], elapsed=1.0))
+    assert (record.status, record.diverged) == ("failed", True)
+    assert record.error.startswith("FeaturesNotFiniteError: h is not finite: training has diverged")
+
+
 def as_nan(state: dict[str, Any]) -> None:
     state["model"]["encoder.stages.0.weight"][0] = torch.nan
 

@@ -215,6 +215,21 @@ def test_what_cannot_be_run_is_refused(
     assert text in err
 
 
+def test_a_run_whose_test_is_not_finite_ends_as_one_whose_loss_is_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step's loss is finite; what was trained is too large for the test images."""
+    monkeypatch.setattr(
+        "workloads.two_layer_cnn.finetune._test",
+        lambda specs, *_: [(50.0, float("nan"))] * len(specs),
+    )
+    small = ["pretrain.method=none", "data.dimension=50", "data.labels=4", "data.test=4"]
+    assert main([word for setting in small for word in ("--set", setting)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "a smaller finetune.learning_rate may help" in err
+
+
 def test_a_diverging_run_ends_with_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     settings = [
         "pretrain.method=none",

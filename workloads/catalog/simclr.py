@@ -7,9 +7,9 @@ from workloads.catalog.simclr_data import content_of, pinned, prepared
 from workloads.catalog.weights import PublishedEncoders
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
+from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.frozen import FrozenEncoder
-from workloads.evaluation.protocols.finetune import FinetuneDivergedError
 from workloads.evaluation.protocols.inspect import inspect
 from workloads.evaluation.protocols.label_subsets import finetune_problems
 from workloads.evaluation.protocols.transfer import transfer_problems
@@ -21,7 +21,6 @@ from workloads.simclr.encoder import multiply_adds
 from workloads.simclr.presets import PRESETS
 from workloads.simclr.pretrain import (
     EpochResult,
-    LossNotFiniteError,
     SimCLR,
     pretrain,
     problems_with,
@@ -92,7 +91,7 @@ class SimCLRWorkload:
         *("linear_top1", "knn_top1", "finetune_1_top1", "finetune_10_top1", "finetune_100_top1"),
         *("transfer_linear", "transfer_finetune"),
     )
-    divergence: tuple[type[Exception], ...] = (LossNotFiniteError, FinetuneDivergedError)
+    divergence: tuple[type[Exception], ...] = DIVERGENCE
     evaluations: Mapping[str, Evaluation] = _EVALUATIONS
 
     def read(self, tree: Mapping[str, Any]) -> RunSpec:

@@ -20,11 +20,12 @@ import yaml
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
+from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
 from workloads.inventory import DataRead, left_out_lines, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.presets import PRESETS, preset
-from workloads.simclr.pretrain import LossNotFiniteError, pretrain
+from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 from workloads.written import read_assignments, read_yaml
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SpecError as error:
         print(error, file=sys.stderr)
         return 2
-    except LossNotFiniteError as error:
+    except DIVERGENCE as error:
         print(error, file=sys.stderr)
         return 1
     finally:

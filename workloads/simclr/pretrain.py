@@ -36,6 +36,7 @@ from workloads.simclr.online import OnlineProbe
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised, supervised_problems
 from workloads.simclr.training_state import restore, state_of
+from workloads.simclr.views import center_view
 from workloads.spec import SpecError
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "pretrain",
     "problems_with",
 ]
+
+SEEN_AT_THE_END = 64  # images
 
 # This worker's images by chunks, each with the views to be made of it, and the images' labels.
 Batch = tuple[list[Callable[[], Tensor]], Tensor]
@@ -92,7 +95,7 @@ def pretrain(
     head.*, or encoder.* and classifier.* of a supervised run (`cross-entropy`). With `eval.online`
     a trained state has `online`, too, the probe of `workloads.simclr.online`; nothing else changes.
     Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training
-    diverges.
+    diverges: its loss, its weights, or what the encoder in the end makes of images.
     """
     data = load(spec.data)
     if problems := problems_with(spec, len(data.train), worker.world_size):
@@ -115,6 +118,8 @@ def pretrain(
     trained: nn.Module = of_all_workers(model, worker)
     for epoch in range(first, spec.schedule.epochs):
         metrics = _train_epoch(spec, data, trained, optimizer, probe, epoch, worker)
+        if epoch + 1 == spec.schedule.epochs:
+            _refuse_infinite_features(spec, data, model, worker)
         yield EpochResult(epoch + 1, metrics, state_of(spec, model, optimizer, epoch + 1, probe))
 
 
@@ -287,6 +292,22 @@ def _refuse_infinite(
         if not math.isfinite(loss):
             step = epoch * steps + back
             raise LossNotFiniteError(loss, step, _learning_rate(spec, step, steps), epoch)
+
+
+def _refuse_infinite_features(spec: RunSpec, data: DataSet, model: Model, worker: Worker) -> None:
+    """Refuse an encoder of finite weights, too large for its features, as of an infinite loss.
+
+    Batch norm hides them while it trains. Of a few images at test time, once after the last epoch.
+    """
+    images = data.train.take(slice(0, SEEN_AT_THE_END)).to(worker.device)
+    model.eval()
+    with torch.no_grad(), autocast(spec, worker):
+        views = center_view(images, spec.view_size).contiguous(memory_format=torch.channels_last)
+        finite = model.encoder(views).isfinite().all().float()
+    if means_over_workers(finite[None], worker) != [1.0]:
+        steps, epochs = len(data.train) // spec.schedule.batch_size, spec.schedule.epochs
+        last = epochs * steps - 1
+        raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epochs - 1)
 
 
 def _generator(seed: int, purpose: str, index: int) -> Generator:

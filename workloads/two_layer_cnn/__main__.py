@@ -7,7 +7,13 @@ from pathlib import Path
 
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import PRESETS, preset
-from workloads.two_layer_cnn.run import DivergedError, curves, results, train
+from workloads.two_layer_cnn.run import (
+    DivergedError,
+    curves,
+    divergence_of,
+    results,
+    train,
+)
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.written import read_assignments, read_yaml
 
@@ -54,8 +60,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(specs: list[TwoLayerSpec], with_curves: bool) -> None:
     *_, last = train(specs)
-    drawn = curves(specs, last.state)
-    for spec, metrics, curve in zip(specs, results(specs, last.state), drawn, strict=True):
+    drawn, found = curves(specs, last.state), results(specs, last.state)
+    for spec, metrics in zip(specs, found, strict=True):
+        if error := divergence_of(spec, metrics):
+            raise error
+    for spec, metrics, curve in zip(specs, found, drawn, strict=True):
         line = {"seed": spec.seed, "fingerprint": spec.fingerprint()} | metrics
         print(json.dumps(line | ({"curves": curve} if with_curves else {})))
 

@@ -5,7 +5,8 @@ ways to start; cells with equal unlabeled inputs share their pre-training. Each 
 what it would be alone, up to rounding.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,7 @@ from workloads.two_layer_cnn.finetune import Finetuned, finetune
 from workloads.two_layer_cnn.pretrain import Pretrained, pretrain
 from workloads.two_layer_cnn.spec import PatchDataSpec, TwoLayerSpec
 
-__all__ = ["DivergedError", "StepResult", "curves", "results", "run", "train"]
+__all__ = ["DivergedError", "StepResult", "curves", "divergence_of", "results", "run", "train"]
 
 BATCH_NUMBERS = 4_000_000  # of the largest array of a batch, so that a few of them fit into memory
 
@@ -101,6 +102,16 @@ def train(specs: Sequence[TwoLayerSpec], resume: State | None = None) -> Iterato
         drawn = [one.curve for one in tuned]
         step = int(max(curve["step"][-1] for curve in drawn))
         yield StepResult("finetune", step, _last_points(specs, keys, "finetune", drawn), state)
+
+
+def divergence_of(spec: TwoLayerSpec, metrics: Mapping[str, float]) -> DivergedError | None:
+    """Return the error of a cell that ended with a number that is not finite; None of all others.
+
+    What is trained last may be too large for its test, whose loss no step sees.
+    """
+    if all(map(math.isfinite, metrics.values())):
+        return None
+    return DivergedError("finetune", int(metrics["finetune_steps"]), spec.fingerprint())
 
 
 def results(specs: Sequence[TwoLayerSpec], state: State) -> list[dict[str, float]]:

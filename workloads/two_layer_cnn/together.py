@@ -1,12 +1,19 @@
 """Many runs in one process, each given as soon as it has ended, whatever becomes of the others."""
 
-import math
 import statistics
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from workloads.two_layer_cnn.run import DivergedError, Phase, StepResult, curves, results, train
+from workloads.two_layer_cnn.run import (
+    DivergedError,
+    Phase,
+    StepResult,
+    curves,
+    divergence_of,
+    results,
+    train,
+)
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.workload import Ended, Progress
 
@@ -104,8 +111,7 @@ def _ended(
 
 def _one_ended(spec: TwoLayerSpec, state: State, seconds: float) -> Ended:
     (metrics,), (drawn,) = results([spec], state), curves([spec], state)
-    if not all(map(math.isfinite, metrics.values())):
-        error = DivergedError("finetune", int(metrics["finetune_steps"]), spec.fingerprint())
+    if error := divergence_of(spec, metrics):
         return Ended(seconds=seconds, error=error)
     return Ended({"test_error": metrics["test_error"]} | metrics, _history(drawn), seconds)
 

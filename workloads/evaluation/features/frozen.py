@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import Split
+from workloads.distributed.data_parallel import means_over_workers
 from workloads.distributed.worker import Worker
+from workloads.evaluation.divergence import FeaturesNotFiniteError, refuse_infinite
 from workloads.evaluation.features.digests import unchanged
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.trained import load_encoder
@@ -61,7 +63,8 @@ class FrozenEncoder:
     def features(self, split: Split, batch: int = BATCH) -> NDArray[np.float32]:
         """Compute h [N, D] of a split's images in its order, as at test time: not augmented.
 
-        Every worker calls; all but the first get none, [0, D].
+        Every worker calls; all but the first get none, [0, D]. Raises FeaturesNotFiniteError, on
+        all of them.
         """
         return np.concatenate(list(self.feature_blocks(split, batch)))
 
@@ -71,7 +74,8 @@ class FrozenEncoder:
         Workers compute a batch each and send it to the first, which yields all in order; the others
         yield empty ones. Batches are those of one worker, and so, on equal devices, is every bit of
         the features. All of several workers must go on to the end. The encoder's mode is put back
-        there, or when the generator is closed.
+        there, or when the generator is closed. Raises FeaturesNotFiniteError at the end, on all
+        workers, if one of the features is not finite.
         """
         was_training, workers = self.module.training, self.worker.world_size
         batches = [
@@ -84,12 +88,18 @@ class FrozenEncoder:
         mine = (together[min(self.worker.rank, len(together) - 1)] for together in rounds)
 
         self.module.eval()
+        finite = torch.ones((), device=self.worker.device)
         try:
             for together, images in zip(rounds, split.stream(mine), strict=True):
                 sizes = [rows.stop - rows.start for rows in together]
-                yield from _in_order(self._of_images(images), sizes, self.worker)
+                h = self._of_images(images)
+                finite *= h.isfinite().all()
+                yield from _in_order(h, sizes, self.worker)
         finally:
             self.module.train(was_training)
+        # Not before: workers that have sent nothing yet would be waited for.
+        if means_over_workers(finite[None], self.worker) != [1.0]:
+            raise FeaturesNotFiniteError("h")
 
     def _of_images(self, images: Tensor) -> Tensor:
         """Of the central views of stored images uint8 [B, 3, H, W]."""
@@ -99,12 +109,17 @@ class FrozenEncoder:
         return h
 
     def outputs_of(self, head: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute what a head, in the same precision, makes of features h [N, D]: [N, P]."""
+        """Compute what a head, in the same precision, makes of features h [N, D]: [N, P].
+
+        Raises FeaturesNotFiniteError.
+        """
         outputs = []
         with torch.inference_mode(), self.autocast():
             for rows in torch.split(torch.from_numpy(features), ROWS):
                 outputs.append(head(rows.to(self.worker.device)).float().cpu())
-        return torch.cat(outputs).numpy()
+        found = torch.cat(outputs).numpy()
+        refuse_infinite("what is made of h", found)
+        return found
 
 
 def _in_order(h: Tensor, sizes: list[int], worker: Worker) -> Iterator[NDArray[np.float32]]:

@@ -24,6 +24,7 @@ from workloads.distributed.data_parallel import (
     own_share,
 )
 from workloads.distributed.worker import Worker
+from workloads.evaluation.divergence import FeaturesNotFiniteError, FinetuneDivergedError
 from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.scores import classified, top_k_accuracy
 from workloads.evaluation.protocols.label_subsets import labelled_images
@@ -34,7 +35,6 @@ from workloads.simclr.spec import AugmentSpec, CropSpec, FinetuneSpec, RunSpec, 
 from workloads.simclr.views import apply_view, center_view, draw_view
 
 __all__ = [
-    "FinetuneDivergedError",
     "Network",
     "Recipe",
     "finetuned",
@@ -64,17 +64,6 @@ class Recipe:
         return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
-class FinetuneDivergedError(RuntimeError):
-    """A loss of fine-tuning, or weights, that became infinite or undefined at `step`, from 0."""
-
-    def __init__(self, step: int, learning_rate: float) -> None:
-        super().__init__(step, learning_rate)
-        self.step, self.learning_rate = step, learning_rate
-
-    def __str__(self) -> str:
-        return f"fine-tuning diverged at step {self.step} (learning rate {self.learning_rate:.6g})"
-
-
 class Network(nn.Module):
     """An encoder and a linear classifier of h, whose logits start at zero."""
 
@@ -84,6 +73,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(feature_dim, outputs)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
+        self.last_step, self.last_rate = 0, 0.0  # of its training
 
     def forward(self, views: Tensor) -> Tensor:
         """Map views [B, 3, S, S] to logits [B, C]."""
@@ -146,8 +136,9 @@ def fit_network(
             unseen.clear()
 
     # The last update may have ruined the weights after the last finite loss.
+    network.last_step, network.last_rate = recipe.steps - 1, recipe.rate(recipe.steps - 1)
     if not all_finite(network):
-        raise FinetuneDivergedError(recipe.steps - 1, recipe.rate(recipe.steps - 1))
+        raise FinetuneDivergedError(network.last_step, network.last_rate)
     return network.eval()
 
 
@@ -157,9 +148,12 @@ def network_scores(
     """Compute logits [N, C] of clean central views of a split's images, in the split's order.
 
     In inference mode, and applied as `encoder` is, from which it was trained. Every worker calls;
-    all but the first get none, [0, C].
+    all but the first get none, [0, C]. Raises FinetuneDivergedError when they are not finite.
     """
-    return replace(encoder, module=network).features(images, batch)
+    try:
+        return replace(encoder, module=network).features(images, batch)
+    except FeaturesNotFiniteError:
+        raise FinetuneDivergedError(network.last_step, network.last_rate) from None
 
 
 def finetuned(spec: RunSpec, encoder: FrozenEncoder, data: DataSet) -> EvaluationResult:

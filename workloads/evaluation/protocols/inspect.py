@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from torch import Generator, nn
 
 from workloads.datasets import DataSet, Split
+from workloads.evaluation.divergence import refuse_infinite
 from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.geometry import (
     alignment,
@@ -76,7 +77,7 @@ def inspect(
 
     Warnings, in words: z has collapsed (std below 0.1), h has collapsed (effective rank below 2).
     Maps and neighbours are of l2-normalised features. Encoder and head are left in inference mode.
-    Raises SpecError for images of several labels.
+    Raises SpecError for images of several labels, FeaturesNotFiniteError.
     """
     encoder.module.eval()
     sample = _sample(data.test, spec.seed, options)
@@ -208,6 +209,7 @@ def _two_views(
                 h = encoder.module(views.contiguous(memory_format=torch.channels_last))
                 into.append(h.float().cpu())
     first, second = (torch.cat(each).numpy() for each in found)
+    refuse_infinite("h of views", first, second)
     return first, second
 
 

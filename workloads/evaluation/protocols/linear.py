@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import Split
-from workloads.distributed.data_parallel import of_all_workers, own_share
+from workloads.distributed.data_parallel import all_finite, of_all_workers, own_share
+from workloads.evaluation.divergence import FitDivergedError, refuse_infinite
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import top_k_accuracy
 from workloads.simclr.spec import AugmentSpec, CropSpec, LinearSgdSpec
@@ -99,9 +100,14 @@ def fit_lbfgs(
 
 
 def _standardised(features: NDArray[np.float32]) -> tuple[Vector, Vector, NDArray[np.float32]]:
-    """Mean and scale of each feature, and the only copy of the features that is made."""
-    mean: Vector = features.mean(0)
-    scale: Vector = features.std(0) + np.float32(1e-6)
+    """Mean and scale of each feature, and the only copy of the features that is made.
+
+    Raises FeaturesNotFiniteError also where they are finite and too large for that.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: Vector = features.mean(0)
+        scale: Vector = features.std(0) + np.float32(1e-6)
+    refuse_infinite("h", mean, scale)
     standard = features - mean
     standard /= scale
     return mean, scale, standard
@@ -276,6 +282,7 @@ def fit_sgd(
     learning rate base * batch / 256, cosine to 0 per step, no warm-up, the incomplete batch
     dropped. Every worker calls, and takes its part of each batch; order and views do not depend on
     their number, and so, up to rounding, neither does the classifier, which all of them get.
+    Raises FitDivergedError, on all of them.
     """
     worker = encoder.worker
     augment = AugmentSpec(
@@ -320,6 +327,8 @@ def fit_sgd(
             (loss * worker.world_size).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
+    if not all_finite(logits):
+        raise FitDivergedError(f"linear evaluation by SGD (learning rate {peak:.6g})")
     weight, bias = logits.weight.detach().cpu().numpy(), logits.bias.detach().cpu().numpy()
     identity = np.zeros(feature_dim, np.float32), np.ones(feature_dim, np.float32)
     return LinearClassifier(*identity, weight.T.copy(), bias.copy(), sgd.weight_decay, True)

@@ -16,6 +16,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from workloads.datasets import DataSet, Split
+from workloads.distributed.data_parallel import all_finite
+from workloads.evaluation.divergence import FitDivergedError, refuse_infinite
 from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.scores import scored
 from workloads.evaluation_result import EvaluationResult
@@ -134,6 +136,7 @@ def probed(
             h = encoder.module(views.contiguous(memory_format=torch.channels_last))
             of_h.append(h.float().cpu())
             of_z.append(head(h).float().cpu())
+    refuse_infinite("h of transformed images", *map(np.asarray, of_h))
     return ProbedSplit(torch.cat(of_h).numpy(), torch.cat(of_z).numpy(), labels.numpy())
 
 
@@ -149,10 +152,12 @@ def fit_probe(
     """Train one hidden layer with ReLU on features [N, D] and labels [N].
 
     By Adam on the mean cross-entropy of random batches. Features are standardised by their own mean
-    and deviation, so that h and z are equally easy to learn from whatever their scale.
+    and deviation, so that h and z are equally easy to learn from whatever their scale. Raises
+    FeaturesNotFiniteError or FitDivergedError.
     """
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
     scale = features.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
+    refuse_infinite("what is probed", mean, scale)
     standard, targets = torch.from_numpy((features - mean) / scale), torch.from_numpy(labels)
 
     # The weights that a layer begins with come from torch's own stream, which is put back.
@@ -174,6 +179,8 @@ def fit_probe(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
+    if not all_finite(network):
+        raise FitDivergedError(f"a probe (learning rate {probe.learning_rate:.6g})")
     return Probe(mean, scale, network)
 
 

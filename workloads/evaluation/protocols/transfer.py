@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from workloads.datasets import DataSet, Split, load, metric_of
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.distributed.data_parallel import on_every_worker, said_by_first
+from workloads.evaluation.divergence import FinetuneDivergedError
 from workloads.evaluation.features.cache import cached_features
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import Metric, metric_value, scored
 from workloads.evaluation.protocols.finetune import (
-    FinetuneDivergedError,
     Network,
     Recipe,
     fit_network,
@@ -229,11 +229,11 @@ def _by_finetuning(
     for rate, decay in itertools.product(asked.learning_rates, asked.weight_decays):
         try:
             network = fitted(data.train, rate, decay)
+            logits = network_scores(network, data.validation, encoder)
         except FinetuneDivergedError as error:
             log.info("transfer: learning rate %g, weight decay %g is out: %s", rate, decay, error)
             diverged = error
             continue
-        logits = network_scores(network, data.validation, encoder)
         value = 0.0
         if encoder.worker.rank == 0:
             value = metric_value(metric, logits, data.validation.labels)
