@@ -63,6 +63,9 @@ UNREAD = {
     # of other rules and losses
     *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),
     "eval.transfer.data.image_size",  # follows from the views
+    # of textures only, see READ_FIELDS
+    *("data.palette", "data.arrangement"),
+    *("eval.transfer.data.palette", "eval.transfer.data.arrangement"),
 }
 READ_WITHOUT_TRAINING = (
     "data.",
@@ -147,8 +150,11 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
         ("augment.operations", [], "at least one"),
         ("augment.output_size", 64, "data.image_size=32"),
         ("eval.l2", [0.1, 0.01], "increasing"),
-        ("data.name", "mnist", "'shapes', 'digits'"),
+        ("data.name", "mnist", "'shapes', 'textures', 'digits'"),
         ("data.root", "images", "'shapes' takes no root"),
+        ("data.palette", "shared", "only of data.name='textures', not of 'shapes'"),
+        ("data.arrangement", "shared", "only of data.name='textures', not of 'shapes'"),
+        ("data.palette", "own", "'per-image' or 'shared'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_valid(field: str, value: Any, expected: str) -> None:
@@ -483,6 +489,18 @@ READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"eval.probe.tasks": ["color"], **UNTRAINED}, "augment.color.grayscale_probability"),
     ({}, "loss.name"),
     ({}, "eval.projection"),
+    *(
+        ({"data.name": "textures", **trained}, f"data.{field}")
+        for field in ("palette", "arrangement")
+        for trained in ({}, UNTRAINED)
+    ),
+    *(
+        (
+            {"eval.transfer.protocols": ["linear"], "eval.transfer.data.name": "textures"},
+            f"eval.transfer.data.{field}",
+        )
+        for field in ("palette", "arrangement")
+    ),
 ]
 
 

@@ -44,6 +44,13 @@ def content_of(data: DataSpec) -> str:
 
 
 def _title(data: DataSpec) -> str:
+    if data.name == "textures":
+        shared = [name for name in ("palette", "arrangement") if getattr(data, name) == "shared"]
+        nuisances = f", {' and '.join(shared)} shared" if shared else ""
+        return (
+            "textures (embedded, drawn so that the mechanism of section 3.1 exists"
+            f"{nuisances}), {data.image_size} px"
+        )
     if data.name in EMBEDDED:
         return f"{data.name} (embedded), {data.image_size} px"
     folder = Path(data.root or "").name

@@ -4,7 +4,14 @@ from pathlib import Path
 
 from workloads.datasets.cache import Source, default_cache, stored
 from workloads.datasets.shards import source as shards
-from workloads.datasets.sources import digits, image_folder, shapes, torchvision_sets, transfer_sets
+from workloads.datasets.sources import (
+    digits,
+    image_folder,
+    shapes,
+    textures,
+    torchvision_sets,
+    transfer_sets,
+)
 from workloads.datasets.sources.transfer_sets import metric_of
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.datasets.splits import DataSet, Split, split
@@ -85,6 +92,8 @@ def _source(spec: DataSpec) -> Source:
     match spec.name:
         case "shapes":
             return shapes.source(spec)
+        case "textures":
+            return textures.source(spec)
         case "digits":
             return digits.source(spec)
         case "image-folder" | "imagenet":
@@ -105,7 +114,7 @@ def _given_root(spec: DataSpec) -> str:
     if spec.root is None:
         raise SpecError(
             [
-                f"data.root: is required by data.name={spec.name!r} (only {' and '.join(EMBEDDED)} "
+                f"data.root: is required by data.name={spec.name!r} (only {', '.join(EMBEDDED)} "
                 "are embedded)"
             ]
         )

@@ -10,6 +10,7 @@ __all__ = ["EMBEDDED", "MAX_PIXELS", "OF_8_BITS", "DataSetName", "DataSpec", "fo
 
 DataSetName = Literal[
     "shapes",
+    "textures",
     "digits",
     "image-folder",
     "shards",
@@ -32,8 +33,17 @@ DataSetName = Literal[
 ]
 MAX_PIXELS = 1 << 29  # 23,170 x 23,170; PIL takes 2 GiB for them
 # Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
-OF_8_BITS = ("shapes", "digits", "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
-EMBEDDED: tuple[DataSetName, ...] = ("shapes", "digits")
+OF_8_BITS = (
+    "shapes",
+    "textures",
+    "digits",
+    "cifar10",
+    "cifar100",
+    "stl10",
+    "svhn",
+    "fashion-mnist",
+)
+EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
 assert set(EMBEDDED) <= set(get_args(DataSetName))
 
 
@@ -86,7 +96,16 @@ class DataSpec(Part):
         "refuse",
         description="a grey image among colour ones: refuse it, or repeat its channel three times",
     )
-
+    palette: Literal["per-image", "shared"] = Field(
+        "per-image",
+        description="of textures: colours of each image's own, or the same for all, which leaves "
+        "nothing to the short cut of cropping (section 3.1)",
+    )
+    arrangement: Literal["per-image", "shared"] = Field(
+        "per-image",
+        description="of textures: period, angle, phase and bend of each image's own, or the same "
+        "for all, which leaves nothing to the short cut of colour distortion",
+    )
     channels: tuple[Band, Band, Band] | None = Field(
         None,
         description="numbers, from 1, of the three bands of an image that are used; null is grey "
@@ -126,6 +145,18 @@ class DataSpec(Part):
             )
         return self
 
+    @model_validator(mode="after")
+    def _nuisances_where_drawn(self) -> "DataSpec":
+        if self.name == "textures":
+            return self
+        drawn = {"palette": self.palette, "arrangement": self.arrangement}
+        if set(drawn.values()) != {"per-image"}:
+            asked = " and ".join(
+                f"data.{name}={value!r}" for name, value in drawn.items() if value != "per-image"
+            )
+            raise ValueError(f"{asked}: only of data.name='textures', not of {self.name!r}")
+        return self
+
 
 def forget_newer_fields(*trees: dict[str, Any]) -> None:
     """Drop from trees of data specs the fields that came after the first results, at defaults.
@@ -133,6 +164,6 @@ def forget_newer_fields(*trees: dict[str, Any]) -> None:
     Whoever digests a tree finds what was computed before these fields were.
     """
     for tree in trees:
-        for name in ("channels", "max_pixels", "value_range"):
+        for name in ("channels", "max_pixels", "value_range", "palette", "arrangement"):
             if tree[name] == DataSpec.model_fields[name].default:
                 del tree[name]
