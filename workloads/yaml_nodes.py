@@ -130,7 +130,21 @@ def _scalar(node: yaml.ScalarNode, annotation: Any) -> Any:
             raise WrittenError(f"{_line(node)}: {node.tag} is no tag that is known") from None
     if node.style is not None or (node.tag == _STR and guessed != _STR):
         return node.value
+    if kinds_of(annotation).text and (cut := _cut_by_comment(node)):
+        raise WrittenError(
+            f"{_line(node)}: {cut} begins a comment, and the text before it is {node.value!r}; "
+            "write the whole text in quotes, or a blank behind #"
+        )
     return _plain(node.value, annotation)
+
+
+def _cut_by_comment(node: yaml.ScalarNode) -> str | None:
+    """What stands behind a text as in `run #3`, where # is likely to be a part of it."""
+    mark = node.end_mark
+    if mark.buffer is None:
+        return None
+    rest = re.match(r"[ \t]+(#[^\s#][^\r\n\0]*)", mark.buffer[mark.pointer :])
+    return rest[1] if rest else None
 
 
 def _plain(text: str, annotation: Any) -> Any:

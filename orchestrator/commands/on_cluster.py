@@ -264,7 +264,7 @@ def _own_problems(code: str, request: Request) -> list[str]:
         problems.append(f"--config {request.config}: cannot be read")
     paths = {path for workload in every_workload() for path in workload.paths}
     for assignment in request.assignments:
-        field, _, value = assignment.partition("=")
+        field, _, value = (part.strip() for part in assignment.partition("="))
         if (
             field in paths
             and value not in ("", "null")

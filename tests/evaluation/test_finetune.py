@@ -481,6 +481,19 @@ def test_lists_are_checked_before_anything_is_decoded(folder: DataSpec, tmp_path
         assert pinned_lists(spec) is spec
 
 
+def test_lines_that_name_no_image_are_told_before_any_training(
+    folder: DataSpec, tmp_path: Path
+) -> None:
+    wrong = listing(tmp_path, p1=["cat/cat_01.png 0", "bird_01.png 1"], p10=["cat_01.png 0"])
+    spec = run_on(folder, wrong)
+    assert pinned_lists(spec).eval.finetune.subset_content is not None, "whose images may be others"
+    there = spec.with_values({"data.content": load(folder).content})
+    with pytest.raises(
+        SpecError, match=r"1percent\.txt: 1 of 2 names are no training images: bird"
+    ):
+        pinned_lists(there)
+
+
 def test_pinned_lists_may_be_elsewhere_and_not_be_others(folder: DataSpec, tmp_path: Path) -> None:
     lists, moved, others = (tmp_path / name for name in ("lists", "moved", "others"))
     cats, dogs = ([f"{name}_{image:02d}.png" for image in range(12)] for name in ("cat", "dog"))

@@ -145,6 +145,11 @@ TREES: list[tuple[str, dict[str, Any]]] = [
         {"names": ["a"], "name": "5", "folder": "null"},
     ),
     ("<<: {whole: 3, name: a}\nname: b\n", {"whole": 3, "name": "b"}),
+    (
+        "folder: run # of May\nname: a#1  ## b\nnames: [a#1]\n",
+        {"folder": "run", "name": "a#1", "names": ["a#1"]},
+    ),
+    ("folder: 'run #3' #one\n", {"folder": "run #3"}),
     ("%YAML 1.1\n---\nwhole: 0x10 # sixteen\n", {"whole": 16}),
 ]
 
@@ -179,6 +184,10 @@ def test_a_file_is_read_as_its_fields_are(
         ("name: [a\n", "line 2, column 1: "),
         ("name: !!python/name:os.system a\n", "line 1: .* is no tag that is known"),
         ("? [a]\n: b\n", "line 1: a field's name is to be a word"),
+        (
+            "whole: 1 #one\nfolder: run #3\n",
+            "line 2: #3 begins a comment, and the text before it is 'run'; write the whole text in",
+        ),
         ("<<: 5\n", "line 1: << takes groups of fields"),
         ("name: a\x07\n", r"line 1 has the character U\+0007"),
         ("[" * 5000, "is nested more than 50 deep"),

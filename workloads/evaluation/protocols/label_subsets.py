@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,40 @@ def finetune_problems(spec: RunSpec) -> list[str]:
 def pinned_lists(spec: RunSpec) -> RunSpec:
     """Pin the lists that fine-tuning reads, so that the fingerprint stands for their content.
 
-    Raises SpecError with what is wrong with them.
+    Raises SpecError with what is wrong with them; where the images are pinned, too, also with the
+    lines that name none of them.
     """
     finetune = spec.eval.finetune
     if not finetune.labels or finetune.subset_files is None or finetune.subset_content is not None:
         return spec
     if problems := finetune_problems(spec):
         raise SpecError(problems)
-    content = _content_of(Path(finetune.subset_files).expanduser())
+    lists = Path(finetune.subset_files).expanduser()
+    content = _content_of(lists)
+    if spec.data.content is not None:
+        asked = tuple(_list_of(lists, share) for share in finetune.labels if share < 1)
+        _refuse_unknown_names(spec.data, asked, content)
     return spec.with_values({"eval.finetune.subset_content": content})
+
+
+@lru_cache
+def _refuse_unknown_names(data: DataSpec, lists: tuple[Path, ...], _: str) -> None:
+    """Raise SpecError with the lines of lists that name no training image, before any training.
+
+    Once a process for pinned images and the content of the lists: folders of millions take minutes.
+    """
+    root = Path(data.root or "").expanduser()
+    if not root.is_dir():  # decoded before, and elsewhere now
+        return
+    paths = training_files(data, root)
+    problems: list[str] = []
+    for path in lists:
+        try:
+            match_list(path, paths)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
 
 
 def labelled_images(finetune: FinetuneSpec, spec: DataSpec, data: DataSet) -> list[LabelledImages]:
