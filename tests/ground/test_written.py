@@ -233,6 +233,15 @@ def test_a_file_in_json_is_read_as_json(tmp_path: Path) -> None:
             read_yaml(file, Fields)
 
 
+def test_numbers_that_no_network_can_compute_with_are_refused() -> None:
+    wild = ["optim.base_learning_rate=1e39", "eval.sgd.weight_decay=1e300"]
+    with pytest.raises(SpecError) as refused:
+        RunSpec().with_values(read_assignments(wild, RunSpec))
+    rate, decay = sorted(refused.value.problems, reverse=True)
+    assert rate.startswith("optim.base_learning_rate=1e+39: Input should be less than or equal")
+    assert decay.startswith("eval.sgd.weight_decay=1e+300: Input should be less than or equal")
+
+
 @pytest.mark.parametrize("of", [RunSpec, TwoLayerSpec])
 def test_what_is_written_by_this_software_is_read_again(of: type[Part], tmp_path: Path) -> None:
     values = {"data.name": "image-folder", "data.root": "/a/run #3: yes"}

@@ -19,8 +19,9 @@ __all__ = [
     "percent",
 ]
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+LARGEST = 1e30  # single precision, in which networks compute, ends at 3e38
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 ProbeTask = Literal["color", "rotation", "noise", "sobel"]
 
 
@@ -38,7 +39,7 @@ class LinearSgdSpec(Part):
         0.1, description="times batch_size / 256, cosine to 0, no warm-up"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NonNegative = 0.0
     min_area: Annotated[float, Field(gt=0, le=1)] = Field(
         0.08, description="smallest area of the random crop"
     )

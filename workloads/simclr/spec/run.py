@@ -18,8 +18,9 @@ __all__ = ["EncoderSpec", "HeadSpec", "LossSpec", "OptimSpec", "RunSpec", "Sched
 
 RESULT_REVISION = 1  # raised whenever the code gives another result for an equal specification
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+LARGEST = 1e30  # single precision, in which networks compute, ends at 3e38
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 
 
 class EncoderSpec(Part):
