@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from workloads.datasets.sources.image_folder import EXTENSIONS
+from workloads.datasets.image_files import image_endings
 
 __all__ = ["ENDINGS", "Member", "members_of"]
 
@@ -61,7 +61,7 @@ def _of_tar(file: BinaryIO) -> list[Member]:
 
             if member.offset_data + member.size > size:
                 raise ValueError(f"{member.name}: is cut off")
-            if f".{ending.lower()}" in EXTENSIONS:
+            if f".{ending.lower()}" in image_endings():
                 if key in images:
                     raise ValueError(f"{key}: has two images, {images[key][2]} and {member.name}")
                 images[key] = member.offset_data, member.size, member.name

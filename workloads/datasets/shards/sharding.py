@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from workloads.datasets.shards.files import MANIFEST
-from workloads.datasets.sources.image_folder import File, Listing, content_of, listing_of
+from workloads.datasets.sources.folder_listing import File, Listing, content_of, listing_of
 from workloads.local_files import write_whole
 from workloads.spec import SpecError
 
@@ -123,7 +123,8 @@ def entry_of(path: Path, images: int) -> dict[str, Any]:
 
 
 def _parts(listing: Listing) -> dict[str, list[File]]:
-    return {files[0].path.partition("/")[0]: files for files in (listing.train, listing.test)}
+    test = listing.test[0].path.partition("/")[0]
+    return {"train": listing.train, "val" if test == "val" else "test": listing.test}
 
 
 def _written(output: Path, request: dict[str, Any]) -> Entries:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from workloads.datasets.shards.sharding import LOCK, Sharding, entry_of
 from workloads.datasets.shards.threads import in_threads
-from workloads.datasets.sources.image_folder import File
+from workloads.datasets.sources.folder_listing import File
 from workloads.local_files import locked, replaced
 from workloads.spec import SpecError
 

@@ -1,67 +1,33 @@
 """Any folder of images: `train/<class>/*` and `test/<class>/*` (or `val`), and ImageNet as such.
 
-Classes and files are taken in the order of their names; hidden ones and files that are no images by
-the ends of their names are passed over. EXIF orientation is not applied and transparency is
-dropped, as by torchvision's ImageFolder.
+Which files these are, `workloads.datasets.sources.folder_listing` says. EXIF orientation is not
+applied and transparency is dropped, as by torchvision's ImageFolder.
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source, write_images
 from workloads.datasets.noticed import Noticed, notes_of, settle
-from workloads.datasets.pixels import Decoded, is_read_anew, read
+from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
+from workloads.datasets.sources.folder_listing import File, Listing, content_of, listing_of
 from workloads.datasets.spec import DataSpec
-from workloads.inventory import Inventory, tally
+from workloads.inventory import Inventory, shown, tally
 from workloads.spec import SpecError
 
-__all__ = ["EXTENSIONS", "File", "Listing", "content_of", "listing_of", "source", "training_files"]
+__all__ = ["source", "training_files"]
 
-EXTENSIONS = (
-    ".bmp",
-    ".gif",
-    ".jpeg",
-    ".jpg",
-    ".pbm",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
 SHOWN = 10
-SAMPLED = 64
 CHUNK = 128
 THUMBNAIL = 3_000  # bytes; JPEG files of up to about 80 x 80 pixels
-
-
-class File(NamedTuple):
-    """An image of the folder: its path below the root, with slashes, its size and its label."""
-
-    path: str
-    bytes: int
-    label: int
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The files of both parts, sorted by path, and their classes."""
-
-    root: Path
-    train: list[File]
-    test: list[File]
-    classes: tuple[str, ...]
 
 
 @dataclass
@@ -109,17 +75,24 @@ def source(spec: DataSpec, root: Path) -> Source:
             raise SpecError(problems)
         ranges = settle(spec, folder, found.parts, again)
         notes = tuple(
-            f"left out, cannot be read: {path}: {reason}"
+            f"left out, cannot be read: {shown(path)}: {reason}"
             for path, reason in found.unreadable.items()
         )
         notes += notes_of(ranges, found.parts.values())
         unreadable = tally((UNREADABLE, path) for path in found.unreadable)
         used = len(listing.train) + len(listing.test) - len(found.unreadable)
         counted = Inventory(used, unreadable)
-        return Labels(labels["train"], labels["test"], listing.classes, notes, inventory=counted)
+        return Labels(
+            labels["train"],
+            labels["test"],
+            listing.classes,
+            (*listing.notes, *notes),
+            inventory=counted,
+        )
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
-    return Source(content_of(listing), fields | fields_of(spec), decode)
+    content = content_of(listing)
+    return Source(content, fields | fields_of(spec), decode, left_out=listing.left_out)
 
 
 def training_files(spec: DataSpec, root: Path) -> list[str]:
@@ -128,114 +101,6 @@ def training_files(spec: DataSpec, root: Path) -> list[str]:
     In the order of the stored rows. Nothing is decoded.
     """
     return [file.path for file in listing_of(root, spec.name).train]
-
-
-def _tests(name: str) -> tuple[str, ...]:
-    """The folders that may hold the test images, in order of preference."""
-    return ("val",) if name == "imagenet" else ("test", "val")
-
-
-def listing_of(root: Path, name: str = "image-folder") -> Listing:
-    """List the files below `root`. Raises SpecError with all that is wrong with its layout."""
-    tests = _tests(name)
-    hint = (
-        ("; ImageNet cannot be downloaded: get it from https://image-net.org/download")
-        if name == "imagenet"
-        else ""
-    )
-    if not root.is_dir():
-        raise SpecError([f"data.root={str(root)!r}: there is no such folder{hint}"])
-
-    parts = ["train", next((part for part in tests if (root / part).is_dir()), tests[0])]
-    missing = [
-        f"data.root={str(root)!r}: has no folder {wanted}{hint}"
-        for part, wanted in zip(parts, ("train", " or ".join(tests)), strict=True)
-        if not (root / part).is_dir()
-    ]
-    if missing:
-        raise SpecError(missing)
-
-    train, test = (_classes(root / part) for part in parts)
-    problems = _layout_problems(root, parts, train, test)
-    if problems:
-        raise SpecError(problems)
-    return Listing(root, _files(parts[0], train), _files(parts[1], test), tuple(train))
-
-
-def _classes(folder: Path) -> dict[str, dict[str, int]]:
-    """Class to file name to size in bytes, all in the order of names."""
-    with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-        )
-    return {name: _images(folder / name) for name in names}
-
-
-def _images(folder: Path) -> dict[str, int]:
-    """File name to size; a link that leads nowhere has size -1 and is found unreadable later."""
-    with os.scandir(folder) as entries:
-        sizes = {
-            entry.name: entry.stat().st_size if entry.is_file() else -1
-            for entry in entries
-            if entry.name.lower().endswith(EXTENSIONS)
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
-        }
-    return dict(sorted(sizes.items()))
-
-
-def _files(part: str, classes: dict[str, dict[str, int]]) -> list[File]:
-    files = []
-    for label, (name, images) in enumerate(classes.items()):
-        for image, size in images.items():
-            files.append(File(f"{part}/{name}/{image}", size, label))
-    return files
-
-
-def _layout_problems(
-    root: Path, parts: list[str], train: dict[str, dict[str, int]], test: dict[str, dict[str, int]]
-) -> list[str]:
-    problems = []
-    for part, classes in zip(parts, (train, test), strict=True):
-        problems += [
-            f"{root / part / name}: holds no image"
-            for name, images in classes.items()
-            if not images
-        ]
-    if len(train) < 2:
-        problems.append(f"{root / parts[0]}: has {len(train)} class folders, at least 2 are needed")
-
-    of_train_only, of_test_only = sorted(train.keys() - test), sorted(test.keys() - train)
-    for part, lacking in ((parts[1], of_train_only), (parts[0], of_test_only)):
-        if lacking:
-            more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-            other = parts[0] if part == parts[1] else parts[1]
-            problems.append(
-                f"{root / part}: lacks classes that {other} has: {', '.join(lacking[:SHOWN])}{more}"
-            )
-    return problems
-
-
-def content_of(listing: Listing) -> str:
-    """Compute the digest of every relative path and size, and of the bytes of 64 of the files."""
-    files = [*listing.train, *listing.test]
-    hasher = hashlib.sha256()
-    for file in files:
-        hasher.update(f"{file.path}\0{file.bytes}\n".encode(errors="surrogateescape"))
-
-    def sampled() -> Iterator[bytes]:
-        for number in sorted({step * (len(files) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
-            try:
-                data = (listing.root / files[number].path).read_bytes()
-            except OSError:
-                data = b"cannot be read"
-            hasher.update(data)
-            yield data
-
-    # Whatever was computed from such images before is not to be taken for these.
-    if is_read_anew(sampled()):
-        hasher.update(b"value range of all images")
-    return hasher.hexdigest()[:20]
 
 
 def _decode(
@@ -300,14 +165,14 @@ def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[s
             f"read{_first(count)}"
         )
         problems += [
-            f"{listing.root / path}: {reason}"
+            f"{_at(listing, path)}: {reason}"
             for path, reason in list(found.unreadable.items())[:SHOWN]
         ]
     else:
         for files in (listing.train, listing.test):
             readable = {file.label for file in files if file.path not in found.unreadable}
             emptied = {
-                listing.root / Path(file.path).parent
+                _at(listing, "/".join(file.path.split("/")[:2]))
                 for file in files
                 if file.label not in readable
             }
@@ -320,9 +185,13 @@ def _problems(listing: Listing, found: Found, allowed: int, grey: str) -> list[s
             "and the others in colour; "
             f"'convert' repeats the grey channel{_first(count)}"
         )
-        problems += [f"{listing.root / path}: is grey" for path in found.grey[:SHOWN]]
+        problems += [f"{_at(listing, path)}: is grey" for path in found.grey[:SHOWN]]
     return problems
 
 
 def _first(count: int) -> str:
     return f", the first {SHOWN}:" if count > SHOWN else ":"
+
+
+def _at(listing: Listing, path: str) -> str:
+    return shown(str(listing.root / path))
