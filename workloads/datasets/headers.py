@@ -22,6 +22,7 @@ REDUCED_FROM = 178_956_970  # pixels of a JPEG file from which it is decoded at 
 REDUCED_TO = 1024  # pixels that its shorter side keeps at least: twice the largest image_size
 TRANSPARENT = ("RGBA", "RGBa", "LA", "La", "PA")
 EXTRA_SAMPLES = 338  # the tag of TIFF that says what bands beyond grey or RGB are
+JPEG2000_SIZE = b"\xff\x4f\xff\x51"  # before the marker of sizes, whose byte 38 has the depth
 MOST_BYTES = 4  # of a pixel, as PIL has it; more count as more pixels
 
 
@@ -30,13 +31,15 @@ class Header:
     """An image that is open and not decoded.
 
     `pixels` says what decoding takes, in pixels of four bytes. An image `is_deep` whose samples are
-    not unsigned numbers of 8 bits. `problem` is why it is not taken, or ''.
+    not unsigned numbers of 8 bits, and `is_halved` where only 8 of them can be had. `problem` is
+    why it is not taken, or ''.
     """
 
     size: tuple[int, int]
     pixels: int
     is_grey: bool
     is_deep: bool
+    is_halved: bool
     problem: str
     image: Image.Image | None
     layout: tiff.Layout | None
@@ -55,7 +58,7 @@ def header_of(file: BinaryIO, channels: Channels | None) -> Iterator[Header]:
         yield _of_layout(layout, channels)
         return
     with Image.open(file) as image:
-        yield _of_pil(image, channels)
+        yield _of_pil(image, file, channels)
 
 
 def rgb_of(header: Header, file: BinaryIO, channels: Channels | None) -> Image.Image:
@@ -100,7 +103,6 @@ def remarks_of(header: Header, channels: Channels | None) -> tuple[str, ...]:
     """
     remarks = []
     image, layout = header.image, header.layout
-    alpha = False
     if layout is not None:
         alpha, several = any(kind in tiff.ALPHAS for kind in layout.extra), layout.pages > 1
     else:
@@ -109,8 +111,8 @@ def remarks_of(header: Header, channels: Channels | None) -> tuple[str, ...]:
         several = True
         with suppress(Exception):
             several = bool(getattr(image, "is_animated", False))
-        if not header.is_deep and ";16" in _raw_mode(image):
-            remarks.append("8 of the 16 bits of a sample are read")
+        if header.is_halved:
+            remarks.append("only the upper 8 bits of each sample are read")
     if alpha and channels is None:
         remarks.append("transparency is left out")
     if several:
@@ -131,13 +133,14 @@ def _of_layout(layout: tiff.Layout, channels: Channels | None) -> Header:
         pixels * max(1, -(-layout.bytes_of_pixel // MOST_BYTES)),
         layout.is_grey and channels is None,
         layout.is_deep,
+        False,
         _problem(layout.bands, of_colour, unknown, channels),
         None,
         layout,
     )
 
 
-def _of_pil(image: Image.Image, channels: Channels | None) -> Header:
+def _of_pil(image: Image.Image, file: BinaryIO, channels: Channels | None) -> Header:
     size = image.size
     pixels = size[0] * size[1]
     if min(size) < 1:
@@ -155,7 +158,9 @@ def _of_pil(image: Image.Image, channels: Channels | None) -> Header:
     if _is_deep_png(image):
         is_grey = _raw_mode(image).startswith("LA")
         pixels *= 2
-    return Header(size, pixels, is_grey and channels is None, is_deep, problem, image, None)
+    is_halved = not is_deep and _has_more_bits(image, file)
+    is_grey = is_grey and channels is None
+    return Header(size, pixels, is_grey, is_deep, is_halved, problem, image, None)
 
 
 def _problem_of_pil(image: Image.Image, channels: Channels | None) -> str:
@@ -189,6 +194,24 @@ def _lacking(bands: int, channels: Channels | None) -> str:
         has = "1 band" if bands == 1 else f"{bands} bands"
         return f"has {has}, and data.channels={list(channels)} asks for number {max(channels)}"
     return ""
+
+
+def _has_more_bits(image: Image.Image, file: BinaryIO) -> bool:
+    """Whether samples of an image that PIL has in 8 bits have more in the file, if it says so."""
+    if image.format == "PPM":
+        tiles = getattr(image, "tile", [])
+        arguments = tiles[0][3] if tiles else ()
+        return (
+            isinstance(arguments, tuple) and isinstance(last := arguments[-1], int) and last > 255
+        )
+    if image.format == "JPEG2000":
+        at = file.tell()
+        file.seek(0)
+        begin = file.read(4096)
+        file.seek(at)
+        _, found, size = begin.partition(JPEG2000_SIZE)
+        return bool(found) and len(size) > 38 and (size[38] & 127) + 1 > 8
+    return ";16" in _raw_mode(image)
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -126,6 +126,13 @@ def _decode(spec: DataSpec, root: Path, folder: Path) -> Labels:
             )
             raise SpecError([problem]) from error
         images, labels[part] = _arrays(spec.name, data)
+        if images.dtype != np.uint8:
+            raise SpecError(
+                [
+                    f"data.root={str(root)!r}: the {spec.name} data are not those of its authors: "
+                    f"pixels are {images.dtype}, and not uint8"
+                ]
+            )
         write_images(
             folder / f"{part}.npy", len(images), spec.image_size, fit_all(images, spec.image_size)
         )
