@@ -3,11 +3,22 @@
 `workloads.workload` says what they are asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["DataFacts", "Ended", "Evaluation", "Paper", "Progress"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "DataFacts",
+    "Embedded",
+    "Embedding",
+    "Ended",
+    "Evaluation",
+    "Paper",
+    "Progress",
+]
 
 
 @dataclass(frozen=True)
@@ -72,3 +83,29 @@ class Progress:
     ended: Mapping[int, Ended]
     metrics: Mapping[str, float]
     state: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Features of some images, float32 [n, D], by the images' names; None where n is 0.
+
+    `unreadable` are the names of images that cannot be read, each with the reason.
+    """
+
+    names: Sequence[str]
+    features: NDArray[np.float32] | None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The features of a folder of images, a block at a time, in the order of the images' names.
+
+    images: how many there are. left_out: a line for each reason why files are no images. about: how
+    features come about, as plain values.
+    """
+
+    images: int
+    left_out: Sequence[str]
+    blocks: Iterator[Embedded]
+    about: Mapping[str, Any]

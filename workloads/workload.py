@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, runtime_check
 
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import CardResult, EvaluationResult
-from workloads.facts import DataFacts, Ended, Evaluation, Paper, Progress
+from workloads.facts import DataFacts, Embedding, Ended, Evaluation, Paper, Progress
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 
@@ -22,6 +22,7 @@ __all__ = [
     "AnyTrainedTogether",
     "AnyWorkload",
     "DataFacts",
+    "EmbedsImages",
     "Ended",
     "Evaluation",
     "Paper",
@@ -205,6 +206,35 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
 
     def operations_done(self, spec: Spec, history: Sequence[Mapping[str, float]]) -> float:
         """Return the operations of a run with this history, roughly; 0 if it cannot be told."""
+
+
+@runtime_checkable
+class EmbedsImages(Workload[Spec], Protocol[Spec]):
+    """A workload whose trained states give features of anybody's images."""
+
+    @property
+    def read_by(self) -> Sequence[str]:
+        """The dotted fields that say how images are read, and may change after training."""
+
+    def embed(
+        self,
+        spec: Spec,
+        state: State,
+        folder: str,
+        worker: Worker,
+        *,
+        projection: bool,
+        reading: Mapping[str, Any],
+    ) -> Embedding:
+        """Prepare the features of the images of a folder. Raises SpecError if there are none.
+
+        `reading` has the fields of `read_by` that are other than the specification says.
+        """
+
+    def state_from(
+        self, source: str, spec: Spec, *, prefix: str | None, ignore: Sequence[str]
+    ) -> tuple[State, tuple[str, ...]]:
+        """Read weights that were trained elsewhere, and notes on them. Raises SpecError."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Commands about what was trained: evaluate it again, compare two runs, export its weights."""
+"""Commands about what was trained: evaluate, compare and export it, and embed images by it."""
 
 import os
 from pathlib import Path
@@ -22,12 +22,28 @@ from orchestrator.commands.consoles import plain_console
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
 
-__all__ = ["compare", "dashboard", "evaluate", "export", "runs"]
+__all__ = ["compare", "dashboard", "embed", "evaluate", "export", "runs"]
 
 Run = Annotated[
     str,
     typer.Argument(
         metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them."
+    ),
+]
+
+WeightsPrefix = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Of weights with several encoders: what stands before the names of the one meant, "
+        "such as module.encoder_q.",
+    ),
+]
+WeightsIgnore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES",
+        help="How names begin in weights that are not needed, beside heads; repeatable.",
     ),
 ]
 
@@ -55,21 +71,8 @@ def evaluate(
     ] = None,
     config: Config = None,
     assignments: Assignments = None,
-    weights_prefix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Of weights with several encoders: what stands before the names of the one meant, "
-            "such as module.encoder_q.",
-        ),
-    ] = None,
-    weights_ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            help="How names begin in weights that are not needed, beside heads; repeatable.",
-        ),
-    ] = None,
+    weights_prefix: WeightsPrefix = None,
+    weights_ignore: WeightsIgnore = None,
     download: Download = False,
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
@@ -146,6 +149,59 @@ def export(
         return export_run(run, to, folder, storage_at(storage), console_for(as_json))
 
     guarded(write, as_json=as_json)
+
+
+@app.command()
+def embed(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_OR_WEIGHTS",
+            help="Beginning of a fingerprint (`simclr-orch runs` lists them), a file of weights, "
+            "or torchvision:NAME.",
+        ),
+    ],
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="Images at any depth, without labels; shards.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="File to write: .parquet, .csv or .npz."),
+    ],
+    projection: Annotated[
+        bool, typer.Option("--projection", help="z of the projection head in place of h.")
+    ] = False,
+    preset: Annotated[
+        str | None, typer.Option(help="Of weights from elsewhere: their encoder.")
+    ] = None,
+    config: Config = None,
+    assignments: Assignments = None,
+    weights_prefix: WeightsPrefix = None,
+    weights_ignore: WeightsIgnore = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Features of one's own images by an encoder, a row an image, as a file."""
+
+    def work() -> "Finished":
+        from orchestrator.commands.embed import EmbedRequest
+        from orchestrator.commands.embed import embed as embedded
+        from orchestrator.commands.stores import storage_at
+
+        request = EmbedRequest(
+            run,
+            folder,
+            output,
+            projection,
+            tuple(assignments or ()),
+            preset,
+            config,
+            weights_prefix,
+            tuple(weights_ignore or ()),
+        )
+        return embedded(request, storage_at(storage), console_for(as_json))
+
+    guarded(work, as_json=as_json)
 
 
 @app.command()

@@ -3,23 +3,14 @@
 Progress goes to stderr, the result is lines and a document.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from orchestrator.commands.consoles import plain_console
 from orchestrator.commands.result import Finished
+from orchestrator.commands.steps import steps
 from orchestrator.errors import PlanError
 from workloads.datasets.shards.check import Checked, check_shards, written_at
 from workloads.datasets.shards.files import ShardFolder
@@ -30,7 +21,6 @@ from workloads.spec import SpecError
 __all__ = ["check_output", "write_and_check"]
 
 SHOWN = 10
-LINES = 20  # of progress where there is no terminal
 
 
 def write_and_check(
@@ -100,12 +90,12 @@ def _write(sharding: Sharding, workers: int) -> int:
     """Write what is missing; return how many of the files were there before."""
     before = 0
     with (
-        _steps("written", len(sharding.files)) as step,
+        steps("written", len(sharding.files)) as step,
         closing(write_shards(sharding, workers)) as writing,
     ):
         for written in writing:
             before += written.before
-            step()
+            step(1)
     return before
 
 
@@ -114,41 +104,11 @@ def _check(folder: ShardFolder, workers: int, decodes: bool) -> list[Checked]:
     assert folder.manifest is not None
     checked = []
     checking = check_shards(folder, workers, decodes=decodes)
-    with _steps("checked", len(folder.manifest["shards"])) as step, closing(checking):
+    with steps("checked", len(folder.manifest["shards"])) as step, closing(checking):
         for one in checking:
             checked.append(one)
-            step()
+            step(1)
     return sorted(checked)
-
-
-@contextmanager
-def _steps(done: str, total: int) -> Iterator[Callable[[], None]]:
-    """Yield what is to be called after each of `total` files.
-
-    It draws a bar on a terminal, else it prints a line now and then.
-    """
-    console, count = plain_console(stderr=True), 0
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(done, total=total)
-
-    def step() -> None:
-        nonlocal count
-        count += 1
-        bar.advance(task)
-        if not console.is_terminal and (
-            count * LINES // total > (count - 1) * LINES // total or count == total
-        ):
-            console.print(f"{done} {count} of {total} files", highlight=False)
-
-    with bar:
-        yield step
 
 
 def _tell(checked: list[Checked], output: Path, console: Console) -> None:

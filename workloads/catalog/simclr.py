@@ -9,12 +9,14 @@ from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
+from workloads.evaluation.features.embedding import embedding_of
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.inspect import inspect
 from workloads.evaluation.protocols.label_subsets import finetune_problems
 from workloads.evaluation.protocols.transfer import transfer_problems
 from workloads.evaluation.validation_score import validation_score
 from workloads.evaluation_result import EvaluationResult
+from workloads.facts import Embedding
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
@@ -25,10 +27,19 @@ from workloads.simclr.pretrain import (
     pretrain,
     problems_with,
 )
+from workloads.simclr.published import Choice, state_of_weights
 from workloads.simclr.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.trained import load_model
-from workloads.workload import DataFacts, Evaluation, Paper, TrainedAlone, Weights, WorkloadName
+from workloads.workload import (
+    DataFacts,
+    Evaluation,
+    Paper,
+    State,
+    TrainedAlone,
+    Weights,
+    WorkloadName,
+)
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]
 
@@ -85,6 +96,7 @@ class SimCLRWorkload:
         *("eval.finetune.subset_files", "eval.finetune.subset_content"),
     )
     changeable: tuple[str, ...] = ("eval.", "data.root")
+    read_by: tuple[str, ...] = ("data.channels", "data.value_range", "data.max_pixels")
     weights: Weights[RunSpec] = PublishedEncoders()
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
     headline: tuple[str, ...] = (
@@ -153,6 +165,26 @@ class SimCLRWorkload:
         model = load_model(spec, state, worker) if has_head else None
         head = model.head if isinstance(model, SimCLR) else None
         return inspect(encoder, head, data, spec)
+
+    def embed(
+        self,
+        spec: RunSpec,
+        state: State,
+        folder: str,
+        worker: Worker,
+        *,
+        projection: bool,
+        reading: Mapping[str, Any],
+    ) -> Embedding:
+        """Prepare features h, or z, of the images of a folder."""
+        own = {name.removeprefix("data."): value for name, value in reading.items()}
+        return embedding_of(spec, state, folder, worker, projection=projection, reading=own)
+
+    def state_from(
+        self, source: str, spec: RunSpec, *, prefix: str | None, ignore: Sequence[str]
+    ) -> tuple[State, tuple[str, ...]]:
+        """Read a published encoder as the state of a run."""
+        return state_of_weights(source, spec, Choice(prefix, tuple(ignore)))
 
     def score(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
         """Return the top-1 in % of nearest training neighbours on the validation images."""
