@@ -17,6 +17,8 @@ __all__ = [
     "Inventory",
     "LeftOut",
     "left_out_lines",
+    "lines_of",
+    "remark_lines",
     "shown",
     "tally",
     "tell",
@@ -106,15 +108,20 @@ def tally(met: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]:
 
 @dataclass(frozen=True)
 class DataRead:
-    """Data that were read: name, digest of the content, and what is used of them."""
+    """Data that were read: name, digest of the content, and what is used of them.
+
+    `remarks` say what else is to be known of all of them, such as how their pixels were scaled.
+    """
 
     name: str
     content: str
     inventory: Inventory
+    remarks: tuple[str, ...] = ()
 
     def tree(self) -> dict[str, Any]:
         """Return plain values, as records and plans keep them."""
-        return {"data": self.name, "content": self.content, **self.inventory.tree()}
+        tree = {"data": self.name, "content": self.content, **self.inventory.tree()}
+        return tree | ({"remarks": [*map(shown, self.remarks)]} if self.remarks else {})
 
 
 _listener: ContextVar[Callable[[DataRead], None] | None] = ContextVar("_listener", default=None)
@@ -149,3 +156,16 @@ def left_out_lines(reads: Sequence[Mapping[str, Any]]) -> list[str]:
     for read in reads:
         lines += [f"{read['data']}: {line}" for line in Inventory.read(read).lines()]
     return list(dict.fromkeys(lines))
+
+
+def remark_lines(reads: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the remarks on data that were read, given as plain values."""
+    lines: list[str] = []
+    for read in reads:
+        lines += [f"{read['data']}: {remark}" for remark in read.get("remarks", [])]
+    return list(dict.fromkeys(lines))
+
+
+def lines_of(reads: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what is left out of data that were read, and then the remarks on these."""
+    return [*left_out_lines(reads), *remark_lines(reads)]

@@ -12,7 +12,7 @@ from orchestrator.run_record import Machine, Metrics, RunRecord
 from orchestrator.storage.runs import Checkpoint
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
-from workloads.inventory import DataRead, left_out_lines
+from workloads.inventory import DataRead, lines_of
 
 __all__ = ["LOG_TAIL", "CellFiles"]
 
@@ -46,7 +46,7 @@ class CellFiles:
     def took(self, read: DataRead) -> None:
         """Keep for the record what data were read, and say in the log what is left out."""
         self._read.append(read)
-        for line in left_out_lines([read.tree()]):
+        for line in lines_of([read.tree()]):
             self.note(line)
 
     def keep(self, checkpoint: Checkpoint, remark: str) -> None:

@@ -23,7 +23,7 @@ from workloads.catalog import (
     workload_of_preset,
     workload_of_tree,
 )
-from workloads.inventory import DataRead, left_out_lines, told_of_reading
+from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,
@@ -59,7 +59,7 @@ class Checked:
     @property
     def left_out(self) -> list[str]:
         """Return a sentence for each reason for which a data set's examples are left out."""
-        return left_out_lines([one.tree() for one in self.read])
+        return lines_of([one.tree() for one in self.read])
 
     @property
     def may_start(self) -> ClusterShape | None:

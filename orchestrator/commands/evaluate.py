@@ -23,7 +23,7 @@ from orchestrator.tracking.recorder import with_intervals
 from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
-from workloads.inventory import DataRead, left_out_lines, told_of_reading
+from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.spec import digest, flatten
 from workloads.workload import (
     AnyTrainedAlone,
@@ -111,7 +111,7 @@ def evaluate(
             _of_weights(question, console) if question.is_of_weights else _of_run(question, storage)
         )
     plain = [one.tree() for one in read]
-    for line in left_out_lines(plain):
+    for line in lines_of(plain):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     evaluation = subject.workload.evaluations[protocol]
     if problems := subject.workload.problems(subject.spec, None, 1):

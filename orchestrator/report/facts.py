@@ -10,7 +10,7 @@ from orchestrator.report.tables import cell_text, interval_text
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation
 from workloads.catalog import workload_named
-from workloads.inventory import left_out_lines
+from workloads.inventory import left_out_lines, remark_lines
 
 __all__ = ["facts", "subtitle"]
 
@@ -67,9 +67,14 @@ def _inputs(data: KeptData) -> str:
 
 
 def _left_out(report: Report) -> list[Fact]:
-    """What is left out of all data that the plan or a run has read."""
-    lines = left_out_lines([*report.plan["data"].get("read", []), *report.data_read])
-    return [("Left out of the data", "; ".join(lines).replace("left out: ", ""))] if lines else []
+    """What is left out of all data that the plan or a run has read, and remarks on these."""
+    reads = [*report.plan["data"].get("read", []), *report.data_read]
+    facts = []
+    if lines := left_out_lines(reads):
+        facts.append(("Left out of the data", "; ".join(lines).replace("left out: ", "")))
+    if remarks := remark_lines(reads):
+        facts.append(("How the data were read", "; ".join(remarks)))
+    return facts
 
 
 def _looks(plan: KeptPlan, looks: Sequence[int]) -> Fact:

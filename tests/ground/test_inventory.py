@@ -10,6 +10,8 @@ from workloads.inventory import (
     Inventory,
     LeftOut,
     left_out_lines,
+    lines_of,
+    remark_lines,
     shown,
     tally,
     tell,
@@ -58,6 +60,14 @@ def test_an_inventory_survives_json() -> None:
     inventory = Inventory(70, (NOTES,))
     assert Inventory.read(json.loads(json.dumps(inventory.tree()))) == inventory
     assert inventory.tree()["seen"] == 73
+
+
+def test_remarks_on_data_follow_what_is_left_out_of_them() -> None:
+    read = DataRead("pets", "0b", Inventory(5, (NOTES,)), ("0 to 4095 become 0 to 255",)).tree()
+    plain = DataRead("pets", "0c", Inventory(5)).tree()
+    assert "remarks" not in plain, "as records have it that were written before"
+    assert remark_lines([plain, read, read]) == ["pets: 0 to 4095 become 0 to 255"]
+    assert lines_of([read]) == [*left_out_lines([read]), *remark_lines([read])]
 
 
 def test_who_listens_is_told_once_of_each_data_set() -> None:

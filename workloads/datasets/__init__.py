@@ -65,7 +65,7 @@ def load(
     key = f"{spec.name}-{size}-{digest(what)}"
     images = stored(cache or default_cache(), key, source.decode, source.images)
     data = split(spec, images, source.content, source.left_out)
-    tell(DataRead(spec.name, data.content, data.inventory))
+    tell(DataRead(spec.name, data.content, data.inventory, data.remarks))
     return data
 
 

@@ -53,7 +53,7 @@ class Labels:
     [M]. `train_per_class` is for data sets whose authors leave the split to chance: all their
     images are stored as `train`, and as many of each class as it says are drawn for training.
     `inventory` says what is used of all that was met while they were written; of entries that older
-    versions wrote there is none.
+    versions wrote there is none. `remarks` say how pixels were read, where that is not as usual.
     """
 
     train: NDArray[np.int64]
@@ -63,6 +63,7 @@ class Labels:
     validation: NDArray[np.bool_] | None = None
     train_per_class: int | None = None
     inventory: Inventory | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def counted(self) -> Inventory:
@@ -180,6 +181,7 @@ def _write(entry: Path, decode: Callable[[Path], Labels]) -> None:
             "notes": labels.notes,
             "train_per_class": labels.train_per_class,
             "inventory": labels.counted.tree(),
+            "remarks": labels.remarks,
         }
         (partial / "entry.json").write_text(json.dumps(about, indent=1))
 
@@ -205,4 +207,5 @@ def _read_labels(entry: Path) -> Labels:
             np.load(marked) if marked.is_file() else None,
             about.get("train_per_class"),  # which older entries do not say
             None if counted is None else Inventory.read(counted),
+            tuple(about.get("remarks", [])),
         )

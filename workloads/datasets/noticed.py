@@ -20,7 +20,7 @@ from workloads.datasets.spec import DataSpec
 from workloads.datasets.value_range import Ranges, Values, range_lines, ranges_of
 from workloads.spec import SpecError
 
-__all__ = ["Noticed", "found_ranges", "notes_of", "settle"]
+__all__ = ["Noticed", "found_ranges", "remarks_on", "settle"]
 
 Again = Callable[[str, Reading, int], Decoded]
 
@@ -79,7 +79,7 @@ def settle(spec: DataSpec, folder: Path, parts: Mapping[str, Noticed], again: Ag
     return ranges
 
 
-def notes_of(ranges: Ranges, parts: Iterable[Noticed]) -> tuple[str, ...]:
+def remarks_on(ranges: Ranges, parts: Iterable[Noticed]) -> tuple[str, ...]:
     """Say what is to be known of the pixels of all parts, one line each."""
     values: list[Values] = []
     remarks: dict[str, tuple[int, str]] = {}

@@ -103,7 +103,7 @@ class DataSet:
 
     `content` is the digest that `data.content` pins; `notes` are things to record, such as images
     that were left out. `inventory` counts the images of all parts, before subsets are drawn, and
-    what is left out.
+    what is left out; `remarks` say how pixels were read, where that is not as usual.
     """
 
     train: Split
@@ -113,6 +113,7 @@ class DataSet:
     content: str
     notes: tuple[str, ...]
     inventory: Inventory
+    remarks: tuple[str, ...] = ()
 
     def train_and_validation(self) -> Split:
         """Join both for a last fit, once everything is chosen.
@@ -162,8 +163,9 @@ def split(
         test=_split(test_images, test, tested),
         classes=labels.classes,
         content=content,
-        notes=(*named, *labels.notes, *notes),
+        notes=(*named, *labels.notes, *labels.remarks, *notes),
         inventory=inventory,
+        remarks=labels.remarks,
     )
 
 

@@ -22,7 +22,7 @@ from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
-from workloads.inventory import DataRead, left_out_lines, told_of_reading
+from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import pretrain
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _took(read: list[DataRead], one: DataRead) -> None:
     read.append(one)
     if os.environ.get("RANK", "0") == "0":
-        for line in left_out_lines([one.tree()]):
+        for line in lines_of([one.tree()]):
             print(line, file=sys.stderr)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Source
 from workloads.datasets.encoded import EncodedImages
-from workloads.datasets.noticed import Noticed, found_ranges, notes_of
+from workloads.datasets.noticed import Noticed, found_ranges, remarks_on
 from workloads.datasets.pixels import Decoded, decode, glance
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.shards.archives import Member, members_of
@@ -151,8 +151,8 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
     noticed = {name: part.noticed for name, part in parts.items()}
     ranges = found_ranges(spec, noticed)
     (entry / RANGES).write_text(json.dumps(ranges))
-    notes += notes_of(ranges, noticed.values())
-    return Labels(labels["train"], labels["test"], classes, tuple(notes))
+    remarks = remarks_on(ranges, noticed.values())
+    return Labels(labels["train"], labels["test"], classes, tuple(notes), remarks=remarks)
 
 
 def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _Part:

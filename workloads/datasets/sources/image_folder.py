@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source, write_images
-from workloads.datasets.noticed import Noticed, notes_of, settle
+from workloads.datasets.noticed import Noticed, remarks_on, settle
 from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.sources.folder_listing import File, Listing, content_of, listing_of
@@ -78,7 +78,7 @@ def source(spec: DataSpec, root: Path) -> Source:
             f"left out, cannot be read: {shown(path)}: {reason}"
             for path, reason in found.unreadable.items()
         )
-        notes += notes_of(ranges, found.parts.values())
+        remarks = remarks_on(ranges, found.parts.values())
         unreadable = tally((UNREADABLE, path) for path in found.unreadable)
         used = len(listing.train) + len(listing.test) - len(found.unreadable)
         counted = Inventory(used, unreadable)
@@ -88,6 +88,7 @@ def source(spec: DataSpec, root: Path) -> Source:
             listing.classes,
             (*listing.notes, *notes),
             inventory=counted,
+            remarks=remarks,
         )
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
-from workloads.datasets.noticed import Noticed, notes_of, settle
+from workloads.datasets.noticed import Noticed, remarks_on, settle
 from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.spec import DataSpec
@@ -163,9 +163,14 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
     notes = tuple(
         f"left out, cannot be read: {path}: {reason}" for path, reason in unreadable.items()
     )
-    notes += notes_of(ranges, noticed.values())
     return Labels(
-        labels["train"], labels["test"], lists.classes, notes, marks, lists.train_per_class
+        labels["train"],
+        labels["test"],
+        lists.classes,
+        notes,
+        marks,
+        lists.train_per_class,
+        remarks=remarks_on(ranges, noticed.values()),
     )
 
 
