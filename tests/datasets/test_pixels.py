@@ -8,6 +8,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from workloads.datasets import decoder_limits, headers
 from workloads.datasets.decoder_limits import room_for, unlimited
+from workloads.datasets.image_files import is_image
 from workloads.datasets.pixels import decode, fit, glance, is_read_anew, read
 from workloads.datasets.reading import Reading
 from workloads.datasets.value_range import Ranges, Values, range_lines, ranges_of, to_bytes
@@ -427,6 +429,18 @@ def test_declared_alpha_is_left_out_and_said(dtype: str, alpha: int) -> None:
     assert np.array_equal(stored(data), expected)
     assert decode(data, SIDE).remarks == ("transparency is left out",)
     assert glance(data).remarks == ("transparency is left out",)
+
+
+def test_images_of_any_bands_and_size_are_images_whatever_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # PIL raises from twice of that
+    for bands in (1, 3, 13):
+        data = tiff(noise("u2", bands, 0, 9), photometric=1)
+        assert is_image("scene-17", partial(io.BytesIO, data))
+    file = io.BytesIO()
+    Image.new("L", (99, 99)).save(file, "PNG")
+    assert is_image("slide", partial(io.BytesIO, file.getvalue()))
 
 
 def test_channels_of_ordinary_images() -> None:

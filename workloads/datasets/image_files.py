@@ -16,6 +16,9 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from workloads.datasets.decoder_limits import unlimited
+from workloads.datasets.tiff import layout_of
+
 __all__ = ["NOT_IMAGES", "NOT_READ", "image_endings", "is_image", "why_no_image"]
 
 NOT_IMAGES = "files that are no images"
@@ -90,9 +93,11 @@ def _begins_like_an_image(file: BinaryIO) -> bool:
     if not likely:
         return False
     file.seek(0)
-    with _QUIET, warnings.catch_warnings():
+    with _QUIET, warnings.catch_warnings(), unlimited():
         warnings.simplefilter("ignore")  # of headers that are nearly right
         try:
+            if layout_of(file) is not None:  # with bands that Pillow would not open
+                return True
             with Image.open(file, formats=likely):  # which reads the header
                 return True
         except _DAMAGED:

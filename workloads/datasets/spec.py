@@ -32,18 +32,9 @@ DataSetName = Literal[
     "flowers",
 ]
 MAX_PIXELS = 1 << 29  # 23,170 x 23,170; PIL takes 2 GiB for them
-# Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
-OF_8_BITS = (
-    "shapes",
-    "textures",
-    "digits",
-    "cifar10",
-    "cifar100",
-    "stl10",
-    "svhn",
-    "fashion-mnist",
-)
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
+# Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
+OF_8_BITS = (*EMBEDDED, "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
 assert set(EMBEDDED) <= set(get_args(DataSetName))
 
 
