@@ -5,7 +5,6 @@ Unlike the images of a data set they are not kept decoded, and an unreadable one
 Legend: n images of a block, S side in pixels.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from workloads.datasets.encoded import decoders
 from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import reading_of
-from workloads.datasets.sources.image_folder import EXTENSIONS
+from workloads.datasets.sources.folder_walk import walk
 from workloads.datasets.spec import DataSpec
 from workloads.inventory import shown, tally
 from workloads.spec import SpecError
@@ -108,20 +107,9 @@ def images_at(spec: DataSpec, root: Path) -> OwnImages:
     """
     if not root.is_dir():
         raise SpecError([f"{root}: there is no such folder"])
-    paths: list[str] = []
-    others: list[tuple[str, str]] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(folder).relative_to(root)
-        for name in sorted(files):
-            path = (below / name).as_posix()
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(EXTENSIONS):
-                paths.append(path)
-            else:
-                others.append(("files that are no images", path))
-    left_out = [str(each) for each in tally(others)]
+    found = walk(root)
+    paths = list(found.images)
+    left_out = [str(each) for each in tally(found.left_out)]
     if not paths:
         raise SpecError([f"{root}: holds no image, at any depth", *left_out])
-    return OwnImages(spec, root, sorted(paths), left_out)
+    return OwnImages(spec, root, paths, left_out)
