@@ -18,6 +18,7 @@ from pyarrow import fs, parquet
 
 from workloads.datasets import DataSet, DataSpec, content_digest, load
 from workloads.datasets.shards.archives import members_of
+from workloads.datasets.shards.contents import Asked
 from workloads.datasets.shards.sharding import plan_shards
 from workloads.datasets.shards.write import write_shards
 from workloads.distributed.worker import Worker
@@ -257,7 +258,7 @@ def test_foreign_parquet_files_of_either_layout(
 def test_our_parquet_files_are_read_where_they_lie(folder: Path, tmp_path: Path) -> None:
     path = next((sharded(folder, tmp_path / "shards", "parquet", 9) / "train").iterdir())
     with path.open("rb") as file:
-        members = members_of(file, tmp_path / "copy")
+        members = members_of(file, tmp_path / "copy", Asked()).members
     assert not (tmp_path / "copy").exists()
     rows = parquet.read_table(path).to_pylist()
     whole = path.read_bytes()
@@ -277,7 +278,7 @@ def test_what_is_wrong_with_the_layout_is_said(tmp_path: Path, cache: Path) -> N
     ]
     for part in ("train", "test"):
         (tmp_path / part).mkdir()
-        (tmp_path / part / "a.tar.gz").write_bytes(b"x")
+        (tmp_path / part / "a.zip").write_bytes(b"x")
     assert problems_of(spec_of(tmp_path), cache)[0] == (
         f"{root}: train holds no .tar or .parquet file"
     )
@@ -295,10 +296,14 @@ GOOD = {"a.jpg": encoded(0), "a.cls": b"0", "b.jpg": encoded(1), "b.cls": b"1"}
             GOOD | {"c.jpg": encoded(2)},
             "c.jpg: has no label beside it (.cls, or .json with label); 1 lack one",
         ),
-        (GOOD | {"a.png": encoded(2)}, "a: has two images, a.jpg and a.png"),
+        (
+            GOOD | {"a.png": encoded(2)},
+            "a: has two images, a.jpg and a.png; data.image_column says which ending is meant, "
+            "such as 'jpg'",
+        ),
         (GOOD | {"b.cls": b" "}, "b.cls: says no label"),
         (GOOD | {"c.jpg": b"", "c.json": b"{"}, "c.json: is not JSON"),
-        (GOOD | {"c.jpg": b"", "c.json": b'{"labels": 1}'}, "c.json: says no label"),
+        (GOOD | {"c.jpg": b"", "c.json": b'{"caption": 1}'}, "c.json: says no label"),
     ],
 )
 def test_a_bad_member_is_named(

@@ -89,6 +89,12 @@ def content_digest(spec: DataSpec) -> str:
 
 
 def _source(spec: DataSpec) -> Source:
+    given = {"image_column": spec.image_column, "label_column": spec.label_column}
+    unread = [name for name, value in given.items() if value is not None]
+    if unread and spec.name != "shards":
+        raise SpecError(
+            [f"data.{name}={given[name]!r}: is read by data.name='shards' only" for name in unread]
+        )
     match spec.name:
         case "shapes":
             return shapes.source(spec)

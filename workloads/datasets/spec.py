@@ -32,6 +32,16 @@ DataSetName = Literal[
     "flowers",
 ]
 MAX_PIXELS = 1 << 29  # 23,170 x 23,170; PIL takes 2 GiB for them
+# Fields that came after the first results.
+NEWER = (
+    "channels",
+    "image_column",
+    "label_column",
+    "max_pixels",
+    "value_range",
+    "palette",
+    "arrangement",
+)
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
 # Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
 OF_8_BITS = (*EMBEDDED, "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
@@ -113,6 +123,17 @@ class DataSpec(Part):
         "decoded, at a reduced scale where it is large",
     )
 
+    image_column: str | None = Field(
+        None,
+        description="of shards: the column of Parquet files, or the ending of names in tar files, "
+        "that has the images; null is one that is known",
+    )
+    label_column: str | None = Field(
+        None,
+        description="of shards: the column of Parquet files, the ending of names in tar files, or "
+        "the field of their .json, that has the labels; null is one that is known",
+    )
+
     @model_validator(mode="after")
     def _pixels(self) -> "DataSpec":
         given = {"channels": self.channels, "value_range": self.value_range}
@@ -155,6 +176,6 @@ def forget_newer_fields(*trees: dict[str, Any]) -> None:
     Whoever digests a tree finds what was computed before these fields were.
     """
     for tree in trees:
-        for name in ("channels", "max_pixels", "value_range", "palette", "arrangement"):
+        for name in NEWER:
             if tree[name] == DataSpec.model_fields[name].default:
                 del tree[name]

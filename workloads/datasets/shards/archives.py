@@ -1,171 +1,125 @@
 """Where the images of a shard lie in its file, so that each can be read by itself later.
 
 A tar shard in the layout of WebDataset has members KEY.jpg (or another kind of image) and KEY.cls,
-a number or the name of a class, or KEY.json with a field `label` or `cls`; KEY is all before the
-first dot of the last part of a path. A Parquet shard has columns `image` (bytes, or a struct that
-has a field `bytes`) and `label`, and may have `key`. Parquet keeps the bytes of an image in one
-piece only where its pages are neither compressed nor encoded; elsewhere they are copied.
+a number or the name of a class, or KEY.json with a field `label` or `cls`
+(`workloads.datasets.shards.pairing`); a compressed one is unpacked into a copy first. A Parquet
+shard has a column of images and one of labels (`workloads.datasets.shards.tables`).
 """
 
-import json
+import bz2
+import gzip
+import io
+import lzma
+import shutil
 import tarfile
+import zlib
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
-from workloads.datasets.image_files import image_endings
+from workloads.datasets.image_files import why_no_image
+from workloads.datasets.shards.contents import Asked, Contents, Member
+from workloads.datasets.shards.labels import Label, label_in_json, label_in_text
+from workloads.datasets.shards.pairing import Endings, pair
+from workloads.datasets.shards.tables import rows_of
+from workloads.datasets.shards.tally import Tally
+from workloads.datasets.shards.tar_entries import Entry, entries_of
+from workloads.inventory import shown
 
-__all__ = ["ENDINGS", "Member", "members_of"]
+__all__ = ["ENDINGS", "members_of"]
 
-ENDINGS = (".tar", ".parquet")
-LENGTH_BYTES = 4  # Parquet's plain encoding puts the length of a value before it
-NEAR = 64  # bytes of an image that are searched for before the rest is compared
+ENDINGS = (
+    ".tar",
+    ".parquet",
+    ".tar.gz",
+    ".tgz",
+    ".tar.zst",
+    ".tzst",
+    ".tar.bz2",
+    ".tbz2",
+    ".tar.xz",
+    ".txz",
+)
+GZIP, BZIP2, XZ, ZSTANDARD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"
+POINTER = b"version https://git-lfs"
+COPIED = 4 << 20  # bytes at once
+HEADER = 4 << 10
+TIFF = (b"II", b"MM")
 
-Label = int | str
 
-
-class Member(NamedTuple):
-    """An image of a shard: where its bytes are, what it is called there, and its label."""
-
-    offset: int
-    length: int
-    name: str
-    label: Label
-
-
-def members_of(file: BinaryIO, copy: Path) -> list[Member]:
+def members_of(file: BinaryIO, copy: Path, asked: Asked) -> Contents:
     """Find the images of the shard in `file`, by their offsets there or in `copy`.
 
     `copy` is created where images do not lie in the file as they are. Raises ValueError for a file
     that is no such shard, OSError where one cannot be read or written.
     """
-    start = file.read(4)
+    start = file.read(len(POINTER))
     file.seek(0)
+    if start == POINTER:
+        raise ValueError("is a pointer of Git LFS and not the file; `git lfs pull` fetches it")
+    if start.startswith(b"PAR1"):
+        return rows_of(file, copy, asked)
     try:
-        return _of_parquet(file, copy) if start == b"PAR1" else _of_tar(file)
-    except (tarfile.TarError, EOFError) as error:
+        if not start.startswith((GZIP, BZIP2, XZ, ZSTANDARD)):
+            return _of_tar(file, asked)
+        _unpack(file, start, copy)
+        with copy.open("rb") as unpacked:
+            return _of_tar(unpacked, asked)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
         raise ValueError(f"is no tar file, or a damaged one: {error}") from error
 
 
-def _of_tar(file: BinaryIO) -> list[Member]:
-    images: dict[str, tuple[int, int, str]] = {}
-    labels: dict[str, Label] = {}
-    size = file.seek(0, 2)
-    file.seek(0)
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for member in archive:
-            if not member.isreg():
-                continue
-            folder, slash, base = member.name.rpartition("/")
-            stem, _, ending = base.partition(".")
-            key = folder + slash + stem
-
-            if member.offset_data + member.size > size:
-                raise ValueError(f"{member.name}: is cut off")
-            if f".{ending.lower()}" in image_endings():
-                if key in images:
-                    raise ValueError(f"{key}: has two images, {images[key][2]} and {member.name}")
-                images[key] = member.offset_data, member.size, member.name
-            elif ending in ("cls", "json") and (ending == "cls" or key not in labels):
-                file.seek(member.offset_data)
-                labels[key] = _label(file.read(member.size), ending, member.name)
-
-    if lacking := [name for key, (_, _, name) in images.items() if key not in labels]:
-        raise ValueError(
-            f"{lacking[0]}: has no label beside it (.cls, or .json with label); {len(lacking)} "
-            "lack one"
-        )
-    return [Member(*image, labels[key]) for key, image in images.items()]
+def _unpack(file: BinaryIO, start: bytes, copy: Path) -> None:
+    with _unpacking(file, start) as unpacked, copy.open("wb") as output:
+        shutil.copyfileobj(unpacked, output, COPIED)
 
 
-def _label(data: bytes, ending: str, name: str) -> Label:
-    text: Any = data.decode(errors="replace").strip()
-    if ending == "json":
-        try:
-            tree = json.loads(text)
-        except ValueError:
-            raise ValueError(f"{name}: is not JSON") from None
-        said = tree if isinstance(tree, dict) else {}
-        text = said.get("label", said.get("cls", ""))
-
-    if isinstance(text, bool) or not isinstance(text, int | str) or text == "":
-        raise ValueError(f"{name}: says no label")
-    try:
-        return int(text)
-    except ValueError:
-        return str(text)
-
-
-def _of_parquet(file: BinaryIO, copy: Path) -> list[Member]:
+def _unpacking(file: BinaryIO, start: bytes) -> Any:
+    if start.startswith(GZIP):
+        return gzip.GzipFile(fileobj=file)
+    if start.startswith(BZIP2):
+        return bz2.BZ2File(file)
+    if start.startswith(XZ):
+        return lzma.LZMAFile(file)
     import pyarrow as pa
-    from pyarrow import parquet
 
-    try:
-        table = parquet.ParquetFile(file)
-        leaves = {table.schema.column(number).path: number for number in range(len(table.schema))}
-        images = next((path for path in ("image", "image.bytes") if path in leaves), None)
-        if images is None or "label" not in leaves:
-            raise ValueError(f"needs the columns image and label; has {', '.join(leaves)}")
-        columns = [images, "label", *(["key"] if "key" in leaves else [])]
-        found = _in_place(file, table, leaves[images], columns)
-        return _copied(table, columns, copy) if found is None else found
-    except pa.ArrowException as error:
-        raise ValueError(
-            f"is no Parquet file, or a damaged one: {' '.join(str(error).split())}"
-        ) from error
+    return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")
 
 
-def _in_place(file: BinaryIO, table: Any, column: int, columns: list[str]) -> list[Member] | None:
-    """None where the images are not in the file as they are."""
-    members: list[Member] = []
-    for group in range(table.num_row_groups):
-        described = table.metadata.row_group(group).column(column)
-        if described.compression != "UNCOMPRESSED" or described.has_dictionary_page:
-            return None
+def _of_tar(file: BinaryIO, asked: Asked) -> Contents:
+    tally, texts = Tally(), dict[str, bytes]()
+    entries = entries_of(file, texts, tally)
 
-        rows = _rows(table, group, columns, len(members))
-        file.seek(described.data_page_offset)
-        chunk, at = file.read(described.total_compressed_size), 0
-        for data, label, name in rows:
-            value = len(data).to_bytes(LENGTH_BYTES, "little") + data
-            at = chunk.find(value[: LENGTH_BYTES + NEAR], at) if data else at
-            if at < 0 or (data and chunk[at : at + len(value)] != value):
-                return None
-            offset = described.data_page_offset + at + LENGTH_BYTES
-            members.append(Member(offset, len(data), name, label))
-            at += len(value) if data else 0
-    return members
+    def label_of(entry: Entry, ending: str) -> Label | None:
+        data, name = texts.get(entry.name), shown(entry.name)
+        if data is None:
+            file.seek(entry.offset)
+            data = file.read(entry.size)
+        if ending != "json":
+            return label_in_text(data, name)
+        return label_in_json(data, name, asked.label_column)
 
-
-def _copied(table: Any, columns: list[str], copy: Path) -> list[Member]:
-    members: list[Member] = []
-    with copy.open("wb") as file:
-        for group in range(table.num_row_groups):
-            for data, label, name in _rows(table, group, columns, len(members)):
-                members.append(Member(file.tell(), len(data), name, label))
-                file.write(data)
-    return members
-
-
-def _rows(
-    table: Any, group: int, columns: list[str], before: int
-) -> list[tuple[bytes, Label, str]]:
-    """Image, label and name of each row of a group.
-
-    A row without a key is named by its number in the file.
-    """
-    rows = table.read_row_group(group, columns=columns).to_pydict()
-    images = [image["bytes"] if isinstance(image, dict) else image for image in rows["image"]]
-    names = rows.get("key") or [f"{before + number:09d}" for number in range(len(images))]
-    for name, image, label in zip(names, images, rows["label"], strict=True):
-        if (
-            not isinstance(image, bytes | None)
-            or isinstance(label, bool)
-            or not isinstance(label, int | str)
-        ):
-            raise ValueError(
-                f"row {name}: needs bytes as its image and a number or a name as its label"
-            )
-    return [
-        (image or b"", label, str(name))
-        for image, label, name in zip(images, rows["label"], names, strict=True)
+    samples = pair(
+        entries,
+        partial(_why_no_image, file),
+        label_of,
+        Endings(asked.image_column, asked.label_column),
+        tally,
+        labelled=asked.labelled,
+    )
+    members = [
+        Member(image.offset, image.size, image.name.encode("utf-8", "surrogateescape"), label)
+        for image, label in samples
     ]
+    return Contents(members, tally.left_out(), tuple(tally.notes))
+
+
+def _why_no_image(file: BinaryIO, entry: Entry) -> str | None:
+    def opened() -> BinaryIO:
+        file.seek(entry.offset)
+        start = file.read(min(entry.size, HEADER))
+        # whose header may lie anywhere
+        rest = file.read(entry.size - len(start)) if start.startswith(TIFF) else b""
+        return io.BytesIO(start + rest)
+
+    return why_no_image(entry.name, opened)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from workloads.datasets.reading import Reading
 from workloads.datasets.shards.files import MANIFEST, Shard, ShardFolder, shards_at
+from workloads.datasets.shards.scanning import scan
 from workloads.datasets.shards.sharding import Entries, entry_of
-from workloads.datasets.shards.source import scan
 from workloads.datasets.shards.threads import in_threads
 from workloads.spec import SpecError
 
@@ -86,5 +86,5 @@ def _check(
     unreadable = []
     for member, seen in zip(scanned.members, scanned.seen, strict=True):
         if seen.reason:
-            unreadable.append(f"{member.name}: {seen.reason}")
+            unreadable.append(f"{member.name.decode(errors='backslashreplace')}: {seen.reason}")
     return Checked(name, images, "", tuple(unreadable))

@@ -14,42 +14,34 @@ above 0: then the index decodes every image.
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.cache import LEFT_OUT, Labels, Source
+from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source
 from workloads.datasets.encoded import EncodedImages
 from workloads.datasets.noticed import Noticed, found_ranges, remarks_on
-from workloads.datasets.pixels import Decoded, decode, glance
-from workloads.datasets.reading import Reading, fields_of, reading_of
-from workloads.datasets.shards.archives import Member, members_of
-from workloads.datasets.shards.files import Shard, ShardFolder, content_of, shards_at
+from workloads.datasets.pixels import Decoded
+from workloads.datasets.reading import fields_of, reading_of
+from workloads.datasets.shards.classes import classes_of, names_in_files
+from workloads.datasets.shards.contents import Asked
+from workloads.datasets.shards.files import LocalFile, Shard, ShardFolder, content_of, shards_at
+from workloads.datasets.shards.scanning import Scanned, scan
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.value_range import Ranges
+from workloads.inventory import Inventory, LeftOut, shown, tally
 from workloads.spec import SpecError
 
-__all__ = ["Scanned", "scan", "source"]
+__all__ = ["source"]
 
 SHOWN = 10
-HEADER = 4 << 10  # bytes of an image in which its header usually lies
-INDEX_REVISION = 2  # raised whenever the code indexes equal shards otherwise
+INDEX_REVISION = 3  # raised whenever the code indexes equal shards otherwise
 RANGES = "ranges.json"
 OPENED = 256  # files at once
 SCANNED = 8  # shards at once
-THUMBNAIL = 32  # side in pixels; of images that are decoded only to see whether they can be
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """The images of one shard, and what is known of each: its pixels are None."""
-
-    members: list[Member]
-    seen: list[Decoded]
 
 
 def source(spec: DataSpec, root: str) -> Source:
@@ -66,66 +58,27 @@ def source(spec: DataSpec, root: str) -> Source:
         "allow_unreadable": spec.allow_unreadable,
         "index": INDEX_REVISION,
     }
+    for field in ("image_column", "label_column"):
+        if (asked := getattr(spec, field)) is not None:
+            fields[field] = asked
     return Source(
         content_of(folder),
         fields | fields_of(spec),
         partial(_write_index, spec, folder),
         partial(_images, spec, folder),
+        folder.left_out,
     )
-
-
-def scan(
-    folder: ShardFolder, shard: Shard, copy: Path, reading: Reading, *, decodes: bool
-) -> Scanned:
-    """Read the header of each image of a shard, or with `decodes` the whole image.
-
-    Images of more than 8 bits are always decoded, for the range of their values.
-
-    `copy` is as in `members_of`. Raises SpecError for a file that is no such shard or cannot be
-    read.
-    """
-    try:
-        with folder.open(shard) as file:
-            members = members_of(file, copy)
-            if not copy.exists():
-                return _glanced_at(file, members, reading, decodes)
-        with copy.open("rb") as file:
-            return _glanced_at(file, members, reading, decodes)
-    except (OSError, ValueError) as error:
-        raise SpecError([f"{folder.root}/{shard.path}: {' '.join(str(error).split())}"]) from error
-
-
-def _glanced_at(file: BinaryIO, members: list[Member], reading: Reading, decodes: bool) -> Scanned:
-    seen = []
-    for member in members:
-
-        def whole(member: Member = member) -> bytes:
-            file.seek(member.offset)
-            return file.read(member.length)
-
-        if decodes:
-            one = decode(whole(), THUMBNAIL, reading)
-        else:
-            file.seek(member.offset)
-            is_whole = member.length <= HEADER
-            one = glance(file.read(min(member.length, HEADER)), reading, is_whole=is_whole)
-            if one.reason and not is_whole:
-                one = glance(whole(), reading)
-            if one.is_deep:
-                one = decode(whole(), THUMBNAIL, reading)
-        seen.append(one._replace(pixels=None))
-    return Scanned(members, seen)
 
 
 class _Part(NamedTuple):
     """A part in the order of its rows: where each image lies, and what is known of it.
 
-    That is its label, as its shard says it, whether it is grey, why it cannot be read, and what
+    That is its label, whether it is grey, why it cannot be read, and what
     else was noticed.
     """
 
     records: NDArray[Any]
-    said: list[int | str]
+    labels: NDArray[np.int64]
     grey: NDArray[np.bool_]
     reasons: dict[int, str]
     noticed: Noticed
@@ -133,98 +86,127 @@ class _Part(NamedTuple):
 
 def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
     """Write `train.npy` and `test.npy`, and copies of images that cannot be read where they lie."""
-    parts = {name: _scan_part(spec, folder, name, entry) for name in ("train", "test")}
-    classes, numbers = _classes(folder, parts)
+    scanned = {name: _scanned(spec, folder, name, entry) for name in ("train", "test")}
+    left_out = _left_out(folder, scanned)
+    if empty := [name for name, of in scanned.items() if not any(one.members for one in of)]:
+        lines = [str(each) for each in left_out]
+        raise SpecError([f"{folder.root}: {name} has no image" for name in empty] + lines)
+    said = {
+        name: [member.label for one in of for member in one.members if member.label is not None]
+        for name, of in scanned.items()
+    }
+    classes = classes_of(folder.root, said, _names(folder, scanned))
+    parts = {
+        name: _part(folder, name, of, [classes.numbers[label] for label in said[name]])
+        for name, of in scanned.items()
+    }
     labels = {}
     for name, part in parts.items():
-        labels[name] = np.array([numbers[label] for label in part.said], np.int64)
+        labels[name] = part.labels.copy()
         labels[name][list(part.reasons)] = LEFT_OUT
-    problems = _problems(spec, folder, parts, labels, classes)
+    problems = _problems(spec, folder, parts, labels, classes.names)
     if problems:
         raise SpecError(problems)
 
-    notes = []
+    notes, unreadable = [], []
     for name, part in parts.items():
         np.save(entry / f"{name}.npy", part.records)
         for line in _unreadable(folder, name, part):
-            notes.append(f"left out, cannot be read: {line}")
+            unreadable.append(line)
+    notes += [f"left out, cannot be read: {line}" for line in unreadable]
+    notes += _notes(folder, scanned)
     noticed = {name: part.noticed for name, part in parts.items()}
     ranges = found_ranges(spec, noticed)
     (entry / RANGES).write_text(json.dumps(ranges))
-    remarks = remarks_on(ranges, noticed.values())
-    return Labels(labels["train"], labels["test"], classes, tuple(notes), remarks=remarks)
+    used = sum(len(part.records) for part in parts.values()) - len(unreadable)
+    counted = Inventory(used, (*tally((UNREADABLE, line) for line in unreadable), *left_out))
+    return Labels(
+        labels["train"],
+        labels["test"],
+        classes.names,
+        tuple(notes),
+        inventory=counted,
+        remarks=remarks_on(ranges, noticed.values()),
+    )
 
 
-def _scan_part(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> _Part:
+def _scanned(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> list[Scanned]:
     shards = _of(folder, name)
     copies = [_copy(entry, name, number) for number in range(len(shards))]
-    with ThreadPoolExecutor(min(SCANNED, len(shards))) as pool:
+    with ThreadPoolExecutor(max(1, min(SCANNED, len(shards)))) as pool:
         scanning = partial(
-            scan, folder, reading=reading_of(spec), decodes=spec.allow_unreadable > 0
+            scan,
+            folder,
+            reading=reading_of(spec),
+            decodes=spec.allow_unreadable > 0,
+            asked=Asked(spec.image_column, spec.label_column),
         )
-        scanned = list(pool.map(scanning, shards, copies))
+        return list(pool.map(scanning, shards, copies))
 
+
+def _left_out(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> tuple[LeftOut, ...]:
+    """What is left out of all shards, one for each reason."""
+    counts: dict[str, int] = {}
+    examples: dict[str, str] = {}
+    for name, of in scanned.items():
+        for shard, one in zip(_of(folder, name), of, strict=True):
+            for each in one.contents.left_out:
+                counts[each.reason] = counts.get(each.reason, 0) + each.count
+                examples.setdefault(each.reason, f"{shown(shard.path)}: {each.example}")
+    return tuple(LeftOut(reason, count, examples[reason]) for reason, count in counts.items())
+
+
+def _notes(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> list[str]:
+    """What there is to say of shards, each once, with the first that it is said of."""
+    where: dict[str, list[str]] = {}
+    for name, of in scanned.items():
+        for shard, one in zip(_of(folder, name), of, strict=True):
+            for note in one.contents.notes:
+                where.setdefault(note, []).append(shown(shard.path))
+    several = {note: f"{len(paths)} shards, such as " for note, paths in where.items() if paths[1:]}
+    return [f"{note} (in {several.get(note, '')}{paths[0]})" for note, paths in where.items()]
+
+
+def _names(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> tuple[str, ...]:
+    """The names of classes that are numbers: from the manifest, else from the files themselves."""
+    if folder.manifest is not None:
+        return tuple(folder.manifest.get("classes", ()))
+    found = {
+        shown(shard.path): one.contents.classes
+        for name, of in scanned.items()
+        for shard, one in zip(_of(folder, name), of, strict=True)
+    }
+    return names_in_files(folder.root, found)
+
+
+def _part(folder: ShardFolder, name: str, scanned: list[Scanned], classes: list[int]) -> _Part:
     rows: list[tuple[int, int, int, bytes]] = []
-    said: list[int | str] = []
     seen: list[Decoded] = []
     for number, one in enumerate(scanned):
         for member in one.members:
-            rows.append((number, member.offset, member.length, member.name.encode()))
-            said.append(member.label)
+            rows.append((number, member.offset, member.length, member.name))
         seen += one.seen
-    if len({type(label) for label in said}) > 1:
-        raise SpecError([f"{folder.root}/{name}: some labels are numbers and others names"])
 
     width = max((len(encoded) for *_, encoded in rows), default=1)
     record = np.dtype(
         [("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("name", f"S{width}")]
     )
     index = np.array(rows, record)
+    labels = np.array(classes, np.int64)
 
     # As the index of an image folder is: by class, then by name.
-    classes = np.unique(np.array(said), return_inverse=True)[1]
-    order = np.lexsort((index["offset"], index["shard"], index["name"], classes)).tolist()
+    order = np.lexsort((index["offset"], index["shard"], index["name"], labels)).tolist()
     in_order = [seen[row] for row in order]
     noticed = Noticed()
     for row, (record_of, one_of) in enumerate(zip(index[order], in_order, strict=True)):
         noticed.add(row, _name(folder, name, record_of), one_of)
     return _Part(
         index[order],
-        [said[row] for row in order],
+        labels[order],
         np.array([each.is_grey for each in in_order], np.bool_),
         {row: each.reason for row, each in enumerate(in_order) if each.reason},
         noticed,
     )
-
-
-def _classes(
-    folder: ShardFolder, parts: dict[str, _Part]
-) -> tuple[tuple[str, ...], dict[int | str, int]]:
-    """The names of the classes, and the number of each label that the shards say.
-
-    Raises SpecError.
-    """
-    train, test = ({*part.said} for part in parts.values())
-    problems = []
-    for name, lacking in (("test", train - test), ("train", test - train)):
-        if lacking:
-            shown = ", ".join(sorted(map(str, lacking))[:SHOWN])
-            more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
-            problems.append(
-                f"{folder.root}: {name} lacks classes that the other part has: {shown}{more}"
-            )
-    if len(train) < 2:
-        problems.append(f"{folder.root}: train has {len(train)} classes, at least 2 are needed")
-    if problems:
-        raise SpecError(problems)
-
-    labels: list[Any] = sorted(train)
-    names = (folder.manifest or {}).get("classes", [])
-    named = []
-    for label in labels:
-        has_name = isinstance(label, int) and 0 <= label < len(names)
-        named.append(names[label] if has_name else str(label))
-    return tuple(named), {label: number for number, label in enumerate(labels)}
 
 
 def _problems(
@@ -276,16 +258,14 @@ def _images(
     spec: DataSpec, folder: ShardFolder, name: str, entry: Path, index: NDArray[Any]
 ) -> EncodedImages:
     """A part's images, from files that stay open while they are in use."""
-    paths = [f"{folder.base}/{shard.path}" for shard in _of(folder, name)]
-    copies = [_copy(entry, name, number) for number in range(len(paths))]
+    shards = _of(folder, name)
+    copies = [_copy(entry, name, number) for number in range(len(shards))]
 
     @lru_cache(OPENED)
     def opened(number: int) -> Any:
-        from pyarrow.fs import LocalFileSystem
-
         if copies[number].exists():
-            return LocalFileSystem().open_input_file(str(copies[number]))
-        return folder.filesystem.open_input_file(paths[number])
+            return LocalFile(str(copies[number]))
+        return folder.opened(shards[number])
 
     def read(record: np.void) -> bytes:
         return bytes(
@@ -307,7 +287,7 @@ def _of(folder: ShardFolder, name: str) -> tuple[Shard, ...]:
 
 def _name(folder: ShardFolder, name: str, record: np.void) -> str:
     shard = _of(folder, name)[int(record["shard"])]
-    return f"{folder.root}/{shard.path}: {record['name'].decode()}"
+    return f"{folder.root}/{shown(shard.path)}: {record['name'].decode(errors='backslashreplace')}"
 
 
 def _first(count: int) -> str:
