@@ -9,9 +9,11 @@ from importlib.metadata import entry_points
 from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
 from search_spaces.layout import Axis, Cell, Layout
+from search_spaces.simclr_extensions.few_augmentations import FEW_AUGMENTATIONS
 from search_spaces.simclr_extensions.head_depth import HEAD_DEPTH
 from search_spaces.simclr_extensions.head_norm import HEAD_NORM
 from search_spaces.simclr_extensions.optimizer import OPTIMIZER
+from search_spaces.simclr_extensions.shortcuts import SHORTCUTS
 from search_spaces.simclr_extensions.small_batches import SMALL_BATCHES
 from search_spaces.simclr_extensions.steps import STEPS
 from search_spaces.simclr_paper.augmentations import AUGMENTATIONS
@@ -76,6 +78,8 @@ ABLATIONS: dict[str, Ablation] = {
     "small-batches": SMALL_BATCHES,
     "steps": STEPS,
     "optimizer": OPTIMIZER,
+    "few-augmentations": FEW_AUGMENTATIONS,
+    "shortcuts": SHORTCUTS,
     "label-complexity": LABEL_COMPLEXITY,
     "activation-power": ACTIVATION_POWER,
     "unlabeled-data": UNLABELED_DATA,

@@ -46,6 +46,33 @@ def test_multiples_are_of_the_base_recipe() -> None:
     assert epochs == {7, 14, 28}
 
 
+def test_short_cuts_are_taken_away_from_textures_only() -> None:
+    plan = build(ABLATIONS["shortcuts"], preset("textures"))
+    cells = [cell for cell in plan.cells if cell.role == "cell"]
+    shared = {
+        (cell.at[0], data.palette, data.arrangement)
+        for cell in cells
+        if isinstance(cell.spec, RunSpec)
+        for data in [cell.spec.data]
+    }
+    assert shared == {
+        ("palette and arrangement", "per-image", "per-image"),
+        ("arrangement", "shared", "per-image"),
+        ("palette", "per-image", "shared"),
+    }
+    with pytest.raises(PlanError) as caught:
+        build(ABLATIONS["shortcuts"], SHAPES)
+    assert len(caught.value.problems) == 6
+    assert all("only of data.name='textures', not of 'shapes'" in p for p in caught.value.problems)
+
+
+def test_a_part_of_figure_5_shares_its_runs_with_the_whole() -> None:
+    base = preset("textures")
+    part, whole = (build(ABLATIONS[name], base) for name in ("few-augmentations", "augmentations"))
+    assert len(part.jobs) == 17
+    assert part.jobs.keys() <= whole.jobs.keys()
+
+
 def test_cells_that_ask_for_the_same_run_are_one_job() -> None:
     plan = build(ABLATIONS["batch-size"], SHAPES)
     assert len(plan.cells) == 25

@@ -15,7 +15,7 @@ from workloads.simclr.pretrain import problems_with
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 
-OURS = ("shapes", "digits", "cifar10-small")
+OURS = ("shapes", "textures", "digits", "cifar10-small")
 PUBLISHED = ("cifar10", "cifar10-paper", "imagenet-paper")
 
 
@@ -45,7 +45,7 @@ def test_docstrings_state_source_and_cost(name: str) -> None:
         assert "Cost" in text
 
 
-@pytest.mark.parametrize("name", ["shapes", "digits"])
+@pytest.mark.parametrize("name", ["shapes", "textures", "digits"])
 def test_embedded_data_are_enough_for_their_presets(name: str, tmp_path: Path) -> None:
     spec = preset(name)
     data = load(spec.data, cache=tmp_path)

@@ -23,9 +23,10 @@ from workloads.two_layer_cnn import presets as two_layer
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 
 SCALES = get_args(Scale)
-SMALL_PRESETS = ("shapes", "digits", "cifar10-small", "cifar10")
+SMALL_PRESETS = ("shapes", "textures", "digits", "cifar10-small", "cifar10")
 TRAIN_IMAGES = {  # without the validation split
     "shapes": 1800,
+    "textures": 1802,
     "digits": 1290,
     "cifar10-small": 9000,
     "cifar10": 45000,
@@ -55,6 +56,8 @@ COUNTS = {
     "small-batches": (8, 8, (8, 8), (8, 7)),
     "steps": (4, 3, (4, 3), (4, 3)),
     "optimizer": (3, 3, (12, 12), (12, 12)),
+    "few-augmentations": (16, 16, (16, 16), (16, 16)),
+    "shortcuts": (9, 9, (9, 9), (9, 9)),
     "label-complexity": (100, 100, (100, 100), (100, 100)),
     "activation-power": (40, 40, (40, 40), (40, 40)),
     "unlabeled-data": (16, 16, (16, 16), (16, 16)),
@@ -65,15 +68,30 @@ COUNTS = {
     "total-budget": (51, 51, (51, 51), (51, 51)),
 }
 EXTENSIONS = {
-    "simclr": ["head-depth", "head-norm", "small-batches", "steps", "optimizer"],
+    "simclr": [
+        "head-depth",
+        "head-norm",
+        "small-batches",
+        "steps",
+        "optimizer",
+        "few-augmentations",
+        "shortcuts",
+    ],
     "two-layer-cnn": ["augmentation-quality", "total-budget"],
 }
+# Of a cause that the paper names and does not take away; those of Figure 5, as far as they go.
+WITH_CLAIMS = ("few-augmentations", "shortcuts")
 
 Spec = TypeVar("Spec", bound=Part)
 
 
 def presets_of(ablation: Ablation, scale: Scale) -> Iterable[str]:
-    """The presets whose plans take that layout; those of the two-layer study have equal ones."""
+    """The presets whose plans take that layout; those of the two-layer study have equal ones.
+
+    Short cuts can be taken away from generated images only.
+    """
+    if ablation.name == "shortcuts":
+        return ["textures"]
     if ablation.workload == "two-layer-cnn":
         return two_layer.PRESETS
     return [ablation.setting] if scale == "paper" else SMALL_PRESETS
@@ -131,7 +149,8 @@ def test_extensions_come_last_and_claim_nothing_for_the_paper(workload: str) -> 
     ablations = [ablation for ablation in ABLATIONS.values() if ablation.workload == workload]
     extensions = EXTENSIONS[workload]
     assert [ablation.name for ablation in ablations if ablation.extension] == extensions
-    assert [ablation.name for ablation in ablations if not ablation.claims] == extensions
+    silent = [ablation.name for ablation in ablations if not ablation.claims]
+    assert silent == [name for name in extensions if name not in WITH_CLAIMS]
     assert [ablation.name for ablation in ablations][-len(extensions) :] == extensions
 
 
