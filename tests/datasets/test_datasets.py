@@ -396,10 +396,13 @@ def test_stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         columns_first = random_images(count, count, 3, 96, 96).transpose(0, 1, 3, 2)
         (folder / f"{part}_X.bin").write_bytes(columns_first.tobytes())
         (folder / f"{part}_y.bin").write_bytes((labels_of(count) + 1).tobytes())
-    (folder / "unlabeled_X.bin").write_bytes(b"")
+    (folder / "unlabeled_X.bin").write_bytes(bytes(7 * 3 * 96 * 96))
     (folder / "class_names.txt").write_text("\n".join("abcdefghij"))
     spec = DataSpec(name="stl10", root=str(tmp_path), image_size=96, validation_fraction=0.25)
     data = load(spec, cache=tmp_path / "cache")
+    assert data.inventory.lines() == [
+        "left out: 7 images without labels, such as stl10_binary/unlabeled_X.bin"
+    ]
     assert np.array_equal(images_of(data.test), random_images(20, 20, 3, 96, 96))
     assert len(data.train) + len(data.validation) == 40
     assert data.test.labels.tolist() == labels_of(20).tolist()

@@ -272,6 +272,23 @@ def test_every_image_has_its_label_and_its_part(name: str, root: Path) -> None:
     assert np.all(np.diff(data.train_and_validation().index) > 0)
 
 
+@pytest.mark.parametrize("name", sorted({*WRITERS} - {"birdsnap"}))
+def test_what_no_list_names_is_counted(name: str, root: Path) -> None:
+    made = written(name, root)
+    beside = Path(min(made.train)).parent
+    for extra in ("other.jpg", "other.PNG", ".hidden.jpg", "other.txt"):
+        (root / beside / extra).write_bytes(b"")
+    broken = max(made.test)
+    (root / broken).write_bytes(b"broken")
+    data = loaded(spec_of(name, root, allow_unreadable=1), root)
+    used = len(data.train) + len(data.validation) + len(data.test)
+    assert data.inventory.used == used == len(made.train | made.test | (made.validation or {})) - 1
+    assert [(each.reason, each.count, each.example) for each in data.inventory.left_out] == [
+        ("images that no list of the data set names", 2, f"{beside}/other.PNG"),
+        ("images that cannot be read", 1, broken),
+    ]
+
+
 def test_the_metric_is_the_one_its_authors_ask_for() -> None:
     asked = {
         name: metric_of(DataSpec(name=name).name)
@@ -325,6 +342,12 @@ def write_caltech(root: Path, counts: dict[str, int]) -> Marked:
     }
     write_pictures(root, marked, {f"{base}/BACKGROUND_Google/image_0001.jpg": None})
     return marked
+
+
+def test_caltechs_clutter_is_counted(root: Path) -> None:
+    write_caltech(root, {"ant": 31, "bass": 31})
+    (left_out,) = loaded(spec_of("caltech101", root), root).inventory.left_out
+    assert left_out.example == "caltech101/101_ObjectCategories/BACKGROUND_Google/image_0001.jpg"
 
 
 def test_caltech_trains_on_thirty_of_each_class_by_the_split_seed(root: Path) -> None:

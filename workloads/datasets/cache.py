@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.datasets.draws import rows_used
 from workloads.datasets.encoded import EncodedImages
 from workloads.inventory import Inventory, LeftOut
 from workloads.local_files import flush, locked
@@ -72,9 +73,8 @@ class Labels:
             return self.inventory
         used = skipped = 0
         for labels in (self.train, self.test):
-            taken = labels >= 0 if labels.ndim == 1 else (labels >= 0).any(1)
-            used += int(taken.sum())
-            skipped += int((~taken).sum())
+            used += len(rows_used(labels))
+            skipped += len(labels) - len(rows_used(labels))
         example = self.notes[0].rpartition("cannot be read: ")[2] if self.notes else ""
         return Inventory(used, (LeftOut(UNREADABLE, skipped, example),) if skipped else ())
 

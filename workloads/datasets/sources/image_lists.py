@@ -5,7 +5,7 @@ Legend: N images of a part, C classes, S side in pixels.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.datasets.cache import LEFT_OUT, Labels, Source, write_images
+from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source, write_images
+from workloads.datasets.draws import rows_used
+from workloads.datasets.image_files import image_endings
 from workloads.datasets.noticed import Noticed, remarks_on, settle
 from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.spec import DataSpec
+from workloads.inventory import Inventory, shown, tally
 from workloads.spec import SpecError
 
 __all__ = ["ImageList", "ImageLists", "source"]
 
+NO_LABEL = "images of which no label counts"
 SHOWN = 10
 SAMPLED = 64
 CHUNK = 128
@@ -43,7 +47,7 @@ class ImageLists:
     """The lists of each part.
 
     Without `validation` it is drawn from `train`, without `test` both are. `train_per_class` is as
-    in `workloads.datasets.cache.Labels`.
+    in `workloads.datasets.cache.Labels`. `apart` are folders with images that belong to no class.
     """
 
     train: ImageList
@@ -51,6 +55,7 @@ class ImageLists:
     test: ImageList | None
     classes: tuple[str, ...]
     train_per_class: int | None = None
+    apart: tuple[str, ...] = ()
 
     @property
     def parts(self) -> dict[str, list[ImageList]]:
@@ -92,7 +97,21 @@ def source(spec: DataSpec, root: Path, lists: ImageLists) -> Source:
         _content(root, lists, paths, sizes),
         fields,
         lambda folder: _decode(spec, root, lists, folder),
+        left_out=tally(_unlisted(root, paths, lists.apart)),
     )
+
+
+def _unlisted(root: Path, paths: list[str], apart: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Images that lie where the listed ones do, or in the folders `apart`, and are in no list."""
+    listed = set(paths)
+    folders = dict.fromkeys([*(path.rpartition("/")[0] for path in paths), *apart])
+    for folder in folders:
+        if not (root / folder).is_dir():
+            continue
+        for name in sorted(os.listdir(root / folder)):
+            ending = os.path.splitext(name)[1].lower()
+            if ending in image_endings() and name[0] != "." and f"{folder}/{name}" not in listed:
+                yield "images that no list of the data set names", f"{folder}/{name}"
 
 
 def _size(path: Path) -> int:
@@ -161,7 +180,7 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
     if lists.validation is not None:
         marks = np.arange(len(labels["train"])) >= len(lists.train.paths)
     notes = tuple(
-        f"left out, cannot be read: {path}: {reason}" for path, reason in unreadable.items()
+        f"left out, cannot be read: {shown(path)}: {reason}" for path, reason in unreadable.items()
     )
     return Labels(
         labels["train"],
@@ -170,8 +189,24 @@ def _decode(spec: DataSpec, root: Path, lists: ImageLists, folder: Path) -> Labe
         notes,
         marks,
         lists.train_per_class,
+        _counted(lists, labels, unreadable),
         remarks=remarks_on(ranges, noticed.values()),
     )
+
+
+def _counted(
+    lists: ImageLists, labels: Mapping[str, NDArray[np.int64]], unreadable: Mapping[str, str]
+) -> Inventory:
+    """What is used of the lists: each of their rows, but what cannot be read or has no label."""
+    met: list[tuple[str, str]] = []
+    used = 0
+    for part, of_part in lists.parts.items():
+        paths = [path for each in of_part for path in each.paths]
+        rows = rows_used(labels[part])
+        used += len(rows)
+        for row in sorted({*range(len(paths))} - {*rows.tolist()}):
+            met.append((UNREADABLE if paths[row] in unreadable else NO_LABEL, paths[row]))
+    return Inventory(used, tally(met))
 
 
 def _pixels(

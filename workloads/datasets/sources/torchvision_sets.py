@@ -1,7 +1,8 @@
 """Data sets that torchvision reads: CIFAR-10, CIFAR-100, STL-10, SVHN and Fashion-MNIST.
 
 STL-10 gives its 5,000 labelled training images and its 8,000 test images; the 100,000 unlabelled
-ones are not used. SVHN gives its 73,257 training and 26,032 test images, not the extra ones.
+ones are not used. SVHN gives its 73,257 training and 26,032 test images, not the extra ones. Where
+files of these lie beside the others, they are counted as left out.
 Fashion-MNIST is grey: its channel is repeated.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from workloads.datasets.cache import Labels, Source, write_images
 from workloads.datasets.pixels import fit_all
 from workloads.datasets.spec import DataSpec
+from workloads.inventory import LeftOut
 from workloads.local_files import locked
 from workloads.spec import SpecError
 
@@ -39,6 +41,9 @@ FILES = {
         for kind in ("images-idx3", "labels-idx1")
     ),
 }
+
+UNLABELLED, EXTRA = "stl10_binary/unlabeled_X.bin", "extra_32x32.mat"
+STL10_BYTES = 3 * 96 * 96  # of an image
 
 # What torchvision's readers raise on files that are not what they should be.
 DAMAGED = (
@@ -71,7 +76,19 @@ def source(spec: DataSpec, root: Path) -> Source:
         content=hasher.hexdigest()[:20],
         fields={},
         decode=lambda folder: _decode(spec, root, folder),
+        left_out=_left_out(spec.name, root),
     )
+
+
+def _left_out(name: str, root: Path) -> tuple[LeftOut, ...]:
+    """What a data set has beside its labelled parts, where it lies there."""
+    unlabelled, extra = root / UNLABELLED, root / EXTRA
+    if name == "stl10" and unlabelled.is_file():
+        images = unlabelled.stat().st_size // STL10_BYTES
+        return (LeftOut("images without labels", images, UNLABELLED),) if images else ()
+    if name == "svhn" and extra.is_file():
+        return (LeftOut("files of extra images", 1, EXTRA),)
+    return ()
 
 
 def fetch(spec: DataSpec, root: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from workloads.datasets.sources.folder_walk import folders_in
 from workloads.datasets.sources.image_lists import ImageList, ImageLists
 from workloads.datasets.spec import DataSetName
 from workloads.text_files import TextError, lines_of, read_text
@@ -38,6 +39,7 @@ VOC_CLASSES = (
 )
 VOC = "VOCdevkit/VOC2007"
 CALTECH = "caltech101/101_ObjectCategories"
+CLUTTER = "BACKGROUND_Google"
 CALTECH_TRAIN = 30  # images of each class
 
 
@@ -159,16 +161,19 @@ def _caltech101(root: Path) -> ImageLists:
     All of them are one list, of which `split` draws the training images.
     """
     base = root / CALTECH
-    classes = sorted(
-        path.name for path in base.iterdir() if path.is_dir() and path.name != "BACKGROUND_Google"
-    )
+    classes = [name for name in folders_in(base) if name != CLUTTER]
     paths, labels = [], []
     for label, name in enumerate(classes):
         images = sorted(path.name for path in (base / name).glob("image_*.jpg"))
         paths += [f"{CALTECH}/{name}/{image}" for image in images]
         labels += [label] * len(images)
     return ImageLists(
-        ImageList(paths, np.array(labels, np.int64)), None, None, tuple(classes), CALTECH_TRAIN
+        ImageList(paths, np.array(labels, np.int64)),
+        None,
+        None,
+        tuple(classes),
+        CALTECH_TRAIN,
+        (f"{CALTECH}/{CLUTTER}",),
     )
 
 
