@@ -60,7 +60,10 @@ def write_and_check(
             1, {"folder": str(output), "finished": False, "problems": str(error).splitlines()}
         )
 
-    counts = {"written": len(sharding.files) - before, "written_before": before}
+    counts: dict[str, Any] = {"written": len(sharding.files) - before, "written_before": before}
+    counts["left_out"] = [str(each) for each in sharding.listing.left_out]
+    for line in counts["left_out"]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     _tell(checked, output, console)
     if damaged:
         console.print("the same command writes these files anew", highlight=False)

@@ -104,6 +104,7 @@ def test_manifest_and_document(folder: Path, tmp_path: Path) -> None:
         "unreadable": {},
         "written": 8,
         "written_before": 0,
+        "left_out": [],
     }
     manifest = json.loads((output / "manifest.json").read_text())
     assert manifest["complete"]

@@ -429,3 +429,23 @@ def test_unfinished_shards_are_refused(folder: Path, tmp_path: Path, cache: Path
         f"data.root={str(tmp_path)!r}: is not finished; run the `simclr-orch data shard` that "
         "began it again"
     ) in problems_of(spec_of(tmp_path), cache)
+
+
+@pytest.mark.parametrize("format", ["tar", "parquet"])
+def test_files_without_an_ending_of_images_and_of_any_name_become_shards(
+    tmp_path: Path, cache: Path, format: str
+) -> None:
+    for part in ("train", "test"):
+        for number, name in enumerate(("cat", "caf\udce9")):
+            (tmp_path / "images" / part / name / "day.2").mkdir(parents=True)
+            for image, file in enumerate(("photo.v2-3", "day.2/plain", "x\udcff.jfif", "y.png")):
+                data = encoded(1000 * (part == "train") + 100 * number + image)
+                (tmp_path / "images" / part / name / file).write_bytes(data)
+    expected = load(spec_of(tmp_path / "images", "image-folder"), cache=cache)
+    root = sharded(tmp_path / "images", tmp_path / "shards", format)
+    found = load(spec_of(root), cache=cache)
+    assert everything(found)[:-1] == everything(expected)[:-1]
+    if format == "tar":
+        with tarfile.open(root / "train" / "train-000000.tar") as archive:
+            endings = {member.name.rpartition(".")[2] for member in archive}
+        assert endings <= {"jpg", "jfif", "png", "cls"}

@@ -14,16 +14,12 @@ from workloads.inventory import LeftOut, shown
 
 __all__ = ["NOWHERE", "Layout", "Shard", "layout_of"]
 
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "val": "val",
-    "validation": "val",
-    "valid": "val",
-    "dev": "val",
+WORDS = {  # as image folders have them, too
+    "train": ("train", "training", "trainset", "train_images"),
+    "test": ("test", "testing", "tests", "testset", "test_images"),
+    "val": ("val", "valid", "validation", "eval", "evaluation", "dev"),
 }
+PARTS = {word: part for part, words in WORDS.items() for word in words}
 NO_SHARDS = "files that are no shards"
 BESIDE = ("manifest.json",)  # of what `simclr-orch data shard` wrote
 UNFINISHED = ".unfinished"

@@ -12,9 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from PIL import Image
+
+from workloads.datasets.image_files import image_endings
 from workloads.datasets.shards.sharding import LOCK, Sharding, entry_of
 from workloads.datasets.shards.threads import in_threads
 from workloads.datasets.sources.folder_listing import File
+from workloads.inventory import shown
 from workloads.local_files import locked, replaced
 from workloads.spec import SpecError
 
@@ -97,9 +101,25 @@ def _read(root: Path, members: list[tuple[int, File]], stop: threading.Event) ->
             data = path.read_bytes()
         except OSError as error:
             raise SpecError([f"{path}: cannot be read ({error.strerror})"]) from error
+        stem, ending = _name(path, data)
         # In WebDataset a name ends at its first dot.
-        stem = path.stem.replace(".", "_")[:LONGEST]
-        yield _Image(f"{row:09d}-{stem}", path.suffix.lower(), file.label, data)
+        stem = stem.replace(".", "_")[:LONGEST]
+        yield _Image(f"{row:09d}-{stem}", ending, file.label, data)
+
+
+def _name(path: Path, data: bytes) -> tuple[str, str]:
+    """A file's name and ending; its format's ending where its own is not that of an image.
+
+    Without one, WebDataset does not see a member.
+    """
+    if path.suffix.lower() in image_endings():
+        return path.stem, path.suffix.lower()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind = image.format or ""
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        kind = ""
+    return path.name, {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower() or 'image'}")
 
 
 def _write_tar(path: Path, images: Iterator[_Image]) -> None:
@@ -120,7 +140,7 @@ def _write_parquet(path: Path, images: Iterator[_Image]) -> None:
     with parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
         group: list[dict[str, Any]] = []
         for image in images:
-            group.append({"image": image.data, "label": image.label, "key": image.key})
+            group.append({"image": image.data, "label": image.label, "key": shown(image.key)})
             if len(group) == ROW_GROUP:
                 writer.write_table(pa.Table.from_pylist(group, schema))
                 group = []
