@@ -52,7 +52,13 @@ def textures() -> RunSpec:
     AMD EPYC.
     """
     recipe = _small_convnet(
-        width=0.375, batch=128, epochs=20, rate=0.01, temperature=0.1, strength=1.0
+        width=0.375,
+        batch=128,
+        epochs=20,
+        rate=0.01,
+        temperature=0.1,
+        strength=1.0,
+        min_area=0.4,
     )
     recipe["augment"]["color"]["brightness"] = "multiplicative"
     data = {"name": "textures", "image_size": 24, "train_images": 2000, "test_images": 1200}
