@@ -27,10 +27,7 @@ class FeaturesNotFiniteError(RuntimeError):
         self.what = what
 
     def __str__(self) -> str:
-        return (
-            f"{self.what} is not finite: training has diverged, though its last loss was finite; a "
-            "smaller learning rate may help"
-        )
+        return f"{self.what} is not finite: training has diverged; a smaller learning rate may help"
 
 
 class FitDivergedError(RuntimeError):
