@@ -216,6 +216,10 @@ class EmbedsImages(Workload[Spec], Protocol[Spec]):
     def read_by(self) -> Sequence[str]:
         """The dotted fields that say how images are read, and may change after training."""
 
+    @property
+    def divergence(self) -> tuple[type[Exception], ...]:
+        """The errors of states whose features are none, because training has diverged."""
+
     def embed(
         self,
         spec: Spec,

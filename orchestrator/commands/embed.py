@@ -72,7 +72,8 @@ def embed(request: EmbedRequest, storage: Storage, console: Console) -> Finished
     """Write the features of all images of a folder that can be read, in the order of their names.
 
     What is left out is printed with its count. Exit code 1, and no file, where no image can be
-    read. Raises PlanError or SpecError for a request that cannot be met, before anything is read.
+    read or the encoder's features are not finite. Raises PlanError or SpecError for a request that
+    cannot be met, before anything is read.
     """
     _refuse_output(request.output)
     encoder = _of_weights(request, console) if _is_weights(request) else _of_run(request, storage)
@@ -94,6 +95,15 @@ def embed(request: EmbedRequest, storage: Storage, console: Console) -> Finished
             width = FeatureTable(request.output, about).write(rows)
         except OSError as error:
             raise PlanError([f"--output {request.output}: cannot be written ({error})"]) from None
+        except encoder.workload.divergence as error:
+            console.print(
+                f"{encoder.name}: {error}",
+                style="red",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
+            return Finished(1, {"output": None, "error": str(error), "about": about})
 
     _tell(request, encoder, outcome, width, console)
     return Finished(

@@ -191,6 +191,37 @@ def test_a_folder_of_broken_images_gives_no_file(storage: str, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
+def test_an_encoder_that_blew_up_gives_no_file(
+    spec: RunSpec, state: dict[str, Any], tmp_path: Path
+) -> None:
+    spoilt = {name: tensor.clone() for name, tensor in state["model"].items()}
+    for name, tensor in spoilt.items():
+        if name.startswith("encoder.") and name.endswith("weight"):
+            tensor.mul_(1e9)
+    folder = RunFolder(Storage(str(tmp_path / "results")), RUN)
+    folder.write_checkpoint(Checkpoint({**state, "model": spoilt}))
+    folder.write_record(RunRecord(name="one", fingerprint=RUN, status="finished", spec=spec.tree()))
+    images = tmp_path / "images"
+    images.mkdir()
+    picture(0).save(images / "a.png")
+    output = tmp_path / "features.npz"
+    ended = CliRunner().invoke(
+        app,
+        [
+            "embed",
+            RUN,
+            str(images),
+            "--output",
+            str(output),
+            "--storage",
+            str(tmp_path / "results"),
+        ],
+    )
+    assert ended.exit_code == 1, ended.output
+    assert "h is not finite: training has diverged" in ended.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "results"]
+
+
 def test_values_beyond_8_bits_need_the_range_of_the_training_images(
     storage: str, tmp_path: Path
 ) -> None:
