@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO, Protocol
 
-__all__ = ["Lock", "flush", "locked", "replaced", "write_whole"]
+__all__ = ["Hasher", "Lock", "flush", "locked", "replaced", "update_from", "write_whole"]
+
+BLOCK = 1 << 20  # bytes
+
+
+class Hasher(Protocol):
+    """What hashlib's objects do."""
+
+    def update(self, data: bytes, /) -> None:
+        """Digest more bytes."""
 
 
 class Lock:
@@ -91,3 +101,9 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def update_from(hasher: Hasher, file: BinaryIO) -> None:
+    """Digest a file from where it is to its end; memory holds a block of it. Raises OSError."""
+    while block := file.read(BLOCK):
+        hasher.update(block)

@@ -648,14 +648,26 @@ def test_damaged_files_have_a_reason_or_pixels(whole: Callable[[], bytes]) -> No
 
 
 def test_results_from_before_are_not_of_images_that_are_read_anew() -> None:
+    def is_anew(*files: bytes) -> bool:
+        return is_read_anew(map(io.BytesIO, files))
+
     eight = tiff(noise("u1", 3, 0, 255))
     full, twelve = tiff(noise("u2", 1, 0, 65535)), tiff(noise("u2", 1, 0, 4095))
-    assert not is_read_anew([eight, b"no image", full, twelve])
-    assert not is_read_anew([tiff(noise("f4", 1, 0, 1))]), "was refused"
-    assert is_read_anew([eight, twelve])
-    assert is_read_anew([png16(noise("u2", 3, 0, 4095))])
-    assert is_read_anew([tiff(noise("i2", 1, -9000, 30000))])
-    assert is_read_anew([eight, tiff(noise("u1", 4, 0, 255), extra=(0,))])
-    seen = iter([twelve, full, eight])
+    assert not is_anew(eight, b"no image", full, twelve)
+    assert not is_anew(tiff(noise("f4", 1, 0, 1))), "was refused"
+    assert is_anew(eight, twelve)
+    assert is_anew(png16(noise("u2", 3, 0, 4095)))
+    assert is_anew(tiff(noise("i2", 1, -9000, 30000)))
+    assert is_anew(eight, tiff(noise("u1", 4, 0, 255), extra=(0,)))
+    seen = map(io.BytesIO, [twelve, full, eight])
     is_read_anew(seen)
     assert next(seen, None) is None, "all are taken, for the digest"
+
+
+def test_tiles_that_are_larger_than_any_image_are_refused() -> None:
+    data = bytearray(tiff(noise("u2", 1, 0, 9), segment=(16, 16), compression=8))
+    entry = struct.pack("<HHII", 322, 4, 1, 16)
+    at = data.index(entry)
+    data[at : at + 12] = struct.pack("<HHII", 322, 4, 1, 1 << 30)
+    said = "has tiles of 1073741824 x 16, larger than itself"
+    assert decode(bytes(data), SIDE).reason == glance(bytes(data)).reason == said

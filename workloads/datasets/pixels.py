@@ -141,7 +141,7 @@ def glance(data: bytes, reading: Reading | None = None, *, is_whole: bool = True
         return Decoded(None, reason=_reason(error))
 
 
-def is_read_anew(files: Iterable[bytes]) -> bool:
+def is_read_anew(files: Iterable[BinaryIO]) -> bool:
     """Return whether other pixels were stored for these files before there was a value range.
 
     Their samples were cut to the upper 8 of 16 bits, whatever they held, and bands that are not
@@ -149,16 +149,16 @@ def is_read_anew(files: Iterable[bytes]) -> bool:
     """
     known: bool | None = None
     is_deep = False
-    for data in files:  # to the end, for the caller digests them on the way
+    for file in files:  # to the end, for the caller digests them on the way
         if known is not None:
             continue
         try:
-            with unlimited(), header_of(BytesIO(data), None) as header:
+            with unlimited(), header_of(file, None) as header:
                 if header.problem and header.layout is not None:
                     known = True
                 if known or not header.is_deep:
                     continue
-                samples = samples_of(header, BytesIO(data), None)
+                samples = samples_of(header, file, None)
                 values = to_bytes(samples, Ranges())[1]
         except UNREADABLE:
             continue

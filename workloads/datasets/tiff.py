@@ -27,7 +27,8 @@ ALPHAS = (1, 2)  # of ExtraSamples: associated and unassociated; 0 is anything
 PLAIN, DEFLATE = 1, (8, 32946)
 BY_LIBTIFF = (5, 32773, 34925, 50000)  # LZW, PackBits, LZMA, Zstandard
 KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # of SampleFormat
-MOST_VALUES = 1 << 24  # of one tag
+MOST_VALUES = 1 << 22  # of one tag
+COMMON, LARGER = 1 << 20, 4  # pixels of a tile, which may be larger than its image, within reason
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -189,6 +190,8 @@ def _layout(order: str, tags: dict[int, tuple[int, ...]], pages: int) -> Layout 
     segment = (one(322), one(323)) if 322 in tags else (width, min(one(278, height), height))
     if min(width, height, *segment) < 1:
         raise ValueError(f"has {width} x {height} pixels in parts of {segment[0]} x {segment[1]}")
+    if segment[0] * segment[1] > LARGER * max(width * height, COMMON):
+        raise ValueError(f"has tiles of {segment[0]} x {segment[1]}, larger than itself")
     is_tiled = 322 in tags and 324 in tags
     return Layout(
         width,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from workloads.datasets.class_names import (
     Pairs,
@@ -31,6 +31,7 @@ from workloads.datasets.sources.folder_walk import (
 )
 from workloads.datasets.sources.part_annotations import classes_by_image, without_ending
 from workloads.inventory import LeftOut, shown, tally
+from workloads.local_files import update_from
 from workloads.spec import SpecError
 
 __all__ = ["File", "Listing", "content_of", "listing_of"]
@@ -250,14 +251,15 @@ def content_of(listing: Listing) -> str:
     if listing.listed:  # by a file, and not by the paths
         hasher.update("".join(f"{file.label}\n" for file in listing.test).encode())
 
-    def sampled() -> Iterator[bytes]:
+    def sampled() -> Iterator[BinaryIO]:
         for number in sorted({step * (len(files) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
             try:
-                data = (listing.root / files[number].path).read_bytes()
+                with (listing.root / files[number].path).open("rb") as file:
+                    update_from(hasher, file)
+                    file.seek(0)
+                    yield file
             except OSError:
-                data = b"cannot be read"
-            hasher.update(data)
-            yield data
+                hasher.update(b"cannot be read")
 
     # Whatever was computed from such images before is not to be taken for these.
     if is_read_anew(sampled()):

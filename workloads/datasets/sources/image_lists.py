@@ -21,6 +21,7 @@ from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.spec import DataSpec
 from workloads.inventory import Inventory, shown, tally
+from workloads.local_files import update_from
 from workloads.spec import SpecError
 
 __all__ = ["ImageList", "ImageLists", "source"]
@@ -133,7 +134,8 @@ def _content(root: Path, lists: ImageLists, paths: list[str], sizes: list[int]) 
 
     for number in sorted({step * (len(paths) - 1) // (SAMPLED - 1) for step in range(SAMPLED)}):
         try:
-            hasher.update((root / paths[number]).read_bytes())
+            with (root / paths[number]).open("rb") as file:
+                update_from(hasher, file)
         except OSError:
             hasher.update(b"cannot be read")
     return hasher.hexdigest()[:20]
