@@ -21,6 +21,7 @@ __all__ = ["Settings", "read_settings"]
 FILE = "simclr-orch.toml"
 MOST_BYTES = 2**20
 PREFIX = "SIMCLR_ORCH_"
+OF_MLFLOW = "MLFLOW_TRACKING_URI"
 KIND = r"\d+x\d+(x\d+(:[\w.-]+)?)?"
 
 
@@ -45,7 +46,8 @@ def read_settings(
     """Return the settings in force: of flags, else of variables, else of the file, else defaults.
 
     Variables are `SIMCLR_ORCH_STORAGE` and the like; others that begin so, and empty ones, are not
-    read. The file is simclr-orch.toml in `folder`.
+    read. The file is simclr-orch.toml in `folder`. What names no tracking server leaves it to
+    `MLFLOW_TRACKING_URI`.
     Raises SpecError that names the file, variable or field that is wrong.
     """
 
@@ -63,7 +65,8 @@ def read_settings(
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             variables = _Variables(settings_cls, environment)
-            return init_settings, variables, _File(settings_cls, folder / FILE)
+            file, mlflows = _File(settings_cls, folder / FILE), _Mlflows(settings_cls, environment)
+            return init_settings, variables, file, mlflows
 
     sourced = Sourced.read({name: value for name, value in flags.items() if value is not None})
     # A plain value: one that is made from it, such as a Ray Job's, does not look there again.
@@ -86,6 +89,20 @@ class _File(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         return self._tree
+
+
+class _Mlflows(PydanticBaseSettingsSource):
+    """The server that labs name to every program that uses MLflow."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._uri = environment.get(OF_MLFLOW)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return (self._uri if field_name == "tracking_uri" else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return {"tracking_uri": self._uri} if self._uri else {}
 
 
 class _Variables(PydanticBaseSettingsSource):

@@ -8,7 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol
 
-__all__ = ["Hasher", "Lock", "flush", "locked", "replaced", "update_from", "write_whole"]
+__all__ = [
+    "Hasher",
+    "Lock",
+    "flush",
+    "locked",
+    "problem_with_folder",
+    "replaced",
+    "update_from",
+    "write_whole",
+]
 
 BLOCK = 1 << 20  # bytes
 
@@ -92,6 +101,17 @@ def write_whole(
     """Write a file, or replace it, so that nobody ever sees a part of it; as `replaced` does."""
     with replaced(path, beside=beside, durable=durable) as unfinished:
         unfinished.write_bytes(data)
+
+
+def problem_with_folder(folder: Path) -> str | None:
+    """Make a folder for files that are to be written; say why that cannot be, None where it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "it belongs to another user or may only be read"
+    return None
 
 
 def flush(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Commands about data sets: write a folder of images as shards, and check shards."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import Json, console_for, guarded
+from workloads.cpus import usable_cpus
 
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
@@ -23,7 +23,7 @@ Threads = Annotated[int, typer.Option("--workers", help="Threads that read and w
 Decode = Annotated[
     bool, typer.Option("--decode", help="Decode every image, and do not look at headers only.")
 ]
-WORKERS = min(os.cpu_count() or 1, 8)
+WORKERS = min(usable_cpus(), 8)
 
 
 @data.command()

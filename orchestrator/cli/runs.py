@@ -219,8 +219,17 @@ def runs(storage: StorageUri = None, as_json: Json = False) -> None:
 
 @app.command()
 def dashboard(
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Where to listen.")] = 5000,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            help="A further name by which browsers may ask for the pages, such as a proxy's.",
+        ),
+    ] = None,
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
 ) -> None:
@@ -233,6 +242,6 @@ def dashboard(
         settings = read_settings(
             {"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd()
         )
-        return serve_dashboard(settings, host, port, plain_console())
+        return serve_dashboard(settings, host, port, allowed_hosts or [], plain_console())
 
     guarded(show, as_json=False)

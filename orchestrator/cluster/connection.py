@@ -4,22 +4,30 @@ Ray is imported by the functions here, not with the module, so that `connected` 
 reads of the environment first.
 """
 
+import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from orchestrator.cluster.short_folder import folder_for_ray, ray_folder
 from orchestrator.environment import prepare_environment, worker_environment
 from orchestrator.errors import ClusterError, StorageError
 from orchestrator.provenance import OUR_PACKAGES, ROOT
 from orchestrator.resources import ClusterShape
 from orchestrator.storage import Storage
+from workloads.cpus import usable_cpus
 
 __all__ = ["connected", "nodes_that_miss", "shape_of_cluster", "this_host"]
 
 PROBE = ".every-node-sees-this"
+STARTS = 3  # Ray gives a node 30 seconds to start
+TOO_SLOW = "timed out during startup"
+
+log = logging.getLogger(__name__)
 
 
 def shape_of_cluster(may_start: ClusterShape | None = None) -> ClusterShape:
@@ -58,23 +66,57 @@ def connected(
     import ray
 
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
-        options |= {"address": "local", "include_dashboard": dashboard}
-    else:
-        options |= {"address": address, "runtime_env": _code_for_the_cluster()}
+    with ExitStack() as stack:
+        if address is None:
+            # Of itself Ray counts the machine's CPUs, however few of them this process may use.
+            options |= {"address": "local", "include_dashboard": dashboard}
+            options |= {"num_cpus": usable_cpus()}
+            if folder := stack.enter_context(folder_for_ray()):
+                options |= {"_temp_dir": folder}
+        else:
+            options |= {"address": address, "runtime_env": _code_for_the_cluster()}
 
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(**options)
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the process without a word
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"--address {address}" if address else "a local Ray"
-        raise ClusterError(f"{where}: cannot connect ({' '.join(str(error).split())})") from error
-
-    try:
+        _start(address, options)
+        stack.callback(ray.shutdown)
         yield shape_of_cluster(may_start if address else None)
-    finally:
-        ray.shutdown()
+
+
+def _start(address: str | None, options: dict[str, Any]) -> None:
+    """Connect to Ray, or start one; a start is tried again where the machine was too slow for it.
+
+    Raises ClusterError for whatever Ray raises.
+    """
+    import ray
+
+    where = f"--address {address}" if address else "a local Ray"
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(**options)
+            # Ray's own would end the process without a word.
+            signal.signal(signal.SIGTERM, on_sigterm)
+            return
+        except Exception as error:
+            with suppress(Exception):
+                ray.shutdown()  # what had started of it
+            if left and address is None and TOO_SLOW in str(error):
+                log.warning("Ray has not started in time on this busy machine; starting it again")
+                continue
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise ClusterError(f"{where}: cannot connect ({said}){_mend(error)}") from error
+
+
+def _mend(error: Exception) -> str:
+    """Return what helps against what Ray met while it started; nothing where that is not known."""
+    text = str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:
+        return f"; there is no room in {ray_folder()}: set RAY_TMPDIR to a folder with room"
+    if getattr(error, "errno", None) == errno.EMFILE or "Too many open files" in text:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return f"; this process may open {limit} files: `ulimit -n 65536` allows more"
+    if TOO_SLOW in text:
+        return "; the machine is too busy: try again, or with fewer other programs"
+    return ""
 
 
 def nodes_that_miss(storage: Storage) -> list[str]:

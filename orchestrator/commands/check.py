@@ -23,6 +23,7 @@ from workloads.catalog import (
     workload_of_preset,
     workload_of_tree,
 )
+from workloads.cpus import usable_cpus
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.spec import SpecError
 from workloads.workload import (
@@ -88,7 +89,7 @@ class Checked:
 
 def local_shape() -> ClusterShape:
     """Return this machine as a cluster of one node, without starting Ray."""
-    return ClusterShape(((float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count())),))
+    return ClusterShape(((float(usable_cpus()), float(torch.cuda.device_count())),))
 
 
 def check(request: Request) -> Checked:

@@ -18,6 +18,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.provenance import REPORTED_PACKAGES
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
+from workloads.cpus import usable_cpus
 from workloads.datasets import default_cache
 from workloads.distributed.worker import Worker
 
@@ -67,7 +68,7 @@ def _device() -> str:
     )
     gpus = f"{torch.cuda.device_count()} GPUs, " if torch.cuda.is_available() else "no GPU, "
     return (
-        f"{name}, {gpus}{os.cpu_count()} CPUs, "
+        f"{name}, {gpus}{usable_cpus()} of {os.cpu_count()} CPUs, "
         f"{'bf16' if worker.bf16 else 'no fast bf16, fp32 is used'}"
     )
 

@@ -114,7 +114,11 @@ def evaluate(
     for line in lines_of(plain):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     evaluation = subject.workload.evaluations[protocol]
-    if problems := subject.workload.problems(subject.spec, None, 1):
+    problems = subject.workload.problems(subject.spec, None, 1)
+    opened = tracker()
+    if problem := opened.check():
+        problems.append(problem)
+    if problems:
         raise PlanError(problems)
 
     trained = "" if subject.record else f", epoch {subject.state['epoch']}"
@@ -153,7 +157,7 @@ def evaluate(
     for picture in pictures:
         console.print(storage.shown(picture), highlight=False, soft_wrap=True)
 
-    recorded = _record(subject, name, record, files, tracker, console)
+    recorded = _record(subject, name, record, files, opened, console)
     return Finished(0 if recorded else 1, record.tree() | {"files": pictures})
 
 
@@ -295,7 +299,7 @@ def _record(
     name: str,
     record: EvaluationRecord,
     files: Mapping[str, bytes],
-    tracker: Callable[[], Tracker],
+    tracker: Tracker,
     console: Console,
 ) -> bool:
     """Write the evaluation into MLflow below the run that it is of; whether that went well."""
@@ -304,14 +308,13 @@ def _record(
         **files,
     }
     try:
-        opened = tracker()
-        run = opened.evaluation(
+        run = tracker.evaluation(
             subject.fingerprint,
             name,
             name=f"{name} of {subject.name}",
             params=flatten({"eval": record.settings}),
         )
-        opened.finish(run, with_intervals(record.results, record.intervals), contents)
+        tracker.finish(run, with_intervals(record.results, record.intervals), contents)
     except TrackingError as error:
         console.print(
             f"kept in the storage, but not in MLflow: {error}",

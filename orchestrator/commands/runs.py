@@ -1,5 +1,7 @@
 """Runs that are in the storage: list them, and show MLflow's pages on them."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -50,13 +52,25 @@ def list_runs(storage: Storage, console: Console) -> Finished:
     return Finished(0, {"runs": runs})
 
 
-def serve_dashboard(settings: Settings, host: str, port: int, console: Console) -> Finished:
-    """Start MLflow's pages, print their address, and serve until interrupted."""
+def serve_dashboard(
+    settings: Settings, host: str, port: int, allowed_hosts: Sequence[str], console: Console
+) -> Finished:
+    """Start MLflow's pages, print their addresses, and serve until interrupted."""
     from orchestrator.tracking import start_dashboard
 
-    board = start_dashboard(settings.tracking_uri, Storage(settings.storage), host=host, port=port)
+    board = start_dashboard(
+        settings.tracking_uri,
+        Storage(settings.storage),
+        host=host,
+        port=port,
+        allowed_hosts=allowed_hosts,
+    )
     try:
         console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        if others := board.addresses[1:]:
+            shown = ", ".join(others)
+            text = f"from other machines: {shown}; any other name needs --allowed-host NAME"
+            console.print(text, highlight=False, soft_wrap=True)
         code = board.wait()
     except KeyboardInterrupt:
         code = 0

@@ -1,5 +1,6 @@
 """What `pretrain`, `ablate` and `tune` do: plan, run in rounds until nothing is missing, report."""
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -109,6 +110,10 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     storage, address = checked.storage, checked.settings.address
     tracker = Tracker.open(checked.settings.tracking_uri, storage)
     sweep = Sweep(checked, tracker, run, out, command)
+    if tracker.is_of_mlflows_variable:
+        sweep.say(f"recorded in MLflow at {tracker.page}, which MLFLOW_TRACKING_URI names")
+    if address is None and (elsewhere := os.environ.get("RAY_ADDRESS")):
+        sweep.say(f"runs on a local Ray, not on RAY_ADDRESS={elsewhere}: --address names a cluster")
     sweep.say_what_is_left_out()
 
     planned = next_round(checked, local_shape(), is_placed=address is None)
@@ -142,7 +147,7 @@ class Sweep:
     def say_what_is_left_out(self) -> None:
         """Print a line for each reason for which examples of the data are left out."""
         for line in self._checked.left_out:
-            self._say(line)
+            self.say(line)
 
     def take_over_lost(self, planned: Round) -> None:
         """Write the records into the storage that MLflow has and the storage has lost."""
@@ -175,7 +180,7 @@ class Sweep:
                 _finish(recorders, "FAILED")
                 if not isinstance(error, OrchestratorError):
                     self._console.print_exception()
-                self._say(f"{error}; continue with: {self._command}")
+                self.say(f"{error}; continue with: {self._command}")
                 return Finished(1, {"error": str(error), "command": self._command})
 
     def _begin(self, planned: Round) -> list[Recorder]:
@@ -201,7 +206,7 @@ class Sweep:
         records: Sequence[RunRecord] = ()
         if planned.left:
             records = all_records(self._checked.storage)
-            self._say(cost_line(planned, cost_of(self._checked, planned, records)))
+            self.say(cost_line(planned, cost_of(self._checked, planned, records)))
         names = ", ".join(plan.name for plan in planned.plans)
         with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
             return self._run_round(
@@ -232,14 +237,14 @@ class Sweep:
                 highlight=False,
                 soft_wrap=True,
             )
-            self._say("\n".join(f"    {line}" for line in record.log_tail))
+            self.say("\n".join(f"    {line}" for line in record.log_tail))
         unrecorded = any(recorder.failure for recorder in recorders)
         complete = outcome.complete and not unrecorded
         if not complete:
             left = f"{len(outcome.failed)} failed, {len(outcome.missing)} not run"
             if unrecorded:
                 left += ", not all recorded in MLflow"
-            self._say(f"{left}; continue with: {self._command}")
+            self.say(f"{left}; continue with: {self._command}")
 
         document = documents[planned.plans[0].name]
         if len(documents) > 1:
@@ -267,7 +272,8 @@ class Sweep:
         tree = None if record is None else record.tree()
         return {"run": fingerprint, "record": tree}, {}
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line for people, beside what a document is for."""
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 

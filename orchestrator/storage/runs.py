@@ -6,7 +6,7 @@ reads while a run goes on, or after it was killed, finds the last complete one.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -90,7 +90,8 @@ class RunFolder:
         record = RunRecord.read(json.loads(data))
         if record.fingerprint != self.fingerprint:
             raise ValueError(f"is the record of another run, {record.fingerprint}")
-        return record
+        # The log lies beside it, wherever the storage was when the run ended.
+        return record if record.log is None else replace(record, log=self.log_address)
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record, which is what ends a run."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.errors import TrackingError
-from orchestrator.storage import without_password
 from orchestrator.tracking import store
 
 if TYPE_CHECKING:
@@ -211,10 +210,7 @@ class PatientClient:
                 return action()
             except store.failures() as error:
                 if store.is_permanent(error) or time.monotonic() + pause > deadline:
-                    message = (
-                        f"--tracking-uri {without_password(self._uri)}: cannot {what}: "
-                        f"{store.reason(error)}"
-                    )
+                    message = f"{store.named(self._uri)}: cannot {what}: {store.reason(error)}"
                     raise TrackingError(message) from error
             time.sleep(pause)
             pause = min(2 * pause, 2.0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.request import ProxyHandler, build_opener
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.storage import Storage
 from orchestrator.tracking import store
+from orchestrator.tracking.host_names import names_for_others, origins, own_names, with_ports
 
 __all__ = ["Dashboard", "start_dashboard"]
 
@@ -25,10 +27,14 @@ STOP_PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Dashboard:
-    """Pages at `address`; `process` is None when they are of a server that was running already."""
+    """Pages at `address`; `process` is None when they are of a server that was running already.
+
+    `addresses` are all that they can be read at, also from other machines.
+    """
 
     address: str
     process: subprocess.Popen[bytes] | None
+    addresses: tuple[str, ...] = ()
 
     def wait(self) -> int:
         """Wait until the process ends; returns its exit code."""
@@ -49,10 +55,18 @@ class Dashboard:
 
 
 def start_dashboard(
-    tracking_uri: str | None, storage: Storage, *, host: str = "127.0.0.1", port: int = 5000
+    tracking_uri: str | None,
+    storage: Storage,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    allowed_hosts: Sequence[str] = (),
 ) -> Dashboard:
     """Serve the store that a sweep with the same options writes; return when the pages answer.
 
+    MLflow answers requests only for names that it was told, so that a page elsewhere cannot have a
+    browser ask it: this machine's own, where it listens for other machines, and `allowed_hosts`,
+    names of proxies and the like (`*.lab.example.org`).
     A store behind HTTP has pages already: nothing is started. Raises PlanError for a port that is
     taken, and TrackingError for a store that cannot be used or a server that does not start.
     """
@@ -63,12 +77,17 @@ def start_dashboard(
         raise PlanError([problem])
     if problem := store.problem(uri):
         raise TrackingError(problem)
+    if tracking_uri is None:
+        store.put_artifacts_right(uri, store.artifact_address(storage))
 
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     # Runs keep the absolute address of their artifacts, which the pages read; there is nothing to
     # pass on for clients.
     command += ["--default-artifact-root", artifact_root or "", "--no-serve-artifacts"]
+    names = [*own_names(host), *allowed_hosts]
+    command += ["--allowed-hosts", ",".join(with_ports(names))]
+    command += ["--cors-allowed-origins", ",".join(origins(names, port))]
     # Not an argument, which every user of the machine can see: the address may hold a password.
     environment = {**store.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
     environment["MLFLOW_BACKEND_STORE_URI"] = uri
@@ -86,7 +105,9 @@ def start_dashboard(
             start_new_session=True,
         )
 
-    dashboard = Dashboard(f"http://{_reachable(host)}:{port}", process)
+    addresses = [f"http://{_reachable(host)}:{port}"]
+    addresses += [f"http://{name}:{port}" for name in names_for_others(host)]
+    dashboard = Dashboard(addresses[0], process, tuple(addresses))
     try:
         _wait_until_healthy(dashboard, Path(log.name))
     except BaseException:

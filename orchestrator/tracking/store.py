@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import logging
 import os
 import re
 import sqlite3
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import TrackingError
 from orchestrator.storage import Storage, without_password
+from orchestrator.tracking.relocated import put_right, without_marks
 from workloads.extras import install_command
 from workloads.local_files import Lock, replaced
 
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENVIRONMENT",
+    "VARIABLE",
     "artifact_address",
     "connect",
     "exclusive",
     "failures",
     "is_permanent",
+    "named",
     "page",
     "problem",
+    "put_artifacts_right",
     "reason",
     "resolve",
 ]
@@ -44,9 +49,12 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+VARIABLE = "MLFLOW_TRACKING_URI"
 CHECK_TIMEOUT = 4  # seconds for one request or connection of a check
+log = logging.getLogger(__name__)
+
 LOCK_PATIENCE = 60.0  # seconds; creating a database takes a few
-SQLITE = "sqlite:///"
+SQLITE, DATABASE = "sqlite:///", "mlflow.db"
 # Asking again does not change these answers. An experiment that exists already is found when asked
 # again.
 PERMANENT = frozenset(
@@ -77,7 +85,7 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
                 f"--storage {storage.shown()}: an object store cannot hold MLflow's database; "
                 "give --tracking-uri (http://host:port of an MLflow server)"
             )
-        return _sqlite_uri("--storage", storage.path("mlflow.db")), artifact_address(storage)
+        return f"{SQLITE}{_database_of(storage)}", artifact_address(storage)
     match _scheme(tracking_uri):
         case "http" | "https" | "databricks":
             return tracking_uri.rstrip("/"), None
@@ -89,11 +97,20 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
             return tracking_uri, artifact_address(storage)
         case _:
             raise TrackingError(
-                f"--tracking-uri {without_password(tracking_uri)}: is neither "
+                f"{named(tracking_uri)}: is neither "
                 "http://host:port, https://..., "
                 "sqlite:///path.db, postgresql://..., mysql://... nor mssql://... (MLflow no "
                 "longer writes to plain folders)"
             )
+
+
+def _database_of(storage: Storage) -> Path:
+    """Where the database of a storage is opened. Raises TrackingError."""
+    folder = storage.local_path()
+    try:
+        return without_marks(folder) / DATABASE
+    except OSError as error:
+        raise TrackingError(f"--storage {folder}: {reason(error)}") from error
 
 
 def _scheme(uri: str) -> str | None:
@@ -168,6 +185,20 @@ def connect(uri: str) -> "MlflowClient":
     return client
 
 
+def put_artifacts_right(uri: str, artifacts: str) -> None:
+    """Have a storage's own database name artifacts where they lie, if the storage was moved.
+
+    Raises TrackingError.
+    """
+    database = Path(uri.removeprefix(SQLITE))
+    try:
+        with exclusive(uri):
+            if put_right(database, artifacts):
+                log.warning("%s: is of a storage that was moved; artifacts are here now", database)
+    except sqlite3.Error as error:
+        raise TrackingError(f"{database}: {error}") from error
+
+
 def _client_class() -> "type[MlflowClient]":
     """MLflow's client, imported late (it takes seconds) and with its chatter off."""
     for name, value in ENVIRONMENT.items():
@@ -208,10 +239,17 @@ def problem(uri: str) -> str | None:
         with _short_requests():
             connect(uri).search_experiments(max_results=1)
     except TrackingError as error:
-        return f"--tracking-uri {without_password(uri)}: {error}"
+        return f"{named(uri)}: {error}"
     except failures() as error:
-        return f"--tracking-uri {without_password(uri)}: {reason(error)}"
+        return f"{named(uri)}: {reason(error)}"
     return None
+
+
+def named(uri: str) -> str:
+    """Return the address as it was given: by MLflow's variable, where that has it, or the flag."""
+    given = os.environ.get(VARIABLE, "").rstrip("/")
+    shown = without_password(uri)
+    return f"{VARIABLE}={shown}" if given == uri.rstrip("/") else f"--tracking-uri {shown}"
 
 
 def failures() -> tuple[type[Exception], ...]:

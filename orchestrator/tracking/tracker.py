@@ -77,7 +77,19 @@ class Tracker:
         tracker = cls(*store.resolve(tracking_uri, storage), patience=patience)
         if tracker.uri.startswith("sqlite:") and (problem := tracker.check()):
             raise TrackingError(problem)
+        if tracking_uri is None:
+            store.put_artifacts_right(tracker.uri, store.artifact_address(storage))
         return tracker
+
+    @property
+    def page(self) -> str:
+        """The address of the store, without user and password."""
+        return store.page(self.uri)
+
+    @property
+    def is_of_mlflows_variable(self) -> bool:
+        """True where MLFLOW_TRACKING_URI says where to record, and no flag or setting of ours."""
+        return store.named(self.uri).startswith(store.VARIABLE)
 
     def check(self) -> str | None:
         """Say within seconds why the store cannot be used, naming the option; None if it can."""

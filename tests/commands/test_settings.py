@@ -19,6 +19,20 @@ def test_flags_then_environment_then_file_then_defaults(tmp_path: Path) -> None:
     assert (settings.storage, settings.address) == ("from-flag", "10.0.0.1:6379")
 
 
+def test_mlflows_own_variable_names_the_server_where_nothing_of_ours_does(tmp_path: Path) -> None:
+    labs = {"MLFLOW_TRACKING_URI": "http://labs:5000"}
+    assert read_settings({}, {}, tmp_path).tracking_uri is None
+    assert read_settings({}, labs, tmp_path).tracking_uri == "http://labs:5000"
+    assert read_settings({}, {"MLFLOW_TRACKING_URI": ""}, tmp_path).tracking_uri is None
+
+    (tmp_path / "simclr-orch.toml").write_text('tracking_uri = "http://file:1"\n')
+    assert read_settings({}, labs, tmp_path).tracking_uri == "http://file:1"
+    ours = labs | {"SIMCLR_ORCH_TRACKING_URI": "http://ours:2"}
+    assert read_settings({}, ours, tmp_path).tracking_uri == "http://ours:2"
+    flags = {"tracking_uri": "http://flag:3"}
+    assert read_settings(flags, ours, tmp_path).tracking_uri == "http://flag:3"
+
+
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "simclr-orch.toml").write_text('storge = "x"\n')
     with pytest.raises(SpecError, match="storge: no such field; did you mean storage"):

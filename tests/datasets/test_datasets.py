@@ -463,6 +463,39 @@ def test_the_cache_is_where_the_environment_says(
     assert [path for path in (tmp_path / "mine").iterdir() if path.is_dir()]
 
 
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CACHE_HOME"])
+def test_where_nothing_can_be_written_at_home_the_cache_is_among_temporary_files(
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("SIMCLR_ORCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.write_text("stands for a home that may only be read")
+    monkeypatch.setenv(variable, str(home))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    expected = tmp_path / f"simclr-orch-{os.getuid()}" / "decoded"
+    assert default_cache() == default_cache() == expected
+    (said,) = caplog.messages
+    assert str(home) in said
+    assert f"images are kept in {expected}, or where SIMCLR_ORCH_CACHE says" in said
+    load(DataSpec(name="digits", image_size=8))
+    assert [path for path in expected.iterdir() if path.is_dir()]
+
+
+def test_a_cache_that_was_asked_for_and_cannot_be_written_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SIMCLR_ORCH_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(SpecError) as refused:
+        load(DataSpec(name="digits", image_size=8))
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"SIMCLR_ORCH_CACHE='{tmp_path}/file/cache': cannot be written (")
+
+
 def test_loading_again_reads_the_same_file(tmp_path: Path) -> None:
     spec = DataSpec(name="digits", image_size=8)
     first = load(spec, cache=tmp_path)

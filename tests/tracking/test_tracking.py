@@ -282,7 +282,6 @@ def test_cells_of_a_killed_driver_do_not_stay_running(
         ("sqlite:///:memory:", "/tmp", "--tracking-uri"),
         ("http://", "/tmp", "--tracking-uri http://"),
         ("http://[::1", "/tmp", "--tracking-uri http://[::1"),
-        (None, "/tmp/100%", "--storage /tmp/100%"),
     ],
 )
 def test_addresses_of_no_use_are_refused(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
@@ -32,6 +33,14 @@ def fetch(url: str, body: dict[str, list[str]] | None = None) -> bytes:
     with build_opener(ProxyHandler({})).open(request, timeout=30) as response:
         content: bytes = response.read()
     return content
+
+
+def status(url: str, data: bytes | None = None, **headers: str) -> int:
+    try:
+        with build_opener(ProxyHandler({})).open(Request(url, data, headers), timeout=30) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
 
 
 def wait_for_end_of_group(group: int) -> None:
@@ -227,9 +236,22 @@ def test_the_dashboard_shows_what_was_written_without_a_server(
     cell = tracker.cell(parent, "f1", name="cell", tags={}, params={})
     tracker.finish(cell, {"top1": 0.5}, {"run.json": '{"top1": 0.5}'})
 
-    dashboard = start_dashboard(None, storage, port=(port := free_port()))
+    moved = Storage(str(tmp_path / "moved results"))
+    storage.local_path().rename(moved.local_path())
+    storage = moved
+    dashboard = start_dashboard(
+        None, storage, host="0.0.0.0", port=(port := free_port()), allowed_hosts=["proxy.example"]
+    )
     try:
         assert dashboard.address == f"http://127.0.0.1:{port}"
+        own = f"{socket.gethostname()}:{port}"
+        assert f"http://{own}" in dashboard.addresses[1:]
+        for name, answer in ((own, 200), ("proxy.example", 200), ("evil.example", 403)):
+            assert status(dashboard.address, Host=name) == answer
+        body = {"Host": own, "Origin": f"http://{own}", "Content-Type": "application/json"}
+        search = f"{dashboard.address}/ajax-api/2.0/mlflow/experiments/search"
+        assert status(search, b'{"max_results": 1}', **body) == 200
+        assert status(search, b'{"max_results": 1}', **body | {"Origin": "http://evil"}) == 403
         assert b"<title>MLflow</title>" in fetch(dashboard.address)
         asked = {"experiment_ids": [parent.experiment_id]}
         found = json.loads(fetch(f"{dashboard.address}/api/2.0/mlflow/runs/search", asked))

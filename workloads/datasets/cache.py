@@ -11,8 +11,10 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from workloads.datasets.draws import rows_used
 from workloads.datasets.encoded import EncodedImages
 from workloads.inventory import Inventory, LeftOut
-from workloads.local_files import flush, locked
+from workloads.local_files import flush, locked, problem_with_folder
 from workloads.spec import SpecError
 
 __all__ = [
@@ -112,13 +114,39 @@ class Stored:
 def default_cache() -> Path:
     """Return $SIMCLR_ORCH_CACHE, or `simclr-orch/decoded` in the user's cache folder.
 
-    That is $XDG_CACHE_HOME, or ~/.cache.
+    That is $XDG_CACHE_HOME, or ~/.cache; where nothing can be written there, as in a container, a
+    folder of the user's among the temporary files, and a warning says so once.
     """
     chosen = os.environ.get("SIMCLR_ORCH_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "simclr-orch" / "decoded"
+    return _users_cache(os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=8)
+def _users_cache(caches: str | None, home: str | None) -> Path:
+    wanted = Path(caches or Path(home or "/") / ".cache") / "simclr-orch" / "decoded"
+    if not (problem := problem_with_folder(wanted)):
+        return wanted
+    instead = Path(tempfile.gettempdir(), f"simclr-orch-{os.getuid()}", "decoded")
+    log.warning(
+        "%s: cannot be written (%s); images are kept in %s, or where SIMCLR_ORCH_CACHE says",
+        wanted,
+        problem,
+        instead,
+    )
+    return instead
+
+
+def _made(cache: Path) -> None:
+    """Make the cache's folder. Raises SpecError that names the variable where that cannot be."""
+    if problem := problem_with_folder(cache):
+        raise SpecError(
+            [
+                f"SIMCLR_ORCH_CACHE={str(cache)!r}: cannot be written ({problem}); decoded images "
+                "need a folder that can"
+            ]
+        )
 
 
 def stored(
@@ -130,7 +158,7 @@ def stored(
     """
     entry = cache / key
     if not entry.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
+        _made(cache)
         with locked(cache / f"{key}.lock"):
             if not entry.is_dir():
                 log.info("%s images into %s", "decoding" if images is None else "indexing", entry)

@@ -3,7 +3,6 @@
 Legend: M stored images, B images asked for, S side in pixels.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.cpus import usable_cpus
 from workloads.datasets.pixels import decode
 from workloads.datasets.reading import Reading
 from workloads.spec import SpecError
@@ -102,4 +102,4 @@ def decoders() -> ThreadPoolExecutor:
 
     PIL lets go of the interpreter's lock meanwhile.
     """
-    return ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), thread_name_prefix="decoder")
+    return ThreadPoolExecutor(min(usable_cpus(), MOST_THREADS), thread_name_prefix="decoder")

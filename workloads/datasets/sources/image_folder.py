@@ -4,7 +4,6 @@ Which files these are, `workloads.datasets.sources.folder_listing` says. EXIF or
 applied and transparency is dropped, as by torchvision's ImageFolder.
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.cpus import usable_cpus
 from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source, write_images
 from workloads.datasets.noticed import Noticed, remarks_on, settle
 from workloads.datasets.pixels import Decoded, read
@@ -139,7 +139,7 @@ def _threads(files: list[File]) -> int:
     the work.
     """
     thumbnails = sum(file.bytes for file in files) < THUMBNAIL * len(files)
-    return 1 if thumbnails else min(os.cpu_count() or 1, 16)
+    return 1 if thumbnails else min(usable_cpus(), 16)
 
 
 def _record(paths: list[str], decoded: list[Decoded], found: Found) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.cpus import usable_cpus
 from workloads.datasets.cache import LEFT_OUT, UNREADABLE, Labels, Source, write_images
 from workloads.datasets.draws import rows_used
 from workloads.datasets.image_files import image_endings
@@ -220,7 +221,7 @@ def _pixels(
     """
     black = np.zeros((3, spec.image_size, spec.image_size), dtype=np.uint8)
     reading = reading_of(spec)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
+    with ThreadPoolExecutor(min(usable_cpus(), 16)) as pool:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             decoded = list(
