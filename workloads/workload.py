@@ -305,6 +305,12 @@ class Weights(Protocol[Spec]):
         the names begin of what is not needed.
         """
 
+    def known(self, spec: Spec) -> dict[str, Any]:
+        """Return the tree of a run of such weights without a training, of which nothing is known.
+
+        What it has is read as the rest of a specification.
+        """
+
     def write(
         self,
         state: State,

@@ -77,7 +77,7 @@ def _is_file(subject: str) -> bool:
 class _Subject:
     """A trained state, what it is of, and where its evaluations are kept.
 
-    Weights from elsewhere have a record to be kept.
+    Weights from elsewhere have a record to be kept, and are published as long as they are there.
     """
 
     fingerprint: str
@@ -87,6 +87,15 @@ class _Subject:
     state: dict[str, Any]
     data: DataFacts
     record: RunRecord | None = None
+    is_published: bool = False
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The specification, of weights from elsewhere without a training that nobody knows."""
+        weights = self.workload.weights
+        if self.is_published and weights is not None:
+            return weights.known(self.spec)
+        return self.spec.tree()
 
 
 def evaluate(
@@ -121,7 +130,7 @@ def evaluate(
     if problems:
         raise PlanError(problems)
 
-    trained = "" if subject.record else f", epoch {subject.state['epoch']}"
+    trained = "" if subject.is_published else f", epoch {subject.state['epoch']}"
     console.print(
         f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False
     )
@@ -193,8 +202,8 @@ def _evaluated(
 
 def _title(subject: _Subject) -> str:
     return (
-        f"{subject.name}: {subject.workload.data_name(subject.spec.tree())}, "
-        f"{subject.workload.setting(subject.spec.tree())}"
+        f"{subject.name}: {subject.workload.data_name(subject.tree)}, "
+        f"{subject.workload.setting(subject.tree)}"
     )
 
 
@@ -246,7 +255,15 @@ def _of_run(question: Question, storage: Storage) -> _Subject:
         {**workload.evaluations[question.protocol].values, **assigned}
     )
     spec, data = workload.prepare(asked, download=question.download)
-    return _Subject(record.fingerprint, record.name, workload, workload.pinned(spec), state, data)
+    return _Subject(
+        record.fingerprint,
+        record.name,
+        workload,
+        workload.pinned(spec),
+        state,
+        data,
+        is_published=record.weights is not None,
+    )
 
 
 def _of_weights(question: Question, console: Console) -> _Subject:
@@ -278,10 +295,19 @@ def _of_weights(question: Question, console: Console) -> _Subject:
         workload=workload.name,
         status="finished",
         weights={"from": source, "notes": list(read.notes)},
-        spec=read.spec.tree(),
+        spec=weights.known(read.spec),
         data=read.data.title,
     )
-    return _Subject(read.fingerprint, source, workload, read.spec, read.state, read.data, record)
+    return _Subject(
+        read.fingerprint,
+        source,
+        workload,
+        read.spec,
+        read.state,
+        read.data,
+        record,
+        is_published=True,
+    )
 
 
 def _taker_of_weights(question: Question) -> tuple[AnyTrainedAlone, Weights[Any]]:

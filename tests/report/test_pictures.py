@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from orchestrator.report.figures import letters
 from orchestrator.report.figures.representation import _point_style, draw_representation
 from workloads.representation import (
     HeadSpectrum,
@@ -78,6 +80,46 @@ def texts(svg: bytes) -> list[str]:
 
 def panels(svg: bytes) -> int:
     return len(re.findall(r'<g id="axes_\d+">', svg.decode()))
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Fonts are looked for anew, before and after."""
+    caches = (letters._others, letters._font_of, letters._letters)
+    for cached in caches:
+        cached.cache_clear()
+    yield
+    for cached in caches:
+        cached.cache_clear()
+
+
+ODD = ("犬", "naïve", "cafe\u0301", "$5 and $6", "_hidden", "caf\udce9", "a\tb", "dog", "🐕", "$x")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_every_name_is_drawn_in_letters_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings are errors here, and matplotlib warns of a letter without a glyph."""
+    monkeypatch.setattr(letters, "_others", tuple)
+    odd = draw_representation(replace(WHOLE, classes=ODD), "run of caf\udce9/犬, $5 and $6")
+    spelled = {
+        *("U+72AC", "naïve", "café", "$5 and $6", "_hidden", "caf\\xe9", "a U+0009 b", "dog"),
+        *("U+1F415", "$x"),
+    }
+    assert spelled <= {*texts(odd["tsne.svg"])}
+    for name in ("tsne", "neighbours", "spectrum"):
+        assert "run of caf\\xe9/U+72AC, $5 and $6" in texts(odd[f"{name}.svg"])
+
+
+@pytest.mark.usefixtures("fresh")
+def test_another_font_is_taken_where_it_has_the_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """STIX, which matplotlib brings with it, stands for a font of the system."""
+    monkeypatch.setattr(letters, "_NO_LETTERS", ("cm", "stixnon", "stixsize", "lastresort"))
+    only = sorted(letters._letters("STIXGeneral") - letters._letters("DejaVu Sans"))
+    letter = next(chr(one) for one in only if chr(one).isalpha())
+    assert letters.written(f"{letter}\udbff") == f"{letter} U+DBFF"
+    drawn = draw_representation(replace(WHOLE, classes=(letter, *CLASSES[1:])), letter)
+    assert letter in texts(drawn["tsne.svg"])
+    assert letters._families(f"a{letter}") == ["DejaVu Sans", letters._font_of(letter)]
 
 
 def test_there_is_a_png_and_an_svg_of_each_picture(files: dict[str, bytes]) -> None:

@@ -215,6 +215,8 @@ def test_the_card_says_what_it_is() -> None:
     assert elsewhere.startswith("# resnet18, published weights, torchvision:resnet18\n")
     assert "from run `f00`" in elsewhere
     assert "trained\nelsewhere" in elsewhere
+    # Nothing on a training that nobody here knows.
+    assert not re.search("epoch|batch_size|learning_rate|temperature", elsewhere)
     assert "None were recorded." in elsewhere
 
 

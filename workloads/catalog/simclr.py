@@ -222,12 +222,11 @@ class SimCLRWorkload:
         return str(tree["data"]["name"])
 
     def setting(self, tree: Mapping[str, Any]) -> str:
-        """Name the encoder, the epochs and the batch size."""
-        encoder, schedule = tree["encoder"], tree["schedule"]
-        return (
-            f"{encoder['architecture']} width {encoder['width']:g}, {schedule['epochs']} "
-            f"epochs, batch {schedule['batch_size']}"
-        )
+        """Name the encoder, the epochs and the batch size; without training the encoder alone."""
+        encoder = f"{tree['encoder']['architecture']} width {tree['encoder']['width']:g}"
+        if (schedule := tree.get("schedule")) is None:
+            return encoder
+        return f"{encoder}, {schedule['epochs']} epochs, batch {schedule['batch_size']}"
 
 
 SIMCLR: TrainedAlone[RunSpec] = SimCLRWorkload()

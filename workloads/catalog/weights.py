@@ -1,6 +1,7 @@
 """Encoders that were trained elsewhere and are evaluated here, and ours that go elsewhere."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from workloads.catalog.simclr_data import pinned, prepared
 from workloads.evaluation.features.digests import tensors_digest
@@ -55,6 +56,12 @@ class PublishedEncoders:
             },
         }
         return ReadWeights(asked, state, data, digest(used_as), notes)
+
+    def known(self, spec: RunSpec) -> dict[str, Any]:
+        """Return the encoder, the data and what evaluations read; who trained it knows the rest."""
+        tree = spec.tree()
+        of_evaluations = ("data", "augment", "encoder", "eval", "seed", "precision")
+        return {name: tree[name] for name in of_evaluations}
 
     def write(
         self,

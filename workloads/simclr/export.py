@@ -61,7 +61,10 @@ def exported(
         epochs=state["epoch"],
         published=published,
     )
-    return {FILES[format]: encoder_file(encoder, spec, format), CARD: card.encode()}
+    return {
+        FILES[format]: encoder_file(encoder, spec, format, published=published is not None),
+        CARD: card.encode(),
+    }
 
 
 def load_exported(path: Path) -> tuple[nn.Module, RunSpec]:

@@ -5,9 +5,9 @@ Shapes: images [N, 3, S, S] in [0, 1], S the size of the views; features [N, D].
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ __all__ = [
     "encoder_file",
     "lacks",
     "problems_with_format",
+    "told_of",
     "without_paths",
 ]
 
@@ -47,13 +48,15 @@ ONNX_BYTES = 2**31 - 2**20  # of weights; a file of protocol buffers ends below 
 TOLERANCE = 1e-5  # of the largest feature: how far ONNX Runtime may be from torch
 
 
-def encoder_file(encoder: nn.Module, spec: RunSpec, format: ExportFormat) -> bytes:
+def encoder_file(
+    encoder: nn.Module, spec: RunSpec, format: ExportFormat, *, published: bool = False
+) -> bytes:
     """Write an encoder in a format. Raises SpecError where it is too large for it."""
     match format:
         case "torchvision" | "timm":
             return _state_dict(encoder)
         case "safetensors":
-            return _safetensors(encoder, spec)
+            return _safetensors(encoder, told_of(spec, published=published))
         case "onnx":
             return _onnx(encoder, spec.view_size)
 
@@ -94,18 +97,33 @@ def without_paths(spec: RunSpec) -> RunSpec:
     return spec.with_values({"data.root": None, "eval.transfer.data.root": None})
 
 
+def told_of(spec: RunSpec, *, published: bool) -> dict[str, Any]:
+    """Return what is told of an encoder beside its weights, without folders of this machine.
+
+    Of one that was trained elsewhere that is no more than what it is and what it was evaluated on.
+    """
+    tree = without_paths(spec).tree()
+    if not published:
+        return tree
+    return {
+        "data": tree["data"],
+        "augment": {"output_size": spec.view_size},
+        "encoder": tree["encoder"],
+    }
+
+
 def _state_dict(encoder: nn.Module) -> bytes:
     buffer = io.BytesIO()
     torch.save(dict(encoder.state_dict()), buffer)
     return buffer.getvalue()
 
 
-def _safetensors(encoder: nn.Module, spec: RunSpec) -> bytes:
+def _safetensors(encoder: nn.Module, told: Mapping[str, Any]) -> bytes:
     from safetensors.torch import save
 
     return save(
         encoder.state_dict(),
-        metadata={"format": "pt", "simclr": json.dumps(without_paths(spec).tree())},
+        metadata={"format": "pt", "simclr": json.dumps(told)},
     )
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from workloads.datasets.spec import EMBEDDED
 from workloads.evaluation_result import CardResult
-from workloads.simclr.export_formats import FILES, PACKAGES, ExportFormat, without_paths
+from workloads.simclr.export_formats import FILES, PACKAGES, ExportFormat, told_of
 from workloads.simclr.spec import RunSpec
 
 __all__ = ["CARD", "CardResult", "model_card"]
@@ -21,8 +21,8 @@ _HERE = (
     "(arXiv:2002.05709) does after pre-training."
 )
 _ELSEWHERE = (
-    "It was trained\nelsewhere: of the specification below, `encoder` is what it is and `data` "
-    "what it was judged on; the rest does not apply."
+    "It was trained\nelsewhere, and how is not known here: the specification below is of the "
+    "encoder, and of the data that it was\nevaluated on."
 )
 _TERMS_HERE = (
     "The code that trained it is under Apache-2.0. The weights come from the data above, whose "
@@ -133,7 +133,7 @@ Protocols are those of `simclr-orch evaluate`, each with settings of its own.
 ## Specification
 
 ```yaml
-{yaml.safe_dump(without_paths(spec).tree(), sort_keys=False).strip()}
+{yaml.safe_dump(told_of(spec, published=published is not None), sort_keys=False).strip()}
 ```
 
 Written with {", ".join(versions)}.

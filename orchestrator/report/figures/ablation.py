@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from orchestrator.report.figures.caption import caption
 from orchestrator.report.figures.heatmaps import heatmaps
+from orchestrator.report.figures.letters import spell
 from orchestrator.report.figures.lines import lines
 from orchestrator.report.figures.maps import maps
 from orchestrator.report.figures.points import points
@@ -67,6 +68,7 @@ def draw(
         under = caption(ablation, layout, summaries, sides, reference)
         text = wrapped(under, figure, points=SMALLEST)
         figure.supxlabel(text, fontsize=SMALLEST, ha="left", x=0.01)
+        spell(figure)
     return figure
 
 

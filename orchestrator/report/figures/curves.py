@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from orchestrator.report.figures.letters import spell
 from orchestrator.report.figures.style import RC_PARAMETERS, SMALLEST, add_grid, style_of, wrapped
 from orchestrator.report.summary import History
 from search_spaces import Ablation, Layout
@@ -73,6 +74,7 @@ def draw_curves(
         caption = _caption(ablation, layout, cells, histories)
         text = wrapped([caption], figure, points=SMALLEST)
         figure.supxlabel(text, fontsize=SMALLEST, ha="left", x=0.01)
+        spell(figure)
     return figure
 
 

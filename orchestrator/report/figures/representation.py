@@ -5,8 +5,8 @@ state.
 """
 
 import io
-import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 import matplotlib as mpl
@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from orchestrator.report.figures.letters import cut, filled, spell, written
 from orchestrator.report.figures.style import (
     RC_PARAMETERS,
     SMALLEST,
@@ -84,6 +85,8 @@ def draw_representation(representation: Representation, title: str) -> dict[str,
     Always spectrum and neighbours; head-spectrum, tsne and umap where there are any. Equal
     representations give equal files. `title` says which run it is.
     """
+    names = tuple(written(name) for name in representation.classes)
+    representation, title = replace(representation, classes=names), written(title)
     with mpl.rc_context(RC_PARAMETERS):
         figures = {"spectrum": _spectrum(representation), "neighbours": _neighbours(representation)}
         if representation.head is not None:
@@ -98,6 +101,7 @@ def draw_representation(representation: Representation, title: str) -> dict[str,
             figure.suptitle(wrapped([title], figure, points=10), fontsize=10)
             caption = wrapped(captions[name], figure, points=SMALLEST)
             figure.supxlabel(caption, fontsize=SMALLEST, ha="left", x=0.01)
+            spell(figure)
             files[f"{name}.png"] = _encoded(figure, "png", {"Software": None})
             files[f"{name}.svg"] = _encoded(figure, "svg", {"Date": None})
     return files
@@ -220,7 +224,7 @@ def _map(representation: Representation, name: MapName) -> Figure:
 
     keys = []
     for index, label in enumerate(classes):
-        word = _shortened(representation.classes[label], 22)
+        word = cut(representation.classes[label], 22)
         keys.append(Line2D([], [], label=word, **_point_style(index, 0)))
     figure.legend(
         handles=keys, title="class", loc="outside right center", alignment="left", frameon=False
@@ -272,10 +276,7 @@ def _neighbours(representation: Representation) -> Figure:
 
     for row, image in enumerate(queries.images):
         _tile(panels[0], image, (0, row), {"edgecolor": "black", "linewidth": 0.8})
-    words = [
-        textwrap.fill(representation.classes[label], 16, max_lines=3, placeholder=" ...")
-        for label in queries.labels
-    ]
+    words = [filled(representation.classes[label], 16, most_lines=3) for label in queries.labels]
     panels[0].set(xlim=(-0.6, _ASIDE + columns - 0.4), aspect="equal")
     panels[0].set_xticks([0, _ASIDE + (columns - 1) / 2], ["query", "neighbours, nearest first"])
     panels[0].set_yticks(_ROW * np.arange(rows), words)
@@ -287,7 +288,7 @@ def _neighbour_panel(axes: Axes, found: Shown, queries: Shown, classes: Sequence
     for (row, column), label in np.ndenumerate(found.labels):
         right = label == queries.labels[row]
         _tile(axes, found.images[row, column], (_ASIDE + column, row), _RIGHT if right else _WRONG)
-        word = ("\u2713 " if right else "\u2717 ") + _shortened(classes[int(label)], 9)
+        word = ("\u2713 " if right else "\u2717 ") + cut(classes[int(label)], 9)
         axes.text(
             _ASIDE + column,
             _ROW * row - _HALF - 0.07,
@@ -308,7 +309,3 @@ def _tile(axes: Axes, image: NDArray[np.uint8], at: tuple[float, int], frame: _F
         interpolation="nearest" if image.shape[-1] <= 96 else "auto",
     )
     axes.add_patch(Rectangle((left, top), 2 * _HALF, 2 * _HALF, fill=False, **frame))
-
-
-def _shortened(name: str, letters: int) -> str:
-    return name if len(name) <= letters else name[: letters - 1].rstrip() + "\u2026"

@@ -4,13 +4,14 @@ Colours are those of Okabe and Ito, each with a marker and a dash of its own, so
 can be read.
 """
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect
+
+from orchestrator.report.figures.letters import filled
 
 if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType, RcKeyType
@@ -94,4 +95,4 @@ def wrapped(paragraphs: Sequence[str], figure: Figure, *, points: int) -> str:
     """Break each paragraph into lines that fit the figure's width, in a font of so many points."""
     # DejaVu Sans is about 0.55 em a character.
     width = int(figure.get_figwidth() * 0.97 * 72 / (0.55 * points))
-    return "\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs if paragraph)
+    return "\n".join(filled(paragraph, width) for paragraph in paragraphs if paragraph)
