@@ -10,6 +10,7 @@ from typing import TypeVar
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.resources import Placement
 from search_spaces import OF_THE_PAPER, Ablation, every_ablation
+from workloads.inventory import shown
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,
@@ -136,6 +137,14 @@ def base_recipe(
         for name in workload.paths
         if flat.get(name) is not None and "://" not in flat[name]
     }
-    return base.with_values(
-        {name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()}
-    )
+    absolute = {name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()}
+    # Ray and MLflow take no others; the digest of what lies there is that of the link, too.
+    if odd := [name for name, root in absolute.items() if shown(root) != root]:
+        raise PlanError(
+            [
+                f"{name}={shown(absolute[name])}: the path has bytes that are not UTF-8; make a "
+                "link to it with another name, and give that"
+                for name in odd
+            ]
+        )
+    return base.with_values(absolute)

@@ -86,9 +86,9 @@ def source(spec: DataSpec, root: Path) -> Source:
             labels["train"],
             labels["test"],
             listing.classes,
-            (*listing.notes, *notes),
+            notes,
             inventory=counted,
-            remarks=remarks,
+            remarks=(*listing.notes, *remarks),
         )
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
