@@ -158,6 +158,11 @@ class Storage:
 
         The reason is a line that names the option.
         """
+        if any("\ud800" <= letter <= "\udfff" for letter in self.uri):
+            return (
+                f"--storage {self.shown()}: its name has bytes that are not UTF-8; rename the "
+                "folder, or give another one"
+            )
         probe = f".probe-{uuid4().hex}{PARTIAL}"
         try:
             self.write_bytes(probe, probe.encode())

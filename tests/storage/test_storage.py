@@ -123,6 +123,8 @@ def test_places_that_cannot_be_written_are_explained(tmp_path: Path) -> None:
     assert "exists" in line
     assert (line := Storage("nosuchscheme://key:secret@bucket/x").check_writable())
     assert line.startswith("--storage nosuchscheme://key:***@bucket/x: cannot be written: ")
+    assert (line := Storage(f"{tmp_path}/r\udce9sultats").check_writable())
+    assert "its name has bytes that are not UTF-8" in line
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
