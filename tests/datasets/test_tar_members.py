@@ -357,6 +357,22 @@ def test_every_member_is_an_image_a_label_or_left_out_by_name(tmp_path: Path, se
         assert one.label == 1
 
 
+def test_images_are_read_without_labels_where_none_are_asked_for(tmp_path: Path) -> None:
+    members: dict[str, bytes | str] = {"7.jpg": PNG, "7.seg.png": PNG, "7.txt": b"a photo"}
+    members |= {"photo.v2.png": PNG, "photo.v3.png": PNG, "8.left.jpg": PNG, "8.right.jpg": PNG}
+    members |= {"x.md": b"x", "9.png": PNG, "9.cls": b"1"}
+    found = contents(members, tmp_path, Asked(labelled=False))
+    assert names(found) == [
+        (name, None)
+        for name in ("7.jpg", "photo.v2.png", "photo.v3.png", "8.left.jpg", "8.right.jpg", "9.png")
+    ]
+    assert left_out(found) == {
+        "further images of a sample": (1, "7.seg.png"),
+        "members beside the image and the label of a sample": (2, "7.txt"),
+        "files that are no images": (1, "x.md"),
+    }
+
+
 # Whole data sets
 
 

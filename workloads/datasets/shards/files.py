@@ -72,10 +72,11 @@ class ShardFolder:
         return LocalFile(path) if self.is_local else self.filesystem.open_input_file(path)
 
 
-def shards_at(root: str, *, needs_test: bool = True) -> ShardFolder:
+def shards_at(root: str, *, labelled: bool = True) -> ShardFolder:
     """List what lies below `root`. Raises SpecError with all that is wrong with its layout.
 
-    Without `needs_test`, the part for tests may be empty.
+    Without labels, there is no part for tests, and need not be one for training
+    (`workloads.datasets.shards.layout`).
     """
     import pyarrow as pa
     from pyarrow import fs
@@ -96,12 +97,13 @@ def shards_at(root: str, *, needs_test: bool = True) -> ShardFolder:
                     data = stream.read()
         manifest = _manifest(data) if MANIFEST in files else None
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise SpecError([f"{named}: cannot be read: {' '.join(str(error).split())}"]) from error
+        reason = shown(" ".join(str(error).split()))
+        raise SpecError([f"{named}: cannot be read: {reason}"]) from error
 
     shards = [Shard(path, size) for path, size in files.items()]
     problems: list[str] = []
     try:
-        layout = layout_of(shards, folders, needs_test=needs_test)
+        layout = layout_of(shards, folders, labelled=labelled)
     except ValueError as error:
         problems += [f"{named}: {problem}" for problem in error.args]
     if manifest is not None and not manifest.get("complete"):
@@ -210,5 +212,6 @@ def content_of(folder: ShardFolder) -> str:
             for data in pool.map(block, positions):
                 hasher.update(data)
     except OSError as error:
-        raise SpecError([f"data.root={folder.root!r}: cannot be read: {error}"]) from error
+        named = f"data.root={shown(folder.root)!r}"
+        raise SpecError([f"{named}: cannot be read: {shown(str(error))}"]) from error
     return hasher.hexdigest()[:20]

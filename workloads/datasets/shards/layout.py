@@ -48,10 +48,15 @@ class _Place(NamedTuple):
     part: str
 
 
-def layout_of(files: list[Shard], folders: set[str], *, needs_test: bool) -> Layout:
+_NO_PLACE = _Place("", "")
+
+
+def layout_of(files: list[Shard], folders: set[str], *, labelled: bool) -> Layout:
     """Sort the files below a root by their parts, and count those that fit none.
 
-    Raises ValueError whose arguments are all problems, each to follow the name of the root.
+    Without labels there is no part for tests, and where there is none for training, shards of no
+    part are for that. Raises ValueError whose arguments are all problems, each to follow the name
+    of the root.
     """
     groups: dict[_Place, list[Shard]] = defaultdict(list)
     strays: list[Shard] = []
@@ -64,23 +69,38 @@ def layout_of(files: list[Shard], folders: set[str], *, needs_test: bool) -> Lay
 
     base = _base(groups)
     part = next((part for part in ("test", "val") if _Place(base, part) in groups), None)
-    if problems := _problems(base, groups, folders, strays, part if needs_test else "test"):
-        raise ValueError(*problems)
     wanted = (_Place(base, "train"), _Place(base, part or "test"))
+    if not labelled:
+        wanted = (wanted[0], _NO_PLACE)
+        if not any(place.part == "train" for place in groups) and strays:
+            groups[wanted[0]], strays = strays, []
+        part = "test"
+    if problems := _problems(base, groups, folders, strays, part):
+        raise ValueError(*problems)
     train, test = (tuple(groups.get(place, ())) for place in wanted)
+    return Layout(train, test, _left_out(files, groups, strays, wanted))
+
+
+def _left_out(
+    files: list[Shard],
+    groups: dict[_Place, list[Shard]],
+    strays: list[Shard],
+    wanted: tuple[_Place, _Place],
+) -> tuple[LeftOut, ...]:
     tally = Tally()
     for place, of in groups.items():
         if place not in wanted:
             tally.add("shards of parts that are not used", shown(of[0].path), len(of))
     for file in strays:
         tally.add("shards whose names say no part", shown(file.path))
+    used = [shard for place in wanted for shard in groups.get(place, ())]
     # What lies in folders without shards has nothing to do with them.
-    beside = {shard.path.rpartition("/")[0] for shard in (*train, *test)} | {"", base}
+    beside = {shard.path.rpartition("/")[0] for shard in used} | {"", wanted[0].base}
     for file in sorted(files):
         is_shard = file.path.lower().endswith(ENDINGS)
         if not is_shard and not _is_ours(file) and file.path.rpartition("/")[0] in beside:
             tally.add(NO_SHARDS, shown(file.path))
-    return Layout(train, test, tally.left_out())
+    return tally.left_out()
 
 
 def _is_ours(file: Shard) -> bool:

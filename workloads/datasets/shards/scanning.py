@@ -55,8 +55,8 @@ def scan(
         with copy.open("rb") as file:
             return _glanced_at(file, contents, reading, decodes)
     except (OSError, ValueError) as error:
-        where = f"{folder.root}/{shown(shard.path)}"
-        raise SpecError([f"{where}: {' '.join(str(error).split())}"]) from error
+        where = f"{shown(folder.root)}/{shown(shard.path)}"
+        raise SpecError([f"{where}: {shown(' '.join(str(error).split()))}"]) from error
 
 
 def _glanced_at(file: BinaryIO, contents: Contents, reading: Reading, decodes: bool) -> Scanned:

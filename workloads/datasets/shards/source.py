@@ -26,7 +26,7 @@ from workloads.datasets.encoded import EncodedImages
 from workloads.datasets.noticed import Noticed, found_ranges, remarks_on
 from workloads.datasets.pixels import Decoded
 from workloads.datasets.reading import fields_of, reading_of
-from workloads.datasets.shards.classes import classes_of, names_in_files
+from workloads.datasets.shards.classes import Classes, classes_of, names_in_files
 from workloads.datasets.shards.contents import Asked
 from workloads.datasets.shards.files import LocalFile, Shard, ShardFolder, content_of, shards_at
 from workloads.datasets.shards.scanning import Scanned, scan
@@ -88,18 +88,12 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
     """Write `train.npy` and `test.npy`, and copies of images that cannot be read where they lie."""
     scanned = {name: _scanned(spec, folder, name, entry) for name in ("train", "test")}
     left_out = _left_out(folder, scanned)
-    if empty := [name for name, of in scanned.items() if not any(one.members for one in of)]:
+    empty = [name for name, of in scanned.items() if not any(one.members for one in of)]
+    if empty:
         lines = [str(each) for each in left_out]
-        raise SpecError([f"{folder.root}: {name} has no image" for name in empty] + lines)
-    said = {
-        name: [member.label for one in of for member in one.members if member.label is not None]
-        for name, of in scanned.items()
-    }
-    classes = classes_of(folder.root, said, _names(folder, scanned))
-    parts = {
-        name: _part(folder, name, of, [classes.numbers[label] for label in said[name]])
-        for name, of in scanned.items()
-    }
+        raise SpecError([f"{shown(folder.root)}: {name} has no image" for name in empty] + lines)
+    classes, numbers = _numbers(spec, folder, scanned)
+    parts = {name: _part(folder, name, of, numbers[name]) for name, of in scanned.items()}
     labels = {}
     for name, part in parts.items():
         labels[name] = part.labels.copy()
@@ -156,6 +150,21 @@ def _left_out(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> tuple[L
     return tuple(LeftOut(reason, count, examples[reason]) for reason, count in counts.items())
 
 
+def _numbers(
+    spec: DataSpec, folder: ShardFolder, scanned: dict[str, list[Scanned]]
+) -> tuple[Classes, dict[str, list[int]]]:
+    """The classes, and their numbers for the images of each part as they come; without labels 0."""
+    members = {
+        name: [member for one in of for member in one.members] for name, of in scanned.items()
+    }
+    said = {
+        name: [member.label for member in of if member.label is not None]
+        for name, of in members.items()
+    }
+    classes = classes_of(shown(folder.root), said, _names(folder, scanned))
+    return classes, {name: [classes.numbers[label] for label in of] for name, of in said.items()}
+
+
 def _notes(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> list[str]:
     """What there is to say of shards, each once, with the first that it is said of."""
     where: dict[str, list[str]] = {}
@@ -176,7 +185,7 @@ def _names(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> tuple[str,
         for name, of in scanned.items()
         for shard, one in zip(_of(folder, name), of, strict=True)
     }
-    return names_in_files(folder.root, found)
+    return names_in_files(shown(folder.root), found)
 
 
 def _part(folder: ShardFolder, name: str, scanned: list[Scanned], classes: list[int]) -> _Part:
@@ -232,7 +241,7 @@ def _problems(
         counts = np.bincount(labels[name][labels[name] >= 0], minlength=len(classes))
         for number in np.flatnonzero(counts == 0):
             problems.append(
-                f"{folder.root}: {name} has no image of {classes[number]!r} that can be read"
+                f"{shown(folder.root)}: {name} has no image of {classes[number]!r} that can be read"
             )
         grey += [_name(folder, name, record) for record in part.records[part.grey]]
 
@@ -287,7 +296,8 @@ def _of(folder: ShardFolder, name: str) -> tuple[Shard, ...]:
 
 def _name(folder: ShardFolder, name: str, record: np.void) -> str:
     shard = _of(folder, name)[int(record["shard"])]
-    return f"{folder.root}/{shown(shard.path)}: {record['name'].decode(errors='backslashreplace')}"
+    member = record["name"].decode(errors="backslashreplace")
+    return f"{shown(folder.root)}/{shown(shard.path)}: {member}"
 
 
 def _first(count: int) -> str:
