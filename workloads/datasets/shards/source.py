@@ -92,7 +92,7 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
     if empty:
         lines = [str(each) for each in left_out]
         raise SpecError([f"{shown(folder.root)}: {name} has no image" for name in empty] + lines)
-    classes, numbers = _numbers(spec, folder, scanned)
+    classes, numbers = _numbers(folder, scanned)
     parts = {name: _part(folder, name, of, numbers[name]) for name, of in scanned.items()}
     labels = {}
     for name, part in parts.items():
@@ -151,9 +151,9 @@ def _left_out(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> tuple[L
 
 
 def _numbers(
-    spec: DataSpec, folder: ShardFolder, scanned: dict[str, list[Scanned]]
+    folder: ShardFolder, scanned: dict[str, list[Scanned]]
 ) -> tuple[Classes, dict[str, list[int]]]:
-    """The classes, and their numbers for the images of each part as they come; without labels 0."""
+    """The classes, and their numbers for the images of each part as they come."""
     members = {
         name: [member for one in of for member in one.members] for name, of in scanned.items()
     }
