@@ -258,9 +258,9 @@ def test_what_is_cut_off_or_loses_its_shades_is_said() -> None:
         "fewer than 16 shades (see data.value_range)"
     )
     (line,) = range_lines(Ranges((0, 1023)), values[:2])
-    assert "; 1 have values outside, which are cut off" in line
+    assert "; 1 has values outside, which are cut off" in line
     lines = range_lines(Ranges(), [*values, Values(True, 0, 1)])
-    assert lines[1] == "1 images of numbers in floating point beyond 8 bits: 0 to 1 become 0 to 255"
+    assert lines[1] == "1 image of numbers in floating point beyond 8 bits: 0 to 1 become 0 to 255"
     assert range_lines(Ranges(), []) == ()
 
 

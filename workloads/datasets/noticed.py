@@ -17,7 +17,7 @@ from workloads.datasets.encoded import decoders
 from workloads.datasets.pixels import Decoded
 from workloads.datasets.reading import Reading, reading_of
 from workloads.datasets.spec import DataSpec
-from workloads.datasets.value_range import Ranges, Values, range_lines, ranges_of
+from workloads.datasets.value_range import Ranges, Values, images, range_lines, ranges_of
 from workloads.spec import SpecError
 
 __all__ = ["Noticed", "found_ranges", "remarks_on", "settle"]
@@ -70,8 +70,8 @@ def settle(spec: DataSpec, folder: Path, parts: Mapping[str, Noticed], again: Ag
         stored = np.load(folder / f"{part}.npy", mmap_mode="r+")
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            images = decoders().map(partial(again, part, reading), chunk)
-            for row, image in zip(chunk, images, strict=True):
+            decoded = decoders().map(partial(again, part, reading), chunk)
+            for row, image in zip(chunk, decoded, strict=True):
                 if image.pixels is None:
                     raise SpecError([f"an image changed while it was read: {image.reason}"])
                 stored[row] = image.pixels
@@ -88,5 +88,5 @@ def remarks_on(ranges: Ranges, parts: Iterable[Noticed]) -> tuple[str, ...]:
         for remark, (count, first) in noticed.remarks.items():
             before, name = remarks.get(remark, (0, first))
             remarks[remark] = before + count, name
-    said = [f"{what}: {count} images, such as {name}" for what, (count, name) in remarks.items()]
+    said = [f"{what}: {images(count)}, such as {name}" for what, (count, name) in remarks.items()]
     return (*range_lines(ranges, values), *said)

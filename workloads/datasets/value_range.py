@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ranges", "Values", "range_lines", "ranges_of", "to_bytes"]
+__all__ = ["Ranges", "Values", "images", "range_lines", "ranges_of", "to_bytes"]
 
 BITS = (8, 10, 12, 14, *range(16, 65))  # what cameras give, and then any number
 SHADES = 256
@@ -97,19 +97,31 @@ def range_lines(ranges: Ranges, values: Sequence[Values]) -> tuple[str, ...]:
     lines = []
     for is_real, what in ((False, "whole numbers"), (True, "numbers in floating point")):
         of_kind = [each for each in values if each.is_real == is_real]
-        if not of_kind:
-            continue
-        low, high = ranges.of(is_real)
-        step = (high - low + (0 if is_real else 1)) / SHADES
-        beyond = sum(each.low < low or each.high > high for each in of_kind)
-        narrow = sum(step > 1e-30 and each.high - each.low < FEW * step for each in of_kind)
-        line = f"{len(of_kind)} images of {what} beyond 8 bits: {low:g} to {high:g} become 0 to 255"
-        if beyond:
-            line += f"; {beyond} have values outside, which are cut off"
-        if narrow and step > (0 if is_real else 1):
-            line += f"; {narrow} are left with fewer than {FEW} shades (see data.value_range)"
-        lines.append(line)
+        if of_kind:
+            low, high = ranges.of(is_real)
+            line = f"{images(len(of_kind))} of {what} beyond 8 bits: "
+            lines.append(f"{line}{low:g} to {high:g} become 0 to 255{_lost(low, high, of_kind)}")
     return tuple(lines)
+
+
+def _lost(low: float, high: float, values: Sequence[Values]) -> str:
+    """What images of one kind lose by a range; '' for nothing to speak of."""
+    finest = 0 if values[0].is_real else 1
+    step = (high - low + finest) / SHADES
+    beyond = sum(each.low < low or each.high > high for each in values)
+    narrow = sum(each.high - each.low < FEW * step for each in values) if step > finest else 0
+    lost = ""
+    if beyond:
+        lost += f"; {beyond:,} {'has' if beyond == 1 else 'have'} values outside, which are cut off"
+    if narrow:
+        lost += f"; {narrow:,} {'is' if narrow == 1 else 'are'} left with fewer than {FEW} shades"
+        lost += " (see data.value_range)"
+    return lost
+
+
+def images(count: int) -> str:
+    """Return a number of images in words."""
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _extremes(values: Sequence[Values], is_real: bool) -> tuple[float, float] | None:
