@@ -105,7 +105,7 @@ def label_in_json(data: bytes, name: str, given: str | None) -> Label | None:
     """
     try:
         tree: Any = json.loads(decoded(data, keep_bytes=True))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"{name}: is not JSON") from None
     fields = tree if isinstance(tree, dict) else {"label": tree} if given is None else {}
     values = {field: label for field in fields if (label := plain_label(fields[field])) is not None}
