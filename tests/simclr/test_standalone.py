@@ -106,6 +106,8 @@ def test_a_run_prints_a_line_for_each_epoch_and_one_for_the_evaluation(
     results = json.loads((folder / "results.json").read_text())
     assert lines[-1] == results | {"folder": str(folder)}
     assert 0 <= results["linear_top1"] <= 100
+    (read,) = results["data_read"]
+    assert read["seen"] == read["used"] > 0
     spec = RunSpec.read(yaml.safe_load((folder / "spec.yaml").read_text()))
     assert spec == preset("shapes").with_values(VALUES)
     assert folder.name == spec.fingerprint()
