@@ -196,7 +196,7 @@ def test_every_problem_is_listed_and_the_exit_code_is_2(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["--preset", "mnist"], "known are shapes, digits"),
+        (["--preset", "mnist"], "known are shapes, textures, digits"),
         (["--config", "/nowhere/spec.yaml"], "--config /nowhere/spec.yaml: cannot be read"),
         (["--set", "seed"], "--set seed: is not of the form field=value"),
         (["--set", "data.name=cifar10"], "data.root: is required"),
