@@ -125,7 +125,9 @@ def check(request: Request) -> Checked:
     base = None
     if workload is not None:
         base = problems.attempt(
-            lambda: base_recipe(workload, request.preset, request.config, request.assignments)
+            lambda: base_recipe(
+                workload, request.preset, request.config, request.assignments, storage
+            )
         )
     prepared, read = None, list[DataRead]()
     if workload is not None and base is not None:

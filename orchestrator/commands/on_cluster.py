@@ -20,7 +20,14 @@ from pathlib import Path
 from orchestrator.cluster.job_log import LogReader, document_lines
 from orchestrator.cluster.job_server import JobServer, RayJob, reached
 from orchestrator.cluster.ray_internals import JOB_STOP_WAIT
-from orchestrator.commands.request import Problems, Request, command_line
+from orchestrator.commands.request import (
+    BEGINS_WITH,
+    Problems,
+    Request,
+    command_line,
+    is_no_path,
+    is_of_a_run,
+)
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError
 from orchestrator.provenance import OUR_PACKAGES, RAY_JOB, ROOT, SHIPPED_COMMIT, git_commit
@@ -269,7 +276,8 @@ def _own_problems(code: str, request: Request) -> list[str]:
             field in paths
             and value not in ("", "null")
             and not value.startswith(("/", "~"))
-            and "://" not in value
+            and not is_no_path(value)
+            and not (field == BEGINS_WITH and is_of_a_run(value))
         ):
             problems.append(
                 f"--set {assignment}: is relative to this folder; give the path that it has on "

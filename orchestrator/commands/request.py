@@ -1,6 +1,7 @@
 """A request as typed: which ablations, which recipe; problems are collected and said at once."""
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import TypeVar
 
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.resources import Placement
+from orchestrator.storage import Storage
+from orchestrator.storage.runs import RunFolder, finished_record
 from search_spaces import OF_THE_PAPER, Ablation, every_ablation
 from workloads.inventory import shown
 from workloads.spec import SpecError
@@ -18,10 +21,20 @@ from workloads.workload import (
 )
 from workloads.written import read_assignments, read_yaml
 
-__all__ = ["Problems", "Request", "ablations_named", "base_recipe", "command_line"]
+__all__ = [
+    "BEGINS_WITH",
+    "Problems",
+    "Request",
+    "ablations_named",
+    "base_recipe",
+    "command_line",
+    "is_no_path",
+    "is_of_a_run",
+]
 
 T = TypeVar("T")
 EVERY = "all"
+BEGINS_WITH = "init.weights"  # the field of weights that a run begins with, a file or a run
 
 
 @dataclass(frozen=True)
@@ -105,11 +118,16 @@ def command_line(arguments: list[str]) -> str:
 
 
 def base_recipe(
-    workload: AnyWorkload, preset: str | None, config: Path | None, assignments: Sequence[str]
+    workload: AnyWorkload,
+    preset: str | None,
+    config: Path | None,
+    assignments: Sequence[str],
+    storage: Storage | None = None,
 ) -> Specification:
     """Return a recipe with the assignments on it, and the roots of its data absolute.
 
-    Workers run in folders of their own. Raises one PlanError with every problem.
+    Workers run in folders of their own. A run of the storage stands for the file of its state where
+    weights are asked for. Raises one PlanError with every problem.
     """
     problems = Problems()
     fields = type(next(iter(workload.presets.values()))())
@@ -131,11 +149,13 @@ def base_recipe(
     assert recipe is not None, "whatever is missing was refused"
 
     base: Specification = recipe.with_values(values or {})
+    if storage is not None:
+        base = _with_states_of_runs(base, storage)
     flat = base.flat()
     roots = {
         name: flat[name]
         for name in workload.paths
-        if flat.get(name) is not None and "://" not in flat[name]
+        if flat.get(name) is not None and not is_no_path(flat[name])
     }
     absolute = {name: os.path.abspath(os.path.expanduser(root)) for name, root in roots.items()}
     # Ray and MLflow take no others; the digest of what lies there is that of the link, too.
@@ -148,3 +168,31 @@ def base_recipe(
             ]
         )
     return base.with_values(absolute)
+
+
+def is_no_path(value: str) -> bool:
+    """Tell a URI, or what a library publishes by name, from a path."""
+    return "://" in value or value.startswith("torchvision:")
+
+
+def is_of_a_run(value: str) -> bool:
+    """Tell the beginning of a fingerprint from a path."""
+    return re.fullmatch("[0-9a-f]{4,20}", value) is not None
+
+
+def _with_states_of_runs(base: Specification, storage: Storage) -> Specification:
+    """Name the file of a run's last state where weights are given by its fingerprint.
+
+    Raises PlanError for a run that is not there or keeps none.
+    """
+    given = base.flat().get(BEGINS_WITH)
+    if given is None or not is_of_a_run(given) or Path(given).is_file():
+        return base
+    try:
+        record = finished_record(given, storage)
+    except PlanError as error:
+        raise PlanError([f"{BEGINS_WITH}={problem}" for problem in error.problems]) from None
+    folder = RunFolder(storage, record.state_of)
+    if not folder.has_checkpoint():
+        raise PlanError([f"{BEGINS_WITH}={given}: its last state is not in {storage.shown()}"])
+    return base.with_values({BEGINS_WITH: folder.checkpoint_address})

@@ -62,12 +62,14 @@ FULL = RICH.with_values(
 UNREAD = {
     # of other rules and losses
     *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),
+    *("init.prefix", "init.ignore"),  # of given weights only, see READ_FIELDS
     "eval.transfer.data.image_size",  # follows from the views
     # of textures only, see READ_FIELDS
     *("data.palette", "data.arrangement"),
     *("eval.transfer.data.palette", "eval.transfer.data.arrangement"),
 }
 READ_WITHOUT_TRAINING = (
+    "init.",
     "data.",
     "encoder.",
     "eval.",
@@ -426,6 +428,9 @@ def test_fingerprint_of_an_untrained_encoder_keeps_the_rest(field: str) -> None:
 
 
 UNREAD_FIELDS: list[tuple[dict[str, Any], str]] = [
+    # Equal weights are equal wherever they lie, and whatever else is in the file.
+    ({"init.weights": "a.pth", "init.content": "abc"}, "init.weights"),
+    ({"init.weights": "a.pth", "init.content": "abc"}, "init.prefix"),
     ({"augment.operations": ["crop", "color"]}, "augment.blur.max_sigma"),
     ({"augment.operations": ["crop", "color"]}, "augment.blur.probability"),
     ({"augment.operations": ["crop", "blur"]}, "augment.color.strength"),
@@ -467,6 +472,7 @@ def test_fingerprint_leaves_out_what_the_run_never_reads(
 UNTRAINED = {"schedule.epochs": 0, "schedule.warmup_epochs": 0}
 BY_ALTERNATIVES = ("semi_hard", "negative_reduction", "temperature", "normalize", "reduction")
 READ_FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"init.weights": "a.pth"}, "init.prefix"),
     ({"augment.operations": ["color"], "augment.branches": "one"}, "augment.crop.min_area"),
     ({"head.num_linear_layers": 1}, "head.output_dim"),
     ({"head.num_linear_layers": 1}, "head.batch_norm"),

@@ -20,6 +20,7 @@ from workloads.facts import Embedding
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
+from workloads.simclr.initial import initial_problems, origin_of
 from workloads.simclr.presets import PRESETS
 from workloads.simclr.pretrain import (
     EpochResult,
@@ -90,7 +91,9 @@ class SimCLRWorkload:
     quantities: Mapping[str, Quantity] = QUANTITIES
     curves: Curves = CURVES
     logged: tuple[str, ...] = (*LOGGED, "seconds", "validation_score")
-    paths: tuple[str, ...] = ("data.root", "eval.transfer.data.root", "eval.finetune.subset_files")
+    paths: tuple[str, ...] = (
+        *("data.root", "eval.transfer.data.root", "eval.finetune.subset_files", "init.weights"),
+    )
     free_fields: tuple[str, ...] = (
         *("seed", "data.root", "data.content", "data.split_seed"),
         *("eval.finetune.subset_files", "eval.finetune.subset_content"),
@@ -117,11 +120,19 @@ class SimCLRWorkload:
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Return why a run cannot train on so many images and workers, a line each."""
         of_training = problems_with(spec, train_images or spec.schedule.batch_size, world_size)
+        if train_images is not None:  # about to be trained, and not evaluated
+            of_training += initial_problems(spec)
         return of_training + transfer_problems(spec) + finetune_problems(spec)
 
     def reference(self, spec: RunSpec) -> RunSpec:
-        """Return the recipe of the untrained encoder."""
-        return spec.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0})
+        """Return the recipe of the untrained encoder, which begins with no given weights."""
+        begun: dict[str, Any] = {
+            "init.weights": None,
+            "init.content": None,
+            "init.prefix": None,
+            "init.ignore": [],
+        }
+        return spec.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0} | begun)
 
     def scale(self, spec: RunSpec, setting: str) -> Literal["paper", "small"]:
         """Choose the paper's grid in the paper's setting, else the small one."""
@@ -226,7 +237,9 @@ class SimCLRWorkload:
         encoder = f"{tree['encoder']['architecture']} width {tree['encoder']['width']:g}"
         if (schedule := tree.get("schedule")) is None:
             return encoder
-        return f"{encoder}, {schedule['epochs']} epochs, batch {schedule['batch_size']}"
+        begun = tree.get("init", {}).get("weights")
+        given = f", begun with {origin_of(begun)}" if begun else ""
+        return f"{encoder}, {schedule['epochs']} epochs, batch {schedule['batch_size']}{given}"
 
 
 SIMCLR: TrainedAlone[RunSpec] = SimCLRWorkload()

@@ -7,6 +7,7 @@ from workloads.datasets import content_digest, load
 from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.evaluation.protocols.label_subsets import pinned_lists
 from workloads.evaluation.protocols.transfer import data_of
+from workloads.simclr.initial import pinned_start
 from workloads.simclr.spec import RunSpec
 from workloads.workload import DataFacts
 
@@ -19,6 +20,8 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
     Its fingerprint then stands for the images, and not for a path.
     """
     data = load(spec.data, download=download)
+    if spec.init.weights is not None and spec.init.content is None:
+        pinned_start(spec)  # raises where they cannot be read
     for protocol in spec.eval.transfer.protocols:
         load(data_of(spec, protocol), download=download, several_labels=True)
     pinned = (
@@ -29,8 +32,8 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
 
 
 def pinned(spec: RunSpec) -> RunSpec:
-    """Return the recipe with the digests of its transfer data and of lists of labeled images."""
-    spec = pinned_lists(spec)
+    """Return the recipe with the digests of transfer data, lists of images and initial weights."""
+    spec = pinned_start(pinned_lists(spec))
     data = spec.eval.transfer.data
     if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
         return spec

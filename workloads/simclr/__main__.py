@@ -24,6 +24,7 @@ from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.local_files import write_whole
+from workloads.simclr.initial import pinned_start
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         read: list[DataRead] = []
         with told_of_reading(partial(_took, read)):
             load(spec.data, download=options.download)
+            spec = pinned_start(spec)
             folder = options.output / spec.fingerprint()
             _run(spec, _join_workers(options.device), folder, read)
     except SpecError as error:

@@ -94,7 +94,9 @@ def lacks(who: str, *packages: str) -> str:
 
 def without_paths(spec: RunSpec) -> RunSpec:
     """Return the specification without the folders of the machine that it ran on."""
-    return spec.with_values({"data.root": None, "eval.transfer.data.root": None})
+    return spec.with_values(
+        {"data.root": None, "eval.transfer.data.root": None, "init.weights": None}
+    )
 
 
 def told_of(spec: RunSpec, *, published: bool) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from workloads.distributed.worker import Worker
 from workloads.seeds import seed_of
 from workloads.simclr import optim
 from workloads.simclr.chunks import backward_in_chunks, numbers_of, own_chunks
+from workloads.simclr.initial import begin_with
 from workloads.simclr.model import Model, SimCLR, initial_model
 from workloads.simclr.objective import Objective, objective_of
 from workloads.simclr.online import OnlineProbe
@@ -103,6 +104,8 @@ def pretrain(
 
     classes = len(data.classes)
     model: Model = initial_model(spec, classes) if is_supervised(spec) else initial_model(spec)
+    if not resume:
+        begin_with(model, spec)
     model = model.to(worker.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = optim.build(model, spec.optim, spec.learning_rate)
     if spec.schedule.epochs == 0:

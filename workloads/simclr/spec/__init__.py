@@ -26,6 +26,7 @@ from workloads.simclr.spec.eval import (
     TransferSpec,
     percent,
 )
+from workloads.simclr.spec.init import InitSpec
 from workloads.simclr.spec.run import (
     EncoderSpec,
     HeadSpec,
@@ -47,6 +48,7 @@ __all__ = [
     "EvalSpec",
     "FinetuneSpec",
     "HeadSpec",
+    "InitSpec",
     "KnnSpec",
     "LinearSgdSpec",
     "LossSpec",

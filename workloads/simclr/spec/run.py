@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from workloads.datasets.spec import DataSpec, forget_newer_fields
 from workloads.simclr.spec.augment import AugmentSpec, Operation
 from workloads.simclr.spec.eval import EvalSpec
+from workloads.simclr.spec.init import InitSpec, keep_what_is_begun_with
 from workloads.spec import Part, digest
 
 __all__ = ["EncoderSpec", "HeadSpec", "LossSpec", "OptimSpec", "RunSpec", "ScheduleSpec"]
@@ -173,6 +174,7 @@ class RunSpec(Part):
     data: DataSpec = DataSpec()
     augment: AugmentSpec = AugmentSpec()
     encoder: EncoderSpec = EncoderSpec()
+    init: InitSpec = InitSpec()
     head: HeadSpec = HeadSpec()
     loss: LossSpec = LossSpec()
     optim: OptimSpec = OptimSpec()
@@ -238,6 +240,7 @@ class RunSpec(Part):
 
     def _that_matters(self) -> dict[str, Any]:
         tree = self.tree()
+        keep_what_is_begun_with(tree)
         # Where equal content lies does not matter.
         for data in (tree["data"], tree["eval"]["transfer"]["data"]):
             if data["content"] is not None:
@@ -247,7 +250,8 @@ class RunSpec(Part):
         del tree["eval"]["transfer"]["data"]["image_size"]  # that of the views
         if self.schedule.epochs == 0:
             tree["eval"]["online"] = False  # nothing to be trained beside
-            kept = {name: tree[name] for name in ("data", "encoder", "eval", "seed", "precision")}
+            names = ("data", "encoder", "init", "eval", "seed", "precision")
+            kept = {name: tree[name] for name in names if name in tree}
             if self.eval.projection or self.eval.probe.tasks:
                 kept["head"] = tree["head"]
             self._keep_what_probes_read(kept)
