@@ -62,7 +62,7 @@ def test_short_cuts_are_taken_away_from_textures_only() -> None:
     }
     with pytest.raises(PlanError) as caught:
         build(ABLATIONS["shortcuts"], SHAPES)
-    assert len(caught.value.problems) == 6
+    assert len(caught.value.problems) == 8
     assert all("only of data.name='textures', not of 'shapes'" in p for p in caught.value.problems)
 
 

@@ -37,7 +37,7 @@ COUNTS = {
     "supervised": ((5, 14, 14), (3, 5, 5)),
     "batch-temperature": ((5, 19, 0), (4, 15, 0)),  # nor are the figures' values printed
     "few-augmentations": ((5, 39, 31), (5, 39, 31)),
-    "shortcuts": ((5, 8, 0), (5, 8, 0)),  # the paper has no such images
+    "shortcuts": ((5, 10, 0), (5, 10, 0)),  # the paper has no such images
     "label-complexity": ((9, 80, 0), (9, 80, 0)),  # theorems have none
     "activation-power": ((3, 22, 0), (3, 22, 0)),
     "unlabeled-data": ((5, 9, 0), (5, 9, 0)),
