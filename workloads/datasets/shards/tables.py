@@ -69,9 +69,9 @@ def _columns(schema: Any, asked: Asked, leaves: dict[str, int]) -> _Columns:
         (image,) = paths
 
     labels = [name for name in schema.names if name in leaves and name != image]
-    label = chosen(labels, LABELS, "label_column", asked.label_column)
-    if not asked.labelled:
-        label = None
+    label = None
+    if asked.labelled:
+        label = chosen(labels, LABELS, "label_column", asked.label_column)
     if image is None or (asked.labelled and label is None):
         raise ValueError(
             f"needs the columns image and label; has {', '.join(map(shown, leaves))}; "
