@@ -17,8 +17,9 @@ from orchestrator.commands.report import kept_report, report_on, search_report
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import OrchestratorError, PlanError
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, jobs_of
 from orchestrator.plan.kept import KeptPlan, kept_cells, same_run
+from orchestrator.plan.longer import why_anew
 from orchestrator.plan.rounds import Outcome, looks_of
 from orchestrator.provenance import REPORTED_PACKAGES, git_commit
 from orchestrator.resources import ClusterShape
@@ -48,7 +49,8 @@ def dry_run(request: Request, console: Console) -> Finished:
     else:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = next_round(checked, shape)
-    cost = cost_of(checked, planned, all_records(checked.storage))
+    records = all_records(checked.storage)
+    cost = cost_of(checked, planned, records)
 
     sweeps = {}
     for plan in planned.plans:
@@ -66,6 +68,8 @@ def dry_run(request: Request, console: Console) -> Finished:
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
 
     console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
+    if anew := _why_anew(checked, planned, records):
+        console.print(anew, highlight=False, soft_wrap=True, markup=False)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
     return Finished(
         0,
@@ -207,6 +211,8 @@ class Sweep:
         if planned.left:
             records = all_records(self._checked.storage)
             self.say(cost_line(planned, cost_of(self._checked, planned, records)))
+            if anew := _why_anew(self._checked, planned, records):
+                self.say(anew)
         names = ", ".join(plan.name for plan in planned.plans)
         with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
             return self._run_round(
@@ -275,6 +281,12 @@ class Sweep:
     def say(self, text: str) -> None:
         """Print a line for people, beside what a document is for."""
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _why_anew(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> str | None:
+    cells = jobs_of(planned.plans).items()
+    left = [cell for fingerprint, cell in cells if fingerprint not in planned.done]
+    return why_anew(checked.workload, left, records)
 
 
 def _finish(recorders: Iterable[Recorder], status: Status) -> None:
