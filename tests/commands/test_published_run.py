@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -24,8 +24,18 @@ SETTINGS = (
 )
 
 
+class NoTracker:
+    """MLflow that cannot be written: what is kept in the storage is all that is asked here."""
+
+    def check(self) -> None:
+        return None
+
+    def evaluation(self, *_: object, **__: object) -> object:
+        raise TrackingError("none is needed here")
+
+
 def no_tracker() -> Tracker:
-    raise TrackingError("none is needed here")
+    return cast("Tracker", NoTracker())
 
 
 @pytest.fixture(scope="module")
