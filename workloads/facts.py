@@ -35,7 +35,10 @@ class Paper:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The facts that are known of a run's data before it starts."""
+    """The facts that are known of a run's data before it starts.
+
+    `lacking` is how the names of results begin that these data cannot give: they have no labels.
+    """
 
     title: str
     train: int
@@ -43,6 +46,7 @@ class DataFacts:
     test: int
     content: str
     notes: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.search import build_search, read_space
 from orchestrator.resources import ClusterShape, Resources
+from orchestrator.run_record import SCORE
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import Ablation
@@ -144,11 +145,29 @@ def check(request: Request) -> Checked:
             lambda: _plans(request, ablations or (), workload, pinned, resources, images, shape)
         )
 
+    problems.found += _not_given(request, ablations or (), prepared)
     problems.refuse()
     assert workload is not None, "whatever is missing was refused"
     assert prepared is not None, "whatever is missing was refused"
     assert plans is not None, "whatever is missing was refused"
     return Checked(request, settings, storage, workload, *prepared, plans, tuple(read))
+
+
+def _not_given(
+    request: Request,
+    ablations: Sequence[Ablation],
+    prepared: tuple[Specification, DataFacts] | None,
+) -> list[str]:
+    """Say which questions are answered by results that the data cannot give."""
+    lacking = prepared[1].lacking if prepared else ()
+    metrics = {ablation.name: ablation.metric for ablation in ablations}
+    if request.search:
+        metrics["tune"] = SCORE
+    return [
+        f"{name}: compares by {metric}, which the data do not give, for they have no labels"
+        for name, metric in metrics.items()
+        if metric.startswith(lacking)
+    ]
 
 
 def _resources(request: Request, *, gpus: float) -> Resources:

@@ -8,6 +8,8 @@ from workloads.datasets.spec import EMBEDDED, DataSpec
 from workloads.evaluation.protocols.label_subsets import pinned_lists
 from workloads.evaluation.protocols.transfer import data_of
 from workloads.simclr.initial import pinned_start
+from workloads.simclr.labels_needed import LABELLED_RESULTS
+from workloads.simclr.pretrain import as_found
 from workloads.simclr.spec import RunSpec
 from workloads.workload import DataFacts
 
@@ -19,7 +21,8 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
 
     Its fingerprint then stands for the images, and not for a path.
     """
-    data = load(spec.data, download=download)
+    data = load(spec.data, download=download, without_labels=True)
+    spec = as_found(spec, data)
     if spec.init.weights is not None and spec.init.content is None:
         pinned_start(spec)  # raises where they cannot be read
     for protocol in spec.eval.transfer.protocols:
@@ -28,7 +31,8 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
         spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
     )
     counts = len(data.train), len(data.validation), len(data.test)
-    return pinned, DataFacts(_title(spec.data), *counts, data.content, tuple(data.notes))
+    lacking = () if data.has_labels else LABELLED_RESULTS
+    return pinned, DataFacts(_title(spec.data), *counts, data.content, tuple(data.notes), lacking)
 
 
 def pinned(spec: RunSpec) -> RunSpec:

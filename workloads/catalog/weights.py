@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workloads.catalog.simclr_data import pinned, prepared
+from workloads.datasets.spec import forget_newer_fields
 from workloads.evaluation.features.digests import tensors_digest
 from workloads.evaluation_result import CardResult
 from workloads.simclr.export import CARD, FILES, FORMATS, exported
@@ -44,6 +45,7 @@ class PublishedEncoders:
 
         state, notes = state_of_weights(source, asked, Choice(prefix, tuple(ignore)))
         tree = asked.tree()
+        forget_newer_fields(tree["data"])
         used_as = {
             "weights": tensors_digest(state["model"]),
             "encoder": tree["encoder"],

@@ -18,7 +18,16 @@ from workloads.datasets.splits import DataSet, Split, split
 from workloads.inventory import DataRead, tell
 from workloads.spec import SpecError, digest
 
-__all__ = ["DataSet", "DataSpec", "Split", "content_digest", "default_cache", "load", "metric_of"]
+__all__ = [
+    "DataSet",
+    "DataSpec",
+    "Split",
+    "content_digest",
+    "default_cache",
+    "load",
+    "metric_of",
+    "why_without_labels",
+]
 
 DECODING_REVISION = 1  # raised whenever the code stores other pixels for equal files
 
@@ -29,6 +38,7 @@ def load(
     cache: Path | None = None,
     download: bool = False,
     several_labels: bool = False,
+    without_labels: bool = False,
 ) -> DataSet:
     """Load the images and labels of `spec`: uint8 [M, 3, S, S], S = `image_size`, memory-mapped.
 
@@ -37,7 +47,7 @@ def load(
     an index is cached, and images are decoded whenever they are taken. `download` lets torchvision
     fetch what it can.
     Images that may have several labels are for callers that say `several_labels`: their labels are
-    [N, C].
+    [N, C]. Images without labels are for callers that say `without_labels`.
     Raises SpecError with every problem of the spec or of the data behind it.
     """
     if metric_of(spec.name) == "mAP" and not several_labels:
@@ -54,6 +64,8 @@ def load(
         transfer_sets.fetch(spec, _root(spec))
 
     source = _source(spec)
+    if source.unlabelled and not without_labels:
+        raise SpecError(list(source.unlabelled))
     if spec.content not in (None, source.content):
         where = spec.root or f"the embedded data set {spec.name!r}"
         raise SpecError(
@@ -83,9 +95,21 @@ def content_digest(spec: DataSpec) -> str:
       of the files;
     - embedded ones: name and revision of the code that makes them.
 
-    Raises SpecError when there are no such data.
+    Of data with labels. Raises SpecError when there are no such data.
     """
-    return _source(spec).content
+    source = _source(spec)
+    if source.unlabelled:
+        raise SpecError(list(source.unlabelled))
+    return source.content
+
+
+def why_without_labels(spec: DataSpec) -> list[str]:
+    """Say why data have no labels, and what layout has; empty for data with labels.
+
+    Raises SpecError for data that cannot be read at all.
+    """
+    as_found = spec.with_values({"labels": "auto"})
+    return list(_source(as_found).unlabelled or _source(spec).unlabelled)
 
 
 def _source(spec: DataSpec) -> Source:

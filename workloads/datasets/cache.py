@@ -92,7 +92,8 @@ class Source:
     for every image size, and `images` gives the images of a part, by its name, from the entry and
     the index.
 
-    `left_out` is what finding the files passed over, which may change while `content` stays.
+    `left_out` is what finding the files passed over, which may change while `content` stays, and
+    `unlabelled` says why there are no labels where there are none: no classes, and no test images.
     """
 
     content: str
@@ -100,6 +101,7 @@ class Source:
     decode: Callable[[Path], Labels]
     images: Opener | None = None
     left_out: tuple[LeftOut, ...] = ()
+    unlabelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,13 @@ NEWER = (
     "channels",
     "image_column",
     "label_column",
+    "labels",
     "max_pixels",
     "value_range",
     "palette",
     "arrangement",
 )
+WITH_FILES = ("image-folder", "imagenet", "shards")  # whose layout or files say the labels
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
 # Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
 OF_8_BITS = (*EMBEDDED, "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
@@ -107,6 +109,12 @@ class DataSpec(Part):
         description="of textures: period, angle, phase and bend of each image's own, or the same "
         "for all, which leaves nothing to the short cut of colour distortion",
     )
+    labels: Literal["auto", "none"] = Field(
+        "auto",
+        description="auto: class folders, or what shards say; a folder without classes or test "
+        "images has none. none: folders are no classes, and all images of the training part, or of "
+        "the whole folder, are trained on without labels",
+    )
     channels: tuple[Band, Band, Band] | None = Field(
         None,
         description="numbers, from 1, of the three bands of an image that are used; null is grey "
@@ -146,6 +154,15 @@ class DataSpec(Part):
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise ValueError(
                 f"data.value_range={list(self.value_range)}: needs the lower value first"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> "DataSpec":
+        if self.labels == "none" and self.name not in WITH_FILES:
+            raise ValueError(
+                f"data.labels='none': is for {', '.join(WITH_FILES)}; without eval.protocol "
+                f"data.name={self.name!r} is trained on without labels as it is"
             )
         return self
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSet", "Split", "split"]
 
+WITHOUT_LABELS = "there are no labels: all images are for training, none to choose or to test by"
 AHEAD = 2  # batches that are being decoded while one is in use
 
 
@@ -104,6 +105,7 @@ class DataSet:
     `content` is the digest that `data.content` pins; `notes` are things to record, such as images
     that were left out. `inventory` counts the images of all parts, before subsets are drawn, and
     what is left out; `remarks` say how pixels were read, where that is not as usual.
+    Without labels there are no classes, and all images are for training.
     """
 
     train: Split
@@ -114,6 +116,11 @@ class DataSet:
     notes: tuple[str, ...]
     inventory: Inventory
     remarks: tuple[str, ...] = ()
+
+    @property
+    def has_labels(self) -> bool:
+        """False where images are for training without labels, and nothing else."""
+        return bool(self.classes)
 
     def train_and_validation(self) -> Split:
         """Join both for a last fit, once everything is chosen.
@@ -139,20 +146,24 @@ def split(
         train, test = _drawn_parts(spec, labels, labels.train_per_class)
         test_images = stored.train_images
 
-    problems = [
-        *_count_problems("data.train_images", spec.train_images, train, labels.classes),
-        *_count_problems("data.test_images", spec.test_images, test, labels.classes),
-    ]
+    problems = _count_problems("data.train_images", spec.train_images, train, labels.classes)
+    if labels.classes:
+        problems += _count_problems("data.test_images", spec.test_images, test, labels.classes)
     if problems:
         raise SpecError(problems)
 
     chosen = subset(train, spec.train_images, spec.split_seed, TRAIN_SUBSET)
-    if labels.validation is None:
+    notes: tuple[str, ...]
+    if not labels.classes:
+        held_out, notes = np.zeros(len(chosen), np.bool_), (WITHOUT_LABELS,)
+    elif labels.validation is None:
         held_out, notes = drawn_validation(spec, train[chosen], labels.classes)
     else:
         held_out = labels.validation[chosen]
         notes = official_validation(spec, train, chosen, labels)
-    tested = subset(test, spec.test_images, spec.split_seed, TEST_SUBSET)
+    tested = subset(
+        test, spec.test_images if labels.classes else None, spec.split_seed, TEST_SUBSET
+    )
 
     counted = labels.counted
     inventory = Inventory(counted.used, (*left_out, *counted.left_out))

@@ -23,6 +23,7 @@ from workloads.evaluation.protocols.online import online_result
 from workloads.evaluation.protocols.probes import probe_accuracies
 from workloads.evaluation.protocols.transfer import transferred
 from workloads.evaluation_result import EvaluationResult
+from workloads.simclr.labels_needed import label_problems
 from workloads.simclr.pretrain import SimCLR
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import SupervisedModel, is_supervised, supervised_problems
@@ -56,10 +57,14 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Evaluation
     nothing is left that takes more than one.
     Raises SpecError for z of a supervised run, RuntimeError if the encoder or the head was changed.
     """
-    if problems := [*supervised_problems(spec), *_head_problems(spec, state)]:
+    if problems := [
+        *supervised_problems(spec),
+        *label_problems(spec),
+        *_head_problems(spec, state),
+    ]:
         raise SpecError(problems)
 
-    data = on_every_worker(lambda: load(spec.data), worker)
+    data = on_every_worker(lambda: load(spec.data, without_labels=True), worker)
     encoder = FrozenEncoder.of_state(spec, state, worker)
     with encoder.unchanged():
         features = {

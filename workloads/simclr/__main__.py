@@ -26,7 +26,7 @@ from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.initial import pinned_start
 from workloads.simclr.presets import PRESETS, preset
-from workloads.simclr.pretrain import pretrain
+from workloads.simclr.pretrain import as_found, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 from workloads.written import read_assignments, read_yaml
@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         spec = base.with_values(read_assignments(options.set, RunSpec))
         read: list[DataRead] = []
         with told_of_reading(partial(_took, read)):
-            load(spec.data, download=options.download)
+            data = load(spec.data, download=options.download, without_labels=True)
+            spec = as_found(spec, data)
             spec = pinned_start(spec)
             folder = options.output / spec.fingerprint()
             _run(spec, _join_workers(options.device), folder, read)

@@ -31,6 +31,7 @@ from workloads.seeds import seed_of
 from workloads.simclr import optim
 from workloads.simclr.chunks import backward_in_chunks, numbers_of, own_chunks
 from workloads.simclr.initial import begin_with
+from workloads.simclr.labels_needed import label_problems
 from workloads.simclr.model import Model, SimCLR, initial_model
 from workloads.simclr.objective import Objective, objective_of
 from workloads.simclr.online import OnlineProbe
@@ -44,6 +45,7 @@ __all__ = [
     "EpochResult",
     "LossNotFiniteError",
     "SimCLR",
+    "as_found",
     "autocast",
     "initial_model",
     "pretrain",
@@ -98,7 +100,8 @@ def pretrain(
     Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training
     diverges: its loss, its weights, or what the encoder in the end makes of images.
     """
-    data = load(spec.data)
+    data = load(spec.data, without_labels=True)
+    spec = as_found(spec, data)
     if problems := problems_with(spec, len(data.train), worker.world_size):
         raise SpecError(problems)
 
@@ -126,12 +129,19 @@ def pretrain(
         yield EpochResult(epoch + 1, metrics, state_of(spec, model, optimizer, epoch + 1, probe))
 
 
+def as_found(spec: RunSpec, data: DataSet) -> RunSpec:
+    """Return a specification that says of its data if they have no labels."""
+    if data.has_labels or spec.data.labels == "none":
+        return spec
+    return spec.with_values({"data.labels": "none"})
+
+
 def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str]:
     """List why a run cannot train on so many images and workers, or be evaluated afterwards.
 
     The list is empty when it can.
     """
-    found = supervised_problems(spec)
+    found = [*supervised_problems(spec), *label_problems(spec)]
     batch = spec.schedule.batch_size
     if batch > train_images and spec.schedule.epochs:
         found.append(

@@ -13,7 +13,7 @@ from workloads.datasets.sources.folder_walk import folders_in
 from workloads.inventory import shown
 from workloads.spec import SpecError
 
-__all__ = ["FolderParts", "is_part", "parts_of"]
+__all__ = ["FolderParts", "is_part", "named_parts", "parts_of"]
 
 _TRAIN = ("train", "training", "trainset", "train_images")
 _TEST = ("test", "testing", "tests", "testset", "test_images")
@@ -35,6 +35,13 @@ class FolderParts:
 def is_part(name: str) -> bool:
     """Tell whether a folder's name is one that parts of data sets have."""
     return _key(name) in (*_TRAIN, *_TEST, *_VALIDATION, *_OTHERS)
+
+
+def named_parts(root: Path) -> tuple[list[str], list[str]]:
+    """Return the folders that may hold the training images, and those that may hold others."""
+    there = folders_in(root)
+    train = _chosen(there, ("train",), (_TRAIN,))
+    return train, [name for name in there if _key(name) in (*_TEST, *_VALIDATION)]
 
 
 def parts_of(

@@ -19,6 +19,7 @@ from workloads.datasets.noticed import Noticed, remarks_on, settle
 from workloads.datasets.pixels import Decoded, read
 from workloads.datasets.reading import Reading, fields_of, reading_of
 from workloads.datasets.sources.folder_listing import File, Listing, content_of, listing_of
+from workloads.datasets.sources.unlabelled_folder import has_no_classes, unlabelled_listing
 from workloads.datasets.spec import DataSpec
 from workloads.inventory import Inventory, shown, tally
 from workloads.spec import SpecError
@@ -51,7 +52,7 @@ def source(spec: DataSpec, root: Path) -> Source:
     always converts. Raises SpecError with all that is wrong with the folder, and, while decoding,
     with its images.
     """
-    listing = listing_of(root, spec.name)
+    listing, unlabelled = _listing(spec, root)
     grey = "convert" if spec.name == "imagenet" else spec.grey_images
 
     reading = reading_of(spec)
@@ -68,7 +69,8 @@ def source(spec: DataSpec, root: Path) -> Source:
             chunks = _decode(root, files, spec.image_size, reading, found, noticed)
             write_images(folder / f"{name}.npy", len(files), spec.image_size, chunks)
             labels[name] = np.array(
-                [LEFT_OUT if file.path in found.unreadable else file.label for file in files]
+                [LEFT_OUT if file.path in found.unreadable else file.label for file in files],
+                np.int64,
             )
         problems = _problems(listing, found, spec.allow_unreadable, grey)
         if problems:
@@ -92,8 +94,27 @@ def source(spec: DataSpec, root: Path) -> Source:
         )
 
     fields: dict[str, str | int] = {"grey_images": grey, "allow_unreadable": spec.allow_unreadable}
-    content = content_of(listing)
-    return Source(content, fields | fields_of(spec), decode, left_out=listing.left_out)
+    if unlabelled:
+        fields["labels"] = "none"
+    fields |= fields_of(spec)
+    return Source(
+        content_of(listing), fields, decode, left_out=listing.left_out, unlabelled=unlabelled
+    )
+
+
+def _listing(spec: DataSpec, root: Path) -> tuple[Listing, tuple[str, ...]]:
+    """The files, and why they are without labels if they are."""
+    if spec.labels == "none":
+        return unlabelled_listing(root), ("data.labels='none': says that there are none",)
+    try:
+        return listing_of(root, spec.name), ()
+    except SpecError as error:
+        if spec.name != "image-folder" or not root.is_dir() or not has_no_classes(root):
+            raise
+        try:
+            return unlabelled_listing(root), tuple(error.problems)
+        except SpecError:
+            raise error from None  # without images there is nothing to be said about labels
 
 
 def training_files(spec: DataSpec, root: Path) -> list[str]:
