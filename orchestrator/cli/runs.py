@@ -162,7 +162,7 @@ def embed(
         ),
     ],
     folder: Annotated[
-        str, typer.Argument(metavar="FOLDER", help="Images at any depth, without labels; shards.")
+        str, typer.Argument(metavar="FOLDER", help="Images at any depth, without labels.")
     ],
     output: Annotated[
         Path,

@@ -37,7 +37,7 @@ def embedding_of(
     projection: bool = False,
     reading: Mapping[str, Any] | None = None,
 ) -> Embedding:
-    """Prepare the features of all images below `folder`, or in its shards, by a trained state.
+    """Prepare the features of all images below `folder` by a trained state.
 
     They are h, and with `projection` z = g(h). Images are read as those of the run were, but for
     fields of `reading`, while the blocks are asked for.
