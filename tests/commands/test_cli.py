@@ -65,7 +65,7 @@ OPTIONS = {
     },
     "export": {"--format", "--output", "--storage", "--json"},
     "runs": {"--storage", "--json"},
-    "dashboard": {"--host", "--port", "--tracking-uri", "--storage"},
+    "dashboard": {"--allowed-host", "--host", "--port", "--tracking-uri", "--storage"},
     "doctor": SHARED,
     "cluster up": {"--restart", "--yes"},
     "cluster down": {"--yes"},
