@@ -48,8 +48,9 @@ def textures() -> RunSpec:
 
     Source: ours; what is found on them is no evidence about photographs. Chosen on the validation
     split, with seeds that are not among the reported ones. Brightness is multiplicative: added to
-    flat colours at full strength it makes them black or white. Cost: about 15 s on one core of an
-    AMD EPYC.
+    flat colours at full strength it makes them black or white. Expected, with the operations on one
+    view: 92.1 +- 3.8 % linear evaluation (3 seeds), 55.8 +- 1.6 % with color alone, 19.6 +- 0.3 %
+    with crop alone. Cost: about 15 s on one core of an AMD EPYC.
     """
     recipe = _small_convnet(
         width=0.375,
