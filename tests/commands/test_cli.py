@@ -223,7 +223,7 @@ def test_a_folder_is_what_was_typed(
     [
         (
             ["pretrain", "--preset", "imagenet"],
-            "--preset imagenet: no such preset; known are shapes, digits",
+            "--preset imagenet: no such preset; known are shapes, textures, digits",
         ),
         (["pretrain", "--config", "nowhere.yaml"], "--config nowhere.yaml: cannot be read"),
         (["pretrain", "--preset", "cifar10-small"], "data.root: is required"),
