@@ -23,11 +23,11 @@ from search_spaces.layout import Axis, Layout, grid
 __all__ = ["SHORTCUTS"]
 
 _OWN, _PALETTE_SHARED, _ARRANGEMENT_SHARED = (
-    "palette and arrangement",
+    "both",
     "arrangement",
     "palette",
 )
-_UNTRAINED, _CROP, _COLOR, _BOTH = "untrained", "crop", "color", "crop and color"
+_UNTRAINED, _CROP, _COLOR, _BOTH = "untrained", "crop", "color", "crop+color"
 _AS_WELL = 3.0  # points that "about as well" may be behind; ours
 
 _LAYOUT = Layout(
@@ -63,7 +63,7 @@ SHORTCUTS = Ablation(
     fixed={"augment.branches": "one"},
     paper=_LAYOUT,
     small=_LAYOUT,
-    figure="heatmap",
+    figure="lines",
     claims=(
         Claim.alike(
             "Where each image has a palette and an arrangement of its own, crop and color composed "

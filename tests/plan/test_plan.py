@@ -56,7 +56,7 @@ def test_short_cuts_are_taken_away_from_textures_only() -> None:
         for data in [cell.spec.data]
     }
     assert shared == {
-        ("palette and arrangement", "per-image", "per-image"),
+        ("both", "per-image", "per-image"),
         ("arrangement", "shared", "per-image"),
         ("palette", "per-image", "shared"),
     }

@@ -33,6 +33,8 @@ def swept(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, An
     """A kept plan and a finished record for each cell: value 50 + the cell's number + seed."""
     ablation = ABLATIONS[name]
     preset = {"simclr": "shapes", "two-layer-cnn": "gaussian-patches"}[ablation.workload]
+    if name == "shortcuts":  # which only generated images have
+        preset = "textures"
     plan = build(ablation, preset_named(preset), seeds=seeds)
     kept = {
         "sweep": plan.sweep_id,
