@@ -294,7 +294,8 @@ GOOD = {"a.jpg": encoded(0), "a.cls": b"0", "b.jpg": encoded(1), "b.cls": b"1"}
     [
         (
             GOOD | {"c.jpg": encoded(2)},
-            "c.jpg: has no label beside it (.cls, or .json with label); 1 lack one",
+            "c.jpg: has no label beside it (.cls, or .json with label); 1 lack one; "
+            "data.labels='none' trains on all without labels",
         ),
         (
             GOOD | {"a.png": encoded(2)},

@@ -43,7 +43,7 @@ NEWER = (
     "palette",
     "arrangement",
 )
-WITH_FILES = ("image-folder", "imagenet")  # whose folders say the labels
+WITH_FILES = ("image-folder", "imagenet", "shards")  # whose folders or members say the labels
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
 # Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
 OF_8_BITS = (*EMBEDDED, "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
@@ -112,8 +112,9 @@ class DataSpec(Part):
     labels: Literal["auto", "none"] = Field(
         "auto",
         description="auto: as the data say them; an image folder without classes or test "
-        "images has none. none: folders are no classes, and all images of the training part, or of "
-        "the whole folder, are trained on without labels",
+        "images has none, nor have shards without labels or a test part. none: folders, members "
+        "and columns are no classes, and all images of the training part, or of the whole root, "
+        "are trained on without labels",
     )
     channels: tuple[Band, Band, Band] | None = Field(
         None,
@@ -161,7 +162,7 @@ class DataSpec(Part):
     def _labels(self) -> "DataSpec":
         if self.labels == "none" and self.name not in WITH_FILES:
             raise ValueError(
-                f"data.labels='none': is for {' and '.join(WITH_FILES)}; with eval.protocol=none "
+                f"data.labels='none': is for {', '.join(WITH_FILES)}; with eval.protocol=none "
                 f"data.name={self.name!r} is trained on without labels as it is"
             )
         return self

@@ -13,6 +13,7 @@ import lzma
 import shutil
 import tarfile
 import zlib
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +27,7 @@ from workloads.datasets.shards.tally import Tally
 from workloads.datasets.shards.tar_entries import Entry, entries_of
 from workloads.inventory import shown
 
-__all__ = ["ENDINGS", "members_of"]
+__all__ = ["ENDINGS", "members_of", "unpacked"]
 
 ENDINGS = (
     ".tar",
@@ -63,24 +64,27 @@ def members_of(file: BinaryIO, copy: Path, asked: Asked) -> Contents:
         if not start.startswith((GZIP, BZIP2, XZ, ZSTANDARD)):
             return _of_tar(file, asked)
         _unpack(file, start, copy)
-        with copy.open("rb") as unpacked:
-            return _of_tar(unpacked, asked)
+        with copy.open("rb") as tar:
+            return _of_tar(tar, asked)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
         raise ValueError(f"is no tar file, or a damaged one: {error}") from error
 
 
 def _unpack(file: BinaryIO, start: bytes, copy: Path) -> None:
-    with _unpacking(file, start) as unpacked, copy.open("wb") as output:
-        shutil.copyfileobj(unpacked, output, COPIED)
+    with unpacked(file, start) as tar, copy.open("wb") as output:
+        shutil.copyfileobj(tar, output, COPIED)
 
 
-def _unpacking(file: BinaryIO, start: bytes) -> Any:
+def unpacked(file: BinaryIO, start: bytes) -> Any:
+    """Open what a file that begins like `start` holds, compressed or not, to be read once."""
     if start.startswith(GZIP):
         return gzip.GzipFile(fileobj=file)
     if start.startswith(BZIP2):
         return bz2.BZ2File(file)
     if start.startswith(XZ):
         return lzma.LZMAFile(file)
+    if not start.startswith(ZSTANDARD):
+        return nullcontext(file)
     import pyarrow as pa
 
     return pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd")

@@ -201,7 +201,7 @@ def _matches(images: list[Entry], labels: _Labels, endings: Endings) -> list[_Ma
             raise ValueError(f"{shown(silent.entry.name)}: says no label{of}")
         raise ValueError(
             f"{shown(image.name)}: has no label beside it (.cls, or .json with label); "
-            f"{len(lacking)} lack one"
+            f"{len(lacking)} lack one; data.labels='none' trains on all without labels"
         )
     return matches
 
@@ -278,7 +278,7 @@ def _refuse_captions(kept: list[_Match], endings: Endings) -> None:
         raise ValueError(
             f"{shown(example.label.entry.name)}: the texts beside images look like captions, "
             f"{len({*texts})} different ones for {len(texts)} images; data.label_column='txt' "
-            "takes them as labels"
+            "takes them as labels, and data.labels='none' trains without"
         )
 
 

@@ -28,8 +28,9 @@ from workloads.datasets.pixels import Decoded
 from workloads.datasets.reading import fields_of, reading_of
 from workloads.datasets.shards.classes import Classes, classes_of, names_in_files
 from workloads.datasets.shards.contents import Asked
-from workloads.datasets.shards.files import LocalFile, Shard, ShardFolder, content_of, shards_at
+from workloads.datasets.shards.files import LocalFile, Shard, ShardFolder, content_of
 from workloads.datasets.shards.scanning import Scanned, scan
+from workloads.datasets.shards.unlabelled import found_at, refuse_labels
 from workloads.datasets.spec import DataSpec
 from workloads.datasets.value_range import Ranges
 from workloads.inventory import Inventory, LeftOut, shown, tally
@@ -52,7 +53,7 @@ def source(spec: DataSpec, root: str) -> Source:
     it was and the manifest alone.
     Raises SpecError with all that is wrong with the folder, and, while indexing, with its images.
     """
-    folder = shards_at(root)
+    folder, unlabelled = found_at(spec, root)
     fields: dict[str, str | int] = {
         "grey_images": spec.grey_images,
         "allow_unreadable": spec.allow_unreadable,
@@ -61,12 +62,15 @@ def source(spec: DataSpec, root: str) -> Source:
     for field in ("image_column", "label_column"):
         if (asked := getattr(spec, field)) is not None:
             fields[field] = asked
+    if unlabelled:
+        fields["labels"] = "none"
     return Source(
         content_of(folder),
         fields | fields_of(spec),
-        partial(_write_index, spec, folder),
+        partial(_write_index, spec, folder, not unlabelled),
         partial(_images, spec, folder),
         folder.left_out,
+        unlabelled,
     )
 
 
@@ -84,15 +88,19 @@ class _Part(NamedTuple):
     noticed: Noticed
 
 
-def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
+def _write_index(spec: DataSpec, folder: ShardFolder, labelled: bool, entry: Path) -> Labels:
     """Write `train.npy` and `test.npy`, and copies of images that cannot be read where they lie."""
-    scanned = {name: _scanned(spec, folder, name, entry) for name in ("train", "test")}
+    if not labelled:
+        refuse_labels(spec, folder)
+    asked = Asked(spec.image_column, spec.label_column, labelled)
+    scanned = {name: _scanned(spec, asked, folder, name, entry) for name in ("train", "test")}
     left_out = _left_out(folder, scanned)
-    empty = [name for name, of in scanned.items() if not any(one.members for one in of)]
+    wanted = ("train", "test") if labelled else ("train",)
+    empty = [name for name in wanted if not any(one.members for one in scanned[name])]
     if empty:
         lines = [str(each) for each in left_out]
         raise SpecError([f"{shown(folder.root)}: {name} has no image" for name in empty] + lines)
-    classes, numbers = _numbers(folder, scanned)
+    classes, numbers = _numbers(folder, scanned, labelled)
     parts = {name: _part(folder, name, of, numbers[name]) for name, of in scanned.items()}
     labels = {}
     for name, part in parts.items():
@@ -124,7 +132,9 @@ def _write_index(spec: DataSpec, folder: ShardFolder, entry: Path) -> Labels:
     )
 
 
-def _scanned(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> list[Scanned]:
+def _scanned(
+    spec: DataSpec, asked: Asked, folder: ShardFolder, name: str, entry: Path
+) -> list[Scanned]:
     shards = _of(folder, name)
     copies = [_copy(entry, name, number) for number in range(len(shards))]
     with ThreadPoolExecutor(max(1, min(SCANNED, len(shards)))) as pool:
@@ -133,7 +143,7 @@ def _scanned(spec: DataSpec, folder: ShardFolder, name: str, entry: Path) -> lis
             folder,
             reading=reading_of(spec),
             decodes=spec.allow_unreadable > 0,
-            asked=Asked(spec.image_column, spec.label_column),
+            asked=asked,
         )
         return list(pool.map(scanning, shards, copies))
 
@@ -151,12 +161,14 @@ def _left_out(folder: ShardFolder, scanned: dict[str, list[Scanned]]) -> tuple[L
 
 
 def _numbers(
-    folder: ShardFolder, scanned: dict[str, list[Scanned]]
+    folder: ShardFolder, scanned: dict[str, list[Scanned]], labelled: bool
 ) -> tuple[Classes, dict[str, list[int]]]:
-    """The classes, and their numbers for the images of each part as they come."""
+    """The classes, and their numbers for the images of each part as they come; else 0."""
     members = {
         name: [member for one in of for member in one.members] for name, of in scanned.items()
     }
+    if not labelled:
+        return Classes((), {}), {name: [0] * len(of) for name, of in members.items()}
     said = {
         name: [member.label for member in of if member.label is not None]
         for name, of in members.items()
@@ -238,6 +250,8 @@ def _problems(
 
     problems, grey = [], []
     for name, part in parts.items():
+        if not classes and len(part.records) == len(part.reasons) > 0:
+            problems.append(f"{shown(folder.root)}: {name} has no image that can be read")
         counts = np.bincount(labels[name][labels[name] >= 0], minlength=len(classes))
         for number in np.flatnonzero(counts == 0):
             problems.append(

@@ -13,9 +13,11 @@ from workloads.datasets.shards.contents import Asked, Contents, Member
 from workloads.datasets.shards.labels import IMAGES, LABELS, Label, chosen, plain_label
 from workloads.inventory import shown
 
-__all__ = ["rows_of"]
+__all__ = ["has_labels", "rows_of"]
 
 LENGTH_BYTES = 4  # Parquet's plain encoding puts the length of a value before it
+# Columns that say which image it is, and nothing of what is on it.
+ABOUT = ("key", "__key__", "__url__", "id", "path", "file_name", "filename", "width", "height")
 NEAR = 64  # bytes of an image that are searched for before the rest is compared
 
 Row = tuple[bytes, Label | None, bytes]
@@ -59,6 +61,25 @@ def rows_of(file: BinaryIO, copy: Path, asked: Asked) -> Contents:
     return Contents(members, (), notes, _class_names(table.schema_arrow, columns.label))
 
 
+def has_labels(file: BinaryIO, image_column: str | None) -> bool:
+    """Tell whether a Parquet file has a column that may be one of labels, or a caption.
+
+    That is any but the images and what tells one image from another. Raises ValueError for a file
+    that cannot be read, or without images.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.ParquetFile(file)
+        leaves = {table.schema.column(number).path: number for number in range(len(table.schema))}
+        columns = _columns(table.schema_arrow, Asked(image_column, labelled=False), leaves)
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+    others = [name for name in table.schema_arrow.names if name != columns.image]
+    return any(name.lower() not in ABOUT for name in others)
+
+
 def _columns(schema: Any, asked: Asked, leaves: dict[str, int]) -> _Columns:
     paths = {field.name: path for field in schema if (path := _path(field, leaves))}
     given = asked.image_column
@@ -75,7 +96,8 @@ def _columns(schema: Any, asked: Asked, leaves: dict[str, int]) -> _Columns:
     if image is None or (asked.labelled and label is None):
         raise ValueError(
             f"needs the columns image and label; has {', '.join(map(shown, leaves))}; "
-            "data.image_column and data.label_column say how they are called"
+            "data.image_column and data.label_column say how they are called, "
+            "and data.labels='none' trains on images without labels"
         )
     return _Columns(image, paths[image], label, "key" if "key" in leaves else None)
 
