@@ -78,11 +78,12 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     document: Document,
     line_with: Callable[..., str],
 ) -> None:
-    first = start(*pretrain(storage_folder))
+    long = {"schedule__epochs": 100}  # so that it still runs when a client has been left
+    first = start(*pretrain(storage_folder, **long))
     name = line_with(first, "submitted", "stderr").split()[0]
     first.kill()
     first.communicate()
-    left = start(*pretrain(storage_folder, "--json"))
+    left = start(*pretrain(storage_folder, "--json", **long))
     line_with(left, "following it", "stderr")
     left.send_signal(signal.SIGINT)
     code, out, said = ended(left)
@@ -94,7 +95,7 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     }
     assert f"left; {name} goes on. Follow it again with: simclr-orch pretrain" in said
 
-    code, out, said = ended(start(*pretrain(storage_folder, "--json")))
+    code, out, said = ended(start(*pretrain(storage_folder, "--json", **long)))
     assert code == 0, said
     assert f"{name} runs this command on {server} already" in said
     assert "pretrain · seed 0: linear top1" in said  # the job's own progress
@@ -105,7 +106,7 @@ def test_a_job_outlives_its_client_and_the_same_command_finds_it_and_runs_nothin
     assert "--on" in said_last["command"]
     assert jobs_in_mlflow(storage_folder) == [name]
 
-    code, out, said = ended(start(*pretrain(storage_folder, "--json")))
+    code, out, said = ended(start(*pretrain(storage_folder, "--json", **long)))
     assert code == 0, said
     assert json.loads(out)["record"] == kept  # with the time at which it ended
     jobs = document("cluster", "jobs", server)["jobs"]

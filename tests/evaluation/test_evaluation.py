@@ -602,7 +602,7 @@ def test_labels_of_test_images_choose_nothing(
     honest = evaluate(spec, untrained, CPU).results
     data = load(spec.data)
     misled = replace(data, test=with_wrong_labels(data.test))
-    monkeypatch.setattr(evaluation, "load", lambda _: misled)
+    monkeypatch.setattr(evaluation, "load", lambda *_, **__: misled)
     blind = evaluate(spec, untrained, CPU).results
     for name in ("linear_validation_top1", "linear_l2", "linear_converged"):
         assert blind[name] == honest[name]

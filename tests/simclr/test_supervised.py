@@ -240,7 +240,7 @@ def relabelled(split: Split) -> Split:
 def last_weights(
     spec: RunSpec, data: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Tensor]:
-    monkeypatch.setattr(training, "load", lambda _: data)
+    monkeypatch.setattr(training, "load", lambda *_, **__: data)
     *_, last = pretrain(spec.with_values({"schedule.epochs": 2}), CPU)
     model: dict[str, Tensor] = last.state["model"]
     return model
