@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,6 +51,13 @@ def _no_servers_of_the_users() -> Iterator[None]:
         for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
             environment.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts_are_heard() -> None:
+    """A shell has what it starts in the background ignore Ctrl-C, and so would what tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
