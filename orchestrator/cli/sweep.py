@@ -211,8 +211,9 @@ def _execute(
             from orchestrator.commands.on_cluster import run_as_ray_job
 
             return run_as_ray_job(on, code, request, sys.argv[1:])
+        from orchestrator.commands.dry_run import dry_run
         from orchestrator.commands.request import command_line
-        from orchestrator.commands.sweep import dry_run, execute
+        from orchestrator.commands.sweep import execute
 
         out = console_for(as_json)
         return (

@@ -7,11 +7,12 @@ from orchestrator.commands.check import Checked
 from orchestrator.commands.next_round import Round
 from orchestrator.plan import jobs_of
 from orchestrator.plan.estimate import Estimate, estimate, measured_speed
+from orchestrator.plan.longer import why_anew
 from orchestrator.plan.sharing import shared
 from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import has_trained_state
 
-__all__ = ["cost_line", "cost_of"]
+__all__ = ["cost_line", "cost_of", "why_trained_anew"]
 
 
 def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> Estimate:
@@ -55,6 +56,13 @@ def cost_line(planned: Round, cost: Estimate) -> str:
         f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
         f"{_duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
     )
+
+
+def why_trained_anew(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> str | None:
+    """Say why runs are trained that the storage has with fewer epochs; None where none are."""
+    cells = jobs_of(planned.plans).items()
+    left = [cell for fingerprint, cell in cells if fingerprint not in planned.done]
+    return why_anew(checked.workload, left, records)
 
 
 def _at_once(cost: Estimate, left: int) -> str:

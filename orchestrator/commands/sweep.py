@@ -3,84 +3,31 @@
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Protocol
 
 from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
 from orchestrator.commands.consoles import plain_console
-from orchestrator.commands.cost import cost_line, cost_of
+from orchestrator.commands.cost import cost_line, cost_of, why_trained_anew
 from orchestrator.commands.next_round import Round, next_round
+from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.report import kept_report, report_on, search_report
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import OrchestratorError, PlanError
-from orchestrator.plan import Plan, jobs_of
-from orchestrator.plan.kept import KeptPlan, kept_cells, same_run
-from orchestrator.plan.longer import why_anew
-from orchestrator.plan.rounds import Outcome, looks_of
-from orchestrator.provenance import REPORTED_PACKAGES, git_commit
+from orchestrator.plan import Plan
+from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, all_records
-from orchestrator.storage.sweeps import keep_plan, kept_plan, only_one
+from orchestrator.storage.sweeps import keep_plan, only_one
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking import Status, Tracker
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 
-__all__ = ["RunRound", "Sweep", "dry_run", "execute", "plan_tree"]
-
-
-def dry_run(request: Request, console: Console) -> Finished:
-    """Print the plan and what it costs.
-
-    Starts nothing, unless the cluster by address must be asked for its size.
-    """
-    from orchestrator.cluster.connection import connected
-
-    checked = check(request)
-    for line in checked.left_out:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if checked.settings.address is None:
-        planned = next_round(checked, local_shape())
-    else:
-        with connected(checked.settings.address, may_start=checked.may_start) as shape:
-            planned = next_round(checked, shape)
-    records = all_records(checked.storage)
-    cost = cost_of(checked, planned, records)
-
-    sweeps = {}
-    for plan in planned.plans:
-        if len(planned.plans) > 1:
-            console.print(f"{plan.name} {plan.sweep_id}", style="bold", highlight=False)
-        for cell in plan.cells:
-            state = "finished before"
-            if cell.fingerprint not in planned.done:
-                state = f"about {cost.cell_seconds[cell.fingerprint]:.0f} s"
-            console.print(f"{cell.fingerprint[:12]}  {cell.name:<44} {state}", highlight=False)
-        cells = [
-            {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
-            for cell in plan.cells
-        ]
-        sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
-
-    console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
-    if anew := _why_anew(checked, planned, records):
-        console.print(anew, highlight=False, soft_wrap=True, markup=False)
-    document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
-    return Finished(
-        0,
-        document
-        | {
-            "finished": sorted(planned.done),
-            "shared": planned.shared,
-            "estimate": vars(cost),
-            "read": [one.tree() for one in checked.read],
-        },
-    )
+__all__ = ["RunRound", "Sweep", "execute"]
 
 
 class RunRound(Protocol):
@@ -211,7 +158,7 @@ class Sweep:
         if planned.left:
             records = all_records(self._checked.storage)
             self.say(cost_line(planned, cost_of(self._checked, planned, records)))
-            if anew := _why_anew(self._checked, planned, records):
+            if anew := why_trained_anew(self._checked, planned, records):
                 self.say(anew)
         names = ", ".join(plan.name for plan in planned.plans)
         with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
@@ -283,61 +230,6 @@ class Sweep:
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def _why_anew(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> str | None:
-    cells = jobs_of(planned.plans).items()
-    left = [cell for fingerprint, cell in cells if fingerprint not in planned.done]
-    return why_anew(checked.workload, left, records)
-
-
 def _finish(recorders: Iterable[Recorder], status: Status) -> None:
     for recorder in recorders:
         recorder.finish(status, {})
-
-
-def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
-    """Return the plan as it is kept: what was asked, of which data, with which code.
-
-    Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which
-    its claims are looked at: a verdict does not forget that it was looked at before.
-    """
-    before = kept_plan(checked.storage, plan)
-    cells = kept_cells(plan)
-    here = {same_run(cell) for cell in cells}
-    looks_before: list[int] = []
-    changed = False
-    if before is not None:
-        cells += [cell for cell in before["cells"] if same_run(cell) not in here]
-        looks_before = before.get("looks", [])
-        changed = before.get("looks_changed", False)
-    looks = looks_before
-    if most := checked.request.max_seeds:
-        looks = list(looks_of(plan.ask.seeds, most))
-
-    data = checked.data
-    return {
-        "sweep": plan.sweep_id,
-        "ablation": plan.name,
-        "workload": plan.workload.name,
-        "scale": plan.scale,
-        "preset": checked.request.recipe,
-        "base": plan.base.tree(),
-        "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
-        "looks": looks,
-        # Verdicts keep their level only if the schedule was fixed before the first look.
-        "looks_changed": changed or looks_before not in ([], looks),
-        "cells": cells,
-        "data": {
-            "title": data.title,
-            "train": data.train,
-            "validation": data.validation,
-            "test": data.test,
-            "content": data.content,
-            "notes": list(data.notes),
-            "read": [one.tree() for one in checked.read],
-        },
-        "resources": vars(plan.resources),
-        "command": command,
-        "git_commit": git_commit(),
-        "versions": {package: version(package) for package in REPORTED_PACKAGES},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -11,8 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from orchestrator.commands.check import check
+from orchestrator.commands.dry_run import dry_run
+from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.request import Request
-from orchestrator.commands.sweep import dry_run, plan_tree
 from orchestrator.errors import PlanError
 from orchestrator.run_record import EvaluationRecord, RunRecord
 

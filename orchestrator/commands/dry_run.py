@@ -1,0 +1,61 @@
+"""What `--dry-run` does: print the runs of a request and what they cost, and start nothing."""
+
+from rich.console import Console
+
+from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.cost import cost_line, cost_of, why_trained_anew
+from orchestrator.commands.next_round import next_round
+from orchestrator.commands.request import Request
+from orchestrator.commands.result import Finished
+from orchestrator.storage.runs import all_records
+
+__all__ = ["dry_run"]
+
+
+def dry_run(request: Request, console: Console) -> Finished:
+    """Print the plan and what it costs.
+
+    Starts nothing, unless the cluster by address must be asked for its size.
+    """
+    from orchestrator.cluster.connection import connected
+
+    checked = check(request)
+    for line in checked.left_out:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if checked.settings.address is None:
+        planned = next_round(checked, local_shape())
+    else:
+        with connected(checked.settings.address, may_start=checked.may_start) as shape:
+            planned = next_round(checked, shape)
+    records = all_records(checked.storage)
+    cost = cost_of(checked, planned, records)
+
+    sweeps = {}
+    for plan in planned.plans:
+        if len(planned.plans) > 1:
+            console.print(f"{plan.name} {plan.sweep_id}", style="bold", highlight=False)
+        for cell in plan.cells:
+            state = "finished before"
+            if cell.fingerprint not in planned.done:
+                state = f"about {cost.cell_seconds[cell.fingerprint]:.0f} s"
+            console.print(f"{cell.fingerprint[:12]}  {cell.name:<44} {state}", highlight=False)
+        cells = [
+            {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
+            for cell in plan.cells
+        ]
+        sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
+
+    console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
+    if anew := why_trained_anew(checked, planned, records):
+        console.print(anew, highlight=False, soft_wrap=True, markup=False)
+    document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
+    return Finished(
+        0,
+        document
+        | {
+            "finished": sorted(planned.done),
+            "shared": planned.shared,
+            "estimate": vars(cost),
+            "read": [one.tree() for one in checked.read],
+        },
+    )
