@@ -1,7 +1,7 @@
 """The images of a folder at any depth, and why everything else in it is none.
 
-By the usual rule names that begin with a dot are invisible; images among them are counted all the
-same. Links are followed, except to a folder that they lie in.
+By the usual rule names that begin with a dot are invisible; images among them, and in folders that
+are called so, are counted all the same. Links are followed, except to a folder that they lie in.
 """
 
 import os
@@ -19,7 +19,7 @@ __all__ = ["Identity", "Walked", "folders_in", "identity", "is_of_system", "walk
 
 Identity = tuple[int, int]  # device and inode of a folder
 
-HIDDEN = "hidden images (their names begin with a dot)"
+HIDDEN = "hidden images (their names, or their folders', begin with a dot)"
 LOOPS = "links to a folder that they lie in"
 NOWHERE = "links that lead nowhere"
 SPECIAL = "pipes, sockets and devices"
@@ -86,7 +86,7 @@ def walk(folder: Path, above: frozenset[Identity] = frozenset(), *, deep: bool =
             if not entry.is_dir():
                 _sort_out(entry, name, found)
             elif entry.name.startswith("."):
-                continue
+                found.left_out += ((HIDDEN, f"{name}/{below}") for below in _images_in(entry.path))
             elif is_of_system(entry.name):
                 found.left_out += ((SYSTEM, f"{name}/{below}") for below in _files_in(entry.path))
             elif deep and identity(entry.path) in above:
@@ -100,7 +100,7 @@ def walk(folder: Path, above: frozenset[Identity] = frozenset(), *, deep: bool =
 
 def _sort_out(entry: "os.DirEntry[str]", name: str, found: Walked) -> None:
     """Put one entry that is no folder where it belongs."""
-    looks_like_an_image = os.path.splitext(entry.name)[1].lower() in image_endings()
+    looks_like_an_image = _is_called_like_an_image(entry.name)
     if entry.name.startswith("."):
         if looks_like_an_image and not entry.name.startswith("._"):
             found.left_out.append((HIDDEN, name))
@@ -130,6 +130,18 @@ def _entries(path: str) -> "list[os.DirEntry[str]]":
             return list(entries)
     except OSError as error:
         raise SpecError([f"{shown(path)}: cannot be listed ({error.strerror})"]) from None
+
+
+def _is_called_like_an_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in image_endings()
+
+
+def _images_in(folder: str) -> Iterator[str]:
+    """The files below a folder that are called like images, but for companions of macOS."""
+    for below in _files_in(folder):
+        name = os.path.basename(below)
+        if _is_called_like_an_image(name) and not name.startswith("._"):
+            yield below
 
 
 def _files_in(folder: str) -> Iterator[str]:
