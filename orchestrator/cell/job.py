@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.resources import Resources
-from orchestrator.run_record import RunRecord, Status
 from orchestrator.storage import Storage
+from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.runs import RunFolder
 from workloads.catalog import workload_named
+from workloads.checkpoint import decode, encode
 from workloads.spec import digest
-from workloads.workload import TrainedTogether, WorkloadName
+from workloads.workload import State, TrainedTogether, WorkloadName
 
 __all__ = ["CellJob", "Pack"]
 
@@ -33,17 +34,6 @@ class CellJob:
     def run_folder(self) -> RunFolder:
         """The folder of the run in the storage."""
         return RunFolder(Storage(self.storage), self.fingerprint)
-
-    def record(self, status: Status) -> RunRecord:
-        """Return what is known of the run before it tells how it went."""
-        return RunRecord(
-            name=self.name,
-            fingerprint=self.fingerprint,
-            workload=self.workload,
-            status=status,
-            spec=self.spec,
-            log=self.run_folder.log_address,
-        )
 
 
 @dataclass(frozen=True)
@@ -77,3 +67,19 @@ class Pack:
     def checkpoint(self) -> str:
         """The name, in the storage, of the file with its state."""
         return f"{self.folder}/{self.name}.pt"
+
+    def kept_state(self) -> State | None:
+        """Read the state that an earlier process has kept; None when there is none."""
+        return read_sound(self._storage, self.checkpoint, decode)
+
+    def keep_state(self, state: State) -> None:
+        """Replace it."""
+        self._storage.write_bytes(self.checkpoint, encode(state))
+
+    def drop_state(self) -> None:
+        """Delete it, if there is one."""
+        self._storage.delete(self.checkpoint)
+
+    @property
+    def _storage(self) -> Storage:
+        return Storage(self.jobs[0].storage)

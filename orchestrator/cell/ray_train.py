@@ -9,11 +9,11 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell, start_of
 from orchestrator.cluster.connection import this_host
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker, limit_threads
+from workloads.runs.cell import run_cell, start_of
 
 __all__ = ["train_on_workers"]
 

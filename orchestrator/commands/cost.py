@@ -8,9 +8,9 @@ from orchestrator.commands.next_round import Round
 from orchestrator.plan import jobs_of
 from orchestrator.plan.estimate import Estimate, estimate, measured_speed
 from orchestrator.plan.longer import why_anew
-from orchestrator.plan.sharing import shared
 from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import has_trained_state
+from workloads.runs.sharing import shared
 
 __all__ = ["cost_line", "cost_of", "why_trained_anew"]
 

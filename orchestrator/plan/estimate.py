@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.cells import Plan, jobs_of
-from orchestrator.plan.packs import packed
 from orchestrator.resources import Resources
 from orchestrator.run_record import RunRecord
 from workloads.catalog import workload_named
+from workloads.runs.packs import packed
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyWorkload,

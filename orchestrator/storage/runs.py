@@ -6,20 +6,29 @@ reads while a run goes on, or after it was killed, finds the last complete one.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
-
-import yaml
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan, PlannedCell, jobs_of
-from orchestrator.run_record import EvaluationRecord, Metrics, RunRecord
+from orchestrator.run_record import EvaluationRecord, RunRecord
 from orchestrator.storage.damaged import read_sound, set_aside
 from orchestrator.storage.files import Storage
-from orchestrator.storage.predictions import predictions_bytes, read_predictions
 from workloads.catalog import workload_named
-from workloads.checkpoint import decode, encode
 from workloads.evaluation_result import Predictions
+from workloads.runs.folder import (
+    CHECKPOINT,
+    LOG,
+    PREDICTIONS,
+    RECORD,
+    RUNS,
+    SPEC,
+    Checkpoint,
+    checkpoint_bytes,
+    read_checkpoint,
+    spec_bytes,
+)
+from workloads.runs.predictions import predictions_bytes, read_predictions
 from workloads.workload import TrainedAlone
 
 __all__ = [
@@ -36,22 +45,7 @@ __all__ = [
     "run_named",
 ]
 
-RUNS = "runs"
-RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
-PREDICTIONS, EVALUATIONS = "predictions.npz", "evaluations"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state from which a run continues, its curves so far, and the seconds that it took.
-
-    `trained_by` names the run that lends its state to one that only evaluates it.
-    """
-
-    state: dict[str, Any]
-    history: list[Metrics] = field(default_factory=list)
-    elapsed: float = 0.0
-    trained_by: str | None = None
+EVALUATIONS = "evaluations"
 
 
 @dataclass(frozen=True)
@@ -60,6 +54,10 @@ class RunFolder:
 
     storage: Storage
     fingerprint: str
+
+    def beside(self, fingerprint: str) -> "RunFolder":
+        """Return the folder of another run of the same storage."""
+        return RunFolder(self.storage, fingerprint)
 
     def name_of(self, *parts: str) -> str:
         """Return the name of a file of the run, as the storage takes it."""
@@ -102,7 +100,7 @@ class RunFolder:
 
         A damaged one is set aside.
         """
-        return read_sound(self.storage, self.name_of(CHECKPOINT), _checkpoint_in)
+        return read_sound(self.storage, self.name_of(CHECKPOINT), read_checkpoint)
 
     def set_checkpoint_aside(self, reason: str) -> None:
         """Set aside a checkpoint that the run cannot continue from."""
@@ -128,8 +126,7 @@ class RunFolder:
 
     def write_checkpoint(self, kept: Checkpoint) -> None:
         """Replace the checkpoint."""
-        tree = {"state": kept.state, "history": kept.history, "elapsed": kept.elapsed}
-        self.storage.write_bytes(self.name_of(CHECKPOINT), encode(tree))
+        self.storage.write_bytes(self.name_of(CHECKPOINT), checkpoint_bytes(kept))
 
     def log(self) -> str | None:
         """Read the log; None when there is none."""
@@ -142,8 +139,7 @@ class RunFolder:
 
     def write_spec(self, tree: Mapping[str, Any]) -> None:
         """Write the specification, for people."""
-        text = yaml.safe_dump(dict(tree), sort_keys=False)
-        self.storage.write_bytes(self.name_of(SPEC), text.encode())
+        self.storage.write_bytes(self.name_of(SPEC), spec_bytes(tree))
 
     def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
         """Write what the run's own evaluation said of each test example."""
@@ -160,7 +156,7 @@ class RunFolder:
             return None
         try:
             return read_predictions(data)
-        except StorageError as error:
+        except ValueError as error:
             raise StorageError(f"{self.address_of(file)}: {error}") from None
 
     def predictions_file(self, evaluation: str | None = None) -> str:
@@ -197,16 +193,6 @@ class RunFolder:
             pictures.append(self.name_of(EVALUATIONS, name, file))
             self.storage.write_bytes(pictures[-1], content)
         return pictures
-
-
-def _checkpoint_in(data: bytes) -> Checkpoint:
-    kept = decode(data)
-    state, history = kept["state"], kept["history"]
-    if not (isinstance(state, dict) and isinstance(state.get("epoch"), int)):
-        raise ValueError("holds no state of a run")
-    if not (isinstance(history, list) and all(isinstance(each, dict) for each in history)):
-        raise ValueError("holds no curves of a run")
-    return Checkpoint(state, history, float(kept["elapsed"]))
 
 
 def _evaluation_in(data: bytes) -> EvaluationRecord:

@@ -12,14 +12,10 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from orchestrator.cell.job import CellJob, Pack
-from orchestrator.cell.pack import run_pack
-from orchestrator.cell.run import run_cell, start_of
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.plan import Plan, PlannedCell, jobs_of
-from orchestrator.plan.packs import packed
 from orchestrator.plan.rounds import Outcome
-from orchestrator.plan.sharing import shared
 from orchestrator.resources import Resources
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
@@ -35,6 +31,10 @@ from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
 from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
+from workloads.runs.cell import run_cell, start_of
+from workloads.runs.pack import run_pack
+from workloads.runs.packs import packed
+from workloads.runs.sharing import shared
 from workloads.workload import Specification, TrainedAlone
 
 __all__ = ["run"]

@@ -9,12 +9,13 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from orchestrator.cell.files import LOG_TAIL
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
+from workloads.runs.files import LOG_TAIL
+from workloads.runs.folder import record_of
 from workloads.workload import TrainedAlone
 
 __all__ = ["ENDED", "PACK", "RUN_RECORD", "Watcher", "pack_of"]
@@ -92,7 +93,7 @@ class Watcher(Callback):  # type: ignore[misc]
         last = trial.last_result
         if job.fingerprint not in self.ended and job.scored and last and SCORE in last:
             record = replace(
-                job.record("stopped"), results={SCORE: last[SCORE]}, epoch=last["epoch"]
+                record_of(job, "stopped"), results={SCORE: last[SCORE]}, epoch=last["epoch"]
             )
             job.run_folder.write_record(record)
             self._end(job, record)
@@ -137,7 +138,7 @@ def _failed_record(job: CellJob, error: str) -> RunRecord:
     if not log:  # cells of a pack write theirs at their end
         job.run_folder.write_log(f"{error}\n")
     tail = [*log[-LOG_TAIL:], *error.splitlines()[-LOG_TAIL:]]
-    return replace(job.record("failed"), error=error, log_tail=tail)
+    return replace(record_of(job, "failed"), error=error, log_tail=tail)
 
 
 def _outcome_line(record: RunRecord) -> str:

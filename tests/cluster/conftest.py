@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell
 from orchestrator.cluster.job_server import JobServer
 from orchestrator.commands.check import check
 from orchestrator.commands.request import Request
 from orchestrator.errors import ClusterError
 from workloads.distributed.worker import Worker
+from workloads.runs.cell import run_cell
 
 
 @pytest.fixture(scope="session")

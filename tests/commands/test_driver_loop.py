@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell
 from orchestrator.commands import check as check_module
 from orchestrator.commands import sweep as sweep_module
 from orchestrator.commands.check import Checked, check, local_shape
@@ -30,6 +29,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, all_records
 from orchestrator.tracking import CellRun, ParentRun
 from workloads.distributed.worker import Worker
+from workloads.runs.cell import run_cell
 from workloads.simclr.presets import preset
 
 TWO_CPUS = ClusterShape(((2.0, 0.0),))

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell, start_of
 from orchestrator.plan import build, jobs_of
 from orchestrator.plan.estimate import Speed, estimate
-from orchestrator.plan.sharing import Sharing, shared
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, has_trained_state
@@ -19,6 +17,8 @@ from search_spaces import ABLATIONS
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.distributed.worker import Worker
+from workloads.runs.cell import run_cell, start_of
+from workloads.runs.sharing import Sharing, shared
 from workloads.simclr.presets import digits
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.spec import run as simclr_spec

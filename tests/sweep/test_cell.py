@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from orchestrator.cell.job import CellJob
-from orchestrator.cell.run import run_cell, start_of
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import Checkpoint
 from workloads.distributed.worker import Worker
+from workloads.runs.cell import run_cell, start_of
 from workloads.simclr.presets import preset
 from workloads.simclr.pretrain import pretrain
 from workloads.simclr.spec import RunSpec
@@ -51,7 +51,7 @@ def run(one: CellJob, kept: Checkpoint | None = None, *, die_after: int | None =
 
 @pytest.fixture(autouse=True)
 def _checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("workloads.runs.cell.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 def test_a_killed_cell_continues_to_the_same_result(
@@ -82,7 +82,7 @@ def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
     tmp_path: Path, job: Callable[..., CellJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # none would be due yet
-    monkeypatch.setattr("orchestrator.cell.run.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
+    monkeypatch.setattr("workloads.runs.cell.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
     good = job(tmp_path)
     # A sound first epoch, continued with weights that overflow in the second.
     first = next(iter(pretrain(RunSpec.read(good.spec), Worker.here("cpu"))))

@@ -15,12 +15,12 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from orchestrator.storage import Storage
-from orchestrator.storage.predictions import read_predictions
 from orchestrator.storage.runs import RunFolder
 from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.protocols.finetune import finetuned
+from workloads.runs.predictions import read_predictions
 from workloads.simclr.spec import RunSpec
 
 

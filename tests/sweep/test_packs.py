@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from orchestrator.cell.job import CellJob, Pack
-from orchestrator.cell.pack import run_pack
-from orchestrator.plan.packs import packed
 from orchestrator.storage import Storage
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
+from workloads.runs.pack import run_pack
+from workloads.runs.packs import packed
 from workloads.simclr.presets import preset as simclr_preset
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
@@ -241,8 +241,8 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(
 def test_a_long_pack_continues_from_its_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.cell.pack.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr("orchestrator.cell.pack.SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("workloads.runs.pack.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("workloads.runs.pack.SECONDS_BETWEEN_REPORTS", 0.0)
     specs = some(4, finetune__loss_target=1e-9, finetune__max_steps=400)
     pack = pack_of(tmp_path, specs)
     with pytest.raises(Killed):

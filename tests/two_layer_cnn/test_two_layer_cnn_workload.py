@@ -19,7 +19,6 @@ from PIL import Image
 from rich.console import Console
 
 from orchestrator.cell.job import CellJob, Pack
-from orchestrator.cell.pack import run_pack
 from orchestrator.commands.check import check
 from orchestrator.commands.evaluate import Question, evaluate
 from orchestrator.commands.request import Request
@@ -40,6 +39,7 @@ from workloads.catalog import (
     workload_of_tree,
 )
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
+from workloads.runs.pack import run_pack
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
 from workloads.two_layer_cnn.spec import TwoLayerSpec

@@ -17,9 +17,9 @@ from scipy.stats import binomtest
 from orchestrator.commands.compare import compare_runs
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.storage import Storage
-from orchestrator.storage.predictions import predictions_bytes, read_predictions
 from orchestrator.verdicts.permutation_test import PERMUTATIONS, adjusted, compare_predictions, holm
 from workloads.evaluation_result import Predictions
+from workloads.runs.predictions import predictions_bytes, read_predictions
 from workloads.spec import digest
 
 Labels = NDArray[np.int64]
@@ -244,7 +244,7 @@ def test_a_file_without_predictions_is_refused_and_nothing_is_unpickled() -> Non
     np.savez(pickled, names=np.array([{}], dtype=object))
     np.savez(other, weights=np.zeros(3))
     for data in (b"", b"no archive", good[:-30], pickled.getvalue(), other.getvalue()):
-        with pytest.raises(StorageError, match="does not hold predictions"):
+        with pytest.raises(ValueError, match="does not hold predictions"):
             read_predictions(data)
 
 

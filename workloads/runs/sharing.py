@@ -6,7 +6,7 @@ Training is not repeated for those.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.run_record import RunRecord
+from workloads.run_record import RunRecord
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyTrainedAlone,

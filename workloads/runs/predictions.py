@@ -1,4 +1,4 @@
-"""Predictions as a file in the storage: a compressed .npz of small integers.
+"""Predictions as a file: a compressed .npz of small integers.
 
 It is readable without unpickling anything.
 """
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.errors import StorageError
 from workloads.evaluation_result import Predictions
 
 __all__ = ["predictions_bytes", "read_predictions"]
@@ -38,7 +37,7 @@ def predictions_bytes(predictions: Mapping[str, Predictions]) -> bytes:
 
 
 def read_predictions(data: bytes) -> dict[str, Predictions]:
-    """Read what `predictions_bytes` was given. Raises StorageError for other content."""
+    """Read what `predictions_bytes` was given. Raises ValueError for other content."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             found = {}
@@ -55,11 +54,11 @@ def read_predictions(data: bytes) -> dict[str, Predictions]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise StorageError(f"does not hold predictions: {error}") from None
+        raise ValueError(f"does not hold predictions: {error}") from None
 
     for name, one in found.items():
         if one.predicted.shape != one.labels.shape:
-            raise StorageError(
+            raise ValueError(
                 f"{name}: {one.predicted.shape} predictions for {one.labels.shape} labels"
             )
     return found

@@ -8,15 +8,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
-from orchestrator.cell.files import CellFiles
-from orchestrator.cell.job import CellJob
-from orchestrator.run_record import SCORE, Metrics, RunRecord
-from orchestrator.storage.runs import Checkpoint, RunFolder
 from workloads.catalog import workload_named
 from workloads.checkpoint import StateError
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import told_of_reading
+from workloads.run_record import SCORE, Metrics, RunRecord
+from workloads.runs.files import CellFiles
+from workloads.runs.folder import Checkpoint, Job
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyTrainedAlone,
@@ -25,14 +24,23 @@ from workloads.workload import (
     TrainedAlone,
 )
 
-__all__ = ["run_cell", "start_of"]
+__all__ = ["never", "run_cell", "start_of"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
 Report = Callable[[dict[str, float]], None]
 
 
-def start_of(job: CellJob) -> Checkpoint | None:
+class _StoppedError(Exception):
+    """The run is to go on later; its last state is kept."""
+
+
+def never() -> bool:
+    """Tell that a run need not stop."""
+    return False
+
+
+def start_of(job: Job) -> Checkpoint | None:
     """Read where a cell begins: its own checkpoint, else the state of `job.trained_by`.
 
     None where it begins from scratch.
@@ -42,34 +50,38 @@ def start_of(job: CellJob) -> Checkpoint | None:
         return own
     workload = workload_named(job.workload)
     assert isinstance(workload, TrainedAlone), "other cells are run as packs"
-    lent = RunFolder(job.run_folder.storage, job.trained_by).own_checkpoint()
+    lent = job.run_folder.beside(job.trained_by).own_checkpoint()
     if lent is None or lent.state["epoch"] != workload.epochs(workload.read(job.spec)):
         return None  # deleted or unfinished since the driver decided
     return Checkpoint(lent.state, lent.history, trained_by=job.trained_by)
 
 
 def run_cell(
-    job: CellJob,
+    job: Job,
     worker: Worker,
     start: Checkpoint | None,
     report: Report,
     *,
     hosts: Sequence[str] = (),
+    stop: Callable[[], bool] = never,
 ) -> RunRecord | None:
     """Train and evaluate, and return the record; None on every worker but the first.
 
     `start` is where to begin, as `start_of` gives it, the same on every worker. `report` is called
-    on every worker once an epoch. `hosts` names the node of each worker, for the record. An
+    on every worker once an epoch. `hosts` names the node of each worker, for the record. Where
+    `stop` says so after an epoch, the state is kept, and there is no record yet: None. An
     exception of the run becomes a record with status `failed`; a rerun tries it again. A death of
     the process, and what only one of several workers meets, is the executor's to retry.
     """
     run = _Run(job, worker, start, hosts)
     try:
         with told_of_reading(run.files.took):
-            state = run.train(report)
+            state = run.train(report, stop)
             run.files.note("evaluating the frozen encoder")
             result = run.workload.evaluate(run.spec, state, worker)
         return None if worker.rank > 0 else run.finish(result)
+    except _StoppedError:
+        return None
     except Exception as error:
         diverged = isinstance(error, run.workload.divergence)
         # raised on every worker, and again if tried again
@@ -84,7 +96,7 @@ class _Run:
     """A cell while it runs."""
 
     def __init__(
-        self, job: CellJob, worker: Worker, start: Checkpoint | None, hosts: Sequence[str]
+        self, job: Job, worker: Worker, start: Checkpoint | None, hosts: Sequence[str]
     ) -> None:
         self.job, self.worker, self.files = job, worker, CellFiles(job, worker, hosts)
         workload = workload_named(job.workload)
@@ -108,7 +120,7 @@ class _Run:
             self.files.note(f"continues after epoch {self.state['epoch']}")
         self.files.write_spec()
 
-    def train(self, report: Report) -> State:
+    def train(self, report: Report, stop: Callable[[], bool]) -> State:
         """Train every epoch that is still missing; returns the last state."""
         if self.trained_by is not None:
             assert self.state is not None, "lent by the other run"
@@ -124,10 +136,13 @@ class _Run:
             if logged:
                 report(logged)
 
+            stopping = result.epoch != last_epoch and stop()
             due = time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS
-            if due or result.epoch == last_epoch:
+            if due or stopping or result.epoch == last_epoch:
                 self.keep(_listed(result.metrics, digits=4))
                 kept_at = time.monotonic()
+            if stopping:
+                raise _StoppedError
             began = time.monotonic()
 
         assert self.state is not None, "pre-training yields at least once, or a state was given"

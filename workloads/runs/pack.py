@@ -8,19 +8,17 @@ the cells that have finished.
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Protocol
 
-from orchestrator.cell.files import CellFiles
-from orchestrator.cell.job import CellJob, Pack
-from orchestrator.storage import Storage
-from orchestrator.storage.damaged import read_sound
 from workloads.catalog import workload_named
-from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
 from workloads.inventory import DataRead, told_of_reading
-from workloads.workload import Ended, TrainedTogether
+from workloads.runs.cell import never
+from workloads.runs.files import CellFiles
+from workloads.runs.folder import Job
+from workloads.workload import Ended, State, TrainedTogether
 
-__all__ = ["run_pack"]
+__all__ = ["PackOfRuns", "run_pack"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would make the cells wait
@@ -29,13 +27,29 @@ SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would 
 Report = Callable[[Sequence[str], Mapping[str, float]], None]
 
 
-def run_pack(pack: Pack, report: Report) -> None:
+class PackOfRuns(Protocol):
+    """Runs of one process, and where their state lies while they run."""
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """The runs, one or more."""
+
+    def kept_state(self) -> State | None:
+        """Read the state that an earlier process has kept; None when there is none."""
+
+    def keep_state(self, state: State) -> None:
+        """Replace it."""
+
+    def drop_state(self) -> None:
+        """Delete it, if there is one."""
+
+
+def run_pack(pack: PackOfRuns, report: Report, *, stop: Callable[[], bool] = never) -> None:
     """Run every cell that has not finished, and write each record as soon as its result is there.
 
     A cell that diverges has a record with status `failed`; so have all that are left when something
-    else goes wrong.
+    else goes wrong. Where `stop` says so the state is kept, and those that are left have no record.
     """
-    storage = Storage(pack.jobs[0].storage)
     left = {job.fingerprint: job for job in pack.jobs if not _has_finished(job)}
     if not left:
         return
@@ -47,7 +61,7 @@ def run_pack(pack: Pack, report: Report) -> None:
     try:
         with told_of_reading(read.append):
             for progress in workload.train_together(
-                [workload.read(job.spec) for job in jobs], _kept(storage, pack)
+                [workload.read(job.spec) for job in jobs], pack.kept_state()
             ):
                 ended = [jobs[position] for position in progress.ended]
                 for job, end in zip(ended, progress.ended.values(), strict=True):
@@ -58,29 +72,28 @@ def run_pack(pack: Pack, report: Report) -> None:
                     report([job.fingerprint for job in ended], progress.metrics)
                     reported = time.monotonic()
 
-                due = time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
+                stopping = bool(left) and stop()
+                due = stopping or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
                 if left and progress.state is not None and due:
-                    storage.write_bytes(pack.checkpoint, encode(progress.state))
+                    pack.keep_state(progress.state)
                     saved = time.monotonic()
+                if stopping:
+                    return
         assert not left, "each run ends"
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the record of the cells that it hit
         for job in left.values():
             files = CellFiles(job, Worker.here("cpu"))
             _fail(files, error, traceback.format_exc(), 0.0, diverged=False)
         report(list(left), {})
-    storage.delete(pack.checkpoint)
+    pack.drop_state()
 
 
-def _has_finished(job: CellJob) -> bool:
+def _has_finished(job: Job) -> bool:
     record = job.run_folder.record()
     return record is not None and record.has_finished
 
 
-def _kept(storage: Storage, pack: Pack) -> dict[str, Any] | None:
-    return read_sound(storage, pack.checkpoint, decode)
-
-
-def _leave(job: CellJob, end: Ended, cells: int, read: Sequence[DataRead]) -> None:
+def _leave(job: Job, end: Ended, cells: int, read: Sequence[DataRead]) -> None:
     """Leave the files of a cell, whose pack has `read` these data.
 
     Its time is its share of what the process needed.

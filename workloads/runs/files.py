@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 import torch
 
-from orchestrator.cell.job import CellJob
-from orchestrator.run_record import Machine, Metrics, RunRecord
-from orchestrator.storage.runs import Checkpoint
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import DataRead, lines_of
+from workloads.run_record import Machine, Metrics, RunRecord
+from workloads.runs.folder import Checkpoint, Job, record_of
 
 __all__ = ["LOG_TAIL", "CellFiles"]
 
@@ -22,7 +21,7 @@ LOG_TAIL = 20
 class CellFiles:
     """The files that a cell leaves in its run's folder. Only the first worker writes."""
 
-    def __init__(self, job: CellJob, worker: Worker, hosts: Sequence[str] = ()) -> None:
+    def __init__(self, job: Job, worker: Worker, hosts: Sequence[str] = ()) -> None:
         self.job, self.folder = job, job.run_folder
         self.machine = _machine(job.spec.get("precision", "fp32"), worker)
         if hosts:
@@ -76,7 +75,7 @@ class CellFiles:
         """
         self.folder.write_predictions(result.predictions)
         record = replace(
-            self.job.record("finished"),
+            record_of(self.job, "finished"),
             results=dict(result.results),
             intervals={name: list(interval) for name, interval in result.intervals.items()},
             trained_by=trained_by,
@@ -90,7 +89,7 @@ class CellFiles:
 
         `seconds` are its share of what the process needed.
         """
-        record = replace(self.job.record("finished"), results=dict(results))
+        record = replace(record_of(self.job, "finished"), results=dict(results))
         return self._leave(record, history, seconds, seconds)
 
     def fail(
@@ -107,7 +106,7 @@ class CellFiles:
         """Note how it came to an error, and write the record of the run that it ended."""
         self.note(trace)
         record = replace(
-            self.job.record("failed"),
+            record_of(self.job, "failed"),
             error=error,
             diverged=diverged,
             log_tail=self._lines[-LOG_TAIL:],

@@ -1,0 +1,279 @@
+"""The files that a run reads and leaves, wherever they lie, and those in a plain folder.
+
+A folder of runs has the layout of a storage: `runs/<fingerprint>/run.json` and its neighbours.
+Each file is replaced as a whole, so that a kill leaves the old one or the new one.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import yaml
+
+from workloads.checkpoint import decode, encode
+from workloads.evaluation_result import Predictions
+from workloads.local_files import write_whole
+from workloads.run_record import Metrics, RunRecord, Status
+from workloads.runs.predictions import predictions_bytes
+
+__all__ = [
+    "CHECKPOINT",
+    "LOG",
+    "PREDICTIONS",
+    "RECORD",
+    "RUNS",
+    "SPEC",
+    "Checkpoint",
+    "Job",
+    "LocalRun",
+    "RunFiles",
+    "checkpoint_bytes",
+    "read_checkpoint",
+    "read_local",
+    "record_bytes",
+    "record_of",
+    "spec_bytes",
+]
+
+RUNS = "runs"
+RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
+PREDICTIONS = "predictions.npz"
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state from which a run continues, its curves so far, and the seconds that it took.
+
+    `trained_by` names the run that lends its state to one that only evaluates it.
+    """
+
+    state: dict[str, Any]
+    history: list[Metrics] = field(default_factory=list)
+    elapsed: float = 0.0
+    trained_by: str | None = None
+
+
+class RunFiles(Protocol):
+    """The files of one run, as its work reads and leaves them."""
+
+    @property
+    def log_address(self) -> str:
+        """The address of the log, for people."""
+
+    @property
+    def checkpoint_address(self) -> str:
+        """The address of the checkpoint, for people."""
+
+    def beside(self, fingerprint: str) -> Self:
+        """Return the files of another run in the same place."""
+
+    def record(self) -> RunRecord | None:
+        """Read the record of a run that has ended; None when there is none."""
+
+    def own_checkpoint(self) -> Checkpoint | None:
+        """Read the last checkpoint of this run; None when there is none."""
+
+    def set_checkpoint_aside(self, reason: str) -> None:
+        """Set aside a checkpoint that the run cannot continue from."""
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record, which is what ends a run."""
+
+    def write_checkpoint(self, kept: Checkpoint) -> None:
+        """Replace the checkpoint."""
+
+    def write_log(self, text: str) -> None:
+        """Replace the log."""
+
+    def write_spec(self, tree: Mapping[str, Any]) -> None:
+        """Write the specification, for people."""
+
+    def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
+        """Write what the run's own evaluation said of each test example."""
+
+
+class Job(Protocol):
+    """A run that is to be done: its specification, and where its files lie."""
+
+    @property
+    def name(self) -> str:
+        """The name for people."""
+
+    @property
+    def workload(self) -> str:
+        """The name of the workload that it is a run of."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The run's name."""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The whole specification, as plain values."""
+
+    @property
+    def scored(self) -> bool:
+        """Tell whether each epoch is scored on the validation split, for a search to compare."""
+
+    @property
+    def trained_by(self) -> str | None:
+        """The run whose state this one only evaluates."""
+
+    @property
+    def run_folder(self) -> RunFiles:
+        """Where its files lie."""
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """The files of one run in a folder of this machine. Methods raise OSError."""
+
+    root: Path
+    fingerprint: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.root / RUNS / self.fingerprint
+
+    @property
+    def log_address(self) -> str:
+        """The address of the log, for people."""
+        return str(self.folder / LOG)
+
+    @property
+    def checkpoint_address(self) -> str:
+        """The address of the checkpoint, for people."""
+        return str(self.folder / CHECKPOINT)
+
+    def beside(self, fingerprint: str) -> "LocalRun":
+        """Return the files of another run in the same folder."""
+        return LocalRun(self.root, fingerprint)
+
+    def record(self) -> RunRecord | None:
+        """Read the record of a run that has ended; None when there is none, or a damaged one."""
+        return read_local(self.folder / RECORD, self._record_in)
+
+    def _record_in(self, data: bytes) -> RunRecord:
+        record = RunRecord.read(json.loads(data))
+        if record.fingerprint != self.fingerprint:
+            raise ValueError(f"is the record of another run, {record.fingerprint}")
+        return record
+
+    def own_checkpoint(self) -> Checkpoint | None:
+        """Read the last checkpoint; None when there is none, or a damaged one."""
+        return read_local(self.folder / CHECKPOINT, read_checkpoint)
+
+    def has_checkpoint(self) -> bool:
+        """Tell whether a checkpoint lies here."""
+        return (self.folder / CHECKPOINT).is_file()
+
+    def set_checkpoint_aside(self, reason: str) -> None:
+        """Rename a checkpoint that the run cannot continue from."""
+        _set_aside(self.folder / CHECKPOINT, reason)
+
+    def delete_checkpoint(self) -> None:
+        """Delete the checkpoint, if there is one."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record, which is what ends a run."""
+        self._write(RECORD, record_bytes(record))
+
+    def write_checkpoint(self, kept: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        self._write(CHECKPOINT, checkpoint_bytes(kept))
+
+    def write_log(self, text: str) -> None:
+        """Replace the log."""
+        self._write(LOG, text.encode())
+
+    def write_spec(self, tree: Mapping[str, Any]) -> None:
+        """Write the specification, for people."""
+        self._write(SPEC, spec_bytes(tree))
+
+    def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
+        """Write what the run's own evaluation said of each test example."""
+        self._write(PREDICTIONS, predictions_bytes(predictions))
+
+    def _write(self, file: str, data: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # of each process another name, as a killed one may have left its own
+        write_whole(self.folder / file, data, beside=f".{file}.{os.getpid()}.partial")
+
+
+def checkpoint_bytes(kept: Checkpoint) -> bytes:
+    """Return the content of the file of a checkpoint."""
+    return encode({"state": kept.state, "history": kept.history, "elapsed": kept.elapsed})
+
+
+def read_checkpoint(data: bytes) -> Checkpoint:
+    """Read what `checkpoint_bytes` was given. Raises whatever damaged files lead to."""
+    kept = decode(data)
+    state, history = kept["state"], kept["history"]
+    if not (isinstance(state, dict) and isinstance(state.get("epoch"), int)):
+        raise ValueError("holds no state of a run")
+    if not (isinstance(history, list) and all(isinstance(each, dict) for each in history)):
+        raise ValueError("holds no curves of a run")
+    return Checkpoint(state, history, float(kept["elapsed"]))
+
+
+def record_bytes(record: RunRecord) -> bytes:
+    """Return the content of `run.json`. Raises ValueError for NaN and infinities."""
+    return (json.dumps(record.tree(), indent=2, allow_nan=False) + "\n").encode()
+
+
+def spec_bytes(tree: Mapping[str, Any]) -> bytes:
+    """Return the content of `spec.yaml`."""
+    return yaml.safe_dump(dict(tree), sort_keys=False).encode()
+
+
+def record_of(job: Job, status: Status) -> RunRecord:
+    """Return what is known of a run before it tells how it went."""
+    return RunRecord(
+        name=job.name,
+        fingerprint=job.fingerprint,
+        workload=job.workload,
+        status=status,
+        spec=job.spec,
+        log=job.run_folder.log_address,
+    )
+
+
+def read_local(path: Path, read: Callable[[bytes], T]) -> T | None:
+    """Return what `read` makes of a file; None where there is none, or a damaged one.
+
+    A damaged file is set aside, and counts as missing: a run without a record continues from its
+    checkpoint, one without a checkpoint begins again.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        _set_aside(path, "is a folder")
+        return None
+    try:
+        return read(data)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - readers of damaged files raise whatever they meet
+        _set_aside(path, " ".join(str(error).split())[:200] if data else "is empty")
+        return None
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+    path.rename(aside)
+    log.warning("%s: %s; set aside as %s, and taken as missing", path, reason, aside.name)
