@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.verdicts import ClaimVerdict, Values, judge, looks_up_to
+from orchestrator.verdicts import ClaimVerdict, Looks, Values, judge, looks_up_to
 from search_spaces.claims import Claim, Place, beats
 
 Draws = npt.NDArray[np.floating[Any]]
@@ -97,7 +97,7 @@ def verdicts(
     found = []
     for _ in range(trials):
         claim, values = simulate(rng, noises, gains, seeds)
-        found.append(judge(claim, "small", values, looks=looks))
+        found.append(judge(claim, "small", values, looks=Looks(tuple(looks))))
     return found
 
 

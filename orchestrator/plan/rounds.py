@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.plan.cells import Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
 from orchestrator.run_record import Records, RunRecord
-from orchestrator.verdicts import ClaimVerdict, Values, cells_needed, judge, looks_up_to
+from orchestrator.verdicts import ClaimVerdict, Looks, Values, cells_needed, judge, looks_up_to
 from search_spaces import Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
@@ -125,7 +125,7 @@ def verdicts(
     ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]
 ) -> list[ClaimVerdict]:
     """Judge each claim, in the order of the ablation."""
-    return [judge(claim, scale, values, looks=looks) for claim in ablation.claims]
+    return [judge(claim, scale, values, looks=Looks(tuple(looks))) for claim in ablation.claims]
 
 
 def _score(record: RunRecord, metric: str) -> float | None:

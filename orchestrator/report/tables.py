@@ -15,7 +15,7 @@ from workloads.quantity import Quantity
 __all__ = ["TextTable", "cell_text", "interval_text", "result_tables", "verdict_tables"]
 
 SHOWN_COMPARISONS = 12
-_ORDER = {"contradicted": 0, "undecided": 1, "reproduced": 2, "not asked": 3}
+_ORDER = {"contradicted": 0, "alike": 1, "undecided": 2, "reproduced": 3, "not asked": 4}
 
 
 @dataclass(frozen=True)

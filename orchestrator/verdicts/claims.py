@@ -14,14 +14,18 @@ each, whatever m and however many looks. Over many claims a share of up to alpha
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from orchestrator.verdicts.t_test import Judged, Schedule, Values, Verdict, judge_comparison
+from orchestrator.verdicts.looks import Looks
+from orchestrator.verdicts.spread import Spread
+from orchestrator.verdicts.t_test import Judged, Lost, Schedule, Values, Verdict, judge_comparison
 from search_spaces.ablation import Scale
-from search_spaces.claims import Claim, Place
+from search_spaces.claims import Claim, Comparison, Place
 
-__all__ = ["ClaimVerdict", "Judged", "Values", "Verdict", "cells_needed", "judge", "looks_up_to"]
+__all__ = ["ClaimVerdict", "cells_needed", "judge"]
+
+NO_LOOKS = Looks()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,9 @@ class ClaimVerdict:
     """A claim, its verdict, and the comparisons behind it.
 
     `seeds` is the fewest that a comparison rests on. `more_seeds` would probably decide the claim;
-    None when nothing is left to decide or it cannot be said.
+    None when nothing is left to decide or it cannot be said. `p` is that of the comparison with the
+    largest (an intersection-union test), and `q` the same, adjusted over a set of claims.
+    `holding` of the comparisons hold.
     """
 
     claim: Claim
@@ -40,20 +46,36 @@ class ClaimVerdict:
     level: float
     looks: tuple[int, ...]
     sentence: str
+    p: float | None = None
+    q: float | None = None
+    holding: int = 0
 
 
 def judge(
-    claim: Claim, scale: Scale, values: Values, *, level: float = 0.05, looks: Sequence[int] = ()
+    claim: Claim,
+    scale: Scale,
+    values: Values,
+    *,
+    lost: Lost | None = None,
+    looks: Looks = NO_LOOKS,
+    level: float = 0.05,
+    spread: Spread | None = None,  # noqa: ARG001
+    paper: Mapping[Place, float] | None = None,
 ) -> ClaimVerdict:
     """Return the verdict on a claim at one scale.
 
-    `looks` are numbers of seeds, fixed before the first was looked at. Raises ValueError for a
-    level or looks without sense, and for a value that is not finite.
+    `lost` are the seeds that a cell has no value for, `spread` that of the whole sweep, and `paper`
+    the paper's own values of the cells. Raises ValueError for a level without sense, and for a
+    value that is not finite.
     """
-    schedule = Schedule(tuple(looks), level)
+    schedule = Schedule(looks, level)
     comparisons = claim.comparisons(scale)
     judged = tuple(
-        judge_comparison(comparison, len(comparisons), values, schedule)
+        replace(
+            judge_comparison(comparison, len(comparisons), values, schedule),
+            lost=_lost_of(comparison, lost or {}),
+            paper=_paper_value(comparison, paper or {}),
+        )
         for comparison in comparisons
     )
     verdict = _claim_verdict(judged)
@@ -64,8 +86,9 @@ def judge(
         seeds=min((len(one.seeds) for one in judged), default=0),
         more_seeds=_pivot(judged).more_seeds if verdict == "undecided" else None,
         level=level,
-        looks=schedule.looks,
+        looks=looks.planned,
         sentence=_sentence(claim, scale, verdict, judged, level),
+        holding=sum(one.verdict == "reproduced" for one in judged),
     )
 
 
@@ -86,20 +109,15 @@ def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
     return cells
 
 
-def looks_up_to(first: int, max_seeds: int) -> tuple[int, ...]:
-    """Return numbers of seeds at which to look, each about 1.4 times the one before.
+def _lost_of(comparison: Comparison, lost: Lost) -> Lost:
+    return {term.at: lost[term.at] for term in comparison.terms if lost.get(term.at)}
 
-    From 3 to 9 these are 3, 4, 6, 8 and 9. Raises ValueError for fewer than two seeds at first, or
-    fewer at the end than at first.
-    """
-    if not 2 <= first <= max_seeds:
-        raise ValueError(
-            f"looks from {first!r} to {max_seeds!r} seeds: need at least 2, and no fewer at the end"
-        )
-    looks = [first]
-    while looks[-1] < max_seeds:
-        looks.append(min(max_seeds, max(looks[-1] + 1, round(1.4 * looks[-1]))))
-    return tuple(looks)
+
+def _paper_value(comparison: Comparison, paper: Mapping[Place, float]) -> float | None:
+    """The paper's own value, if it has one for each term and the metric is that of the cells."""
+    if any(term.metric or term.at not in paper for term in comparison.terms):
+        return None
+    return math.fsum(term.weight * paper[term.at] for term in comparison.terms)
 
 
 def _claim_verdict(judged: Sequence[Judged]) -> Verdict:

@@ -34,19 +34,23 @@ import bisect
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
 from scipy.special import nctdtr, ndtr, stdtrit
 
+from orchestrator.verdicts.looks import Looks
 from search_spaces.claims import Comparison, Place
 
-__all__ = ["Judged", "Schedule", "Values", "Verdict", "judge_comparison"]
+__all__ = ["Judged", "Lost", "Schedule", "Values", "Verdict", "judge_comparison"]
 
-Verdict = Literal["reproduced", "contradicted", "undecided", "not asked"]
+Verdict = Literal["reproduced", "contradicted", "alike", "undecided", "not asked"]
 # (cell, metric or None for its own) -> seed -> value
 Values = Mapping[tuple[Place, str | None], Mapping[int, float]]
+# cell -> seed that ended without a value that counts -> the word why: "diverged", "not converged",
+# "collapsed", "failed"
+Lost = Mapping[Place, Mapping[int, str]]
 
 POWER = 0.8  # with which the seeds still needed should decide
 MOST_SEEDS = 1000
@@ -64,6 +68,10 @@ class Judged:
     values that are too few. `leans` is where the mean points. `more_seeds` would probably decide
     (power 0.8 if mean and spread are as estimated); None when nothing is left to decide or `note`
     says why it cannot be said. `tied`: every seed gave exactly the bound.
+
+    `p` is the least level at which it would be reproduced, over all looks; `test` how it was found,
+    with `df` degrees of freedom. `lost` are the runs that its cells have lost. `margin`: how far
+    apart may be called alike. `paper` is the paper's own value of the comparison.
     """
 
     comparison: Comparison
@@ -76,38 +84,39 @@ class Judged:
     more_seeds: int | None
     tied: bool
     note: str
+    test: str = "paired t"
+    df: float | None = None
+    p: float | None = None
+    lost: Lost = field(default_factory=dict)
+    margin: float | None = None
+    paper: float | None = None
+
+    @property
+    def of_paper(self) -> float | None:
+        """The effect as a part of the paper's: 1 is as large, below 0 the other way round."""
+        if self.estimate is None or not self.paper:
+            return None
+        return self.estimate / self.paper
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The looks, and the share of the level that each may spend."""
+    """The looks, and the level that they share."""
 
-    looks: tuple[int, ...]
+    looks: Looks
     level: float
 
     def __post_init__(self) -> None:
-        if any(n < 2 for n in self.looks) or list(self.looks) != sorted(set(self.looks)):
-            raise ValueError(f"looks {self.looks!r}: must be increasing numbers of seeds from 2 on")
         if not 0 < self.level < 0.5:
             raise ValueError(f"level {self.level!r}: must be between 0 and 0.5")
 
     def allowed(self, seeds: int) -> list[tuple[int, float]]:
-        """Return the looks that so many seeds allow, with their shares.
-
-        Without a schedule that is the one at all seeds, if these are two or more.
-        """
-        if not self.looks:
-            return [(seeds, self.level)] if seeds >= 2 else []
-        return [(n, self.share(n)) for n in self.looks if n <= seeds]
+        """Return the looks that so many seeds allow, with what each may spend."""
+        return [(look.seeds, self.level * look.share) for look in self.looks.due(seeds)]
 
     def share(self, seeds: int) -> float:
         """Return what the look at so many seeds may spend; past the last look, what that may."""
-        if not self.looks:
-            return self.level
-        last = self.looks[-1]
-        look = min((n for n in self.looks if n >= seeds), default=last)
-        before = max((n for n in self.looks if n < look), default=0)
-        return self.level * (look**2 - before**2) / last**2
+        return self.level * self.looks.share(seeds)
 
 
 def judge_comparison(comparison: Comparison, m: int, values: Values, schedule: Schedule) -> Judged:
@@ -301,15 +310,15 @@ def _outlook(
     note = ""
     if sample.sd == 0:
         note = "the same with every seed"
-    elif schedule.looks and available < schedule.looks[0]:
-        note = f"not judged before {schedule.looks[0]} seeds"
+    elif schedule.looks.planned and available < schedule.looks.planned[0]:
+        note = f"not judged before {schedule.looks.planned[0]} seeds"
 
-    for n in schedule.looks:
+    for n in schedule.looks.planned:
         if n > available and decides(n):
             return n - available, note
     # Past the last look nothing is planned; a longer plan would have about as much to spend at its
     # own end.
-    beyond = range(max(available, *schedule.looks[-1:], 1) + 1, available + MOST_SEEDS + 1)
+    beyond = range(max(available, *schedule.looks.planned[-1:], 1) + 1, available + MOST_SEEDS + 1)
     index = bisect.bisect_left(beyond, True, key=decides)
     if index == len(beyond):
         return None, f"too near the bound: more than {MOST_SEEDS} more seeds"

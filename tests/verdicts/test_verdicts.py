@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.verdicts import Values, cells_needed, judge, looks_up_to
+from orchestrator.verdicts import Looks, Values, cells_needed, judge, looks_up_to
 from search_spaces.claims import (
     UNTRAINED,
     Claim,
@@ -178,7 +178,7 @@ def test_only_seeds_that_all_cells_have_are_paired_whatever_their_order() -> Non
         (B, None): {3: 50.0, 5: 50.2, 1001: 0.0, 40: 50.1, 4: 99.0},
         (B, "knn_top1"): {9: 0.0},
     }
-    one = judge(claims(beats(A, B)), "small", values, looks=(3, 4)).judged[0]
+    one = judge(claims(beats(A, B)), "small", values, looks=Looks((3, 4))).judged[0]
     assert one.seeds == (3, 5, 40)
     assert one.estimate == pytest.approx((9.9 + 10.5 + 10.8) / 3)
 
@@ -353,10 +353,10 @@ def test_coarse_accuracies_that_often_tie_do_not_raise_the_level() -> None:
 # Looking again as seeds come in
 
 
-def looked_at(claim: Claim, sums: Sequence[float], looks: Sequence[int]) -> str:
+def looked_at(claim: Claim, sums: Sequence[float], looks: tuple[int, ...]) -> str:
     """The first verdict of somebody who looks after every seed from the second on."""
     for n in range(2, len(sums) + 1):
-        verdict = judge(claim, "small", shifted(sums[:n]), looks=looks).verdict
+        verdict = judge(claim, "small", shifted(sums[:n]), looks=Looks(looks)).verdict
         if verdict != "undecided":
             return verdict
     return "undecided"
@@ -381,7 +381,7 @@ def test_looks_keep_the_level_of_claims_with_many_comparisons(m: int) -> None:
         """With data of all looks at hand the verdict is that of the first look that decides."""
         columns: dict[Place, Iterable[float]] = {A: rng.normal(0, 1, 8)}
         columns |= {at: rng.normal(-first * (at != others[0]), 1, 8) for at in others}
-        return judge(claim, "small", table(columns), looks=LOOKS).verdict
+        return judge(claim, "small", table(columns), looks=Looks(LOOKS)).verdict
 
     assert at_most(rate(trials, "reproduced", lambda: trial(1e4)), 0.05, trials)
     assert at_most(rate(trials, "contradicted", lambda: trial(0)), 0.05, trials)
@@ -391,7 +391,7 @@ def test_the_shares_of_the_looks_grow_as_squares_and_add_up_to_the_level() -> No
     sums = [0.3, -1.0, 0.6, 1.1, -0.4, 0.2, 0.9, -0.7]
     spent = []
     for n in LOOKS:
-        one = judge(claims(beats(A, B)), "small", shifted(sums[:n]), looks=LOOKS).judged[0]
+        one = judge(claims(beats(A, B)), "small", shifted(sums[:n]), looks=Looks(LOOKS)).judged[0]
         assert one.verdict == "undecided"
         assert one.low is not None
         assert len(one.seeds) == n
@@ -403,19 +403,21 @@ def test_the_shares_of_the_looks_grow_as_squares_and_add_up_to_the_level() -> No
 def test_the_first_look_that_decides_is_kept_and_seeds_between_looks_wait() -> None:
     claim = claims(beats(A, B))
     clear = [10.0, 10.2, 9.9]
-    first = judge(claim, "small", shifted(clear), looks=LOOKS)
+    first = judge(claim, "small", shifted(clear), looks=Looks(LOOKS))
     assert first.verdict == "reproduced"
-    later = judge(claim, "small", shifted([*clear, -90.0, -95.0, -90.0]), looks=LOOKS)
+    later = judge(claim, "small", shifted([*clear, -90.0, -95.0, -90.0]), looks=Looks(LOOKS))
     assert (later.verdict, later.seeds) == ("reproduced", 3)
-    assert judge(claim, "small", shifted(clear[:2]), looks=LOOKS).verdict == "undecided"
-    waiting = judge(claim, "small", shifted([1.0, -1.5, 1.1, 0.3, 900.0]), looks=LOOKS).judged[0]
+    assert judge(claim, "small", shifted(clear[:2]), looks=Looks(LOOKS)).verdict == "undecided"
+    waiting = judge(
+        claim, "small", shifted([1.0, -1.5, 1.1, 0.3, 900.0]), looks=Looks(LOOKS)
+    ).judged[0]
     assert waiting.seeds == (0, 1, 2, 3)
     assert waiting.estimate == pytest.approx(0.225)
 
 
 def test_comparisons_are_looked_at_with_the_seeds_that_each_has() -> None:
     columns = {A: [60.0, 60.4, 59.9, 60.1], B: [50.0, 50.1, 50.3], C: [60.5, 59.0, 60.9, 60.0]}
-    verdict = judge(claims(beats(A, B), beats(A, C)), "small", table(columns), looks=LOOKS)
+    verdict = judge(claims(beats(A, B), beats(A, C)), "small", table(columns), looks=Looks(LOOKS))
     assert [one.verdict for one in verdict.judged] == ["reproduced", "undecided"]
     assert [len(one.seeds) for one in verdict.judged] == [3, 4]
     assert verdict.seeds == 3
@@ -445,7 +447,7 @@ def test_more_seeds_is_the_least_number_with_power_of_80_percent(
     sums: list[float], m: int, looks: tuple[int, ...]
 ) -> None:
     sure = [above(A, -bound) for bound in (1e3, 2e3)][: m - 1]
-    one = judge(claims(beats(A, B), *sure), "small", shifted(sums), looks=looks).judged[0]
+    one = judge(claims(beats(A, B), *sure), "small", shifted(sums), looks=Looks(looks)).judged[0]
     effect = abs(np.mean(sums)) / np.std(sums, ddof=1)
 
     def power(n: int) -> float:
@@ -542,11 +544,16 @@ def test_seeds_are_needed_only_where_a_claim_is_undecided() -> None:
 
 def test_after_the_last_look_no_cell_needs_seeds() -> None:
     sums = [0.3, -1.0, 0.6, 1.1, -0.4, 0.2, 0.9, -0.7]
-    assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums[:7]), looks=LOOKS)]) == {
+    assert cells_needed(
+        [judge(claims(beats(A, B)), "small", shifted(sums[:7]), looks=Looks(LOOKS))]
+    ) == {
         A,
         B,
     }
-    assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums), looks=LOOKS)]) == set()
+    assert (
+        cells_needed([judge(claims(beats(A, B)), "small", shifted(sums), looks=Looks(LOOKS))])
+        == set()
+    )
     assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums))]) == {A, B}
 
 
@@ -588,7 +595,7 @@ def test_sentences_say_what_was_measured_and_what_is_missing() -> None:
     assert judge(claims(beats(A, B), beats(C, B)), "small", values).sentence == (
         "reproduced at level 5 %: each of 2 comparisons holds (3 seeds)"
     )
-    waiting = judge(claim, "small", values, looks=(6, 8)).sentence
+    waiting = judge(claim, "small", values, looks=Looks((6, 8))).sentence
     assert "not judged before 6 seeds; about 3 more seeds would decide" in waiting
 
 
@@ -606,7 +613,7 @@ def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
 )
 def test_levels_and_looks_without_sense_are_refused(level: float, looks: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"level|looks"):
-        judge(claims(beats(A, B)), "small", {}, level=level, looks=looks)
+        judge(claims(beats(A, B)), "small", {}, level=level, looks=Looks(looks))
     with pytest.raises(ValueError, match="at least 2"):
         looks_up_to(1, 5)
     with pytest.raises(ValueError, match="at least 2"):
