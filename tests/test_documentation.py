@@ -172,7 +172,9 @@ def problems_of_values(said: str, command: str, given: dict[str, Any]) -> Iterat
     names = given.get("names", given.get("name"))
     if command in ("ablate", "report", "verdicts"):
         for name in [names] if isinstance(names, str) else list(names or ()):
-            if name not in {*ABLATIONS, "all"} and not PLACEHOLDER.fullmatch(name):
+            if name.endswith(".json"):  # a report's file
+                yield from problems_of_name(name)
+            elif name not in {*ABLATIONS, "all"} and not PLACEHOLDER.fullmatch(name):
                 yield f"{said}: there is no ablation {name!r}"
     presets = [given.get("preset"), names if command == "presets" else None]
     for preset in filter(None, presets):

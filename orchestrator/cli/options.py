@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
 
 __all__ = [
-    "AblationName",
     "AblationNames",
     "Address",
     "Assignments",
@@ -105,9 +104,6 @@ StorageUri = Annotated[
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
-]
-AblationName = Annotated[
-    str, typer.Argument(metavar="NAME", help="`simclr-orch spaces` lists them.")
 ]
 AblationNames = Annotated[
     list[str],

@@ -7,7 +7,6 @@ import typer
 
 from orchestrator.cli.app import app
 from orchestrator.cli.options import (
-    AblationName,
     Json,
     StorageUri,
     console_for,
@@ -20,7 +19,13 @@ __all__ = ["report", "verdicts"]
 
 @app.command()
 def report(
-    name: AblationName,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="`simclr-orch spaces` lists them; or a file, PATH/report.json, to judge again.",
+        ),
+    ],
     sweep: Annotated[
         str | None, typer.Option(help="Beginning of a sweep's id; default: the latest sweep.")
     ] = None,
@@ -30,11 +35,22 @@ def report(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Table, figure beside the paper's, Markdown and JSON of an ablation."""
+    """Table, figure beside the paper's, Markdown and JSON of an ablation.
+
+    Of a report.json the claims are judged again, without a storage; files are written with --output
+    only.
+    """
 
     def show() -> "Finished":
-        from orchestrator.commands.report import report_on
+        from orchestrator.commands.report import report_again, report_on
         from orchestrator.commands.stores import storage_at
+        from orchestrator.errors import PlanError
+
+        if name.endswith(".json"):
+            given = {"--sweep": sweep, "--storage": storage}
+            if unread := [option for option, value in given.items() if value is not None]:
+                raise PlanError([f"{', '.join(unread)}: not together with a file, {name}"])
+            return report_again(Path(name), console_for(as_json), output=output)
 
         return report_on(
             name, storage_at(storage), console_for(as_json), sweep=sweep, output=output

@@ -21,6 +21,7 @@ from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdict_json
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import draw_curves
+from orchestrator.report.reread import ablation_in, report_in
 from orchestrator.report.text import STYLES, markdown, print_report, subtitle
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
@@ -28,7 +29,14 @@ from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import latest_sweep, sweep_folder
 from search_spaces import every_ablation
 
-__all__ = ["REPORT_FILES", "kept_report", "report_on", "search_report", "verdicts_on"]
+__all__ = [
+    "REPORT_FILES",
+    "kept_report",
+    "report_again",
+    "report_on",
+    "search_report",
+    "verdicts_on",
+]
 
 # What a report may consist of; there are curves only where training has left some.
 REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg", "curves.png", "curves.svg")
@@ -43,23 +51,34 @@ def report_on(
     """
     report = _collected(name, storage, sweep)
     print_report(report, console)
+    if output is not None:
+        return _written(report, output, console)
 
-    files = _files(report)
+    folder = f"sweeps/{name}/{report.plan['sweep']}"
+    for file, content in _files(report).items():
+        storage.write_bytes(f"{folder}/{file}", content)
+    return _finished(report, storage.shown(folder), console)
+
+
+def report_again(file: Path, console: Console, *, output: Path | None) -> Finished:
+    """Print a report from its `report.json` alone, its claims judged anew, and write its files.
+
+    Without `output` nothing is written. Raises PlanError for a file that holds no report, and
+    SpecError for a report of an ablation that is not known.
+    """
+    try:
+        document = json.loads(file.read_bytes())
+        name = ablation_in(document)
+    except OSError as error:
+        raise PlanError([f"{file}: cannot be read: {error.strerror}"]) from None
+    except ValueError as error:
+        raise PlanError([f"{file}: {error}"]) from None
+    (ablation,) = ablations_named([name])
+    report = report_in(document, ablation)
+    print_report(report, console)
     if output is None:
-        folder = f"sweeps/{name}/{report.plan['sweep']}"
-        for file, content in files.items():
-            storage.write_bytes(f"{folder}/{file}", content)
-        where = storage.shown(folder)
-    else:
-        output.mkdir(parents=True, exist_ok=True)
-        for file, content in files.items():
-            (output / file).write_bytes(content)
-        where = str(output)
-
-    console.print(
-        f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
-    )
-    return Finished(0, {**as_json(report), "files": where})
+        return Finished(0, dict(as_json(report)))
+    return _written(report, output, console)
 
 
 def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
@@ -147,6 +166,20 @@ def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
     names = [cell["fingerprint"] for cell in plan["cells"]]
     records = {name: RunFolder(storage, name).record() for name in names}
     return collect(ablation, plan, records)
+
+
+def _written(report: Report, output: Path, console: Console) -> Finished:
+    output.mkdir(parents=True, exist_ok=True)
+    for file, content in _files(report).items():
+        (output / file).write_bytes(content)
+    return _finished(report, str(output), console)
+
+
+def _finished(report: Report, where: str, console: Console) -> Finished:
+    console.print(
+        f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
+    )
+    return Finished(0, {**as_json(report), "files": where})
 
 
 def _files(report: Report) -> dict[str, bytes]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
 from orchestrator.plan.rounds import choices, values_of, verdicts
+from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.run_record import Machine, Records, RunRecord
 from orchestrator.verdicts import ClaimVerdict
 from orchestrator.verdicts.rank_correlation import Similarity, rank_correlation
-from search_spaces import Ablation, Layout
+from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.claims import Place
 from workloads.spec import flatten
 
@@ -46,7 +47,9 @@ class Report:
 
     `data_read` are the data sets that runs have read, with what is left out of each. `more` are the
     other quantities that the paper reports for a cell. `histories` are the training
-    curves of the finished runs, those that do not count as well.
+    curves of the finished runs, those that do not count as well. `not_kept` says what claims ask
+    for and the `report.json` from which this one was made again does not have; None for a report
+    from records.
     """
 
     ablation: Ablation
@@ -63,6 +66,7 @@ class Report:
     tuned: tuple[Tuned, ...]
     differences: tuple[Difference, ...]
     histories: Mapping[Place, Sequence[History]]
+    not_kept: tuple[str, ...] | None = None
 
     @property
     def finished(self) -> int:
@@ -79,17 +83,18 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
     """Put a sweep's results together, from its plan as kept and the records by fingerprint."""
     scale = plan["scale"]
     layout = ablation.layout(scale)
-    found, untrained = _by_cell(layout, plan, records)
+    runs = runs_of_cells(layout, plan, records)
 
     cells: list[Summary] = []
     more: dict[Place, dict[str, float]] = {}
     for cell in layout.cells:
-        mine = found[cell.at]
-        cells.append(_summary(cell.at, mine, ablation, ablation.metric_of(cell), cell.paper))
+        mine = runs[cell.at]
+        cells.append(summary_of(cell.at, mine, ablation, ablation.metric_of(cell), cell.paper))
         if cell.paper_more:
-            counted = [record for record in mine if record and record.counts_for(ablation)]
+            ended = [run.record for run in mine if run.record]
+            counted = [record for record in ended if record.counts_for(ablation)]
             more[cell.at] = _means(counted, cell.paper_more)
-    reference = _summary(("untrained",), untrained, ablation, ablation.metric, None)
+    reference = summary_of(UNTRAINED, runs.pop(UNTRAINED), ablation, ablation.metric, None)
 
     machines = {_machine_line(record.machine) for record in _finished(records.values())}
     failed = [record for record in records.values() if record and record.has_failed]
@@ -110,23 +115,8 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
         similarity=rank_correlation(ours, paper) if paper else None,
         tuned=tuple(_tuned(ablation, plan, records)),
         differences=tuple(_differences(ablation, plan)),
-        histories={at: _histories(mine) for at, mine in found.items()},
+        histories={at: _histories(run.record for run in mine) for at, mine in runs.items()},
     )
-
-
-def _by_cell(
-    layout: Layout, plan: KeptPlan, records: Records
-) -> tuple[dict[Place, list[RunRecord | None]], list[RunRecord | None]]:
-    """The records of each cell's runs, and those of the untrained encoder; None where one lacks."""
-    found: dict[Place, list[RunRecord | None]] = {cell.at: [] for cell in layout.cells}
-    untrained: list[RunRecord | None] = []
-    for run in plan["cells"]:
-        record, at = records.get(run["fingerprint"]), tuple(run["at"])
-        if run["role"] == "reference":
-            untrained.append(record)
-        elif run["role"] != "candidate" and at in found:
-            found[at].append(record)
-    return found, untrained
 
 
 def _tuned(ablation: Ablation, plan: KeptPlan, records: Records) -> Iterable[Tuned]:
@@ -176,43 +166,6 @@ def _differences(ablation: Ablation, plan: KeptPlan) -> Iterable[Difference]:
             continue
         if value != paper[field]:
             yield Difference(field, value, paper[field])
-
-
-def _summary(
-    at: Place,
-    found: Sequence[RunRecord | None],
-    ablation: Ablation,
-    metric: str,
-    paper: float | None,
-) -> Summary:
-    """The runs that count, like those that claims are judged by, and how many others there are."""
-    finished = _finished(found)
-    counted = [record for record in finished if record.counts_for(ablation)]
-
-    values: list[float] = []
-    against: list[float] = []
-    for record in counted:
-        value = record.result(metric)
-        if value is None:
-            continue
-        if ablation.against is not None:
-            other = record.result(ablation.against)
-            if other is None:
-                continue
-            against.append(other)
-        values.append(value)
-
-    failed = sum(1 for record in found if record and record.has_failed)
-    uncounted = len(finished) - len(counted)
-    return Summary(
-        at=at,
-        values=tuple(values),
-        failed=failed,
-        missing=len(found) - len(values) - uncounted - failed,
-        paper=paper,
-        uncounted=uncounted,
-        against=tuple(against),
-    )
 
 
 def _data_read(records: Records) -> tuple[Mapping[str, Any], ...]:

@@ -28,10 +28,18 @@ class AxisDocument(TypedDict):
 
 
 class CellDocument(TypedDict):
-    """A cell's results; `more` has the means of what else the paper reports for it."""
+    """A cell's results, a value for each of its `seeds`.
+
+    `measured` has every seed's value of every metric that claims name, by metric and seed, and
+    `lost` the seeds that ended without one, with the word why. `more` has the means of what else
+    the paper reports for the cell.
+    """
 
     at: list[str]
     values: list[float]
+    seeds: list[int]
+    measured: dict[str, dict[str, float]]
+    lost: dict[str, str]
     mean: float | None
     spread: float | None
     n: int
@@ -81,7 +89,10 @@ class TunedDocument(TypedDict):
 
 
 class ReportDocument(TypedDict):
-    """A whole report."""
+    """A whole report.
+
+    `not_kept` is what the claims of one that was made again ask for and its file did not have.
+    """
 
     ablation: str
     source: str
@@ -100,6 +111,7 @@ class ReportDocument(TypedDict):
     rank_correlation: dict[str, object] | None
     tuned: list[TunedDocument]
     differences: list[dict[str, object]]
+    not_kept: list[str]
     plan: dict[str, object]
 
 
@@ -137,6 +149,7 @@ def as_json(report: Report) -> ReportDocument:
         "rank_correlation": None if report.similarity is None else vars(report.similarity),
         "tuned": [_tuned_json(one) for one in report.tuned],
         "differences": [vars(one) for one in report.differences],
+        "not_kept": list(report.not_kept or ()),
         "plan": plan | {"base": base},
     }
 
@@ -183,6 +196,12 @@ def _cell_json(cell: Summary) -> CellDocument:
     return {
         "at": list(cell.at),
         "values": list(cell.values),
+        "seeds": list(cell.seeds),
+        "measured": {
+            metric: {str(seed): value for seed, value in of_seeds.items()}
+            for metric, of_seeds in cell.measured.items()
+        },
+        "lost": {str(seed): why for seed, why in cell.lost.items()},
         "mean": cell.mean if cell.n else None,
         "spread": cell.spread,
         "n": cell.n,

@@ -38,6 +38,8 @@ def facts(report: Report) -> list[Fact]:
         ("Measured on", "; ".join(report.machines) or "nothing finished"),
         ("Seeds", f"{seeds}; ± is the sample standard deviation over them"),
     ]
+    if report.not_kept is not None:
+        found.append(_judged_again(report.not_kept))
     if looks := plan.get("looks"):
         found.append(_looks(plan, looks))
     if report.reference is not None:
@@ -75,6 +77,13 @@ def _left_out(report: Report) -> list[Fact]:
     if remarks := remark_lines(reads):
         facts.append(("How the data were read", "; ".join(remarks)))
     return facts
+
+
+def _judged_again(not_kept: Sequence[str]) -> Fact:
+    again = "from the values that the report had kept"
+    if not_kept:
+        again += f"; it has not kept {'; '.join(not_kept)}"
+    return "Judged again", again
 
 
 def _looks(plan: KeptPlan, looks: Sequence[int]) -> Fact:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search_spaces.claims import Place
 
@@ -19,7 +19,9 @@ class Summary:
     """What is known about one cell: a value a finished seed that counts, and how many lack one.
 
     `uncounted` runs finished but do not count, by the ablation's `counts_if`. `against` holds, for
-    each value, that of the other metric that points are drawn against.
+    each value, that of the other metric that points are drawn against. `seeds` are those of the
+    values; none where they are not known. `measured` has each seed's value of the metrics that
+    claims name, by metric, and `lost` the seeds that ended without a value, with the word why.
     """
 
     at: Place
@@ -29,6 +31,9 @@ class Summary:
     paper: float | None
     uncounted: int = 0
     against: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    measured: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    lost: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (*self.values, *self.against)):
@@ -37,6 +42,8 @@ class Summary:
             )
         if len(self.against) not in (0, self.n):
             raise ValueError(f"cell {self.at!r}: has {len(self.against)} values against {self.n}")
+        if len(self.seeds) not in (0, self.n):
+            raise ValueError(f"cell {self.at!r}: has {len(self.seeds)} seeds of {self.n} values")
 
     @property
     def n(self) -> int:

@@ -1,22 +1,30 @@
 """Milliseconds: the report's numbers against hand-made records, in every form that it takes."""
 
 import io
+import json
+import random
+import re
 import statistics
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from orchestrator.commands.report import REPORT_FILES, report_on
+from orchestrator.commands.report import REPORT_FILES, report_again, report_on
+from orchestrator.errors import PlanError
 from orchestrator.plan import build
 from orchestrator.plan.kept import kept_cells
-from orchestrator.report.collect import collect
+from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json
+from orchestrator.report.reread import report_in
 from orchestrator.report.text import markdown, print_report
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from search_spaces import ABLATIONS, UNTRAINED
+from search_spaces.claims import Claim, Term
 from workloads.catalog import preset_named
 
 MACHINE = {
@@ -273,3 +281,157 @@ def test_a_schedule_of_looks_is_said_and_so_is_that_it_changed() -> None:
         text = markdown(collect(ABLATIONS["temperature"], looked, read(records)), "report.png")
         assert "- **Looked at after:** 2, 3 seeds, the error spent over the looks." in text
         assert ("The schedule was another one before" in text) == changed
+
+
+# Made again from its file alone -------------------------------------------------------------------
+
+
+def with_losses(name: str, seeds: int) -> tuple[dict[str, Any], dict[str, dict[str, Any] | None]]:
+    """As swept, with values and metrics that differ in all cells, and a run of each kind lost."""
+    plan, records = swept(name, seeds)
+    draw = random.Random(1)
+    ended = [record for record in records.values() if record is not None]
+    named = {term.metric for claim in ABLATIONS[name].claims for term in terms_of(claim)} - {None}
+    for record in ended:
+        record["results"] |= {
+            metric: draw.uniform(1, 99)
+            for metric in [*record["results"], *sorted(named)]
+            if metric != ABLATIONS[name].counts_if
+        }
+    ended[1] |= {"status": "failed", "error": "loss is nan", "diverged": True}
+    ended[2] |= {"status": "failed", "error": "killed"}
+    records[ended[3]["fingerprint"]] = None
+    if ABLATIONS[name].counts_if is not None:
+        ended[4]["results"][ABLATIONS[name].counts_if] = 0.0
+    return plan, records
+
+
+def terms_of(claim: Claim) -> list[Term]:
+    return [term for one in (*claim.paper, *claim.small) for term in one.terms]
+
+
+def written(report: Report) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(as_json(report)))
+    return document
+
+
+@pytest.mark.parametrize("name", list(ABLATIONS))
+def test_a_report_made_again_from_its_file_is_the_same(name: str) -> None:
+    plan, records = with_losses(name, 4)
+    first = collect(ABLATIONS[name], plan, read(records))
+    document = written(first)
+    again = report_in(document, ABLATIONS[name])
+    assert again.not_kept == ()
+    assert again.verdicts == first.verdicts
+    assert written(again) == document
+
+
+def test_each_seeds_value_is_kept_and_why_others_were_lost() -> None:
+    plan, records = swept("label-complexity", 4)
+    at = ("0.1", "8", DIRECT)
+    runs = {cell["seed"]: cell["fingerprint"] for cell in plan["cells"] if tuple(cell["at"]) == at}
+    for seed, fingerprint in runs.items():
+        record = records[fingerprint]
+        assert record is not None
+        record["results"] |= {"test_loss": 0.1 * seed}
+    not_converged(plan, records, at, {1})
+    diverged = records[runs[2]]
+    assert diverged is not None
+    diverged |= {"status": "failed", "error": "loss is nan", "diverged": True}
+    report = as_json(collect(ABLATIONS["label-complexity"], plan, read(records)))
+    (cell,) = (cell for cell in report["cells"] if tuple(cell["at"]) == at)
+    assert cell["seeds"] == [0, 3]
+    assert cell["measured"]["test_error"] == dict(zip(("0", "3"), cell["values"], strict=True))
+    assert cell["measured"]["test_loss"] == {"0": 0.0, "3": pytest.approx(0.3)}
+    assert cell["lost"] == {"1": "not converged", "2": "diverged"}
+
+
+def of_before(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as it was written when it kept no seed's number."""
+    for cell in (*document["cells"], document["untrained"] or {}):
+        for key in ("seeds", "measured", "lost"):
+            cell.pop(key, None)
+    return document
+
+
+def test_a_report_of_before_is_judged_by_what_it_has_and_says_what_it_lacks() -> None:
+    plan, records = swept("temperature", 3)
+    first = collect(ABLATIONS["temperature"], plan, read(records))
+    document = of_before(written(first))
+    again = report_in(document, ABLATIONS["temperature"])
+    assert again.cells[0].measured == {"linear_top1": {0: 51.0, 1: 52.0, 2: 53.0}}
+    assert again.not_kept is not None
+    assert any(line.startswith("contrastive_entropy of 4 cells") for line in again.not_kept)
+    judged = {one.claim.statement: one for one in again.verdicts}
+    for before in first.verdicts:
+        now = judged[before.claim.statement]
+        assert now.verdict == before.verdict
+        asks_for_more = any(term.metric for term in terms_of(before.claim))
+        assert now.sentence.endswith("(as it was judged at the time)") == asks_for_more
+        assert [one.estimate for one in now.judged] == [one.estimate for one in before.judged]
+    assert "contrastive_entropy of 4 cells" in "".join(written(again)["not_kept"])
+    text = markdown(again, "report.png")
+    assert "- **Judged again:** from the values that the report had kept; it has not kept" in text
+
+    # a claim that it was never asked
+    document["verdicts"] = []
+    for one in report_in(document, ABLATIONS["temperature"]).verdicts:
+        if any(term.metric for term in terms_of(one.claim)):
+            assert one.sentence.startswith("cannot be judged again")
+
+
+def test_a_report_of_before_that_lost_runs_has_the_seeds_that_its_comparisons_say() -> None:
+    plan, records = swept("label-complexity", 3)
+    compared, alone = ("0.2", "8", SIMCLR), ("0.1", "2", SIMCLR)
+    not_converged(plan, records, compared, {1})
+    not_converged(plan, records, alone, {1})
+    first = collect(ABLATIONS["label-complexity"], plan, read(records))
+    named = {
+        term.at
+        for claim in ABLATIONS["label-complexity"].claims
+        for one in claim.small
+        for term in one.terms
+    }
+    assert compared in named
+    document = of_before(written(first))
+    for cell in report_in(document, ABLATIONS["label-complexity"]).cells:
+        if cell.at in (compared, alone):
+            assert cell.seeds == ((0, 2) if cell.at in named else ())
+        else:
+            assert cell.seeds == (0, 1, 2)
+
+
+def test_the_command_judges_a_file_without_a_storage(
+    tmp_path: Path, simclr_orch: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    plan, records = swept("temperature", 3)
+    document = written(collect(ABLATIONS["temperature"], plan, read(records)))
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(document))
+    shown = simclr_orch("report", str(file), "--json")
+    assert json.loads(shown.stdout) == document
+    assert list(tmp_path.iterdir()) == [file]
+
+    output = tmp_path / "again"
+    report_again(file, Console(file=io.StringIO()), output=output)
+    assert json.loads((output / "report.json").read_text()) == document
+    assert {path.name for path in output.iterdir()} == {*REPORT_FILES[:4]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "is not a mapping"),
+        ("{}", "is no report: has no ablation, metric, cells, machines, failed, plan"),
+        ("{", "report.json: Expecting"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_is_no_report_is_refused(
+    content: str | None, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(PlanError, match=re.escape(said)):
+        report_again(file, Console(file=io.StringIO()), output=None)
