@@ -2,7 +2,8 @@
 
 A comparison is a weighted sum of cells' values, in the metric's unit: points of percent, or nats.
 Everything that the paper orders is one: a beats b (a - b), a beats the mean of others, a gain that
-shrinks ((a - b) at few epochs minus the same at many), a value above a bound.
+shrinks ((a - b) at few epochs minus the same at many), a value above a bound. One with an `event`
+is about rates instead: in which share of the runs it happens.
 """
 
 import itertools
@@ -16,12 +17,15 @@ __all__ = [
     "UNTRAINED",
     "Claim",
     "Comparison",
+    "Event",
     "Group",
     "Place",
     "Term",
     "above",
     "beats",
     "contrast",
+    "more_often",
+    "rate_above",
     "similar",
     "wider_gap",
 ]
@@ -53,16 +57,39 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that a run does or does not: its value lies above a number, or below it.
+
+    By default: a metric that is 1 for yes and 0 for no.
+    """
+
+    side: Literal["above", "below"] = "above"
+    value: float = 0.5
+
+    def happened(self, value: float) -> bool:
+        """Whether a run with such a value did it."""
+        return value > self.value if self.side == "above" else value < self.value
+
+
+HAPPENED = Event()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A weighted sum of cells that is above a bound, or near zero.
 
-    If `relation` is "within", the sum is no farther than `bound` from zero.
+    If `relation` is "within", the sum is no farther than `bound` from zero. With an `event` the
+    values are rates: one cell's is `bound` or more, or of two cells the first has the higher rate.
+    `margin` says of "a beats b" how far apart both may be and still be called alike; None leaves
+    that to the metric.
     """
 
     label: str
     terms: tuple[Term, ...]
     bound: float = 0.0
     relation: Literal["above", "within"] = "above"
+    event: Event | None = None
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if not self.label.strip() or not self.terms:
@@ -72,6 +99,17 @@ class Comparison:
         if not math.isfinite(self.bound) or (self.relation == "within" and self.bound <= 0):
             raise ValueError(
                 f"comparison {self.label!r}: bound {self.bound!r} is none for {self.relation!r}"
+            )
+        if self.margin is not None and not 0 < self.margin < math.inf:
+            raise ValueError(f"comparison {self.label!r}: margin {self.margin!r} must be above 0")
+        weights = [term.weight for term in self.terms]
+        if self.event is not None and not (
+            self.relation == "above"
+            and ((weights == [1] and 0 < self.bound < 1) or (weights == [1, -1] and not self.bound))
+        ):
+            raise ValueError(
+                f"comparison {self.label!r}: is about rates, and so needs one cell and a bound "
+                "between 0 and 1, or two cells and none"
             )
 
 
@@ -121,16 +159,25 @@ class Claim:
         return self.paper if scale == "paper" else self.small
 
 
-def beats(better: Group, worse: Group, *, by: float = 0.0, metric: str | None = None) -> Comparison:
+def beats(
+    better: Group,
+    worse: Group,
+    *,
+    by: float = 0.0,
+    metric: str | None = None,
+    margin: float | None = None,
+) -> Comparison:
     """Require that the mean of the better cells be more than `by` above that of the worse ones.
 
-    A negative `by` asks for no more than "not worse by as much".
+    A negative `by` asks for no more than "not worse by as much". `margin` is how far apart both may
+    be and still be called alike.
     """
     label = f"{_named(better)} > {_named(worse)}{_added(by)}"
     return Comparison(
         label=_told(label, metric),
         terms=_difference((better, 1), (worse, -1), metric=metric),
         bound=by,
+        margin=margin,
     )
 
 
@@ -148,6 +195,26 @@ def above(at: Place, bound: float, *, metric: str | None = None) -> Comparison:
     """Require that a cell's value be above a bound."""
     label = _told(f"{_named(at)} > {bound:g}", metric)
     return Comparison(label=label, terms=(Term(at=at, weight=1.0, metric=metric),), bound=bound)
+
+
+def rate_above(
+    at: Place, bound: float, *, metric: str | None = None, event: Event = HAPPENED
+) -> Comparison:
+    """Require that in a share of `bound` or more of a cell's runs the event happen."""
+    label = f"{_named(at)}: {_event(metric, event)} in {100 * bound:g} % of runs or more"
+    return Comparison(
+        label=label, terms=(Term(at=at, weight=1.0, metric=metric),), bound=bound, event=event
+    )
+
+
+def more_often(
+    one: Place, other: Place, *, metric: str | None = None, event: Event = HAPPENED
+) -> Comparison:
+    """Require that the event happen in a larger share of one cell's runs than of the other's."""
+    label = f"{_event(metric, event)} more often: {_named(one)} than {_named(other)}"
+    return Comparison(
+        label=label, terms=_difference((one, 1), (other, -1), metric=metric), event=event
+    )
 
 
 def contrast(
@@ -211,6 +278,13 @@ def _named(group: Group) -> str:
 
 def _added(by: float) -> str:
     return f" {'+' if by > 0 else '-'} {abs(by):g}" if by else ""
+
+
+def _event(metric: str | None, event: Event) -> str:
+    """The event in words; the metric of a cell's own is its value."""
+    if event == HAPPENED and metric:
+        return metric.replace("_", " ")
+    return f"{metric or 'value'} {event.side} {event.value:g}"
 
 
 def _told(label: str, metric: str | None) -> str:

@@ -9,7 +9,17 @@ import pytest
 
 from search_spaces import ABLATIONS, UNTRAINED, Ablation, Claim, Comparison, Term
 from search_spaces.ablation import Scale
-from search_spaces.claims import Group, above, beats, contrast, similar, wider_gap
+from search_spaces.claims import (
+    Event,
+    Group,
+    above,
+    beats,
+    contrast,
+    more_often,
+    rate_above,
+    similar,
+    wider_gap,
+)
 
 SCALES = get_args(Scale)
 EVERY_LAYOUT = [
@@ -266,6 +276,19 @@ def test_a_metric_of_its_own_is_named_in_every_term_and_in_the_label() -> None:
         assert comparison.label.endswith(" in m")
 
 
+def test_rates_are_of_one_cell_against_a_bound_or_of_two_cells() -> None:
+    steady = rate_above(A, 0.9, metric="has_converged")
+    assert steady.label == "a: has converged in 90 % of runs or more"
+    assert (weights(steady), steady.bound, steady.event) == ({A: 1}, 0.9, Event())
+    small = Event(side="below", value=1)
+    assert rate_above(A, 0.8, event=small).label == "a: value below 1 in 80 % of runs or more"
+    more = more_often(A, B, metric="test_error", event=small)
+    assert more.label == "test_error below 1 more often: a than b"
+    assert (weights(more), more.bound, more.event) == ({A: 1, B: -1}, 0, small)
+    assert [Event().happened(value) for value in (0, 0.5, 1)] == [False, False, True]
+    assert [small.happened(value) for value in (0, 1, 2)] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("group", "named"),
     [
@@ -291,6 +314,20 @@ def test_groups_are_named_by_what_their_cells_share(group: Group, named: str) ->
         (lambda: Comparison(label="x", terms=()), "needs a label and terms"),
         (lambda: contrast("x", {A: 1}, bound=float("inf")), "bound inf"),
         (lambda: similar(A, B, within=0), "bound 0 is none for 'within'"),
+        (lambda: beats(A, B, margin=0), "margin 0"),
+        (lambda: rate_above(A, 1), "is about rates"),
+        (lambda: rate_above(A, 0), "is about rates"),
+        (lambda: more_often(A, A), "needs a label and terms"),
+        (
+            lambda: Comparison(
+                label="x",
+                terms=(Term(at=A, weight=1),),
+                bound=0.5,
+                relation="within",
+                event=Event(),
+            ),
+            "is about rates",
+        ),
         (lambda: beats((), A), "a cell on each side"),
         (lambda: beats(A, A), "needs a label and terms"),
         (
