@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from workloads.datasets import DataSet, DataSpec, Split, content_digest, default
 from workloads.datasets.sources.shapes import CLASSES, TEST, TRAIN, draw
 from workloads.spec import SpecError
 
-TORCHVISION = ("cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
+TORCHVISION = ("cifar10", "cifar100", "stl10", "svhn", "mnist", "fashion-mnist")
 
 
 def images_of(split: Split) -> NDArray[np.uint8]:
@@ -308,8 +308,8 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
     path.write_bytes(header + array.tobytes())
 
 
-def write_fashion_mnist(root: Path) -> None:
-    raw = root / "FashionMNIST" / "raw"
+def write_fashion_mnist(root: Path, folder: str = "FashionMNIST") -> None:
+    raw = root / folder / "raw"
     raw.mkdir(parents=True)
     for part, count in (("train", 40), ("t10k", 20)):
         write_idx(raw / f"{part}-images-idx3-ubyte", random_images(count, count, 28, 28))
@@ -334,14 +334,35 @@ def test_fashion_mnist(tmp_path: Path) -> None:
     ).shape[2:] == (32, 32)
 
 
-def test_damaged_files_are_told(tmp_path: Path) -> None:
-    write_fashion_mnist(tmp_path)
-    (tmp_path / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(
+def test_mnist_is_read_and_has_a_content_of_its_own(tmp_path: Path) -> None:
+    """Its files have the format and the names of Fashion-MNIST's, in another folder."""
+    for folder in ("MNIST", "FashionMNIST"):
+        write_fashion_mnist(tmp_path, folder)
+    spec = DataSpec(
+        name="mnist", root=str(tmp_path), image_size=28, validation_fraction=0.25, test_images=10
+    )
+    data = load(spec, cache=tmp_path / "cache")
+    assert np.array_equal(
+        np.array(data.train.images), random_images(40, 40, 28, 28)[:, None].repeat(3, axis=1)
+    )
+    assert sorted(data.test.labels.tolist()) == list(range(10))
+    assert data.classes[9] == "9 - nine"
+    assert data.content != content_digest(DataSpec(name="fashion-mnist", root=str(tmp_path)))
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").unlink()
+    (problem,) = problems_of(spec, tmp_path / "cache")
+    assert "has no mnist data (MNIST/raw/train-labels-idx1-ubyte missing)" in problem
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_damaged_files_are_told(name: Literal["mnist", "fashion-mnist"], tmp_path: Path) -> None:
+    folder = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
+    write_fashion_mnist(tmp_path, folder)
+    (tmp_path / folder / "raw" / "t10k-images-idx3-ubyte").write_bytes(
         gzip.compress(b"still packed")
     )
-    (problem,) = problems_of(DataSpec(name="fashion-mnist", root=str(tmp_path)), tmp_path / "cache")
+    (problem,) = problems_of(DataSpec(name=name, root=str(tmp_path)), tmp_path / "cache")
     assert problem.startswith(
-        f"data.root={str(tmp_path)!r}: the fashion-mnist data are damaged or incomplete"
+        f"data.root={str(tmp_path)!r}: the {name} data are damaged or incomplete"
     )
 
 

@@ -202,6 +202,7 @@ def test_the_command_prints_a_line_for_each_seed(capsys: pytest.CaptureFixture[s
         (["--preset", "mnist"], "known are gaussian-patches"),
         (["--set", "data.label=8"], "did you mean data.labels?"),
         (["--seeds", "0"], "--seeds 0"),
+        (["--preset", "mnist-patches"], "data.root: is required"),
         (["--preset", "fashion-mnist-patches"], "data.root: is required"),
         (["--config", "/nowhere/spec.yaml"], "--config /nowhere/spec.yaml: cannot be read"),
     ],

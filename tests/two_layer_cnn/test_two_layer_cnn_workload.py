@@ -4,6 +4,7 @@ of all workloads.
 
 import ast
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from io import StringIO
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
@@ -42,6 +44,7 @@ from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.runs.pack import run_pack
 from workloads.spec import SpecError
 from workloads.two_layer_cnn.presets import preset
+from workloads.two_layer_cnn.run import run
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 from workloads.workload import TrainedAlone, TrainedTogether
 
@@ -137,6 +140,56 @@ def test_images_are_pinned_by_their_content(tmp_path: Path) -> None:
     digits, facts = TWO_LAYER_CNN.prepare(preset("digit-patches"), download=False)
     assert digits == preset("digit-patches")  # what comes with a library needs no pin
     assert facts.title == "digits (embedded) beside Gaussian patches, 28 px"
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """A file of MNIST's format: two zeros, the type, the number of axes, and their lengths."""
+    header = bytes([0, 0, 8, array.ndim])
+    lengths = b"".join(side.to_bytes(4, "big") for side in array.shape)
+    path.write_bytes(header + lengths + array.tobytes())
+
+
+@pytest.fixture
+def mnist(tmp_path: Path) -> Path:
+    """A root with 30 training and 12 test images in MNIST's files: of each digit a grey of its own,
+    in noise.
+    """
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in (("train", 30), ("t10k", 12)):
+        labels = (np.arange(count) % 3).astype(np.uint8)
+        noise = np.random.default_rng(count).integers(0, 50, (count, 28, 28), dtype=np.uint8)
+        write_idx(raw / f"{part}-images-idx3-ubyte", noise + 100 * labels[:, None, None])
+        write_idx(raw / f"{part}-labels-idx1-ubyte", labels)
+    return tmp_path / "data"
+
+
+def test_mnist_is_the_signal_when_its_root_is_given(mnist: Path, tmp_path: Path) -> None:
+    base = preset("mnist-patches").with_values({"data.root": str(mnist), "data.classes": [0, 2]})
+    spec, facts = TWO_LAYER_CNN.prepare(base, download=False)
+    assert (spec.data.dim, spec.data.unlabeled) == (784, 200)
+    assert facts.title == "mnist beside Gaussian patches, 28 px"
+    assert "9 training images of class 2" in facts.notes  # one is for validation
+    # The fingerprint is of the images, wherever they lie.
+    moved = tmp_path / "moved"
+    shutil.copytree(mnist, moved)
+    again, _ = TWO_LAYER_CNN.prepare(base.with_values({"data.root": str(moved)}), download=False)
+    assert again.fingerprint() == spec.fingerprint()
+    few = spec.with_values({"data.labels": 4, "data.test": 20})
+    (given,) = run([few.with_values({"finetune.max_steps": 5})])
+    assert given["alignment"] > 0.9
+
+
+def test_mnist_without_a_root_and_a_digit_that_is_not_there_are_refused(mnist: Path) -> None:
+    base = preset("mnist-patches")
+    with pytest.raises(SpecError, match=r"data\.root: is required by data\.name='mnist'"):
+        TWO_LAYER_CNN.prepare(base, download=False)
+    absent = base.with_values({"data.root": str(mnist), "data.classes": [0, 7]})
+    with pytest.raises(
+        SpecError, match=r"there is no training image of class 7, '7 - seven'"
+    ) as no:
+        TWO_LAYER_CNN.prepare(absent, download=False)
+    assert len(no.value.problems) == 2  # nor a test image
 
 
 def test_a_plan_has_every_cell_and_no_reference() -> None:
@@ -305,11 +358,11 @@ def test_a_sweep_of_packs_survives_the_loss_of_a_process(
     client = MlflowClient(f"sqlite:///{storage_folder}/mlflow.db")
     _, children = mlflow_runs(storage_folder, "pretraining-controls")
     assert {run.data.tags["simclr_orch.fingerprint"] for run in children} == after.keys()
-    for run in children:
-        record = after[run.data.tags["simclr_orch.fingerprint"]]
-        assert run.info.status == "FINISHED"
-        assert run.data.metrics["test_error"] == record["results"]["test_error"]
-        losses = client.get_metric_history(run.info.run_id, "loss")
+    for child in children:
+        record = after[child.data.tags["simclr_orch.fingerprint"]]
+        assert child.info.status == "FINISHED"
+        assert child.data.metrics["test_error"] == record["results"]["test_error"]
+        losses = client.get_metric_history(child.info.run_id, "loss")
         assert [(entry.step, entry.value) for entry in losses] == [
             (point["epoch"], point["loss"]) for point in record["history"]
         ]

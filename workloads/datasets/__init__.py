@@ -130,7 +130,7 @@ def _source(spec: DataSpec) -> Source:
             return image_folder.source(spec, _root(spec))
         case "shards":
             return shards.source(spec, _given_root(spec))
-        case "cifar10" | "cifar100" | "stl10" | "svhn" | "fashion-mnist":
+        case "cifar10" | "cifar100" | "stl10" | "svhn" | "mnist" | "fashion-mnist":
             return torchvision_sets.source(spec, _root(spec))
         case _:
             return transfer_sets.source(spec, _root(spec))

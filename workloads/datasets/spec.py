@@ -18,6 +18,7 @@ DataSetName = Literal[
     "cifar100",
     "stl10",
     "svhn",
+    "mnist",
     "fashion-mnist",
     "imagenet",
     "food101",
@@ -46,7 +47,7 @@ NEWER = (
 WITH_FILES = ("image-folder", "imagenet", "shards")  # whose folders or members say the labels
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
 # Whose pixels are their authors' own and of 8 bits; `channels` and the like are not read.
-OF_8_BITS = (*EMBEDDED, "cifar10", "cifar100", "stl10", "svhn", "fashion-mnist")
+OF_8_BITS = (*EMBEDDED, "cifar10", "cifar100", "stl10", "svhn", "mnist", "fashion-mnist")
 assert set(EMBEDDED) <= set(get_args(DataSetName))
 
 

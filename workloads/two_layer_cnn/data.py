@@ -194,14 +194,16 @@ def _refuse_unknown_classes(data: PatchDataSpec, images: DataSet) -> None:
         raise SpecError(
             [f"data.classes={list(data.classes)}: {data.name} has the classes 0 to {known - 1}"]
         )
-    if untested := [label for label in data.classes if label not in images.test.labels]:
-        raise SpecError(
-            [
-                f"data.classes={list(data.classes)}: there is no test image of class {label}, "
-                f"{images.classes[label]!r}"
-                for label in untested
-            ]
-        )
+    parts = {"training": images.train.labels, "test": images.test.labels}
+    problems = [
+        f"data.classes={list(data.classes)}: there is no {part} image of class {label}, "
+        f"{images.classes[label]!r}"
+        for part, labels in parts.items()
+        for label in data.classes
+        if label not in labels
+    ]
+    if problems:
+        raise SpecError(problems)
 
 
 def _of_class(split: Split, label: int) -> Tensor:

@@ -20,7 +20,7 @@ RESULT_REVISION = 1  # raised whenever the code gives another result for an equa
 
 Positive = Annotated[float, Field(gt=0)]
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
-ImageSource = Literal["digits", "fashion-mnist", "image-folder"]
+ImageSource = Literal["digits", "mnist", "fashion-mnist", "image-folder"]
 Method = Literal["simclr", "none", "pca", "simclr-relu", "simclr-labeled"]
 assert set(get_args(ImageSource)) <= set(get_args(DataSetName))
 

@@ -1,9 +1,9 @@
-"""Data sets that torchvision reads: CIFAR-10, CIFAR-100, STL-10, SVHN and Fashion-MNIST.
+"""Data sets that torchvision reads: CIFAR-10, CIFAR-100, STL-10, SVHN, MNIST and Fashion-MNIST.
 
 STL-10 gives its 5,000 labelled training images and its 8,000 test images; the 100,000 unlabelled
 ones are not used. SVHN gives its 73,257 training and 26,032 test images, not the extra ones. Where
 files of these lie beside the others, they are counted as left out.
-Fashion-MNIST is grey: its channel is repeated.
+MNIST and Fashion-MNIST are grey: their channel is repeated.
 """
 
 import hashlib
@@ -35,11 +35,14 @@ FILES = {
         for name in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "class_names.txt")
     ),
     "svhn": ("train_32x32.mat", "test_32x32.mat"),
-    "fashion-mnist": tuple(
-        f"FashionMNIST/raw/{part}-{kind}-ubyte"
-        for part in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
-    ),
+    **{
+        name: tuple(
+            f"{folder}/raw/{part}-{kind}-ubyte"
+            for part in ("train", "t10k")
+            for kind in ("images-idx3", "labels-idx1")
+        )
+        for name, folder in (("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"))
+    },
 }
 
 UNLABELLED, EXTRA = "stl10_binary/unlabeled_X.bin", "extra_32x32.mat"
@@ -118,6 +121,8 @@ def _open(name: str, root: Path, *, train: bool, download: bool) -> Any:
             return datasets.STL10(root, split="train" if train else "test", download=download)
         case "svhn":
             return datasets.SVHN(root, split="train" if train else "test", download=download)
+        case "mnist":
+            return datasets.MNIST(root, train=train, download=download)
         case "fashion-mnist":
             return datasets.FashionMNIST(root, train=train, download=download)
     raise AssertionError(name)
