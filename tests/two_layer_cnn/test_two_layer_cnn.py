@@ -19,6 +19,7 @@ from workloads.two_layer_cnn.contrastive import (
 from workloads.two_layer_cnn.data import (
     Samples,
     filter_split,
+    fresh_views,
     initial_filters,
     labeled_inputs,
     pretraining_inputs,
@@ -84,6 +85,23 @@ def test_views_share_the_signal_and_have_the_noise_correlation_asked_for() -> No
         first, second = inputs(samples, 1.0)[1], inputs(samples, 1.0, view=1)[1]
         assert float((first * second).mean() * 60 / 59) == pytest.approx(rho, abs=0.02)
         assert float(second.square().mean() * 60 / 59) == pytest.approx(1, abs=0.02)
+
+
+def test_fresh_views_are_drawn_anew_for_each_step_beside_the_same_first_ones() -> None:
+    spec = SMALL.with_values({"data.unlabeled": 400, "data.view_correlation": 0.6})
+    source = signals(spec.data)
+    first, second = (inputs(pretraining_inputs(spec, source), 1.0, view)[1] for view in (0, 1))
+    views = [fresh_views(spec, first, source.direction, step) for step in range(3)]
+    assert torch.equal(views[0], second)
+    assert torch.equal(views[2], fresh_views(spec, first, source.direction, 2))
+    other = spec.with_values({"seed": 1})
+    views.append(fresh_views(other, first, source.direction, 1))
+    for view in views:
+        assert (view @ source.direction).abs().max() < 1e-12
+        assert float((first * view).mean() * 60 / 59) == pytest.approx(0.6, abs=0.02)
+    # what is not shared with the first view is independent
+    own = torch.stack([view - 0.6 * first for view in views]).flatten(1)
+    assert (torch.corrcoef(own) - torch.eye(4)).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("spec", [SMALL, DIGITS], ids=["gaussian", "digits"])
@@ -287,6 +305,8 @@ def plain_pretraining(spec: TwoLayerSpec) -> tuple[Tensor, int]:
     filters = (spec.pretrain.initial_std * initial_filters(spec)).requires_grad_()
     step = 0
     while filters.norm(dim=1).mean() < spec.pretrained_norm:
+        if spec.pretrain.views == "fresh":
+            second = fresh_views(spec, first, source.direction, step)
         step += 1
         views = [(signal + noise) @ filters.T for noise in (first, second)]
         if spec.pretrain.method == "simclr-relu":
@@ -350,6 +370,23 @@ def test_a_run_equals_plain_gradient_descent(method: Method, base: TwoLayerSpec)
     assert {name: given[name] for name in expected} == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("base", [SMALL, DIGITS], ids=["gaussian", "digits"])
+@pytest.mark.parametrize("method", ["simclr", "simclr-relu", "simclr-labeled"])
+def test_a_run_with_fresh_views_equals_plain_gradient_descent(
+    method: Method, base: TwoLayerSpec
+) -> None:
+    spec = base.with_values({"pretrain.method": method, "pretrain.views": "fresh"})
+    given, fixed = run([spec]) + run([spec.with_values({"pretrain.views": "fixed"})])
+    filters, steps = plain_pretraining(spec)
+    cosine = (filters @ signals(spec.data).direction) / filters.norm(dim=1)
+    assert given["pretrain_steps"] == steps > 5
+    assert given["alignment"] == pytest.approx(float(cosine.abs().mean()))
+    assert given["alignment"] != pytest.approx(fixed["alignment"], abs=1e-3)
+    assert "top_eigenvalue_ratio" not in given  # there is no one matrix A
+    expected = plain_finetuning(spec, filters)
+    assert {name: given[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+
+
 def test_pca_puts_all_filters_on_the_first_principal_component() -> None:
     spec = SMALL.with_values({"pretrain.method": "pca"})
     (given,) = run([spec])
@@ -376,6 +413,11 @@ GRID = [
     for method in METHODS
     for ratio, labels in ((0.3, 6), (0.6, 6), (0.6, 30))
     for seed in (0, 1)
+]
+GRID += [
+    spec.with_values({"pretrain.views": "fresh"})
+    for spec in GRID
+    if spec.pretrain.method == "simclr"
 ]
 
 
@@ -409,7 +451,7 @@ def test_cells_with_equal_fingerprints_have_equal_results() -> None:
 
 
 def test_a_killed_run_continues_to_the_same_results() -> None:
-    specs = GRID[:12]
+    specs = [*GRID[:12], *GRID[-2:]]
     states = [result.state for result in train(specs)]
     whole, drawn = results(specs, states[-1]), curves(specs, states[-1])
     phases = {result.phase for result in train(specs)}

@@ -87,6 +87,7 @@ CHANGES: dict[str, Any] = {
     "pretrain.initial_std": 1e-5,
     "pretrain.target_norm": 0.2,
     "pretrain.max_steps": 10,
+    "pretrain.views": "fresh",
     "network.filters": 5,
     "network.power": 4,
     "network.initial_std": 0.1,
@@ -140,6 +141,13 @@ def test_image_fields_matter_to_images_alone() -> None:
         == pinned.fingerprint()
         != images.fingerprint()
     )
+
+
+def test_runs_from_before_there_were_fresh_views_are_still_found() -> None:
+    assert SPEC.fingerprint() == "18b45ddeca5db6f6b41e"
+    assert SPEC.pretrain_fingerprint() == "34d64cc2719735851996"
+    digits = changed(data__name="digits", pretrain__method="simclr-labeled")
+    assert digits.fingerprint() == "86b4ab16107dd0e97028"
 
 
 AFTER_PRETRAINING = {

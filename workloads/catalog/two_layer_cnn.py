@@ -154,7 +154,10 @@ def _pretrain_operations(spec: TwoLayerSpec) -> float:
     if spec.pretrain.method in ("none", "pca"):
         return 0.0
     inputs, filters = spec.pretrain_inputs, 2 * spec.network.filters
-    step = 4.0 * filters * inputs**2 + _products(spec, 2 * inputs)
+    # Views that change have no Gram matrix to be kept.
+    fresh = spec.pretrain.views == "fresh"
+    products = _filter_products(spec, 2 * inputs) if fresh else _products(spec, 2 * inputs)
+    step = 4.0 * filters * inputs**2 + products
     return spec.pretrain.max_steps / 2 * step
 
 
@@ -166,3 +169,8 @@ def _finetune_operations(spec: TwoLayerSpec) -> float:
 def _products(spec: TwoLayerSpec, patches: int) -> float:
     """Count all filters' products with noise patches, by a Gram matrix where cheaper (`Span`)."""
     return 2.0 * 2 * spec.network.filters * patches * min(patches, 2 * spec.data.dim)
+
+
+def _filter_products(spec: TwoLayerSpec, patches: int) -> float:
+    """Count the same without a Gram matrix: to the patches, and back to the filters."""
+    return 2.0 * 2 * spec.network.filters * patches * 2 * spec.data.dim

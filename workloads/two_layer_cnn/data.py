@@ -23,6 +23,7 @@ __all__ = [
     "Samples",
     "Signals",
     "filter_split",
+    "fresh_views",
     "initial_filters",
     "labeled_inputs",
     "pretraining_inputs",
@@ -33,6 +34,7 @@ __all__ = [
 Purpose = Literal["unlabeled", "labeled", "test", "filters", "split"]
 # numpy's generators are seeded by numbers; a purpose keeps its number for good.
 _STREAMS: dict[Purpose, int] = {"unlabeled": 0, "labeled": 1, "test": 2, "filters": 3, "split": 4}
+_FRESH = 1000  # with the step: the part of a stream that its second views are drawn from
 
 
 class Signals(NamedTuple):
@@ -114,8 +116,16 @@ def pretraining_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
     The noise depends as `view_correlation` says. An image cannot be drawn again given its class
     without its label, so that its second view has the same signal patch.
     """
-    purpose: Purpose = "labeled" if spec.pretrain.method == "simclr-labeled" else "unlabeled"
+    purpose = _pretraining_purpose(spec)
     return _draw(spec, source.train, source.direction, purpose, spec.pretrain_inputs, views=2)
+
+
+def fresh_views(spec: TwoLayerSpec, first: Tensor, direction: Tensor, step: int) -> Tensor:
+    """Draw the noise [N, d] of second views anew, for one step, to that of the first views.
+
+    It depends on seed and step alone; step 0 has the views of `pretraining_inputs`.
+    """
+    return _second_view(spec, _pretraining_purpose(spec), first, direction, step)
 
 
 def labeled_inputs(spec: TwoLayerSpec, source: Signals) -> Samples:
@@ -160,11 +170,25 @@ def _draw(
     first, second = (len(images) for images in chosen)
     signal_of = torch.where(turn % 2 == 0, (turn // 2) % first, first + (turn // 2) % second)
 
-    noise = [_noise(spec, purpose, view, count, direction) for view in range(views)]
+    noise = [_noise(spec, purpose, 0, count, direction)]
     if views == 2:
-        rho = spec.data.view_correlation
-        noise[1] = rho * noise[0] + (1 - rho**2) ** 0.5 * noise[1]
+        noise.append(_second_view(spec, purpose, noise[0], direction, step=0))
     return Samples(torch.cat([*chosen, *noise]), signal_of, 1.0 - 2.0 * (turn % 2).double())
+
+
+def _pretraining_purpose(spec: TwoLayerSpec) -> Purpose:
+    return "labeled" if spec.pretrain.method == "simclr-labeled" else "unlabeled"
+
+
+def _second_view(
+    spec: TwoLayerSpec, purpose: Purpose, first: Tensor, direction: Tensor, step: int
+) -> Tensor:
+    # parts from 100 on are orders of images
+    part = 1 if step == 0 else _FRESH + step
+    own = _noise(spec, purpose, part, len(first), direction)
+    rho = spec.data.view_correlation
+    second: Tensor = rho * first + (1 - rho**2) ** 0.5 * own
+    return second
 
 
 def _noise(

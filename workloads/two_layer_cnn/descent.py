@@ -25,6 +25,8 @@ Curve = dict[str, list[float]]
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 # From the span and the losses [A]: which runs have arrived [A].
 Arrival = Callable[[Span, Tensor], Tensor]
+# Given the span and the number of a step, gives it the patches of that step.
+Renewal = Callable[[Span, int], None]
 
 
 class NotFiniteError(RuntimeError):
@@ -59,11 +61,13 @@ def descend(
     direction: Tensor,
     *,
     max_steps: int,
+    renewal: Renewal | None = None,
     resume: dict[str, Any] | None = None,
 ) -> Generator[dict[str, Any], None, Descended]:
     """Step until every run has arrived or taken `max_steps`.
 
-    Yields a state now and then, and returns where the runs ended. `resume` is a state that an equal
+    `renewal` is called before each step. Yields a state now and then, and returns where the runs
+    ended. `resume` is a state that an equal
     descent yielded; the rest is then as if nothing had happened. Raises NotFiniteError.
     """
     count = len(span.runs)
@@ -73,6 +77,8 @@ def descend(
     step = _restore(span, ended, resume) if resume else 0
 
     while len(span.runs):
+        if renewal is not None:
+            renewal(span, step)
         loss, change = objective(span.activations, span.runs)
         arrived = arrival(span, loss)
         stop = arrived if step < max_steps else torch.ones_like(arrived)

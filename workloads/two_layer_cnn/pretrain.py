@@ -3,7 +3,7 @@
 Legend: B runs, R = 2m filters, d length of a patch.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,14 @@ from workloads.two_layer_cnn.contrastive import (
     principal_component,
     summed_patches,
 )
-from workloads.two_layer_cnn.data import Samples, Signals, initial_filters, pretraining_inputs
-from workloads.two_layer_cnn.descent import Curve, descend
+from workloads.two_layer_cnn.data import (
+    Samples,
+    Signals,
+    fresh_views,
+    initial_filters,
+    pretraining_inputs,
+)
+from workloads.two_layer_cnn.descent import Curve, Renewal, descend
 from workloads.two_layer_cnn.span import Span, tables
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 
@@ -86,7 +92,10 @@ def _contrastive(
     starts = [spec.pretrain.initial_std * initial_filters(spec) for spec in specs]
     initial = torch.stack(starts).to(dtype)
     scale = torch.stack([first.scale(spec.data.signal_norm) for spec in specs])
-    span = Span(initial, [samples.rows.to(dtype) for samples in shared], owner, scale)
+    rows = [samples.rows.to(dtype) for samples in shared]
+    fresh = specs[0].pretrain.views == "fresh"
+    span = Span(initial, rows, owner, scale, gram=False if fresh else None)
+    renewal = _renewal(_of_tables(specs, owner), shared, source) if fresh else None
 
     rates = torch.tensor([spec.pretrain_rate for spec in specs], dtype=dtype)
     norms = torch.tensor([spec.pretrained_norm for spec in specs], dtype=dtype)
@@ -104,7 +113,13 @@ def _contrastive(
 
     direction = source.direction.to(dtype)
     ended = yield from descend(
-        span, step, long_enough, direction, max_steps=how.max_steps, resume=resume
+        span,
+        step,
+        long_enough,
+        direction,
+        max_steps=how.max_steps,
+        renewal=renewal,
+        resume=resume,
     )
 
     given = []
@@ -126,10 +141,33 @@ def _identity(spec: TwoLayerSpec) -> tuple[object, ...]:
     return (spec.seed, spec.data.noise_std, spec.data.view_correlation)
 
 
+def _of_tables(specs: Iterable[TwoLayerSpec], owner: Iterable[int]) -> list[TwoLayerSpec]:
+    """The specification of a run for each table of patches, in their order."""
+    return list(dict(zip(owner, specs, strict=True)).values())
+
+
+def _renewal(specs: Sequence[TwoLayerSpec], shared: Sequence[Samples], source: Signals) -> Renewal:
+    """What gives each table of patches the second views of a step."""
+
+    def renew(span: Span, step: int) -> None:
+        views = {}
+        for table in span.tables:
+            spec, samples = specs[table], shared[table]
+            first = samples.rows[samples.signal_count :][: len(samples.labels)]
+            drawn = fresh_views(spec, first, source.direction, step)
+            views[table] = drawn.to(spec.dtype)
+        span.show(views)
+
+    return renew
+
+
 def _theory(spec: TwoLayerSpec, samples: Samples, source: Signals) -> dict[str, float]:
-    """What the paper's analysis of the linear network speaks of (Lemmas 5.1 and 5.2)."""
+    """What the paper's analysis of the linear network speaks of (Lemmas 5.1 and 5.2).
+
+    It has one matrix A; with fresh views there is another in each step.
+    """
     metrics = {"unlabeled_snr2": _unlabeled_snr2(spec)}
-    if spec.pretrain.method == "simclr-relu":
+    if spec.pretrain.method == "simclr-relu" or spec.pretrain.views == "fresh":
         return metrics
 
     both = summed_patches(samples, spec.data.signal_norm)

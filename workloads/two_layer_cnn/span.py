@@ -9,7 +9,7 @@ filter and step, and runs with the same patches share one matrix product. Where 
 Legend: B runs that still move, R filters of a run, K patches of a run, d length of a patch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -58,6 +58,11 @@ class Span:
         self._products = self._now()
 
     @property
+    def tables(self) -> list[int]:
+        """Return which tables of patches the runs that still move have."""
+        return [table for table, _ in self._shares]
+
+    @property
     def activations(self) -> Tensor:
         """Return <w, patch> [B, R, K]."""
         return self._products * self._scale
@@ -73,6 +78,20 @@ class Span:
         else:
             for table, where in self._shares:
                 self.coordinates[where] -= change[where] @ self._rows[table]
+        self._products = self._now()
+
+    def show(self, last: Mapping[int, Tensor]) -> None:
+        """Replace the last patches [., d] of tables.
+
+        Needs a span without a Gram matrix: that one's coordinates are of the patches.
+        """
+        assert not self.gram, "coordinates are of the patches"
+        for table, where in self._shares:
+            if table in last:
+                kept = self._rows[table][: -len(last[table])]
+                self._rows[table] = torch.cat([kept, last[table]])
+                self._read[table] = self._rows[table].T
+                self._start[where] = self._initial[where] @ self._read[table]
         self._products = self._now()
 
     def keep(self, mask: Tensor) -> None:

@@ -114,6 +114,11 @@ class PretrainSpec(Part):
         0.3, description="stop once the mean ||w_r|| is this / (||mu|| sqrt(2m))"
     )
     max_steps: Annotated[int, Field(ge=1)] = 400
+    views: Literal["fixed", "fresh"] = Field(
+        "fixed",
+        description="the second view of each input: drawn once, or anew for each step; the paper's "
+        "matrix A has fixed ones",
+    )
 
 
 class NetworkSpec(Part):
@@ -217,6 +222,9 @@ class TwoLayerSpec(Part):
         for field in _UNREAD_BY[method]:
             part, name = field.split(".")
             del tree[part][name]
+        # a field that came after the first results
+        if tree["pretrain"].get("views") == PretrainSpec.model_fields["views"].default:
+            del tree["pretrain"]["views"]
         return tree
 
 
