@@ -95,7 +95,11 @@ def ablate(
         ),
     ] = False,
     max_seeds: Annotated[
-        int | None, typer.Option(help="Most seeds of a cell, with --until-decided.")
+        int | None,
+        typer.Option(
+            help="Most seeds of a cell, with --until-decided; lost ones are replaced, as long as "
+            "they are no more than half as many."
+        ),
     ] = None,
     workers: Workers = 1,
     cpus_per_worker: Cpus = None,

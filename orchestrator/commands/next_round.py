@@ -1,6 +1,6 @@
 """The round of a sweep that comes next, decided by all that has ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.commands.check import Checked
@@ -13,6 +13,7 @@ from orchestrator.resources import (
     fitted_resources,
     resource_problems,
 )
+from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import finished_records
 
 __all__ = ["Round", "next_round"]
@@ -20,7 +21,10 @@ __all__ = ["Round", "next_round"]
 
 @dataclass(frozen=True)
 class Round:
-    """Plans that are run together, how many cells at once, and the runs that have ended before."""
+    """Plans that are run together, how many cells at once, and the runs that have ended before.
+
+    Among these are runs of which this request has seen that they fail.
+    """
 
     plans: tuple[Plan, ...]
     concurrent: int
@@ -51,14 +55,16 @@ def next_round(
     checked: Checked,
     shape: ClusterShape,
     before: Sequence[Plan] | None = None,
+    failed: Mapping[str, RunRecord] | None = None,
     *,
     is_placed: bool = True,
 ) -> Round:
     """Decide what is run next, with the resources that cells get on a cluster of this shape.
 
     `before` are the plans of the last round, by default those that were checked: only what is
-    asked in another way since then is planned again. Unless `is_placed`, the shape stands for a
-    cluster that is not connected yet. Raises one PlanError for cells that do not fit.
+    asked in another way since then is planned again. `failed` are the runs that this request has
+    tried in vain: they have ended, and other seeds may replace them. Unless `is_placed`, the shape
+    stands for a cluster that is not connected yet. Raises one PlanError for cells that do not fit.
     """
     resources, limit = checked.resources(shape), checked.request.max_concurrent
     if is_placed and (problems := resource_problems(resources, shape)):
@@ -66,7 +72,7 @@ def next_round(
 
     plans = tuple(before or checked.plans)
     while True:
-        done = finished_records(plans, checked.storage)
+        done = {**(failed or {}), **finished_records(plans, checked.storage)}
         asks = [next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans]
         if asks == [plan.ask for plan in plans]:
             break

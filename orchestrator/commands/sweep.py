@@ -1,8 +1,9 @@
 """What `pretrain`, `ablate` and `tune` do: plan, run in rounds until nothing is missing, report."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Protocol
 
 from rich.console import Console
@@ -41,6 +42,7 @@ class RunRound(Protocol):
         progress: SweepProgress,
         *,
         records: Sequence[RunRecord],
+        given_up: Collection[str],
         concurrent: int,
         max_failures: int,
         shared_storage: bool,
@@ -110,16 +112,20 @@ class Sweep:
     def run(self, planned: Round, shape: ClusterShape | None) -> Finished:
         """Run round by round; without a shape there is nothing to run, only to report.
 
-        An exception that is not the user's interruption ends the sweep with exit code 1: the
+        Runs that fail are not tried again, and end no sweep: others may take their place. An
+        exception that is not the user's interruption ends the sweep with exit code 1: the
         request was right, and the same command continues what has begun.
         """
+        failed: dict[str, RunRecord] = {}
         while True:
             recorders = self._begin(planned)
             try:
-                outcome = self._run(planned, Recorders(recorders))
+                outcome = self._run(planned, Recorders(recorders), failed)
+                failed |= outcome.failed
+                outcome = replace(outcome, failed=dict(failed))
                 following = planned
-                if shape is not None and outcome.complete:
-                    following = next_round(self._checked, shape, planned.plans)
+                if shape is not None and not outcome.missing:
+                    following = next_round(self._checked, shape, planned.plans, failed)
                 if following.asks == planned.asks:
                     return self._report(planned, recorders, outcome)
                 _finish(recorders, "FINISHED")
@@ -152,7 +158,9 @@ class Sweep:
             recorders.append(recorder)
         return recorders
 
-    def _run(self, planned: Round, recorders: Recorders) -> Outcome:
+    def _run(
+        self, planned: Round, recorders: Recorders, failed: Mapping[str, RunRecord]
+    ) -> Outcome:
         """Run one round, and say before it what it will cost."""
         records: Sequence[RunRecord] = ()
         if planned.left:
@@ -168,6 +176,7 @@ class Sweep:
                 recorders,
                 progress,
                 records=records,
+                given_up=failed.keys(),
                 concurrent=planned.concurrent,
                 max_failures=self._checked.request.max_failures,
                 shared_storage=self._checked.settings.address is not None,

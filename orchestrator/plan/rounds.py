@@ -9,18 +9,19 @@ from dataclasses import dataclass
 
 from orchestrator.plan.cells import Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
+from orchestrator.plan.more_seeds import seeds_wanted
 from orchestrator.run_record import Records, RunRecord
-from orchestrator.verdicts import ClaimVerdict, Looks, Values, cells_needed, judge, looks_up_to
+from orchestrator.verdicts import ClaimVerdict, Looks, Lost, Values, judge, looks_up_to
 from search_spaces import Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 
-__all__ = ["Outcome", "choices", "looks_of", "next_ask", "values_of", "verdicts"]
+__all__ = ["Outcome", "choices", "looks_of", "lost_of", "next_ask", "values_of", "verdicts"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The runs that a round has left undone: failed ones by fingerprint, and those not begun."""
+    """The runs that rounds have left undone: failed ones by fingerprint, and those not begun."""
 
     failed: Mapping[str, RunRecord]
     missing: tuple[str, ...]
@@ -45,15 +46,10 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
     if max_seeds is not None:
         looks = looks_of(plan.ask.seeds, max_seeds)
         values = values_of(plan.ablation, plan.scale, cells, records)
-        for claim in verdicts(plan.ablation, plan.scale, values, looks):
-            open_ones = [
-                len(judged.seeds) for judged in claim.judged if judged.verdict == "undecided"
-            ]
-            following = next((look for look in looks if look > min(open_ones, default=0)), None)
-            if following is None:
-                continue
-            for at in cells_needed([claim]):
-                more[at] = max(following, more.get(at, 0))
+        judged = verdicts(plan.ablation, plan.scale, values, looks)
+        lost = lost_of(plan.ablation, cells, records)
+        wanted = seeds_wanted(judged, plan.ask, plan.base.seed, values, lost, looks)
+        more |= {at: max(count, more.get(at, 0)) for at, count in wanted.items()}
     return Ask(plan.ask.seeds, more, chosen)
 
 
@@ -119,6 +115,26 @@ def values_of(
             if value is not None:
                 of_seeds[cell["seed"]] = value
     return values
+
+
+def lost_of(ablation: Ablation, cells: Iterable[KeptCell], records: Records) -> Lost:
+    """Return the seeds of each cell that ended without a value that counts, with the word why.
+
+    A rerun tries those again that have failed, without having diverged.
+    """
+    lost: dict[Place, dict[int, str]] = {}
+    for cell in cells:
+        record = records.get(cell["fingerprint"])
+        if cell["role"] == "candidate" or record is None:
+            continue
+        if record.has_failed:
+            why = "diverged" if record.diverged else "failed"
+        elif record.has_finished and not record.counts_for(ablation):
+            why = "not converged"
+        else:
+            continue
+        lost.setdefault(tuple(cell["at"]), {})[cell["seed"]] = why
+    return lost
 
 
 def verdicts(

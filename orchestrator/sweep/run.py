@@ -5,7 +5,7 @@ trains together in a process.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from ray import tune
@@ -47,6 +47,7 @@ def run(
     progress: SweepProgress,
     *,
     records: Sequence[RunRecord],
+    given_up: Collection[str],
     concurrent: int,
     max_failures: int,
     shared_storage: bool,
@@ -58,10 +59,14 @@ def run(
     Several: the trial starts a run of Ray Train. A cell that fails does not stop the others. What
     differs only in how it is evaluated waits for the one of them that is trained, and evaluates its
     state; `records` are those of all runs of the storage, among which there may be one that is
-    trained already.
+    trained already. Those that were `given_up` before are not tried again.
     """
     finished = finished_records(plans, storage)
-    cells = {name: cell for name, cell in jobs_of(plans).items() if name not in finished}
+    cells = {
+        name: cell
+        for name, cell in jobs_of(plans).items()
+        if name not in finished and name not in given_up
+    }
     for fingerprint, record in finished.items():
         recorder.taken_over(fingerprint, record)
     if not cells:

@@ -4,7 +4,7 @@ What runs a round is a function of the test, which writes the records that it wa
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,16 @@ class FakeRound:
         self.diverged: Callable[[PlannedCell], RunRecord | None] = lambda _: None
 
     def __call__(
-        self, plans: Sequence[Plan], storage: Storage, recorder: Any, *_: Any, **__: Any
+        self,
+        plans: Sequence[Plan],
+        storage: Storage,
+        recorder: Any,
+        *_: Any,
+        given_up: Collection[str],
+        **__: Any,
     ) -> Outcome:
         cells, new = jobs_of(plans), list[str]()
-        for name in cells:
+        for name in (name for name in cells if name not in given_up):
             before = RunFolder(storage, name).record()
             if before is None:
                 new.append(name)
@@ -195,10 +201,32 @@ def test_seeds_are_added_in_rounds_until_all_claims_are_decided(
     assert len(seeds) > 1, "undecided claims ask for more seeds"
     assert seeds[1][0] == 2, "which are new ones"
     assert max(max(each, default=0) for each in seeds) == 5, "up to the most that was asked for"
-    # Planned when it was checked, and again only when something else was asked: once before the
-    # first round, when it is known that no claim is decided, and once before each later one.
-    assert len(built) == len(run.rounds) + 1
+    # Planned when it was checked, and again only when something else was asked: once before each
+    # later round.
+    assert len(built) == len(run.rounds)
     assert len({(ask.seeds, tuple(sorted(ask.more.items()))) for ask in built}) == len(built)
+
+
+def test_a_seed_that_diverges_is_replaced_and_not_tried_again(
+    asked: Callable[..., Checked], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def noisy(cell: PlannedCell) -> float:
+        return random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
+
+    def lost(cell: PlannedCell) -> RunRecord | None:
+        if (cell.at, cell.seed) != (("yes, 0.1",), 1):
+            return None
+        about = {"name": cell.name, "fingerprint": cell.fingerprint, "spec": {}}
+        return RunRecord.read(about | {"status": "failed", "diverged": True, "error": "nan"})
+
+    run = FakeRound(noisy)
+    run.diverged = lost
+    finished = loop(asked("temperature", seeds=3, max_seeds=6), FakeTracker(), run)
+    tried = [cell.seed for cells in run.rounds for cell in cells if cell.at == ("yes, 0.1",)]
+    assert tried == list(range(7)), "six pairs take a seventh seed"
+    assert finished.exit_code == 1, "a rerun tries the lost one again"
+    assert len(finished.document["failed"]) == 1
+    assert "1 failed, 0 not run; continue with: simclr-orch" in capsys.readouterr().err
 
 
 def test_tuned_cells_run_once_their_candidates_have_been_compared(

@@ -2,7 +2,7 @@
 for undecided claims.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,13 @@ import pytest
 
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, build, jobs_of
 from orchestrator.plan.kept import kept_cells
-from orchestrator.plan.rounds import choices, looks_of, next_ask, values_of
+from orchestrator.plan.more_seeds import most_asked
+from orchestrator.plan.rounds import choices, looks_of, lost_of, next_ask, values_of
 from orchestrator.run_record import RunRecord
 from search_spaces import ABLATIONS, UNTRAINED, Ablation, Axis, Cell, Claim, Layout, Times
-from search_spaces.claims import beats
+from search_spaces.claims import Place, beats
 from workloads.simclr.presets import preset
+from workloads.workload import Specification
 
 SHAPES = preset("shapes")
 PLACES = (("a",), ("b",), ("c",), ("d",))
@@ -100,6 +102,89 @@ def test_cells_that_have_not_ended_ask_for_nothing_more() -> None:
     plan = build(ablation(LAYOUT, CLOSE), SHAPES, seeds=3)
     assert next_ask(plan, {}, max_seeds=8).seeds_of(("c",)) == 3
     assert next_ask(plan, {}, max_seeds=None) == plan.ask
+
+
+def asked_for(
+    question: Ablation, result: Results, base: Specification, most: int, *cells: Place
+) -> list[int]:
+    """The numbers of seeds, from 3 on, that a cell is asked for in turn; all `cells` alike."""
+    ask, counts = Ask(seeds=3), list[int]()
+    while True:
+        plan = build(question, base, ask=ask)
+        counts.append(ask.seeds_of(cells[0]))
+        assert {ask.seeds_of(at) for at in cells} == {counts[-1]}
+        following = next_ask(plan, records(plan, result), max_seeds=most)
+        if following == ask:
+            return counts
+        ask = following
+
+
+def undecided(cell: Any, *changing: Place) -> float:
+    """Up and down in the cells that are `changing`, the same in all others: nothing is decided."""
+    return 50.0 + 5.0 * (-1) ** cell.seed * (cell.at in changing)
+
+
+@pytest.mark.parametrize(
+    ("lost", "counts"),
+    [
+        ((), [3, 4, 6, 8, 11, 12]),
+        ((1,), [3, 4, 6, 8, 11, 12, 13]),
+        (range(1, 1000, 3), [3, 4, 6, 8, 11, 12, 16, 17, 18]),
+        ((11, 12), [3, 4, 6, 8, 11, 12, 13, 14]),
+        (range(1000), [3]),
+    ],
+    ids=["none", "one", "a-third", "a-replacement", "all"],
+)
+@pytest.mark.parametrize("how", ["diverged", "failed"])
+def test_lost_seeds_are_replaced_up_to_half_as_many_again(
+    lost: Collection[int], counts: list[int], how: str
+) -> None:
+    """Of flip and blur one cell loses seeds, which its comparisons are short of."""
+    question = ABLATIONS["flip-and-blur"]
+    first = question.layout("small").cells[0].at
+    flipped = question.claims[0].comparisons("small")[0]
+    compared = {term.at for term in flipped.terms}
+
+    def result(cell: Any) -> RunRecord:
+        if cell.at == first and cell.seed in lost:
+            return made_up(status="failed", diverged=how == "diverged", error="nan")
+        return finished(linear_top1=undecided(cell, first))
+
+    assert first in compared
+    assert asked_for(question, result, SHAPES, 12, *compared) == counts
+
+
+def test_runs_that_do_not_count_are_replaced() -> None:
+    question = replace(ablation(LAYOUT, CLOSE), counts_if="converged")
+
+    def result(cell: Any) -> RunRecord:
+        lost = cell.at == ("d",) and cell.seed == 0
+        return finished(linear_top1=undecided(cell, ("c",)), converged=float(not lost))
+
+    assert asked_for(question, result, SHAPES, 6, ("c",), ("d",)) == [3, 4, 6, 7]
+    plan = build(question, SHAPES, seeds=3)
+    found = records(plan, result)
+    assert lost_of(question, kept_cells(plan), found) == {("d",): {0: "not converged"}}
+    assert 0 not in values_of(question, "small", kept_cells(plan), found)[("d",), None]
+
+
+def test_a_comparison_that_lost_a_seed_holds_no_other_up() -> None:
+    """One claim of two comparisons, of which one has a pair less than the other."""
+    both = Claim.alike("c", "Table 0", beats(("a",), ("b",)), beats(("c",), ("d",)))
+
+    def result(cell: Any) -> RunRecord:
+        if (cell.at, cell.seed) == (("d",), 2):
+            return made_up(status="failed", diverged=True, error="nan")
+        return finished(linear_top1=undecided(cell, ("a",), ("c",)))
+
+    plan = build(ablation(LAYOUT, both), SHAPES, seeds=3)
+    ask = next_ask(plan, records(plan, result), max_seeds=8)
+    assert {at: ask.seeds_of(at) for at in PLACES} == dict.fromkeys(PLACES, 4)
+
+
+def test_no_more_seeds_are_asked_for_than_there_are() -> None:
+    assert most_asked(12) == 18
+    assert most_asked(MAX_SEEDS) == MAX_SEEDS, "beyond are those of candidates"
 
 
 def candidates(plan: Plan, scores: list[float | None]) -> dict[str, RunRecord]:
