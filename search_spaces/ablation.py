@@ -6,12 +6,12 @@ Every class is frozen and refuses nonsense when it is built, with a ValueError t
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from search_spaces.claims import UNTRAINED, Claim
 from search_spaces.layout import Cell, Layout
-from search_spaces.values import Times, Value, as_text, check_fields
+from search_spaces.values import Times, Value, as_text, check_fields, plain_values
 
 __all__ = ["Ablation", "Figure", "Overlay", "Scale"]
 
@@ -144,6 +144,28 @@ class Ablation:
                 return self.small
             case _:
                 raise ValueError(f"scale {scale!r}: is none of {', '.join(get_args(Scale))}")
+
+    def asked_of(self, recipe: Mapping[str, object]) -> "Ablation":
+        """Return the ablation as far as it has a meaning on a recipe, by its dotted fields.
+
+        Cells whose condition is not met are left out, and claims say why they are not asked.
+        """
+        recipe = {**recipe, **plain_values(self.fixed)}
+        paper, without = self.paper.asked_of(recipe)
+        small, without_small = self.small.asked_of(recipe)
+        claims = tuple(claim.asked_of(recipe, without | without_small) for claim in self.claims)
+        if claims == self.claims and not (without or without_small):
+            return self
+        return replace(self, paper=paper, small=small, claims=claims)
+
+    def not_asked(self, scale: Scale) -> tuple[str, ...]:
+        """Return a line for each claim that is not asked of the recipe, and for cells left out."""
+        claims = tuple(
+            f"{claim.why_not_asked(scale)}: {claim.statement}"
+            for claim in self.claims
+            if claim.not_here
+        )
+        return (*self.layout(scale).left_out, *claims)
 
     def points(self, scale: Scale = "paper") -> list[dict[str, Value]]:
         """Return what each run of one seed sets, dotted field to value, in the order of the cells.

@@ -9,8 +9,10 @@ is about rates instead: in which share of the runs it happens.
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from search_spaces.scope import Where, unmet
 
 __all__ = [
     "POINTS_OF_IMAGENET",
@@ -118,7 +120,8 @@ class Claim:
     """A statement of the paper, and the comparisons that must all hold at each scale.
 
     `source` is where the paper makes it. At a scale without comparisons the claim cannot be asked,
-    and `silent` says why.
+    and `silent` says why. It is asked of recipes that meet `asked_where`. `not_here` is why it is
+    not asked of the recipe at hand, as `asked_of` has found.
     """
 
     statement: str
@@ -126,6 +129,8 @@ class Claim:
     paper: tuple[Comparison, ...]
     small: tuple[Comparison, ...]
     silent: str = ""
+    asked_where: tuple[Where, ...] = ()
+    not_here: str = ""
 
     def __post_init__(self) -> None:
         if not self.statement.strip() or not self.source.strip():
@@ -143,20 +148,65 @@ class Claim:
                 raise ValueError(f"claim {self.statement!r}: labels {labels!r} have duplicates")
 
     @classmethod
-    def alike(cls, statement: str, source: str, *comparisons: Comparison) -> "Claim":
+    def alike(
+        cls, statement: str, source: str, *comparisons: Comparison, where: tuple[Where, ...] = ()
+    ) -> "Claim":
         """Make a claim that is asked by the same comparisons at both scales."""
-        return cls(statement=statement, source=source, paper=comparisons, small=comparisons)
+        return cls(
+            statement=statement,
+            source=source,
+            paper=comparisons,
+            small=comparisons,
+            asked_where=where,
+        )
 
     @classmethod
     def paper_only(
-        cls, statement: str, source: str, *comparisons: Comparison, silent: str
+        cls,
+        statement: str,
+        source: str,
+        *comparisons: Comparison,
+        silent: str,
+        where: tuple[Where, ...] = (),
     ) -> "Claim":
         """Make a claim that only the paper's cells can be asked; `silent` says why."""
-        return cls(statement=statement, source=source, paper=comparisons, small=(), silent=silent)
+        return cls(
+            statement=statement,
+            source=source,
+            paper=comparisons,
+            small=(),
+            silent=silent,
+            asked_where=where,
+        )
 
     def comparisons(self, scale: Literal["paper", "small"]) -> tuple[Comparison, ...]:
-        """Return what must hold at one scale."""
+        """Return what must hold at one scale, and nothing of a claim that is not asked."""
+        if self.not_here:
+            return ()
         return self.paper if scale == "paper" else self.small
+
+    def why_not_asked(self, scale: Literal["paper", "small"]) -> str:
+        """Return the sentence that stands for the verdict where there is no comparison."""
+        if self.not_here:
+            return f"not asked here: {self.not_here}"
+        return f"not asked at the {scale} scale: {self.silent}"
+
+    def asked_of(self, recipe: Mapping[str, object], without: Mapping[Place, str]) -> "Claim":
+        """Return the claim as far as it has a meaning on a recipe, by its dotted fields.
+
+        Comparisons with cells of `without`, which maps them to the reason, are left out.
+        """
+        if reason := unmet(self.asked_where, recipe):
+            return replace(self, not_here=reason)
+
+        lost = {one: _lost(one, without) for one in (*self.paper, *self.small)}
+        paper = tuple(one for one in self.paper if not lost[one])
+        small = tuple(one for one in self.small if not lost[one])
+        reason = next(filter(None, lost.values()), "")
+        if not paper and not small:
+            return replace(self, not_here=reason)
+        silent = self.silent or ("" if paper and small else reason)
+        return replace(self, paper=paper, small=small, silent=silent)
 
 
 def beats(
@@ -237,6 +287,11 @@ def wider_gap(
     label = f"({_named(a)} - {_named(b)}) > ({_named(c)} - {_named(d)}){_added(by)}"
     terms = _difference((a, 1), (b, -1), (c, -1), (d, 1), metric=metric)
     return Comparison(label=_told(label, metric), terms=terms, bound=by)
+
+
+def _lost(comparison: Comparison, without: Mapping[Place, str]) -> str:
+    """Why one of the comparison's cells is not there; empty if all are."""
+    return next((without[term.at] for term in comparison.terms if term.at in without), "")
 
 
 def _difference(*groups: tuple[Group, int], metric: str | None) -> tuple[Term, ...]:

@@ -8,12 +8,14 @@ shows the value.
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from search_spaces.claims import Place
-from search_spaces.values import Value, as_text, check_fields
+from search_spaces.scope import Where, unmet
+from search_spaces.values import Value, as_text, check_fields, plain_values
 
 __all__ = ["Axis", "Cell", "Layout", "grid"]
 
@@ -76,7 +78,7 @@ class Cell:
     further reported quantities by the name of their metric. `metric` and `tuned_by` None are the
     ablation's. A cell with `candidates` is tuned, as the paper tunes its losses (B.10): each
     candidate is run with a seed of its own, and the cell is the one that the validation split
-    prefers.
+    prefers. Cells that do not meet `asked_where` are not run.
     """
 
     at: Place
@@ -86,6 +88,7 @@ class Cell:
     metric: str | None = None
     candidates: tuple[Mapping[str, Value], ...] = ()
     tuned_by: str | None = None
+    asked_where: tuple[Where, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.at:
@@ -112,11 +115,13 @@ class Layout:
     """Cells and the axes that they are drawn on: lines or rows first, then columns, panels.
 
     `note` says how this differs from the paper. Not every place of the axes needs a cell.
+    `left_out` has a sentence for each reason for which cells have no meaning on the recipe at hand.
     """
 
     axes: tuple[Axis, ...]
     cells: tuple[Cell, ...]
     note: str = ""
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.axes or not self.cells:
@@ -137,6 +142,28 @@ class Layout:
                 raise ValueError(
                     f"cell {cell.at!r}: sets the same values as {twin!r}: {dict(cell.values)!r}"
                 )
+
+    def asked_of(self, recipe: Mapping[str, object]) -> tuple["Layout", dict[Place, str]]:
+        """Return the layout without the cells that have no meaning on a recipe, and why not.
+
+        The note says so, too. Raises ValueError if no cell would be left.
+        """
+        without = {
+            cell.at: reason
+            for cell in self.cells
+            if (reason := unmet(cell.asked_where, {**recipe, **plain_values(cell.values)}))
+        }
+        if not without:
+            return self, {}
+
+        counts = Counter(without.values())
+        left_out = tuple(
+            f"Not asked here, {count} of {len(self.cells)} cells: {reason}."
+            for reason, count in counts.items()
+        )
+        cells = tuple(cell for cell in self.cells if cell.at not in without)
+        note = " ".join((self.note, *left_out)).strip()
+        return replace(self, cells=cells, note=note, left_out=left_out), without
 
     def _check_place(self, at: Place) -> None:
         if len(at) != len(self.axes):

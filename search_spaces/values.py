@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Step", "Times", "Value", "as_text", "check_fields"]
+__all__ = ["Step", "Times", "Value", "as_text", "check_fields", "plain_values"]
 
 Number = TypeVar("Number", int, float)
 
@@ -90,6 +90,11 @@ def check_fields(owner: str, values: Mapping[str, Value]) -> None:
             raise ValueError(
                 f"{owner}: {path}={value!r} is neither a finite plain value nor Times or Step"
             ) from None
+
+
+def plain_values(values: Mapping[str, Value]) -> dict[str, object]:
+    """Return those of the values that do not depend on the preset."""
+    return {path: value for path, value in values.items() if not isinstance(value, Times | Step)}
 
 
 def as_text(value: object) -> str:

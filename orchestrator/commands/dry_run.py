@@ -34,6 +34,9 @@ def dry_run(request: Request, console: Console) -> Finished:
     for plan in planned.plans:
         if len(planned.plans) > 1:
             console.print(f"{plan.name} {plan.sweep_id}", style="bold", highlight=False)
+        not_asked = plan.ablation.not_asked(plan.scale) if plan.ablation else ()
+        for line in not_asked:
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
         for cell in plan.cells:
             state = "finished before"
             if cell.fingerprint not in planned.done:
@@ -43,7 +46,7 @@ def dry_run(request: Request, console: Console) -> Finished:
             {"name": cell.name, "fingerprint": cell.fingerprint, "spec": cell.spec.tree()}
             for cell in plan.cells
         ]
-        sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells}
+        sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells, "not_asked": [*not_asked]}
 
     console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
     if anew := why_trained_anew(checked, planned, records):

@@ -169,12 +169,12 @@ def build(
     """Plan an ablation on a base recipe, with an untrained reference for each seed.
 
     There are `seeds` seeds, from the base's on; `ask` says more than a number of seeds. Every cell
-    is the base re-validated with the cell's values. `train_images` (after validation is split off)
-    and `shape` are checked against where they are known. Raises one PlanError that lists every
-    violation.
+    is the base re-validated with the cell's values; cells and claims without a meaning on the base
+    are left out. `train_images` (after validation is split off) and `shape` are checked against
+    where they are known. Raises one PlanError that lists every violation.
     """
     resources, ask = resources or Resources(), ask or Ask(seeds)
-    workload = workload_named(ablation.workload)
+    workload, ablation = workload_named(ablation.workload), ablation.asked_of(base.flat())
     scale = workload.scale(base, ablation.setting)
     of_seeds = (
         []

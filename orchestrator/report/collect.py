@@ -81,7 +81,7 @@ class Report:
 
 def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
     """Put a sweep's results together, from its plan as kept and the records by fingerprint."""
-    scale = plan["scale"]
+    scale, ablation = plan["scale"], ablation.asked_of(flatten(plan["base"]))
     layout = ablation.layout(scale)
     runs = runs_of_cells(layout, plan, records)
 

@@ -19,7 +19,8 @@ from orchestrator.verdicts import ClaimVerdict, Judged, Values
 from orchestrator.verdicts.rank_correlation import rank_correlation
 from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.ablation import Scale
-from search_spaces.claims import Comparison, Place
+from search_spaces.claims import Claim, Comparison, Place
+from workloads.spec import flatten
 
 __all__ = ["ablation_in", "report_in"]
 
@@ -49,7 +50,7 @@ def report_in(document: Document, ablation: Ablation) -> Report:
     if ablation_in(document) != ablation.name:
         raise ValueError(f"is a report of {document['ablation']}, not of {ablation.name}")
     plan = _plan(document)
-    scale = plan["scale"]
+    scale, ablation = plan["scale"], ablation.asked_of(flatten(plan["base"]))
     layout = ablation.layout(scale)
     kept = _Kept(document, ablation, layout)
     cells = tuple(kept.cell(planned.at, planned.paper) for planned in layout.cells)
@@ -85,7 +86,7 @@ class _Kept:
     def __init__(self, document: Document, ablation: Ablation, layout: Layout) -> None:
         self._document, self._ablation = document, ablation
         self._seeds: list[int] = document["plan"]["seeds"]
-        self._verdicts = {one["claim"]: one for one in document.get("verdicts", ())}
+        self._verdicts: Sequence[Document] = document.get("verdicts", ())
         self._cells = {tuple(cell["at"]): cell for cell in document["cells"]}
         if document.get("untrained"):
             self._cells[UNTRAINED] = document["untrained"]
@@ -126,7 +127,7 @@ class _Kept:
         asked = judged.claim.comparisons(scale)
         if not any((term.at, term.metric) in lacking for one in asked for term in one.terms):
             return judged
-        kept = self._verdicts.get(judged.claim.statement)
+        kept = self._kept_verdict(judged.claim, scale)
         of_label = {one["comparison"]: one for one in kept["comparisons"]} if kept else {}
         if kept is None or [*of_label] != [one.label for one in asked]:
             why = "cannot be judged again: the report has not kept every value that it asks for"
@@ -140,6 +141,15 @@ class _Kept:
             level=kept["level"],
             sentence=f"{kept['sentence']} (as it was judged at the time)",
         )
+
+    def _kept_verdict(self, claim: Claim, scale: Scale) -> Document | None:
+        """The verdict on a claim: of its words, or of its comparisons in other words."""
+        labels = [one.label for one in claim.comparisons(scale)]
+        found = [one for one in self._verdicts if one["claim"] == claim.statement]
+        found += [
+            one for one in self._verdicts if [c["comparison"] for c in one["comparisons"]] == labels
+        ]
+        return next(iter(found), None)
 
     def _own_metric(self, at: Place) -> str:
         """The metric of a cell's values: a report of before kept that of the ablation only."""
@@ -158,7 +168,7 @@ class _Kept:
         """The seeds that a comparison was judged from, for each cell that it names."""
         found: dict[Place, set[int]] = {}
         for claim in self._ablation.claims:
-            kept = self._verdicts.get(claim.statement, {"comparisons": ()})
+            kept = self._kept_verdict(claim, scale) or {"comparisons": ()}
             seeds = {one["comparison"]: one["seeds"] for one in kept["comparisons"]}
             for comparison in claim.comparisons(scale):
                 for term in comparison.terms:

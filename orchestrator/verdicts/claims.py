@@ -149,7 +149,7 @@ def _sentence(
 ) -> str:
     """The verdict for people, with the comparison that it hangs on."""
     if verdict == "not asked":
-        return f"not asked at the {scale} scale: {claim.silent}"
+        return claim.why_not_asked(scale)
 
     m, same = len(judged), [one for one in judged if one.verdict == verdict]
     opening = f"{verdict} at level {100 * level:g} %"

@@ -74,14 +74,16 @@ SHORTCUTS = Ablation(
         ),
         Claim.alike(
             "Where all images share a palette, crop alone does about as well as crop and color: "
-            f"no more than {_AS_WELL:g} points behind, and better than without training.",
+            f"no more than {_AS_WELL:g} points behind (our bound), and better than without "
+            "training.",
             "section 3.1, the explanation by histograms, turned into an experiment",
             beats((_PALETTE_SHARED, _CROP), (_PALETTE_SHARED, _BOTH), by=-_AS_WELL),
             beats((_PALETTE_SHARED, _CROP), (_PALETTE_SHARED, _UNTRAINED)),
         ),
         Claim.alike(
             "Where all images share an arrangement, color alone does about as well as crop and "
-            f"color: no more than {_AS_WELL:g} points behind, and better than without training.",
+            f"color: no more than {_AS_WELL:g} points behind (our bound), and better than without "
+            "training.",
             "section 3.1, turned into an experiment",
             beats((_ARRANGEMENT_SHARED, _COLOR), (_ARRANGEMENT_SHARED, _BOTH), by=-_AS_WELL),
             beats((_ARRANGEMENT_SHARED, _COLOR), (_ARRANGEMENT_SHARED, _UNTRAINED)),

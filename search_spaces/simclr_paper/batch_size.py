@@ -20,6 +20,7 @@ from fractions import Fraction
 from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, beats, wider_gap
 from search_spaces.layout import Axis, Cell, Layout, grid
+from search_spaces.simclr_paper.conditions import WITH_LARS
 from search_spaces.values import Times
 
 __all__ = ["BATCH_SIZE"]
@@ -184,6 +185,7 @@ BATCH_SIZE = Ablation(
             source="appendix B.1, Table B.1",
             paper=_sqrt_is_better(_BATCHES[:2], ("100", "200")),
             small=_sqrt_is_better(_MULTIPLES[:2], ("x 1", "x 2")),
+            asked_where=(WITH_LARS,),
         ),
     ),
 )

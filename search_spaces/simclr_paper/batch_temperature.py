@@ -20,6 +20,7 @@ presets are not tuned: their own learning rate, scaled with the batch.
 from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Group, beats, wider_gap
 from search_spaces.layout import Axis, Cell, Layout, grid
+from search_spaces.simclr_paper.conditions import FOR_CIFAR
 from search_spaces.values import Times, Value
 
 __all__ = ["BATCH_TEMPERATURE"]
@@ -156,6 +157,7 @@ BATCH_TEMPERATURE = Ablation(
             source="appendix B.9, Figure B.8",
             paper=_best_temperature(_BATCHES, _CONVERGED),
             small=_best_temperature(_SMALL_BATCHES, _SMALL_LENGTHS[1:]),
+            asked_where=(FOR_CIFAR,),
         ),
         Claim(
             statement="With temperature 0.1, accuracy improves with the batch size.",

@@ -20,6 +20,7 @@ probe's size and training, nor the probability and strength of noise: ours are t
 from search_spaces.ablation import Ablation
 from search_spaces.claims import POINTS_OF_IMAGENET, Claim, above, beats
 from search_spaces.layout import Axis, Cell, Layout
+from search_spaces.simclr_paper.conditions import COLORED
 from search_spaces.values import Value
 
 __all__ = ["PROBES"]
@@ -57,8 +58,14 @@ def _cells(policy: tuple[str, ...]) -> tuple[Cell, ...]:
             values |= {"augment.operations": [*policy, operation], **options}
 
         cells += [
-            Cell(at=(task, _OF_H), values=values, paper=of_h, metric=f"probe_{task}_h"),
-            Cell(at=(task, _OF_Z), values=values, paper=of_z, metric=f"probe_{task}_z"),
+            Cell(
+                at=(task, of),
+                values=values,
+                paper=found,
+                metric=f"probe_{task}_{suffix}",
+                asked_where=(COLORED,) if task == "color" else (),
+            )
+            for of, suffix, found in ((_OF_H, "h", of_h), (_OF_Z, "z", of_z))
         ]
 
     # The classes are told in the run whose colors are, to share it.

@@ -18,6 +18,7 @@ from itertools import pairwise
 from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, beats
 from search_spaces.layout import Axis, Cell, Layout
+from search_spaces.simclr_paper.conditions import LOW_TEMPERATURE
 
 __all__ = ["TEMPERATURE"]
 
@@ -66,6 +67,7 @@ TEMPERATURE = Ablation(
             beats(_WITH_NORM[1], _WITH_NORM[0]),
             beats(_WITH_NORM[1], _WITH_NORM[2]),
             beats(_WITH_NORM[2], _WITH_NORM[3]),
+            where=(LOW_TEMPERATURE,),
         ),
         Claim.alike(
             "Without l2 norm and temperature scaling, linear evaluation is significantly worse.",

@@ -225,7 +225,7 @@ TRANSFER = Ablation(
     claims=(
         Claim(
             statement="Fine-tuned, SimCLR's representation is as good as the supervised one on "
-            "average over data sets, within 1 point.",
+            "average over data sets, within 1 point (our bound).",
             source="section 6, Table 8",
             paper=(_alike(_WIDE, _DATA_SETS, within=1.0),),
             small=(_alike(_SMALL_ENCODER, _SMALL_DATA_SETS, within=1.0),),

@@ -128,6 +128,26 @@ def test_a_config_gives_the_same_plan_as_the_preset_it_was_printed_from(tmp_path
     assert by_name["estimate"]["basis"].startswith("assumed")
 
 
+def test_a_plan_says_which_claims_and_cells_it_does_not_ask(tmp_path: Path) -> None:
+    plan = ["ablate", "flip-and-blur", "--preset", "digits", "--dry-run"]
+    plan += ["--storage", str(tmp_path / "s")]
+    found = json.loads(invoke(*plan, "--json").stdout)
+    cells, claim = found["not_asked"]
+    assert cells.startswith("Not asked here, 2 of 4 cells: Gaussian blur changes nothing")
+    assert claim.startswith("not asked here: the paper leaves blur out where images are as small")
+    assert claim.endswith(
+        "this recipe has data.image_size=16: Blur helps: the default policy is worse without it."
+    )
+    assert [cell["name"] for cell in found["cells"]] == [
+        "untrained · seed 0",
+        "no blur · seed 0",
+        "neither (ours) · seed 0",
+    ]
+    printed = " ".join(invoke(*plan).stdout.split())
+    assert cells in printed
+    assert claim in printed
+
+
 def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     ended = invoke(
