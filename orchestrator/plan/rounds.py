@@ -11,12 +11,24 @@ from orchestrator.plan.cells import Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
 from orchestrator.plan.more_seeds import seeds_wanted
 from orchestrator.run_record import Records, RunRecord
-from orchestrator.verdicts import ClaimVerdict, Looks, Lost, Values, judge, looks_up_to
+from orchestrator.verdicts import ClaimVerdict, Look, Looks, Lost, Values, judge, looks_up_to
 from search_spaces import Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 
-__all__ = ["Outcome", "choices", "looks_of", "lost_of", "next_ask", "values_of", "verdicts"]
+__all__ = [
+    "Outcome",
+    "TakenLooks",
+    "choices",
+    "looks_of",
+    "lost_of",
+    "next_ask",
+    "values_of",
+    "verdicts",
+]
+
+# statement of a claim -> label of a comparison -> the looks that were taken at it
+TakenLooks = Mapping[str, Mapping[str, tuple[Look, ...]]]
 
 
 @dataclass(frozen=True)
@@ -138,10 +150,30 @@ def lost_of(ablation: Ablation, cells: Iterable[KeptCell], records: Records) -> 
 
 
 def verdicts(
-    ablation: Ablation, scale: Scale, values: Values, looks: Sequence[int]
+    ablation: Ablation,
+    scale: Scale,
+    values: Values,
+    looks: Sequence[int],
+    *,
+    lost: Lost | None = None,
+    taken: TakenLooks | None = None,
 ) -> list[ClaimVerdict]:
-    """Judge each claim, in the order of the ablation."""
-    return [judge(claim, scale, values, looks=Looks(tuple(looks))) for claim in ablation.claims]
+    """Judge each claim, in the order of the ablation.
+
+    `looks` are the planned ones. `taken` are those that a storage has kept; without it the planned
+    ones are all, or that at all seeds the only one.
+    """
+    return [
+        judge(
+            claim,
+            scale,
+            values,
+            lost=lost,
+            looks=Looks(tuple(looks)),
+            taken=None if taken is None else taken.get(claim.statement, {}),
+        )
+        for claim in ablation.claims
+    ]
 
 
 def _score(record: RunRecord, metric: str) -> float | None:

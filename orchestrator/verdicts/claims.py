@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.verdicts.looks import Looks
+from orchestrator.verdicts.looks import Look, Looks
 from orchestrator.verdicts.spread import Spread
 from orchestrator.verdicts.t_test import Judged, Lost, Schedule, Values, Verdict, judge_comparison
 from search_spaces.ablation import Scale
@@ -58,21 +58,28 @@ def judge(
     *,
     lost: Lost | None = None,
     looks: Looks = NO_LOOKS,
+    taken: Mapping[str, tuple[Look, ...]] | None = None,
     level: float = 0.05,
     spread: Spread | None = None,  # noqa: ARG001
     paper: Mapping[Place, float] | None = None,
 ) -> ClaimVerdict:
     """Return the verdict on a claim at one scale.
 
-    `lost` are the seeds that a cell has no value for, `spread` that of the whole sweep, and `paper`
-    the paper's own values of the cells. Raises ValueError for a level without sense, and for a
-    value that is not finite.
+    `taken` are the looks that a storage has kept, by the labels of comparisons: then one that goes
+    beyond them counts, planned or not. `lost` are the seeds that a cell has no value for, `spread`
+    that of the whole sweep, and `paper` the paper's own values of the cells. Raises ValueError for
+    a level without sense, and for a value that is not finite.
     """
-    schedule = Schedule(looks, level)
     comparisons = claim.comparisons(scale)
+
+    def schedule(comparison: Comparison) -> Schedule:
+        if taken is None:
+            return Schedule(looks, level)
+        return Schedule(Looks(looks.planned, taken.get(comparison.label, ()), is_kept=True), level)
+
     judged = tuple(
         replace(
-            judge_comparison(comparison, len(comparisons), values, schedule),
+            judge_comparison(comparison, len(comparisons), values, schedule(comparison)),
             lost=_lost_of(comparison, lost or {}),
             paper=_paper_value(comparison, paper or {}),
         )

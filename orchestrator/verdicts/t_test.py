@@ -34,13 +34,13 @@ import bisect
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
 from scipy.special import nctdtr, ndtr, stdtrit
 
-from orchestrator.verdicts.looks import Looks
+from orchestrator.verdicts.looks import Look, Looks
 from search_spaces.claims import Comparison, Place
 
 __all__ = ["Judged", "Lost", "Schedule", "Values", "Verdict", "judge_comparison"]
@@ -55,6 +55,7 @@ Lost = Mapping[Place, Mapping[int, str]]
 POWER = 0.8  # with which the seeds still needed should decide
 MOST_SEEDS = 1000
 EQUAL = 1e-6  # of a cell's value: nearer values are equal, as float32 keeps no more
+LEAST_LEFT = 1e-9  # of the level, below which nothing can be decided any more
 TIES = 3  # seeds at exactly the bound after which more are not worth running
 
 
@@ -71,7 +72,8 @@ class Judged:
 
     `p` is the least level at which it would be reproduced, over all looks; `test` how it was found,
     with `df` degrees of freedom. `lost` are the runs that its cells have lost. `margin`: how far
-    apart may be called alike. `paper` is the paper's own value of the comparison.
+    apart may be called alike. `paper` is the paper's own value of the comparison. `looks` are those
+    that were taken, this one included.
     """
 
     comparison: Comparison
@@ -90,6 +92,7 @@ class Judged:
     lost: Lost = field(default_factory=dict)
     margin: float | None = None
     paper: float | None = None
+    looks: tuple[Look, ...] = ()
 
     @property
     def of_paper(self) -> float | None:
@@ -110,9 +113,9 @@ class Schedule:
         if not 0 < self.level < 0.5:
             raise ValueError(f"level {self.level!r}: must be between 0 and 0.5")
 
-    def allowed(self, seeds: int) -> list[tuple[int, float]]:
-        """Return the looks that so many seeds allow, with what each may spend."""
-        return [(look.seeds, self.level * look.share) for look in self.looks.due(seeds)]
+    def after(self, seeds: int) -> "Schedule":
+        """Return the schedule once the looks are taken that so many seeds allow."""
+        return replace(self, looks=self.looks.after(seeds))
 
     def share(self, seeds: int) -> float:
         """Return what the look at so many seeds may spend; past the last look, what that may."""
@@ -131,8 +134,10 @@ def judge_comparison(comparison: Comparison, m: int, values: Values, schedule: S
     low = high = None
     verdict: Verdict = "undecided"
 
-    for n, share in schedule.allowed(len(seeds)):
-        sample = _sample(sums[:n], equal, test.edges)
+    taken = schedule.looks.due(len(seeds))
+    for look in taken:
+        share = schedule.level * look.share
+        sample = _sample(sums[: look.seeds], equal, test.edges)
         verdict = test.decide(sample, share)
         low, high = test.interval(sample, share)
         if verdict != "undecided":
@@ -140,7 +145,7 @@ def judge_comparison(comparison: Comparison, m: int, values: Values, schedule: S
 
     more, note = None, ""
     if verdict == "undecided":
-        more, note = _outlook(test, sample, len(seeds), schedule)
+        more, note = _outlook(test, sample, len(seeds), schedule.after(len(seeds)))
     return Judged(
         comparison=comparison,
         seeds=seeds[: sample.n],
@@ -152,6 +157,7 @@ def judge_comparison(comparison: Comparison, m: int, values: Values, schedule: S
         more_seeds=more,
         tied=sample.n >= TIES and sample.sd == 0 and sample.mean in test.edges,
         note=note,
+        looks=tuple(look for look in taken if verdict == "undecided" or look.seeds <= sample.n),
     )
 
 
@@ -297,12 +303,8 @@ def _outlook(
     test: _Test, sample: _Sample, available: int, schedule: Schedule
 ) -> tuple[int | None, str]:
     """How many more seeds than those available would probably decide; or None, and why."""
-    if sample.n == 0:
-        return None, "no seed has finished all of its cells"
-    if sample.n == 1:
-        return None, "one seed has no spread to judge by"
-    if sample.sd == 0 and sample.mean in test.edges:
-        return None, f"exactly {sample.mean:g} with every seed"
+    if why_not := _no_outlook(test, sample, schedule):
+        return None, why_not
 
     def decides(n: int) -> bool:
         return test.power(sample, n, schedule.share(n)) >= POWER
@@ -323,3 +325,16 @@ def _outlook(
     if index == len(beyond):
         return None, f"too near the bound: more than {MOST_SEEDS} more seeds"
     return beyond[index] - available, note
+
+
+def _no_outlook(test: _Test, sample: _Sample, schedule: Schedule) -> str:
+    """Why it cannot be said how many seeds would decide; empty where it can."""
+    if sample.n == 0:
+        return "no seed has finished all of its cells"
+    if sample.n == 1:
+        return "one seed has no spread to judge by"
+    if sample.sd == 0 and sample.mean in test.edges:
+        return f"exactly {sample.mean:g} with every seed"
+    if schedule.looks.left < LEAST_LEFT:
+        return "its looks have spent the level"
+    return ""
