@@ -32,8 +32,14 @@ from search_spaces.simclr_paper.temperature import TEMPERATURE
 from search_spaces.simclr_paper.transfer import TRANSFER
 from search_spaces.two_layer_cnn.activation_power import ACTIVATION_POWER
 from search_spaces.two_layer_cnn.augmentation_quality import AUGMENTATION_QUALITY
+from search_spaces.two_layer_cnn.filter_count import FILTER_COUNT
+from search_spaces.two_layer_cnn.fresh_views import FRESH_VIEWS
+from search_spaces.two_layer_cnn.initial_scale import INITIAL_SCALE
 from search_spaces.two_layer_cnn.label_complexity import LABEL_COMPLEXITY
+from search_spaces.two_layer_cnn.label_threshold import LABEL_THRESHOLD
+from search_spaces.two_layer_cnn.patch_dimension import PATCH_DIMENSION
 from search_spaces.two_layer_cnn.pretraining_controls import PRETRAINING_CONTROLS
+from search_spaces.two_layer_cnn.pretraining_steps import PRETRAINING_STEPS
 from search_spaces.two_layer_cnn.signal_to_noise import SIGNAL_TO_NOISE
 from search_spaces.two_layer_cnn.top_eigenvalue import TOP_EIGENVALUE
 from search_spaces.two_layer_cnn.total_budget import TOTAL_BUDGET
@@ -81,13 +87,19 @@ ABLATIONS: dict[str, Ablation] = {
     "few-augmentations": FEW_AUGMENTATIONS,
     "shortcuts": SHORTCUTS,
     "label-complexity": LABEL_COMPLEXITY,
+    "label-threshold": LABEL_THRESHOLD,
     "activation-power": ACTIVATION_POWER,
     "unlabeled-data": UNLABELED_DATA,
     "signal-to-noise": SIGNAL_TO_NOISE,
     "top-eigenvalue": TOP_EIGENVALUE,
+    "initial-scale": INITIAL_SCALE,
+    "pretraining-steps": PRETRAINING_STEPS,
+    "filter-count": FILTER_COUNT,
+    "patch-dimension": PATCH_DIMENSION,
     "pretraining-controls": PRETRAINING_CONTROLS,
     "augmentation-quality": AUGMENTATION_QUALITY,
     "total-budget": TOTAL_BUDGET,
+    "fresh-views": FRESH_VIEWS,
 }
 # Every table and figure of the SimCLR paper, without extensions.
 OF_THE_PAPER = tuple(

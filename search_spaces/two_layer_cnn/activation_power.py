@@ -7,14 +7,14 @@ after SimCLR pre-training few labels suffice with either.
 
 Cost: 40 runs a seed, about 6 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate activation-power --preset P
+    simclr-orch ablate activation-power --preset P --seeds 29
 
 SNR is 0.3, where both thresholds lie among the numbers of labels: 1 to 4 / SNR^q is 37 to 148 for q
 = 3 and 123 to 494 for 4.
 """
 
 from search_spaces.ablation import Ablation
-from search_spaces.claims import Claim, above, beats
+from search_spaces.claims import Claim, Event, beats
 from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     ARMS,
@@ -22,13 +22,15 @@ from search_spaces.two_layer_cnn.theorems import (
     FEW_LABELS,
     LABELS,
     LEARNED,
-    LOST,
     NOTE,
+    OF_RATES,
     SIMCLR,
-    below,
     fails,
+    fails_in,
     labels,
     learns,
+    learns_in,
+    nearly_always,
 )
 from search_spaces.values import Value
 
@@ -47,7 +49,8 @@ _LAYOUT = Layout(
         Axis(name="training", labels=tuple(ARMS)),
     ),
     cells=grid(_POWERS, labels(), ARMS),
-    note=f"{NOTE} Runs that do not reach the training loss of 0.01 say nothing on the claims.",
+    note=f"{NOTE} {OF_RATES} Runs that do not reach the training loss of 0.01 say nothing on the "
+    "claims.",
 )
 
 ACTIVATION_POWER = Ablation(
@@ -62,29 +65,30 @@ ACTIVATION_POWER = Ablation(
     figure="lines",
     claims=(
         Claim.alike(
-            "Direct training needs labels in proportion to 1 / SNR^q: its test loss is at least "
-            "0.1 below 1 / SNR^q labels and at most 0.06 from 4 / SNR^q on.",
+            "Direct training needs labels in proportion to 1 / SNR^q: in 9 of 10 runs or more its "
+            "test loss is at least 0.1 below 1 / SNR^q labels and at most 0.06 from 4 / SNR^q on.",
             "Theorem 4.3",
+            *(fails_in((power, fails(_RATIO, int(power))[-1], DIRECT)) for power in _POWERS),
             *(
-                above((power, fails(_RATIO, int(power))[-1], DIRECT), LOST, metric="test_loss")
-                for power in _POWERS
-            ),
-            *(
-                below((power, learns(_RATIO, int(power))[0], DIRECT), LEARNED, metric="test_loss")
+                nearly_always(
+                    (power, learns(_RATIO, int(power))[0], DIRECT),
+                    Event(side="below", value=LEARNED),
+                    metric="test_loss",
+                )
                 for power in _POWERS
             ),
         ),
         Claim.alike(
             "Direct training needs more labels with q = 4 than with q = 3: its error is "
-            "higher with 64 and with 128.",
+            "higher on average with 64 and with 128.",
             "Theorem 4.3",
             *(beats(("4", count, DIRECT), ("3", count, DIRECT)) for count in ("64", "128")),
         ),
         Claim.alike(
-            "After SimCLR pre-training few labels suffice with either: the error is below 1 "
-            "% from 8 labels on.",
+            "After SimCLR pre-training few labels suffice with either: from 8 labels on the error "
+            "is below 1 % in 9 of 10 runs or more.",
             "Theorem 4.2",
-            *(below((power, count, SIMCLR), 1) for power in _POWERS for count in _ENOUGH),
+            *(learns_in((power, count, SIMCLR)) for power in _POWERS for count in _ENOUGH),
         ),
     ),
     workload="two-layer-cnn",

@@ -8,16 +8,18 @@ suffice: below, the network fits its labels and guesses on new inputs (error 50 
 
 Cost: 100 runs a seed, about 10 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate label-complexity --preset P
+    simclr-orch ablate label-complexity --preset P --seeds 29
 
 Claims are on runs that reach the training loss of 0.01, as the theorems are. `pretraining-controls`
 asks whether they do.
 """
 
 import math
+from itertools import pairwise
+from typing import Literal
 
 from search_spaces.ablation import Ablation, Overlay
-from search_spaces.claims import Claim, Comparison, above, beats
+from search_spaces.claims import Claim, Comparison, Event, Place, beats, wider_gap
 from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     ARMS,
@@ -25,13 +27,15 @@ from search_spaces.two_layer_cnn.theorems import (
     FEW_LABELS,
     LABELS,
     LEARNED,
-    LOST,
     NOTE,
+    OF_RATES,
     SIMCLR,
-    below,
     fails,
+    fails_in,
     labels,
     learns,
+    learns_in,
+    nearly_always,
     ratios,
 )
 
@@ -50,14 +54,28 @@ _LAYOUT = Layout(
         Axis(name="training", labels=tuple(ARMS)),
     ),
     cells=grid(ratios(*_RATIOS), labels(), ARMS),
-    note=f"{NOTE} Runs that do not reach the training loss of 0.01 say nothing on the claims.",
+    note=f"{NOTE} {OF_RATES} Runs that do not reach the training loss of 0.01 say nothing on the "
+    "claims.",
 )
+
+
+def _test_loss(at: Place, side: Literal["above", "below"], value: float) -> Comparison:
+    return nearly_always(at, Event(side=side, value=round(value, 3)), metric="test_loss")
 
 
 def _guesses(count: str) -> tuple[Comparison, Comparison]:
     """The test loss of an output of about 0 is ln 2."""
-    at, guess = ("0.2", count, DIRECT), round(math.log(2), 3)
-    return above(at, guess - 0.1, metric="test_loss"), below(at, guess + 0.1, metric="test_loss")
+    at, guess = ("0.2", count, DIRECT), math.log(2)
+    return _test_loss(at, "above", guess - 0.1), _test_loss(at, "below", guess + 0.1)
+
+
+def _error(at: Place, side: Literal["above", "below"], value: float) -> Comparison:
+    return nearly_always(at, Event(side=side, value=value), metric="test_error")
+
+
+def _gap(ratio: str) -> tuple[Place, Place]:
+    """What pre-training takes off the error at 64 labels."""
+    return (ratio, "64", DIRECT), (ratio, "64", SIMCLR)
 
 
 LABEL_COMPLEXITY = Ablation(
@@ -72,32 +90,32 @@ LABEL_COMPLEXITY = Ablation(
     figure="maps",
     claims=(
         Claim.alike(
-            "After SimCLR pre-training few labels suffice: the error is below 1 % from 8 "
-            "labels on (SNR 0.2).",
+            "After SimCLR pre-training few labels suffice: from 8 labels on the error is below 1 % "
+            "in 9 of 10 runs or more (SNR 0.2).",
             "Theorem 4.2",
-            *(below(("0.2", count, SIMCLR), 1) for count in _ENOUGH),
+            *(learns_in(("0.2", count, SIMCLR)) for count in _ENOUGH),
         ),
         Claim.alike(
             "After SimCLR pre-training the test loss is at most 6 times the training loss of "
-            "0.01, from 8 labels on (SNR 0.2).",
+            "0.01 in 9 of 10 runs or more, from 8 labels on (SNR 0.2).",
             "Theorem 4.2",
-            *(below(("0.2", count, SIMCLR), LEARNED, metric="test_loss") for count in _ENOUGH),
+            *(_test_loss(("0.2", count, SIMCLR), "below", LEARNED) for count in _ENOUGH),
         ),
         Claim.alike(
-            "Direct training with too few labels fails: the error is above 40 % with up to "
-            "64 labels (SNR 0.2).",
+            "Direct training with too few labels fails: with up to 64 labels the error is above "
+            "40 % in 9 of 10 runs or more (SNR 0.2).",
             "Theorem 4.3",
-            *(above(("0.2", count, DIRECT), 40) for count in fails("0.2")),
+            *(_error(("0.2", count, DIRECT), "above", 40) for count in fails("0.2")),
         ),
         Claim.alike(
-            "Direct training with enough labels succeeds: the error is below 1 % from 512 "
-            "labels on (SNR 0.2).",
+            "Direct training with enough labels succeeds: from 512 labels on the error is below 1 "
+            "% in 9 of 10 runs or more (SNR 0.2).",
             "Theorem 4.3",
-            *(below(("0.2", count, DIRECT), 1) for count in learns("0.2")),
+            *(learns_in(("0.2", count, DIRECT)) for count in learns("0.2")),
         ),
         Claim.alike(
             "Wherever direct training has too few labels, SimCLR pre-training leads to a "
-            "lower error.",
+            "lower error on average.",
             "Theorems 4.2 and 4.3: Theorem 4.2 asks for fewer labels than Theorem 4.3",
             *(
                 beats((ratio, count, DIRECT), (ratio, count, SIMCLR))
@@ -107,37 +125,42 @@ LABEL_COMPLEXITY = Ablation(
         ),
         Claim.alike(
             "The labels that direct training needs grow as the cube of the noise-to-signal ratio: "
-            "its test loss is at least 0.1 below 1 / SNR^3 labels and at most 0.06 from 4 / SNR^3 "
-            "on.",
+            "in 9 of 10 runs or more its test loss is at least 0.1 below 1 / SNR^3 labels and at "
+            "most 0.06 from 4 / SNR^3 on.",
             "Theorem 4.3",
+            *(fails_in((ratio, fails(ratio)[-1], DIRECT)) for ratio in _RATIOS),
             *(
-                above((ratio, fails(ratio)[-1], DIRECT), LOST, metric="test_loss")
-                for ratio in _RATIOS
-            ),
-            *(
-                below((ratio, learns(ratio)[0], DIRECT), LEARNED, metric="test_loss")
+                _test_loss((ratio, learns(ratio)[0], DIRECT), "below", LEARNED)
                 for ratio in _ALIGNED
             ),
         ),
         Claim.alike(
             "64 labels are enough for direct training at SNR 0.4 (error below 5 %), and too "
-            "few at 0.2 (above 40 %).",
+            "few at 0.2 (above 40 %), in 9 of 10 runs or more.",
             "Theorem 4.3",
-            below(("0.4", "64", DIRECT), 5),
-            above(("0.2", "64", DIRECT), 40),
+            _error(("0.4", "64", DIRECT), "below", 5),
+            _error(("0.2", "64", DIRECT), "above", 40),
         ),
         Claim.alike(
             "The labels needed after SimCLR pre-training do not depend on the "
             "signal-to-noise ratio as long as the unlabeled "
-            "inputs suffice: 8 labels lead to an error below 1 % at SNR 0.2, 0.3 and 0.4.",
+            "inputs suffice: 8 labels lead to an error below 1 % in 9 of 10 runs or more, at SNR "
+            "0.2, 0.3 and 0.4.",
             "Theorem 4.2",
-            *(below((ratio, str(FEW_LABELS), SIMCLR), 1) for ratio in _ALIGNED),
+            *(learns_in((ratio, str(FEW_LABELS), SIMCLR)) for ratio in _ALIGNED),
         ),
         Claim.alike(
             "Direct training with too few labels overfits harmfully: it fits them and guesses on "
-            "new inputs, with a test loss of ln 2 within 0.1 (SNR 0.2, up to 64 labels).",
+            "new inputs, with a test loss of ln 2 within 0.1 in 9 of 10 runs or more (SNR 0.2, up "
+            "to 64 labels).",
             "Theorem 4.3",
             *(comparison for count in fails("0.2") for comparison in _guesses(count)),
+        ),
+        Claim.alike(
+            "The advantage of pre-training is largest at low SNR: with 64 labels it takes more off "
+            "the error at SNR 0.2 than at 0.3, and at 0.3 than at 0.4, on average.",
+            "Theorems 4.2 and 4.3; abstract",
+            *(wider_gap(_gap(low), _gap(high)) for low, high in pairwise(_ALIGNED)),
         ),
     ),
     workload="two-layer-cnn",

@@ -7,13 +7,21 @@ inputs at SNR 0.1 we measured an error of 6 +- 9 % (16 of 20 runs fit their labe
 
 Cost: 16 runs a seed, about 6 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate unlabeled-data --preset P
+    simclr-orch ablate unlabeled-data --preset P --seeds 29
 """
 
 from search_spaces.ablation import Ablation
-from search_spaces.claims import Claim, above
+from search_spaces.claims import Claim, Comparison, Event
 from search_spaces.layout import Axis, Layout, grid
-from search_spaces.two_layer_cnn.theorems import FEW_LABELS, NOTE, below, ratios
+from search_spaces.two_layer_cnn.theorems import (
+    FEW_LABELS,
+    NOTE,
+    OF_RATES,
+    below,
+    learns_in,
+    nearly_always,
+    ratios,
+)
 from search_spaces.values import Value
 
 __all__ = ["UNLABELED_DATA"]
@@ -33,9 +41,15 @@ _LAYOUT = Layout(
         Axis(name="unlabeled inputs", labels=tuple(_INPUTS), log=True),
     ),
     cells=grid(ratios(*_RATIOS), _INPUTS),
-    note=f"{NOTE} Every run has 8 labels; runs that do not reach the training loss of 0.01 say "
-    "nothing on the claims.",
+    note=f"{NOTE} {OF_RATES} Every run has 8 labels; runs that do not reach the training loss of "
+    "0.01 say nothing on the claims.",
 )
+
+
+def _guesses(count: str) -> Comparison:
+    """Whether runs at SNR 0.1 with so many unlabeled inputs guess."""
+    return nearly_always(("0.1", count), Event(value=40), metric="test_error")
+
 
 UNLABELED_DATA = Ablation(
     name="unlabeled-data",
@@ -49,27 +63,29 @@ UNLABELED_DATA = Ablation(
     figure="lines",
     claims=(
         Claim.alike(
-            "With 250 unlabeled inputs or more, 8 labels lead to an error below 1 % (SNR "
-            "0.2: n0 SNR^2 is 10 or more).",
+            "With 250 unlabeled inputs or more, 8 labels lead to an error below 1 % in 9 of 10 "
+            "runs or more (SNR 0.2: n0 SNR^2 is 10 or more).",
             "Condition 4.1, Theorem 4.2",
-            *(below(("0.2", count), 1) for count in ("250", "500", "1000")),
+            *(learns_in(("0.2", count)) for count in ("250", "500", "1000")),
         ),
         Claim.alike(
             "Half the signal-to-noise ratio takes four times as many unlabeled inputs: at SNR 0.1 "
-            "the error is below 1 % with 1000.",
+            "the error is below 1 % with 1000 in 9 of 10 runs or more.",
             "Condition 4.1, Theorem 4.2",
-            below(("0.1", "1000"), 1),
+            learns_in(("0.1", "1000")),
         ),
         Claim.alike(
             "With far too few unlabeled inputs pre-training does not help: at SNR 0.1 with 10 (n0 "
-            "SNR^2 is 0.1) the error is above 40 %, as without pre-training.",
+            "SNR^2 is 0.1) the error is above 40 % in 9 of 10 runs or more, as without "
+            "pre-training.",
             "Condition 4.1",
-            *(above(("0.1", count), 40) for count in (_FEWEST, _NONE)),
+            *(_guesses(count) for count in (_FEWEST, _NONE)),
         ),
         Claim.alike(
-            "Nor does it help with 24 (n0 SNR^2 is 0.24): the error is above 40 %.",
+            "Nor does it help with 24 (n0 SNR^2 is 0.24): the error is above 40 % in 9 of 10 runs "
+            "or more.",
             "Condition 4.1, with our constant",
-            above(("0.1", _FEW), 40),
+            _guesses(_FEW),
         ),
         Claim.alike(
             "With either number of unlabeled inputs the filters do not find the signal: "

@@ -59,13 +59,19 @@ COUNTS = {
     "few-augmentations": (16, 16, (16, 16), (16, 16)),
     "shortcuts": (12, 12, (12, 12), (12, 12)),
     "label-complexity": (100, 100, (100, 100), (100, 100)),
+    "label-threshold": (183, 183, (183, 183), (183, 183)),
     "activation-power": (40, 40, (40, 40), (40, 40)),
     "unlabeled-data": (16, 16, (16, 16), (16, 16)),
     "signal-to-noise": (28, 28, (28, 28), (28, 28)),
     "top-eigenvalue": (28, 28, (28, 28), (28, 28)),
+    "initial-scale": (14, 14, (14, 14), (14, 14)),
+    "pretraining-steps": (24, 24, (24, 24), (24, 24)),
+    "filter-count": (8, 8, (8, 8), (8, 8)),
+    "patch-dimension": (20, 20, (20, 20), (20, 20)),
     "pretraining-controls": (25, 25, (25, 25), (25, 25)),
     "augmentation-quality": (10, 10, (10, 10), (10, 10)),
     "total-budget": (51, 51, (51, 51), (51, 51)),
+    "fresh-views": (24, 24, (24, 24), (24, 24)),
 }
 EXTENSIONS = {
     "simclr": [
@@ -77,10 +83,10 @@ EXTENSIONS = {
         "few-augmentations",
         "shortcuts",
     ],
-    "two-layer-cnn": ["augmentation-quality", "total-budget"],
+    "two-layer-cnn": ["augmentation-quality", "total-budget", "fresh-views"],
 }
 # Of a cause that the paper names and does not take away; those of Figure 5, as far as they go.
-WITH_CLAIMS = ("few-augmentations", "shortcuts")
+WITH_CLAIMS = ("few-augmentations", "shortcuts", "fresh-views")
 
 Spec = TypeVar("Spec", bound=Part)
 
