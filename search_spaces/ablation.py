@@ -13,9 +13,10 @@ from search_spaces.claims import UNTRAINED, Claim
 from search_spaces.layout import Cell, Layout
 from search_spaces.values import Times, Value, as_text, check_fields, plain_values
 
-__all__ = ["Ablation", "Figure", "Overlay", "Scale"]
+__all__ = ["Ablation", "Figure", "Overlay", "Scale", "Varied"]
 
 Scale = Literal["paper", "small"]
+Varied = Literal["subset", "split"]  # labelled images; validation and training images
 Figure = Literal["heatmap", "lines", "table", "maps", "points"]
 
 PAPER_EPOCHS = 100  # the default of the paper's ablations
@@ -60,7 +61,8 @@ class Ablation:
     `against`. `setting` names the preset that is the paper's own for this question. An `extension`
     asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run whose result
     `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False,
-    an untrained run is evaluated beside the cells.
+    an untrained run is evaluated beside the cells. `vary` names what each seed draws anew, beside
+    what the seed itself draws.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Ablation:
     overlays: tuple[Overlay, ...] = ()
     counts_if: str | None = None
     untrained: bool = True
+    vary: tuple[Varied, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):

@@ -101,6 +101,21 @@ def ablate(
             "they are no more than half as many."
         ),
     ] = None,
+    tune: Annotated[
+        str,
+        typer.Option(
+            "--tune",
+            help="Tuned cells choose their setting anew for each seed (per-seed), or once for all, "
+            "which is cheaper and makes verdicts too sure of themselves (once).",
+        ),
+    ] = "per-seed",
+    vary: Annotated[
+        str | None,
+        typer.Option(
+            help="What each seed draws anew: seed (weights, order, views), subset (the labelled "
+            "images), split (validation and training images); default: the ablation's, mostly seed."
+        ),
+    ] = None,
     workers: Workers = 1,
     cpus_per_worker: Cpus = None,
     gpus_per_worker: Gpus = None,
@@ -133,6 +148,8 @@ def ablate(
     request = Request(
         ablations=tuple(names),
         max_seeds=max_seeds,
+        tuning=tune,
+        vary=vary,
         preset=preset,
         config=config,
         assignments=tuple(assignments or ()),

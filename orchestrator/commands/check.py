@@ -11,6 +11,7 @@ import torch
 from orchestrator.commands.request import Problems, Request, ablations_named, base_recipe
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
+from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
 from orchestrator.plan.search import build_search, read_space
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.run_record import SCORE
@@ -121,6 +122,8 @@ def check(request: Request) -> Checked:
             f"--max-seeds {request.max_seeds}: must lie between {fewest} and {MAX_SEEDS}"
         )
 
+    problems.attempt(lambda: read_tuning(request.tuning))
+    problems.attempt(lambda: read_varied(request.vary or "seed"))
     ablations = problems.attempt(lambda: ablations_named(request.ablations))
     workload = problems.attempt(lambda: _workload(request, ablations or ()))
     base = None
@@ -217,7 +220,7 @@ def _plans(
             plan = build(
                 ablation,
                 base,
-                ask=Ask(request.seeds),
+                ask=_first_ask(request, ablation, base),
                 resources=resources,
                 train_images=images,
                 shape=shape,
@@ -231,6 +234,16 @@ def _plans(
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return tuple(plans)
+
+
+def _first_ask(request: Request, ablation: Ablation, base: Specification) -> Ask:
+    """Return what a request wants of an ablation at first. Raises PlanError."""
+    wanted = ablation.vary if request.vary is None else read_varied(request.vary)
+    vary = tuple(name for name in wanted if varied_fields(base.flat(), [name]))
+    if request.vary is not None and vary != wanted:
+        idle = ", no ".join(name for name in wanted if name not in vary)
+        raise PlanError([f"--vary {request.vary}: the recipe draws no {idle}"])
+    return Ask(request.seeds, tuning=read_tuning(request.tuning), vary=vary)
 
 
 def _pinned(plan: Plan) -> Plan:

@@ -5,7 +5,7 @@ from functools import partial
 
 from orchestrator.commands.check import Checked
 from orchestrator.commands.next_round import Round
-from orchestrator.plan import jobs_of
+from orchestrator.plan import Plan, jobs_of
 from orchestrator.plan.estimate import Estimate, estimate, measured_speed
 from orchestrator.plan.longer import why_anew
 from orchestrator.run_record import RunRecord
@@ -42,19 +42,36 @@ def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> E
 
 
 def cost_line(planned: Round, cost: Estimate) -> str:
-    """Say in one line what will run, how much of it at once, and how long it will take."""
+    """Say in one line what will run, how much of it at once, and how long it will take.
+
+    Each ablation that tunes per seed has a line more, with what this costs in runs.
+    """
     plans, left = planned.plans, planned.left
     resources = plans[0].resources
     gpus = f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
     names = ", ".join(f"{plan.name} {plan.sweep_id}" for plan in plans)
     waiting = sum(len(plan.waiting) for plan in plans)
-    return (
+    line = (
         f"{names}: {planned.jobs} cells ({len(planned.done)} finished before, {left} to run"
         f"{f', {planned.shared} runs saved by sharing' if planned.shared else ''}"
-        f"{f', {waiting} more settings to run once tuned' if waiting else ''}), "
+        f"{f', {waiting} more to run once tuned' if waiting else ''}), "
         f"{_at_once(cost, left)}, each "
         f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
         f"{_duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
+    )
+    return "\n".join([line, *filter(None, map(_tuning_line, plans))])
+
+
+def _tuning_line(plan: Plan) -> str | None:
+    """Say what choosing anew for each seed costs; None where it costs nothing more."""
+    per_seed = sum(cell.role == "candidate" for cell in plan.cells)
+    once = sum(len(cell.candidates) for cell in plan.tuned)
+    if per_seed <= once:
+        return None
+    return (
+        f"{plan.name}: {per_seed} of them are candidates, among which each seed of "
+        f"{len(plan.tuned)} tuned cells chooses anew; --tune once has {once}, and chooses once "
+        "for all seeds"
     )
 
 

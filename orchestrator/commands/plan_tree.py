@@ -44,6 +44,8 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
         "looks": looks,
         # Verdicts keep their level only if the schedule was fixed before the first look.
         "looks_changed": changed or looks_before not in ([], looks),
+        "tuning": plan.ask.tuning,
+        "vary": list(plan.ask.vary),
         "cells": cells,
         "data": {
             "title": data.title,

@@ -41,7 +41,7 @@ BEGINS_WITH = "init.weights"  # the field of weights that a run begins with, a f
 class Request:
     """A request of a person, as typed. Neither ablations nor a search: a single run.
 
-    `max_seeds` None: as many as `seeds`.
+    `max_seeds` None: as many as `seeds`. `vary` None: as each ablation has it.
     """
 
     ablations: tuple[str, ...]
@@ -50,6 +50,8 @@ class Request:
     assignments: tuple[str, ...] = ()
     seeds: int = 1
     max_seeds: int | None = None
+    tuning: str = "per-seed"
+    vary: str | None = None
     search: tuple[str, ...] = ()
     samples: int = 16
     workers: int = 1

@@ -3,14 +3,15 @@
 Pure: reads and starts nothing.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.errors import PlanError
+from orchestrator.plan.asked import MAX_SEEDS, Ask, AskedRun, Role, asked_for, by_claims
 from orchestrator.resources import ClusterShape, Resources, resource_problems
-from search_spaces import UNTRAINED, Ablation, Step, Times
+from search_spaces import Ablation, Step, Times
+from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 from search_spaces.layout import Cell
 from search_spaces.values import Value
@@ -31,10 +32,6 @@ __all__ = [
     "by_claims",
     "jobs_of",
 ]
-
-Scale = Literal["paper", "small"]
-Role = Literal["cell", "reference", "candidate", "sample"]
-MAX_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -63,22 +60,6 @@ class PlannedCell:
             else ""
         )
         return f"{' · '.join(self.at)}{which} · seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class Ask:
-    """The part of an ablation that is wanted: seeds of every cell, and `more` of some cells.
-
-    `chosen` has the candidates that tuned cells have chosen.
-    """
-
-    seeds: int = 1
-    more: Mapping[Place, int] = field(default_factory=dict)
-    chosen: Mapping[Place, int] = field(default_factory=dict)
-
-    def seeds_of(self, at: Place) -> int:
-        """Return the number of seeds of one cell."""
-        return max(self.seeds, self.more.get(at, 0))
 
 
 @dataclass(frozen=True)
@@ -116,18 +97,28 @@ class Plan:
         return tuple(sorted({cell.seed for cell in self.cells if cell.role != "candidate"}))
 
     @property
-    def waiting(self) -> tuple[Place, ...]:
-        """Tuned cells that have not chosen among their candidates yet."""
+    def tuned(self) -> tuple[Cell, ...]:
+        """The cells that choose among candidates."""
         cells = self.ablation.layout(self.scale).cells if self.ablation else ()
+        return tuple(cell for cell in cells if cell.candidates)
+
+    @property
+    def waiting(self) -> tuple[tuple[Place, int], ...]:
+        """Places and seeds of tuned cells that have not chosen among their candidates yet."""
+        first, ask = self.base.seed, self.ask
         return tuple(
-            cell.at for cell in cells if cell.candidates and cell.at not in self.ask.chosen
+            (cell.at, first + number)
+            for cell in self.tuned
+            for number in range(ask.seeds_of(cell.at))
+            if ask.choice(cell.at, first, number) is None
         )
 
     @property
     def sweep_id(self) -> str:
         """The identity of the sweep: the same question on the same recipe.
 
-        It does not depend on the number of seeds or workers.
+        It does not depend on the number of seeds or workers. It does on how settings are chosen and
+        on what varies with the seed, as values that differ in that are not of one kind.
         """
         identity: dict[str, Any] = {
             "name": self.name,
@@ -136,6 +127,11 @@ class Plan:
         }
         if self.is_search:
             identity["samples"] = [cell.fingerprint for cell in self.cells]
+        # what there was at first, once and nothing, is left out
+        if self.tuned and self.ask.tuning != "once":
+            identity["tuning"] = self.ask.tuning
+        if self.ask.vary:
+            identity["vary"] = sorted(self.ask.vary)
         return digest(identity)[:12]
 
     @property
@@ -183,11 +179,11 @@ def build(
     )
     problems = of_seeds + resource_problems(resources, shape)
 
-    cells = [] if of_seeds else list(_asked_for(ablation, scale, base.seed, ask))
+    cells = [] if of_seeds else list(asked_for(ablation, scale, base.seed, ask))
     planned: list[PlannedCell] = []
     for asked in cells:
         try:
-            spec = _spec(asked, base, workload)
+            spec = _spec(asked, base, workload, ask)
         except SpecError as error:
             problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in error.problems]
             continue
@@ -232,69 +228,22 @@ def build_single(
     return Plan(None, workload, "small", spec, Ask(), (cell,), resources)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A run before its specification is made."""
-
-    at: Place
-    seed: int
-    values: Mapping[str, Value]
-    paper: float | None
-    role: Role
-    candidate: int | None = None
-
-
-def _asked_for(ablation: Ablation, scale: Scale, first: int, ask: Ask) -> Iterator[_Asked]:
-    cells = by_claims(ablation, scale)
-    for cell in cells:
-        for index, candidate in enumerate(cell.candidates):
-            values = {**ablation.fixed, **cell.values, **candidate}
-            yield _Asked(cell.at, first + MAX_SEEDS, values, cell.paper, "candidate", index)
-
-    most = max((ask.seeds_of(cell.at) for cell in cells), default=ask.seeds)
-    untrained = ask.seeds_of(UNTRAINED) if ablation.untrained else 0
-    for number in range(max(most, untrained)):
-        seed = first + number
-        if number < untrained:
-            yield _Asked(UNTRAINED, seed, {}, None, "reference")
-        for cell in cells:
-            choice = ask.chosen.get(cell.at)
-            if number >= ask.seeds_of(cell.at) or (cell.candidates and choice is None):
-                continue
-            chosen = cell.candidates[choice] if choice is not None else {}
-            values = {**ablation.fixed, **cell.values, **chosen}
-            yield _Asked(cell.at, seed, values, cell.paper, "cell", choice)
-
-
-def by_claims(ablation: Ablation, scale: Scale) -> list[Cell]:
-    """Return the cells of the layout, those first that more claims rest on.
-
-    Then come those of more comparisons, else its order holds. Within a seed: a verdict needs pairs,
-    so every cell's seed comes before the next one of any.
-    """
-    claims, comparisons = Counter[Place](), Counter[Place]()
-    for claim in ablation.claims:
-        of_claim: set[Place] = set()
-        for asked in claim.comparisons(scale):
-            compared = {term.at for term in asked.terms}
-            comparisons.update(compared)
-            of_claim |= compared
-        claims.update(of_claim)
-
-    return sorted(
-        ablation.layout(scale).cells, key=lambda cell: (-claims[cell.at], -comparisons[cell.at])
-    )
-
-
-def _spec(asked: _Asked, base: Specification, workload: AnyWorkload) -> Specification | None:
+def _spec(
+    asked: AskedRun, base: Specification, workload: AnyWorkload, ask: Ask
+) -> Specification | None:
     """Return the specification of a run; None for a reference that the workload does not have.
 
     Raises SpecError.
     """
+
+    def with_own(recipe: Specification, values: dict[str, Any]) -> Specification:
+        varied = ask.varied(recipe.flat() | values, asked.number, asked.role)
+        return recipe.with_values({**values, **varied, "seed": asked.seed})
+
     if asked.role == "reference":
         reference = workload.reference(base)
-        return reference and reference.with_values({"seed": asked.seed})
-    return base.with_values(_resolved(asked.values, base) | {"seed": asked.seed})
+        return reference and with_own(reference, {})
+    return with_own(base, _resolved(asked.values, base))
 
 
 def _resolved(values: Mapping[str, Value], base: Specification) -> dict[str, Any]:

@@ -6,9 +6,10 @@ Plain data, since versions differ: a report reads plans that earlier ones wrote.
 import json
 from typing import Any, NotRequired, TypedDict
 
-from orchestrator.plan.cells import Plan, Role
+from orchestrator.plan.asked import Role, Tuning
+from orchestrator.plan.cells import Plan
 from orchestrator.run_record import DEFAULT_WORKLOAD
-from search_spaces.ablation import Scale
+from search_spaces.ablation import Scale, Varied
 from workloads.catalog import workload_named
 from workloads.workload import (
     AnyWorkload,
@@ -55,7 +56,8 @@ class KeptPlan(TypedDict):
     """A sweep's plan, with the runs of earlier and larger requests.
 
     `looks` are the numbers of seeds at which claims are looked at, `looks_changed` tells that they
-    were others before.
+    were others before. `tuning` says how settings were chosen, once where it is not said, and
+    `vary` what differs from seed to seed beside the seed.
     """
 
     sweep: str
@@ -67,6 +69,8 @@ class KeptPlan(TypedDict):
     seeds: list[int]
     looks: NotRequired[list[int]]
     looks_changed: NotRequired[bool]
+    tuning: NotRequired[Tuning]
+    vary: NotRequired[list[Varied]]
     cells: list[KeptCell]
     data: KeptData
     resources: dict[str, Any]

@@ -5,7 +5,7 @@ on records alone, so a rerun comes to the same round without running anything tw
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.plan.cells import Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
@@ -62,7 +62,7 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
         lost = lost_of(plan.ablation, cells, records)
         wanted = seeds_wanted(judged, plan.ask, plan.base.seed, values, lost, looks)
         more |= {at: max(count, more.get(at, 0)) for at, count in wanted.items()}
-    return Ask(plan.ask.seeds, more, chosen)
+    return replace(plan.ask, more=more, chosen=chosen)
 
 
 def looks_of(seeds: int, max_seeds: int) -> tuple[int, ...]:
@@ -72,30 +72,31 @@ def looks_of(seeds: int, max_seeds: int) -> tuple[int, ...]:
 
 def choices(
     ablation: Ablation, scale: Scale, cells: Iterable[KeptCell], records: Records
-) -> dict[Place, int]:
-    """Choose the candidate that each tuned cell takes, by the validation split.
+) -> dict[Place, dict[int, int]]:
+    """Choose the candidates that each tuned cell takes, by the validation split.
 
-    Cells with candidates still to run are left out. Candidates whose training diverged are out. Of
-    equally good ones the first is taken.
+    There is a choice for each seed that candidates have been run with. Those with candidates still
+    to run are left out. Candidates whose training diverged are out. Of equally good ones the first
+    is taken.
     """
     layout = [cell for cell in ablation.layout(scale).cells if cell.candidates]
     tuned = {cell.at: len(cell.candidates) for cell in layout}
     tuned_by = {cell.at: ablation.tuning_metric_of(cell) for cell in layout}
 
-    scores: dict[Place, dict[int, float | None]] = {}
+    scores: dict[tuple[Place, int], dict[int, float | None]] = {}
     for cell in cells:
         candidate = cell.get("candidate")
         if cell["role"] == "candidate" and candidate is not None:
             record = records.get(cell["fingerprint"])
             at = tuple(cell["at"])
             score = None if record is None else _score(record, tuned_by.get(at, ablation.tuned_by))
-            scores.setdefault(at, {})[candidate] = score
+            scores.setdefault((at, cell["seed"]), {})[candidate] = score
 
-    chosen: dict[Place, int] = {}
-    for at, found in scores.items():
+    chosen: dict[Place, dict[int, int]] = {}
+    for (at, seed), found in scores.items():
         known = {index: score for index, score in found.items() if score is not None}
         if len(known) == tuned.get(at) and any(known.values()):
-            chosen[at] = max(sorted(known), key=lambda index: known[index])
+            chosen.setdefault(at, {})[seed] = max(sorted(known), key=lambda index: known[index])
     return chosen
 
 

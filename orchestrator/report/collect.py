@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
-from orchestrator.plan.rounds import choices, values_of, verdicts
+from orchestrator.plan.rounds import values_of, verdicts
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
+from orchestrator.report.tuned import Tuned, tuned_cells
 from orchestrator.run_record import Machine, Records, RunRecord
 from orchestrator.verdicts import ClaimVerdict
 from orchestrator.verdicts.rank_correlation import Similarity, rank_correlation
@@ -15,21 +16,7 @@ from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.claims import Place
 from workloads.spec import flatten
 
-__all__ = ["Difference", "Report", "Tuned", "collect"]
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What a tuned cell has chosen, among how many candidates, by which validation score.
-
-    `diverged` of the candidates did.
-    """
-
-    at: Place
-    chosen: Mapping[str, object]
-    score: float
-    candidates: int
-    diverged: int
+__all__ = ["Difference", "Report", "collect"]
 
 
 @dataclass(frozen=True)
@@ -113,31 +100,10 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
         problems=tuple(_problem_line(record) for record in failed),
         verdicts=tuple(verdicts(ablation, scale, values, plan.get("looks", []))),
         similarity=rank_correlation(ours, paper) if paper else None,
-        tuned=tuple(_tuned(ablation, plan, records)),
+        tuned=tuple(tuned_cells(ablation, plan, records)),
         differences=tuple(_differences(ablation, plan)),
         histories={at: _histories(run.record for run in mine) for at, mine in runs.items()},
     )
-
-
-def _tuned(ablation: Ablation, plan: KeptPlan, records: Records) -> Iterable[Tuned]:
-    of_cell = {cell.at: cell for cell in ablation.layout(plan["scale"]).cells}
-    for at, index in choices(ablation, plan["scale"], plan["cells"], records).items():
-        mine = [
-            run for run in plan["cells"] if tuple(run["at"]) == at and run["role"] == "candidate"
-        ]
-        found = {run["candidate"]: records[run["fingerprint"]] for run in mine}
-        best = found[index]
-        assert best is not None, "a candidate is chosen once all have ended"
-
-        spec = flatten(best.spec)
-        score = best.result(ablation.tuning_metric_of(of_cell[at]))
-        yield Tuned(
-            at=at,
-            chosen={path: spec[path] for path in of_cell[at].candidates[index]},
-            score=score or 0.0,
-            candidates=len(mine),
-            diverged=sum(1 for record in found.values() if record and record.diverged),
-        )
 
 
 def _differences(ablation: Ablation, plan: KeptPlan) -> Iterable[Difference]:

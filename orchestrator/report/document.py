@@ -3,9 +3,10 @@
 from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.kept import workload_of_plan
-from orchestrator.report.collect import Report, Tuned
+from orchestrator.report.collect import Report
 from orchestrator.report.quantities import metric_quantity
 from orchestrator.report.summary import Summary
+from orchestrator.report.tuned import Tuned
 from orchestrator.verdicts import ClaimVerdict, Judged
 
 __all__ = [
@@ -79,13 +80,15 @@ class VerdictDocument(TypedDict):
 
 
 class TunedDocument(TypedDict):
-    """What a tuned cell has chosen."""
+    """What a tuned cell has chosen for one seed, or for all; `edges` by field."""
 
     at: list[str]
+    seed: int | None
     chosen: dict[str, object]
     validation: float
     candidates: int
     diverged: int
+    edges: dict[str, str]
 
 
 class ReportDocument(TypedDict):
@@ -216,8 +219,10 @@ def _cell_json(cell: Summary) -> CellDocument:
 def _tuned_json(one: Tuned) -> TunedDocument:
     return {
         "at": list(one.at),
+        "seed": one.seed,
         "chosen": dict(one.chosen),
         "validation": one.score,
         "candidates": one.candidates,
         "diverged": one.diverged,
+        "edges": dict(one.edges),
     }

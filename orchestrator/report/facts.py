@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from orchestrator.plan.kept import KeptData, KeptPlan, workload_of_plan
-from orchestrator.report.collect import Report, Tuned
+from orchestrator.report.collect import Report
 from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.report.tables import cell_text, interval_text
+from orchestrator.report.tuned import tuned_facts
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation
 from workloads.catalog import workload_named
@@ -36,7 +37,7 @@ def facts(report: Report) -> list[Fact]:
         *_left_out(report),
         ("Setting", f"preset {plan['preset']}, {_setting(report)}"),
         ("Measured on", "; ".join(report.machines) or "nothing finished"),
-        ("Seeds", f"{seeds}; ± is the sample standard deviation over them"),
+        ("Seeds", f"{seeds}{_drawn_anew(plan)}; ± is the sample standard deviation over them"),
     ]
     if report.not_kept is not None:
         found.append(_judged_again(report.not_kept))
@@ -44,7 +45,7 @@ def facts(report: Report) -> list[Fact]:
         found.append(_looks(plan, looks))
     if report.reference is not None:
         found.append(_untrained(ablation, report.reference))
-    found += [_tuned(ablation, one) for one in report.tuned]
+    found += tuned_facts(ablation, plan, report.tuned)
     found += _uncounted(report)
     if ablation.extension:
         absent = "the paper does not ask this question and has no numbers for it"
@@ -57,6 +58,13 @@ def facts(report: Report) -> list[Fact]:
         fields = [f"{one.field}={one.ours} (paper: {one.paper})" for one in report.differences]
         found.append(("Differs from the paper's setting in", "; ".join(fields)))
     return found
+
+
+def _drawn_anew(plan: KeptPlan) -> str:
+    """What varies with the seed, beside what the seed of a run itself draws."""
+    words = {"subset": "labelled images", "split": "validation and training images"}
+    varied = [words[name] for name in plan.get("vary", [])]
+    return f", each with {' and '.join(varied)} of its own" if varied else ""
 
 
 def _setting(report: Report) -> str:
@@ -99,18 +107,6 @@ def _untrained(ablation: Ablation, reference: Summary) -> Fact:
     what = f"{metric.unit} {name}".strip()
     text = cell_text(reference, metric)
     return "Untrained", f"the same encoder without pre-training: {text} {what}"
-
-
-def _tuned(ablation: Ablation, one: Tuned) -> Fact:
-    chosen = ", ".join(f"{path}={_plain(value)}" for path, value in one.chosen.items())
-    score = quantity(ablation.tuned_by).told(one.score, None)
-    lost = f", {one.diverged} diverged" if one.diverged else ""
-    why = f"{score} validation, best of {one.candidates}{lost}"
-    return f"Tuned {' · '.join(one.at)}", f"{chosen} ({why})"
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _uncounted(report: Report) -> list[Fact]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.rounds import values_of, verdicts
-from orchestrator.report.collect import Difference, Report, Tuned
+from orchestrator.report.collect import Difference, Report
 from orchestrator.report.measured import Key, values_in
 from orchestrator.report.summary import Summary, listed
+from orchestrator.report.tuned import Tuned, edges_of
 from orchestrator.verdicts import ClaimVerdict, Judged, Values
 from orchestrator.verdicts.rank_correlation import rank_correlation
 from search_spaces import UNTRAINED, Ablation, Layout
@@ -73,7 +74,7 @@ def report_in(document: Document, ablation: Ablation) -> Report:
         problems=tuple(document["failed"]),
         verdicts=tuple(kept.verdict(one, scale, lacking) for one in judged),
         similarity=rank_correlation(ours, paper) if paper else None,
-        tuned=tuple(_tuned(one) for one in document.get("tuned", ())),
+        tuned=tuple(_tuned(layout, plan, document)),
         differences=tuple(Difference(**one) for one in document.get("differences", ())),
         histories={},
         not_kept=tuple(_lines(lacking)),
@@ -213,11 +214,18 @@ def _judged(kept: Document, comparison: Comparison) -> Judged:
     )
 
 
-def _tuned(kept: Document) -> Tuned:
-    return Tuned(
-        at=tuple(kept["at"]),
-        chosen=kept["chosen"],
-        score=kept["validation"],
-        candidates=kept["candidates"],
-        diverged=kept["diverged"],
-    )
+def _tuned(layout: Layout, plan: KeptPlan, document: Document) -> Iterable[Tuned]:
+    """The choices that are kept; those of earlier versions were made once, for all seeds."""
+    of_cell = {cell.at: cell for cell in layout.cells if cell.candidates}
+    for kept in document.get("tuned", ()):
+        at = tuple(kept["at"])
+        known = edges_of(of_cell[at], kept["chosen"], plan["base"]) if at in of_cell else {}
+        yield Tuned(
+            at=at,
+            seed=kept.get("seed"),
+            chosen=kept["chosen"],
+            score=kept["validation"],
+            candidates=kept["candidates"],
+            diverged=kept["diverged"],
+            edges=kept.get("edges", known),
+        )

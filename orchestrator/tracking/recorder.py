@@ -227,6 +227,9 @@ def tags_of(plan: Plan, tree: KeptPlan) -> dict[str, str]:
     tags = {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]}
     if plan.ablation:
         tags["simclr_orch.source"] = plan.ablation.source
+        tags["simclr_orch.vary"] = ", ".join(["seed", *plan.ask.vary])
+    if plan.tuned:
+        tags["simclr_orch.tuning"] = plan.ask.tuning
     if tree["git_commit"]:
         tags["simclr_orch.git_commit"] = tree["git_commit"]
     if RAY_JOB in os.environ:

@@ -147,6 +147,7 @@ FEW_LABELS = Ablation(
     metric="finetune_1_top1",
     figure="lines",
     untrained=False,
+    vary=("subset",),
     claims=(
         Claim.alike(
             "Fine-tuned on 1 % and 10 % of the labels, SimCLR is better than supervised "

@@ -34,7 +34,8 @@ OPTIONS = {
     | RECIPE
     | PLACE
     | JOB
-    | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"},
+    | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"}
+    | {"--tune", "--vary"},
     "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
     - {"--workers", "--placement", "--log-model"},
     "verdicts": {"--storage", "--json"},

@@ -2,13 +2,16 @@
 for undecided claims.
 """
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from orchestrator.errors import PlanError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, build, jobs_of
+from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
 from orchestrator.plan.kept import kept_cells
 from orchestrator.plan.more_seeds import most_asked
 from orchestrator.plan.rounds import choices, looks_of, lost_of, next_ask, values_of
@@ -204,15 +207,16 @@ def candidates(plan: Plan, scores: list[float | None]) -> dict[str, RunRecord]:
 
 def test_a_tuned_cell_waits_for_all_candidates_and_then_takes_the_best_on_validation() -> None:
     asked = ablation(TUNED)
-    plan = build(asked, SHAPES, seeds=2)
-    assert plan.waiting == (("tuned",),)
+    plan = build(asked, SHAPES, ask=Ask(2, tuning="once"))
+    assert plan.waiting == ((("tuned",), 0), (("tuned",), 1))
     assert [cell.at for cell in plan.cells if cell.role == "cell"] == [("plain",)] * 2
     first = [cell for cell in plan.cells if cell.role == "candidate"]
     assert [cell.seed for cell in first] == [MAX_SEEDS] * 3  # a seed that no result is reported of
     assert [cell.spec.flat()["optim.base_learning_rate"] for cell in first] == [0.005, 0.01, 0.02]
     assert next_ask(plan, candidates(plan, [40.0, 50.0]), max_seeds=None).chosen == {}
     for scores, best in (([40.0, 50.0, 45.0], 1), ([50.0, 50.0, 45.0], 0), ([None, 30.0, 31.0], 2)):
-        assert next_ask(plan, candidates(plan, scores), max_seeds=None).chosen == {("tuned",): best}
+        chosen = next_ask(plan, candidates(plan, scores), max_seeds=None).chosen
+        assert chosen == {("tuned",): {MAX_SEEDS: best}}
     assert next_ask(plan, candidates(plan, [None, None, None]), max_seeds=None).chosen == {}
 
     ask = next_ask(plan, candidates(plan, [None, 30.0, 31.0]), max_seeds=None)
@@ -226,13 +230,109 @@ def test_a_tuned_cell_waits_for_all_candidates_and_then_takes_the_best_on_valida
     assert second.sweep_id == plan.sweep_id
 
 
+def test_each_seed_chooses_among_candidates_and_by_a_split_of_its_own() -> None:
+    asked = ablation(TUNED)
+    plan = build(asked, SHAPES, seeds=3)
+    tried = [cell for cell in plan.cells if cell.role == "candidate"]
+    assert [(cell.seed, cell.candidate) for cell in tried] == [
+        (MAX_SEEDS + number, candidate) for number in range(3) for candidate in range(3)
+    ]
+    for cell in tried:
+        assert cell.spec.flat()["data.split_seed"] == cell.seed - MAX_SEEDS
+    # The first seed's are those of a choice that is made once: nothing of it is run again.
+    once = build(asked, SHAPES, ask=Ask(3, tuning="once"))
+    assert {cell.fingerprint for cell in tried[:3]} == {
+        cell.fingerprint for cell in once.cells if cell.role == "candidate"
+    }
+    assert once.sweep_id != plan.sweep_id, "values that differ in how they came about do not mix"
+
+    best = {MAX_SEEDS: 2, MAX_SEEDS + 2: 0}
+    found = {
+        cell.fingerprint: finished(
+            linear_validation_top1=60.0 + (cell.candidate == best[cell.seed])
+        )
+        for cell in tried
+        if cell.seed in best
+    }
+    ask = next_ask(plan, found, max_seeds=None)
+    assert ask.chosen == {("tuned",): best}
+    second = build(asked, SHAPES, ask=ask)
+    assert second.waiting == ((("tuned",), 1),), "other seeds do not wait for it"
+    runs = [cell for cell in second.cells if cell.at == ("tuned",) and cell.role == "cell"]
+    assert [(cell.seed, cell.spec.flat()["optim.base_learning_rate"]) for cell in runs] == [
+        (0, 0.02),
+        (2, 0.005),
+    ]
+    assert {cell.spec.flat()["data.split_seed"] for cell in runs} == {0}, "unless it varies"
+    assert second.sweep_id == plan.sweep_id
+
+
+def test_what_varies_differs_from_seed_to_seed_and_not_from_cell_to_cell() -> None:
+    asked, base = ABLATIONS["few-labels"], SHAPES.with_values({"data.split_seed": 5})
+    for vary, subsets, splits in (
+        ((), {0}, {5}),
+        (("subset",), {0, 1, 2}, {5}),
+        (("subset", "split"), {0, 1, 2}, {5, 6, 7}),
+    ):
+        chosen = {
+            cell.at: {MAX_SEEDS + number: 0 for number in range(3)} for cell in asked.small.cells
+        }
+        plan = build(asked, base, ask=Ask(3, chosen=chosen, vary=vary))
+        drawn = {}
+        for cell in plan.cells:
+            flat = cell.spec.flat()
+            if cell.role == "cell":
+                drawn[cell.at, cell.seed] = (
+                    flat["eval.finetune.subset_seed"],
+                    flat["data.split_seed"],
+                )
+            else:
+                assert flat["data.split_seed"] == 5 + cell.seed - MAX_SEEDS
+                of_seed = cell.seed - MAX_SEEDS if "subset" in vary else 0
+                assert flat["eval.finetune.subset_seed"] == of_seed, "as the seed it is chosen for"
+        assert {subset for subset, _ in drawn.values()} == subsets
+        assert {split for _, split in drawn.values()} == splits
+        for seed in range(3):
+            assert len({drawn[cell.at, seed] for cell in asked.small.cells}) == 1
+
+    listed = base.flat() | {"eval.finetune.subset_files": "/lists"}
+    assert varied_fields(listed, ["subset", "split"]) == ["data.split_seed"]
+
+
+def test_the_untrained_encoder_is_evaluated_with_what_varies() -> None:
+    plan = build(ablation(LAYOUT), SHAPES, ask=Ask(2, vary=("split",)))
+    splits = [
+        cell.spec.flat()["data.split_seed"] for cell in plan.cells if cell.role == "reference"
+    ]
+    assert splits == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "problem"),
+    [
+        (read_varied, "subset", "--vary subset: seed is needed"),
+        (read_varied, "seed,order", "--vary seed,order: 'order' is none of seed, subset, split"),
+        (read_tuning, "twice", "--tune twice: must be one of per-seed, once"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_those_that_are_known(
+    read: Callable[[str], object], text: str, problem: str
+) -> None:
+    with pytest.raises(PlanError, match=re.escape(problem)):
+        read(text)
+    assert read_varied("split, seed") == ("split",)
+    assert read_tuning("per-seed") == "per-seed"
+
+
 def test_test_labels_do_not_choose() -> None:
     plan = build(ablation(TUNED), SHAPES)
     found = candidates(plan, [40.0, 50.0, 45.0])
     for number, (name, record) in enumerate(found.items()):
         results = {**record.results, "linear_top1": 99.0 - number}
         found[name] = replace(record, results=results)
-    assert choices(ablation(TUNED), "small", kept_cells(plan), found) == {("tuned",): 1}
+    assert choices(ablation(TUNED), "small", kept_cells(plan), found) == {
+        ("tuned",): {MAX_SEEDS: 1}
+    }
 
 
 def test_values_are_by_seed_from_results_or_the_last_epoch_and_never_of_candidates() -> None:
@@ -240,7 +340,7 @@ def test_values_are_by_seed_from_results_or_the_last_epoch_and_never_of_candidat
         "x", "Table 0", beats(("tuned",), ("plain",), metric="contrastive_accuracy")
     )
     asked = ablation(TUNED, accuracy, Claim.alike("y", "Table 0", beats(("tuned",), UNTRAINED)))
-    plan = build(asked, SHAPES, ask=Ask(2, {}, {("tuned",): 0}))
+    plan = build(asked, SHAPES, ask=Ask(2, {}, {("tuned",): {MAX_SEEDS: 0, MAX_SEEDS + 1: 0}}))
     found = records(
         plan, lambda cell: finished(linear_top1=50.0 + cell.seed, linear_validation_top1=1.0)
     )

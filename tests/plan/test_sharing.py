@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from orchestrator.cell.job import CellJob
-from orchestrator.plan import build, jobs_of
+from orchestrator.plan import Ask, build, jobs_of
 from orchestrator.plan.estimate import Speed, estimate
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
@@ -99,7 +99,7 @@ def test_runs_that_train_together_are_left_to_their_packs() -> None:
 
 
 def test_each_seed_of_few_labels_trains_once_and_the_estimate_knows() -> None:
-    plan = build(ABLATIONS["few-labels"], BASE, seeds=2)
+    plan = build(ABLATIONS["few-labels"], BASE, ask=Ask(2, tuning="once"))
     specs = {name: cell.spec for name, cell in jobs_of([plan]).items()}
     found = shared(SIMCLR, specs, (), has_state=lambda _: True)
     trained = [name for name in found.first if specs[name].training_fingerprint() is not None]
@@ -107,6 +107,11 @@ def test_each_seed_of_few_labels_trains_once_and_the_estimate_knows() -> None:
     assert len(found.waiting) == 3 * 8 - 1, (
         "SimCLR's candidates at three shares, without the one that trains"
     )
+    each = build(ABLATIONS["few-labels"], BASE, seeds=2)
+    twice = {name: cell.spec for name, cell in jobs_of([each]).items()}
+    of_each = shared(SIMCLR, twice, (), has_state=lambda _: True)
+    assert len(of_each.waiting) == 2 * (3 * 8 - 1), "and one for each seed that chooses anew"
+
     speed = Speed(1e9, "for this test")
     alone = estimate([plan], done=(), train_images=1290, concurrent=1, speed=speed)
     judged = estimate(

@@ -56,8 +56,8 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(
     assert list(first["ablations"]) == ["optimizer", "flip-and-blur"]
     assert (first["failed"], first["missing"]) == ([], [])
 
-    # Tuned cells took the candidate that validation preferred, of those that a seed of their own
-    # was spent on.
+    # Tuned cells took, for each seed, the candidate that validation preferred, of those that a seed
+    # and a split of their own were spent on.
     plan = Storage(str(storage_folder)).read_json(
         f"sweeps/optimizer/{first['ablations']['optimizer']['plan']['sweep']}/plan.json"
     )
@@ -67,18 +67,23 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(
         candidates = [
             kept[cell["fingerprint"]]
             for cell in plan["cells"]
-            if cell["role"] == "candidate" and cell["at"] == tuned["at"]
+            if cell["role"] == "candidate"
+            and cell["at"] == tuned["at"]
+            and cell["seed"] == 1000 + tuned["seed"]
         ]
         assert len(candidates) == tuned["candidates"] == 4
-        assert {record["spec"]["seed"] for record in candidates} == {1000}
+        splits = {record["spec"]["data"]["split_seed"] for record in candidates}
+        assert splits == {tuned["seed"]}
         scores = [record["results"].get("linear_validation_top1", 0.0) for record in candidates]
         assert tuned["validation"] == max(scores)
         best = candidates[scores.index(max(scores))]["spec"]["optim"]
-        cells = [
-            cell for cell in plan["cells"] if cell["at"] == tuned["at"] and cell["role"] == "cell"
-        ]
-        assert [cell["seed"] for cell in cells] == [0, 1]
-        assert all(kept[cell["fingerprint"]]["spec"]["optim"] == best for cell in cells)
+        (cell,) = (
+            cell
+            for cell in plan["cells"]
+            if (cell["at"], cell["seed"], cell["role"]) == (tuned["at"], tuned["seed"], "cell")
+        )
+        assert kept[cell["fingerprint"]]["spec"]["optim"] == best
+    assert [each["seed"] for each in first["ablations"]["optimizer"]["tuned"]] == [0, 1] * 3
     assert all(cell["n"] == 2 for cell in first["ablations"]["optimizer"]["cells"])
 
     # Claims that two seeds leave open have a third; a verdict names its comparisons, level and
