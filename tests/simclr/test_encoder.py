@@ -2,6 +2,8 @@
 seconds.
 """
 
+from functools import partial
+
 import pytest
 import torch
 import torchvision
@@ -233,7 +235,10 @@ def test_multiply_adds() -> None:
 
 @pytest.mark.parametrize("shape", [(16, 6), (4, 6, 5, 5)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_batch_norm_alone_is_torchs_to_the_bit(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_batch_norm_alone_is_torchs(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """To the bit in bf16; what fp32 has more of digits, test_precision.py counts."""
+    rtol, atol = (0, 0) if dtype == torch.bfloat16 else (1e-5, 1e-5)
+    close = partial(torch.testing.assert_close, rtol=rtol, atol=atol)
     torch.manual_seed(0)
     ours = GlobalBatchNorm(6)
     theirs = nn.BatchNorm1d(6) if len(shape) == 2 else nn.BatchNorm2d(6)
@@ -241,17 +246,13 @@ def test_batch_norm_alone_is_torchs_to_the_bit(shape: tuple[int, ...], dtype: to
         a = (3 * torch.randn(shape) + 2).to(dtype).requires_grad_()
         b = a.detach().clone().requires_grad_()
         out, expected = ours(a), theirs(b)
-        assert torch.equal(out, expected)
-        out.square().sum().backward()
-        expected.square().sum().backward()
-        assert a.grad is not None
-        assert b.grad is not None
-        assert torch.equal(a.grad, b.grad)
-    states = ours.state_dict(), theirs.state_dict()
-    assert states[0].keys() == states[1].keys()
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+        close(out, expected)
+        out.pow(3).sum().backward()
+        expected.pow(3).sum().backward()
+        close(a.grad, b.grad)
+    close(dict(ours.state_dict()), dict(theirs.state_dict()))
     x = torch.randn(shape).to(dtype)
-    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+    close(ours.eval()(x), theirs.eval()(x))
 
 
 def test_batch_norm_without_offset() -> None:
