@@ -159,5 +159,9 @@ def _explain(cls: type[Part], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{path}: is required"
     if not location or isinstance(problem["input"], dict):
-        return message if problem["type"] == "value_error" else f"{path}: {message}"
+        if problem["type"] != "value_error":
+            return f"{path}: {message}"
+        # A part names itself as at the top; it may lie deeper, as the data of a transfer do.
+        is_deeper = len(location) > 1 and message.startswith(f"{location[-1]}.")
+        return ".".join([*location[:-1], message]) if is_deeper else message
     return f"{path}={problem['input']!r}: {message}"

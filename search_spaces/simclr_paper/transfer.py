@@ -9,11 +9,12 @@ Cost at the paper's scale: pre-training of 1,000 epochs for SimCLR and for the s
 two widths, once for all data sets, 7,680 TPU v3 core-hours a seed if each cost what ResNet-50 does,
 and 120 evaluations, 72 of which fine-tune for 20,000 or 40,000 steps for each of 56 candidates.
 
-    simclr-orch ablate transfer --preset P --set eval.transfer.data.root=FOLDER
+    simclr-orch ablate transfer --preset P --set data.root=A --set eval.transfer.data.root=B
 
-FOLDER holds all data sets as torchvision lays them out, and Birdsnap, which it does not have, as
-FOLDER/train/<class> and FOLDER/test/<class>. Caltech-101 is without its class of clutter, on which
-the paper is silent. The supervised encoder has the same augmentation and length (B.8).
+A holds the images of pre-training, and B all data sets as torchvision lays them out, and Birdsnap,
+which it does not have, as B/train/<class> and B/test/<class>. Caltech-101 is without its class of
+clutter, on which the paper is silent. The supervised encoder has the same augmentation and length
+(B.8).
 Logistic regression is on standardised features, which the paper does not say. Whether two runs
 differ on a data set is a question to `simclr-orch compare`, by the paper's permutation test.
 """

@@ -115,6 +115,30 @@ def test_logistic_regression_minimises_the_stated_objective(classes: int, l2: fl
     assert fitted.l2 == l2
 
 
+@pytest.mark.parametrize("present", [(0, 2), (1, 2), (0, 1, 3), (2,)])
+def test_a_class_without_examples_has_the_score_that_its_probability_tends_to(
+    present: tuple[int, ...],
+) -> None:
+    """The others are fitted as if there were none but them."""
+    features, labels = clusters(150, max(len(present), 2), seed=0)
+    if len(present) == 1:
+        labels = np.zeros_like(labels)
+    alone = np.array(present)[labels]
+    fitted = fit_lbfgs(features, alone, (features, alone), classes=5, l2=(0.01,))
+    scores = fitted.scores(features)
+    assert scores.shape == (150, 5)
+    assert np.isfinite(scores).all()
+    probabilities = softmax(scores.astype(np.float64), axis=1)
+    missing = [each for each in range(5) if each not in present]
+    assert not probabilities[:, missing].any()
+    assert not fitted.weight[:, missing].any()
+    if len(present) > 1:
+        usual = fit_lbfgs(features, labels, (features, labels), classes=len(present), l2=(0.01,))
+        assert scores[:, list(present)] == pytest.approx(usual.scores(features), abs=1e-5)
+    else:
+        assert (scores.argmax(1) == present[0]).all()
+
+
 def test_the_scale_of_features_does_not_matter() -> None:
     features, labels = clusters(150, 3, seed=0)
     scale = np.array([1e-3, 1, 1e3, 7, 1], np.float32)

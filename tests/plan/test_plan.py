@@ -368,3 +368,15 @@ def test_cells_that_decide_nothing_come_last_in_the_order_of_the_layout() -> Non
     order = [cell.at for cell in by_claims(ABLATIONS["head"], "small")]
     assert order[-4:] == [("depth 3", size) for size in ("32", "64", "128", "256")]
     assert {at[0] for at in order[:-4]} == {"none", "linear", "non-linear"}
+
+
+def test_transfer_takes_one_folder_for_all_data_sets_that_its_cells_name() -> None:
+    """As its page says: --set data.root=A --set eval.transfer.data.root=B."""
+    base = preset("imagenet-paper").with_values(
+        {"data.root": "/images", "eval.transfer.data.root": "/others"}
+    )
+    plan = build(ABLATIONS["transfer"], base)
+    cells = [cell.spec.flat() for cell in plan.cells if cell.role == "cell"]
+    assert len(cells) == 120
+    assert {cell["eval.transfer.data.root"] for cell in cells} == {"/others"}
+    assert len({cell["eval.transfer.data.name"] for cell in cells}) == 12

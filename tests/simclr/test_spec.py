@@ -152,7 +152,7 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
         ("augment.operations", [], "at least one"),
         ("augment.output_size", 64, "data.image_size=32"),
         ("eval.l2", [0.1, 0.01], "increasing"),
-        ("data.name", "mnist", "'shapes', 'textures', 'digits'"),
+        ("data.name", "mnits", "'shapes', 'textures', 'digits'"),
         ("data.root", "images", "'shapes' takes no root"),
         ("data.palette", "shared", "only of data.name='textures', not of 'shapes'"),
         ("data.arrangement", "shared", "only of data.name='textures', not of 'shapes'"),
@@ -188,6 +188,16 @@ def test_an_unknown_field_is_named_with_the_known_ones(field: str, expected: str
     (problem,) = problems({field: 1})
     assert problem.startswith(f"{field}: ")
     assert expected in problem
+
+
+def test_the_data_of_a_transfer_are_named_where_they_are_wrong() -> None:
+    (palette,) = problems({"eval.transfer.data.palette": "shared"})
+    assert palette.startswith("eval.transfer.data.palette='shared': only of data.name='textures'")
+    root = {"eval.transfer.data.root": "others"}
+    later = RunSpec().with_values(root)  # the cells of an ablation name the data
+    assert later.eval.transfer.data.root == "others"
+    (embedded,) = problems(root | {"eval.transfer.protocols": ["linear"]})
+    assert embedded.startswith("eval.transfer.data.root='others': the embedded data set 'shapes'")
 
 
 def test_every_problem_is_listed_at_once() -> None:

@@ -1,5 +1,7 @@
 """The data of a SimCLR run, pinned by content: a fingerprint stands for that, not for a path."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from workloads.simclr.initial import pinned_start
 from workloads.simclr.labels_needed import LABELLED_RESULTS
 from workloads.simclr.pretrain import as_found
 from workloads.simclr.spec import RunSpec
+from workloads.spec import SpecError
 from workloads.workload import DataFacts
 
 __all__ = ["content_of", "pinned", "prepared"]
@@ -25,8 +28,9 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
     spec = as_found(spec, data)
     if spec.init.weights is not None and spec.init.content is None:
         pinned_start(spec)  # raises where they cannot be read
-    for protocol in spec.eval.transfer.protocols:
-        load(data_of(spec, protocol), download=download, several_labels=True)
+    with _named_as_transfer():
+        for protocol in spec.eval.transfer.protocols:
+            load(data_of(spec, protocol), download=download, several_labels=True)
     pinned = (
         spec if spec.data.name in EMBEDDED else spec.with_values({"data.content": data.content})
     )
@@ -41,7 +45,19 @@ def pinned(spec: RunSpec) -> RunSpec:
     data = spec.eval.transfer.data
     if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
         return spec
-    return spec.with_values({"eval.transfer.data.content": content_of(data)})
+    with _named_as_transfer():
+        return spec.with_values({"eval.transfer.data.content": content_of(data)})
+
+
+@contextmanager
+def _named_as_transfer() -> Iterator[None]:
+    """Name the fields of data as those of a transfer, where problems are told of them."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(
+            [f"eval.transfer.{one}" if one.startswith("data.") else one for one in error.problems]
+        ) from None
 
 
 @lru_cache

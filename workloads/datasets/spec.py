@@ -169,14 +169,6 @@ class DataSpec(Part):
         return self
 
     @model_validator(mode="after")
-    def _root_where_needed(self) -> "DataSpec":
-        if self.name in EMBEDDED and self.root is not None:
-            raise ValueError(
-                f"data.root={self.root!r}: the embedded data set {self.name!r} takes no root"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _nuisances_where_drawn(self) -> "DataSpec":
         if self.name == "textures":
             return self
@@ -187,6 +179,15 @@ class DataSpec(Part):
             )
             raise ValueError(f"{asked}: only of data.name='textures', not of {self.name!r}")
         return self
+
+    def root_problem(self, field: str) -> str | None:
+        """Return why these data take no root, which `field` gives; None where they do.
+
+        No check of its own, as a recipe may give the folder of data that its cells name.
+        """
+        if self.name in EMBEDDED and self.root is not None:
+            return f"{field}={self.root!r}: the embedded data set {self.name!r} takes no root"
+        return None
 
 
 def forget_newer_fields(*trees: dict[str, Any]) -> None:

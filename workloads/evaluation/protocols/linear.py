@@ -33,6 +33,7 @@ ROWS = 2048  # features whose logits are in memory at a time
 SAMPLE = 8  # rows for each feature from which their covariance is estimated
 ROUNDING = 1e-7  # of the loss, relative
 SMALLEST_STEP = 1e-8
+NEVER = np.finfo(np.float32).min  # the logit of a class without examples
 
 Vector = NDArray[np.float32]
 
@@ -69,12 +70,14 @@ def fit_lbfgs(
     multiplies |W|^2 / 2 beside the mean cross-entropy. Features are standardised by the training
     features, which the paper does not do: without it L-BFGS needs many more steps and the best
     strength depends on the encoder's scale.
-    Ties go to the stronger regularisation. Needs two classes and every class among the labels.
+    Ties go to the stronger regularisation. A class without examples is fitted as what its
+    probability tends to, zero: its score is below all others.
     """
     from sklearn.exceptions import ConvergenceWarning  # here: scikit-learn takes seconds to import
     from sklearn.linear_model import LogisticRegression
 
     mean, scale, standard = _standardised(features)
+    present = np.unique(labels)
     model = LogisticRegression(
         solver="lbfgs", max_iter=MAX_ITERATIONS, tol=TOLERANCE, warm_start=True
     )
@@ -84,13 +87,18 @@ def fit_lbfgs(
     for strength in sorted(l2, reverse=True):
         # For two classes scikit-learn fits w = W1 - W0 and penalises |w|^2, which is twice the
         # |W|^2 of the stated objective.
-        model.set_params(C=(2 if classes == 2 else 1) / (strength * len(labels)))
+        model.set_params(C=(2 if len(present) == 2 else 1) / (strength * len(labels)))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            model.fit(standard, labels)
+            if len(present) > 1:  # else nothing is to be told apart
+                model.fit(standard, labels)
         converged = not any(issubclass(each.category, ConvergenceWarning) for each in caught)
 
-        weight, bias = _both_classes(model, classes)
+        weight = np.zeros((features.shape[1], classes), np.float32)
+        bias = np.full(classes, NEVER, np.float32)
+        bias[present] = 0
+        if len(present) > 1:
+            weight[:, present], bias[present] = _of_each_class(model)
         fitted = LinearClassifier(mean, scale, weight, bias, strength, converged)
         accuracy = top_k_accuracy(fitted.scores(validation[0]), validation[1], 1)
         if accuracy > best_accuracy:
@@ -113,12 +121,12 @@ def _standardised(features: NDArray[np.float32]) -> tuple[Vector, Vector, NDArra
     return mean, scale, standard
 
 
-def _both_classes(
-    model: "LogisticRegression", classes: int
+def _of_each_class(
+    model: "LogisticRegression",
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights [D, C] and bias [C]; scikit-learn keeps one row for two classes."""
+    """Weights [D, C] and bias [C] of the classes it was fitted to; it keeps one row for two."""
     weight, bias = model.coef_.copy(), model.intercept_.copy()
-    if classes == 2:
+    if len(bias) == 1:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return weight.T.astype(np.float32), bias.astype(np.float32)
 

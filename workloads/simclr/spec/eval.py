@@ -214,6 +214,8 @@ class TransferSpec(Part):
             raise ValueError(
                 f"eval.transfer.protocols={list(self.protocols)}: names a protocol twice"
             )
+        if self.protocols and (problem := self.data.root_problem("eval.transfer.data.root")):
+            raise ValueError(problem)
         for name in ("l2", "learning_rates", "weight_decays"):
             values = list(getattr(self, name))
             if not values or values != sorted(set(values)):

@@ -188,7 +188,9 @@ class RunSpec(Part):
     )
 
     @model_validator(mode="after")
-    def _sizes(self) -> "RunSpec":
+    def _data(self) -> "RunSpec":
+        if problem := self.data.root_problem("data.root"):
+            raise ValueError(problem)
         if self.view_size > self.data.image_size:
             raise ValueError(
                 f"augment.output_size={self.view_size}: is above "
