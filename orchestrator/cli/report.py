@@ -16,6 +16,10 @@ from orchestrator.commands.result import Finished
 
 __all__ = ["report", "verdicts"]
 
+Long = Annotated[
+    bool, typer.Option("--long", help="Say all of it: every comparison, and facts at full length.")
+]
+
 
 @app.command()
 def report(
@@ -32,6 +36,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="Write the files here and not into the storage.")
     ] = None,
+    details: Long = False,
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
@@ -50,10 +55,15 @@ def report(
             given = {"--sweep": sweep, "--storage": storage}
             if unread := [option for option, value in given.items() if value is not None]:
                 raise PlanError([f"{', '.join(unread)}: not together with a file, {name}"])
-            return report_again(Path(name), console_for(as_json), output=output)
+            return report_again(Path(name), console_for(as_json), output=output, details=details)
 
         return report_on(
-            name, storage_at(storage), console_for(as_json), sweep=sweep, output=output
+            name,
+            storage_at(storage),
+            console_for(as_json),
+            sweep=sweep,
+            output=output,
+            details=details,
         )
 
     guarded(show, as_json=as_json)
@@ -65,6 +75,7 @@ def verdicts(
         list[str] | None,
         typer.Argument(metavar="[NAME...]", help="Default: every ablation that was run."),
     ] = None,
+    details: Long = False,
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
@@ -74,6 +85,6 @@ def verdicts(
         from orchestrator.commands.report import verdicts_on
         from orchestrator.commands.stores import storage_at
 
-        return verdicts_on(names or [], storage_at(storage), console_for(as_json))
+        return verdicts_on(names or [], storage_at(storage), console_for(as_json), details=details)
 
     guarded(show, as_json=as_json)

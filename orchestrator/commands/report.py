@@ -6,6 +6,8 @@ The files are Markdown, pictures and JSON.
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,16 @@ from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.report.collect import Report, collect
-from orchestrator.report.document import as_json, verdict_json
+from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.figures.ablation import draw, save
 from orchestrator.report.figures.curves import draw_curves
 from orchestrator.report.reread import ablation_in, report_in
-from orchestrator.report.text import STYLES, markdown, print_report, subtitle
+from orchestrator.report.text import markdown, print_report, print_verdicts, subtitle
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import latest_sweep, sweep_folder
+from orchestrator.verdicts import with_q_values
 from search_spaces import every_ablation
 
 __all__ = [
@@ -43,14 +46,22 @@ REPORT_FILES = ("report.md", "report.json", "report.png", "report.svg", "curves.
 
 
 def report_on(
-    name: str, storage: Storage, console: Console, *, sweep: str | None, output: Path | None
+    name: str,
+    storage: Storage,
+    console: Console,
+    *,
+    sweep: str | None,
+    output: Path | None,
+    details: bool = False,
 ) -> Finished:
     """Print the report of an ablation's sweep, the latest unless named, and write its files.
+
+    The files have all of it, what is printed the comparisons with `details` only.
 
     Raises PlanError when the storage has no such sweep.
     """
     report = _collected(name, storage, sweep)
-    print_report(report, console)
+    print_report(report, console, details=details)
     if output is not None:
         return _written(report, output, console)
 
@@ -60,7 +71,9 @@ def report_on(
     return _finished(report, storage.shown(folder), console)
 
 
-def report_again(file: Path, console: Console, *, output: Path | None) -> Finished:
+def report_again(
+    file: Path, console: Console, *, output: Path | None, details: bool = False
+) -> Finished:
     """Print a report from its `report.json` alone, its claims judged anew, and write its files.
 
     Without `output` nothing is written. Raises PlanError for a file that holds no report, and
@@ -75,7 +88,7 @@ def report_again(file: Path, console: Console, *, output: Path | None) -> Finish
         raise PlanError([f"{file}: {error}"]) from None
     (ablation,) = ablations_named([name])
     report = report_in(document, ablation)
-    print_report(report, console)
+    print_report(report, console, details=details)
     if output is None:
         return Finished(0, dict(as_json(report)))
     return _written(report, output, console)
@@ -87,11 +100,13 @@ def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content is not None}
 
 
-def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Finished:
+def verdicts_on(
+    names: Sequence[str], storage: Storage, console: Console, *, details: bool = False
+) -> Finished:
     """Print, claim by claim, what the latest sweep of each ablation says.
 
-    It is of every ablation in the storage unless named. Raises PlanError when a named ablation has
-    no sweep, or the storage has none at all.
+    It is of every ablation in the storage unless named; q-values are over all of them. Raises
+    PlanError when a named ablation has no sweep, or the storage has none at all.
     """
     known = set(storage.list("sweeps"))
     ablations = (
@@ -102,23 +117,18 @@ def verdicts_on(names: Sequence[str], storage: Storage, console: Console) -> Fin
     if not ablations:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
 
+    reports = [_collected(ablation.name, storage, None) for ablation in ablations]
+    judged = iter(with_q_values([one for report in reports for one in report.verdicts]))
     document = {}
-    table = Table("ablation", "claim", "verdict", "why", box=None, padding=(0, 1))
-    for ablation in ablations:
-        report = _collected(ablation.name, storage, None)
-        document[ablation.name] = {
-            "sweep": report.plan["sweep"],
-            "claims": [verdict_json(one) for one in report.verdicts],
-        }
-        for index, one in enumerate(report.verdicts):
-            head = ablation.name if index == 0 else ""
-            table.add_row(
-                head,
-                Text(one.claim.statement),
-                Text(one.verdict, style=STYLES[one.verdict]),
-                Text(one.sentence),
-            )
-    console.print(table)
+    for report in reports:
+        adjusted = replace(report, verdicts=tuple(islice(judged, len(report.verdicts))))
+        claims = verdicts_json(adjusted)
+        document[report.ablation.name] = {"sweep": report.plan["sweep"], "claims": claims}
+        console.print(Text(report.ablation.name, style="bold"))
+        print_verdicts(claims, console, details=details)
+    console.print(
+        "q: of claims with a q of at most x a share of x is expected to be wrong, over all above"
+    )
     return Finished(0, {"verdicts": document})
 
 

@@ -58,8 +58,8 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
     if max_seeds is not None:
         looks = looks_of(plan.ask.seeds, max_seeds)
         values = values_of(plan.ablation, plan.scale, cells, records)
-        judged = verdicts(plan.ablation, plan.scale, values, looks)
         lost = lost_of(plan.ablation, cells, records)
+        judged = verdicts(plan.ablation, plan.scale, values, looks, lost=lost)
         wanted = seeds_wanted(judged, plan.ask, plan.base.seed, values, lost, looks)
         more |= {at: max(count, more.get(at, 0)) for at, count in wanted.items()}
     return replace(plan.ask, more=more, chosen=chosen)
@@ -164,6 +164,8 @@ def verdicts(
     `looks` are the planned ones. `taken` are those that a storage has kept; without it the planned
     ones are all, or that at all seeds the only one.
     """
+    cells = ablation.layout(scale).cells
+    paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     return [
         judge(
             claim,
@@ -172,6 +174,7 @@ def verdicts(
             lost=lost,
             looks=Looks(tuple(looks)),
             taken=None if taken is None else taken.get(claim.statement, {}),
+            paper=paper,
         )
         for claim in ablation.claims
     ]

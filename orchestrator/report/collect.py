@@ -1,16 +1,16 @@
 """The answer to an ablation: results in the paper's layout, verdicts, likeness to its numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
-from orchestrator.plan.rounds import values_of, verdicts
+from orchestrator.plan.rounds import lost_of, values_of, verdicts
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.report.tuned import Tuned, tuned_cells
 from orchestrator.run_record import Machine, Records, RunRecord
-from orchestrator.verdicts import ClaimVerdict
+from orchestrator.verdicts import ClaimVerdict, with_q_values
 from orchestrator.verdicts.rank_correlation import Similarity, rank_correlation
 from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.claims import Place
@@ -36,7 +36,8 @@ class Report:
     other quantities that the paper reports for a cell. `histories` are the training
     curves of the finished runs, those that do not count as well. `not_kept` says what claims ask
     for and the `report.json` from which this one was made again does not have; None for a report
-    from records.
+    from records. `judged_before` are the claims whose verdicts are those of that file, with the
+    rules that they were made by.
     """
 
     ablation: Ablation
@@ -54,6 +55,7 @@ class Report:
     differences: tuple[Difference, ...]
     histories: Mapping[Place, Sequence[History]]
     not_kept: tuple[str, ...] | None = None
+    judged_before: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
@@ -71,21 +73,26 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
     scale, ablation = plan["scale"], ablation.asked_of(flatten(plan["base"]))
     layout = ablation.layout(scale)
     runs = runs_of_cells(layout, plan, records)
+    lost = lost_of(ablation, plan["cells"], records)
 
     cells: list[Summary] = []
     more: dict[Place, dict[str, float]] = {}
     for cell in layout.cells:
         mine = runs[cell.at]
-        cells.append(summary_of(cell.at, mine, ablation, ablation.metric_of(cell), cell.paper))
+        metric = ablation.metric_of(cell)
+        of_cell = lost.get(cell.at, {})
+        cells.append(summary_of(cell.at, mine, ablation, metric, cell.paper, of_cell))
         if cell.paper_more:
             ended = [run.record for run in mine if run.record]
             counted = [record for record in ended if record.counts_for(ablation)]
             more[cell.at] = _means(counted, cell.paper_more)
-    reference = summary_of(UNTRAINED, runs.pop(UNTRAINED), ablation, ablation.metric, None)
+    untrained, of_untrained = runs.pop(UNTRAINED), lost.get(UNTRAINED, {})
+    reference = summary_of(UNTRAINED, untrained, ablation, ablation.metric, None, of_untrained)
 
     machines = {_machine_line(record.machine) for record in _finished(records.values())}
     failed = [record for record in records.values() if record and record.has_failed]
     values = values_of(ablation, scale, plan["cells"], records)
+    judged = verdicts(ablation, scale, values, plan.get("looks", []), lost=lost)
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     ours = {cell.at: cell.values for cell in cells}
     return Report(
@@ -98,7 +105,7 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
         machines=tuple(sorted(machines)),
         data_read=_data_read(records),
         problems=tuple(_problem_line(record) for record in failed),
-        verdicts=tuple(verdicts(ablation, scale, values, plan.get("looks", []))),
+        verdicts=tuple(with_q_values(judged)),
         similarity=rank_correlation(ours, paper) if paper else None,
         tuned=tuple(tuned_cells(ablation, plan, records)),
         differences=tuple(_differences(ablation, plan)),
@@ -127,11 +134,11 @@ def _differences(ablation: Ablation, plan: KeptPlan) -> Iterable[Difference]:
     }
     own = set_by_all.intersection(*points)
 
-    for field, value in ours.items():
-        if field not in paper or field in own or field in workload.free_fields:
+    for path, value in ours.items():
+        if path not in paper or path in own or path in workload.free_fields:
             continue
-        if value != paper[field]:
-            yield Difference(field, value, paper[field])
+        if value != paper[path]:
+            yield Difference(path, value, paper[path])
 
 
 def _data_read(records: Records) -> tuple[Mapping[str, Any], ...]:

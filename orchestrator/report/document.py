@@ -4,21 +4,29 @@ from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.kept import workload_of_plan
 from orchestrator.report.collect import Report
-from orchestrator.report.quantities import metric_quantity
+from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from orchestrator.report.tuned import Tuned
-from orchestrator.verdicts import ClaimVerdict, Judged
+from orchestrator.verdicts import ClaimVerdict, Judged, Lost
+from search_spaces import Comparison
 
 __all__ = [
+    "RULES",
     "AxisDocument",
     "CellDocument",
     "ComparisonDocument",
+    "LostDocument",
     "ReportDocument",
     "TunedDocument",
     "VerdictDocument",
     "as_json",
     "verdict_json",
+    "verdicts_json",
 ]
+
+# By which verdicts are made. 1: each comparison by a t-test of its own seeds, two or more. 2: with
+# the spread that all cells share, three seeds or more; rates by counting; lost runs weigh in.
+RULES = 2
 
 
 class AxisDocument(TypedDict):
@@ -52,8 +60,21 @@ class CellDocument(TypedDict):
     more: NotRequired[dict[str, float]]
 
 
+class LostDocument(TypedDict):
+    """The seeds that a cell has lost for one reason."""
+
+    at: list[str]
+    why: str
+    seeds: list[int]
+
+
 class ComparisonDocument(TypedDict):
-    """A comparison with its verdict, and the interval from which this can be read."""
+    """A comparison with its verdict, and the interval from which this can be read.
+
+    `of_paper` is the effect as a part of the paper's. `negated`: of one cell, which is to lie below
+    a bound; number and bound have the other sign. What
+    is not required older reports do not have.
+    """
 
     comparison: str
     verdict: str
@@ -63,10 +84,26 @@ class ComparisonDocument(TypedDict):
     high: float | None
     bound: float
     more_seeds: int | None
+    relation: NotRequired[str]
+    negated: NotRequired[bool]
+    leans: NotRequired[str]
+    unit: NotRequired[str]
+    test: NotRequired[str]
+    df: NotRequired[float | None]
+    p: NotRequired[float | None]
+    margin: NotRequired[float | None]
+    paper: NotRequired[float | None]
+    of_paper: NotRequired[float | None]
+    note: NotRequired[str]
+    lost: NotRequired[list[LostDocument]]
 
 
 class VerdictDocument(TypedDict):
-    """A claim with its verdict, and the comparisons behind it."""
+    """A claim with its verdict, and the comparisons behind it.
+
+    `rules` tells how it was judged (`RULES`); reports without it are of rules 1. `q` is adjusted
+    over the claims of the report.
+    """
 
     claim: str
     source: str
@@ -77,6 +114,10 @@ class VerdictDocument(TypedDict):
     looks: list[int]
     sentence: str
     comparisons: list[ComparisonDocument]
+    holding: NotRequired[int]
+    p: NotRequired[float | None]
+    q: NotRequired[float | None]
+    rules: NotRequired[int]
 
 
 class TunedDocument(TypedDict):
@@ -148,7 +189,7 @@ def as_json(report: Report) -> ReportDocument:
         "machines": list(report.machines),
         "data_read": [dict(one) for one in report.data_read],
         "failed": list(report.problems),
-        "verdicts": [verdict_json(one) for one in report.verdicts],
+        "verdicts": verdicts_json(report),
         "rank_correlation": None if report.similarity is None else vars(report.similarity),
         "tuned": [_tuned_json(one) for one in report.tuned],
         "differences": [vars(one) for one in report.differences],
@@ -157,8 +198,17 @@ def as_json(report: Report) -> ReportDocument:
     }
 
 
-def verdict_json(one: ClaimVerdict) -> VerdictDocument:
-    """Return a verdict as plain data."""
+def verdicts_json(report: Report) -> list[VerdictDocument]:
+    """Return the verdicts on a report's claims as plain data."""
+    metric = report.ablation.metric
+    return [
+        verdict_json(one, metric, report.judged_before.get(one.claim.statement, RULES))
+        for one in report.verdicts
+    ]
+
+
+def verdict_json(one: ClaimVerdict, metric: str, rules: int = RULES) -> VerdictDocument:
+    """Return a verdict as plain data; `metric` is the one that cells are compared by."""
     return {
         "claim": one.claim.statement,
         "source": one.claim.source,
@@ -168,7 +218,11 @@ def verdict_json(one: ClaimVerdict) -> VerdictDocument:
         "more_seeds": one.more_seeds,
         "looks": list(one.looks),
         "sentence": one.sentence,
-        "comparisons": [_comparison_json(judged) for judged in one.judged],
+        "comparisons": [_comparison_json(judged, metric) for judged in one.judged],
+        "holding": one.holding,
+        "p": one.p,
+        "q": one.q,
+        "rules": rules,
     }
 
 
@@ -182,17 +236,47 @@ def _without(tree: dict[str, Any], path: list[str]) -> dict[str, Any]:
     return tree | {first: _without(tree[first], rest)}
 
 
-def _comparison_json(judged: Judged) -> ComparisonDocument:
+def _comparison_json(judged: Judged, metric: str) -> ComparisonDocument:
+    comparison = judged.comparison
     return {
-        "comparison": judged.comparison.label,
+        "comparison": comparison.label,
         "verdict": judged.verdict,
         "seeds": list(judged.seeds),
         "estimate": judged.estimate,
         "low": judged.low,
         "high": judged.high,
-        "bound": judged.comparison.bound,
+        "bound": comparison.bound,
         "more_seeds": judged.more_seeds,
+        "relation": comparison.relation,
+        "negated": len(comparison.terms) == 1 and comparison.terms[0].weight < 0,
+        "leans": judged.leans,
+        "unit": _unit(comparison, metric),
+        "test": judged.test,
+        "df": judged.df,
+        "p": judged.p,
+        "margin": judged.margin,
+        "paper": judged.paper,
+        "of_paper": judged.of_paper,
+        "note": judged.note,
+        "lost": _lost_json(judged.lost),
     }
+
+
+def _unit(comparison: Comparison, metric: str) -> str:
+    """What a comparison's number is in: points of percent where two values are compared."""
+    if comparison.event is not None:
+        return "of the runs"
+    measured = quantity(comparison.terms[0].metric or metric)
+    return measured.unit if len(comparison.terms) == 1 else measured.differences
+
+
+def _lost_json(lost: Lost) -> list[LostDocument]:
+    found: list[LostDocument] = []
+    for at, of_seeds in lost.items():
+        for why in dict.fromkeys(of_seeds.values()):
+            seeds = [seed for seed, word in of_seeds.items() if word == why]
+            found.append({"at": list(at), "why": why, "seeds": seeds})
+    return found
 
 
 def _cell_json(cell: Summary) -> CellDocument:

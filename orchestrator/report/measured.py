@@ -3,7 +3,7 @@
 Verdicts can be made again from this alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.kept import KeptPlan
@@ -49,11 +49,16 @@ def claimed_metrics(ablation: Ablation) -> tuple[str, ...]:
 
 
 def summary_of(
-    at: Place, runs: Sequence[SeedRun], ablation: Ablation, metric: str, paper: float | None
+    at: Place,
+    runs: Sequence[SeedRun],
+    ablation: Ablation,
+    metric: str,
+    paper: float | None,
+    lost: Mapping[int, str],
 ) -> Summary:
     """Summarise the runs that count, like those that claims are judged by, and what others lack.
 
-    `metric` is the cell's own.
+    `metric` is the cell's own, `lost` are the seeds that ended without a value that counts.
     """
     counted = [
         (run.seed, run.record)
@@ -80,7 +85,7 @@ def summary_of(
         against=tuple(against.values()) if ablation.against else (),
         seeds=tuple(values),
         measured={name: found for name in metrics if (found := _measured(counted, name))},
-        lost={run.seed: why for run in runs if (why := _lost(run.record, ablation))},
+        lost=lost,
     )
 
 
@@ -99,13 +104,3 @@ def values_in(
 def _measured(counted: Sequence[tuple[int, RunRecord]], metric: str) -> dict[int, float]:
     results = {seed: record.result(metric) for seed, record in counted}
     return {seed: value for seed, value in results.items() if value is not None}
-
-
-def _lost(record: RunRecord | None, ablation: Ablation) -> str | None:
-    """Why a run that has ended has no value that counts; None where it has one, or may get one."""
-    if record is None:
-        return None
-    if record.has_failed:
-        return "diverged" if record.diverged else "failed"
-    counts = not record.has_finished or record.counts_for(ablation)
-    return None if counts else f"not {ablation.counts_if}"

@@ -16,7 +16,7 @@ from orchestrator.report.collect import Difference, Report
 from orchestrator.report.measured import Key, values_in
 from orchestrator.report.summary import Summary, listed
 from orchestrator.report.tuned import Tuned, edges_of
-from orchestrator.verdicts import ClaimVerdict, Judged, Values
+from orchestrator.verdicts import ClaimVerdict, Judged, Values, with_q_values
 from orchestrator.verdicts.rank_correlation import rank_correlation
 from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.ablation import Scale
@@ -28,6 +28,7 @@ __all__ = ["ablation_in", "report_in"]
 Document = Mapping[str, Any]
 Lacking = Collection[Key]
 SHOWN_CELLS = 6
+AT_THE_TIME = " (as it was judged at the time)"
 _NEEDED = ("ablation", "metric", "cells", "machines", "failed", "plan")
 
 
@@ -58,8 +59,10 @@ def report_in(document: Document, ablation: Ablation) -> Report:
     untrained = kept.cell(UNTRAINED, None)
 
     values = values_in(ablation, layout, values_of(ablation, scale, (), {}), [*cells, untrained])
-    judged = verdicts(ablation, scale, values, plan.get("looks", []))
+    lost = {cell.at: cell.lost for cell in [*cells, untrained] if cell.lost}
+    judged = with_q_values(verdicts(ablation, scale, values, plan.get("looks", []), lost=lost))
     lacking = _not_kept(values, [*cells, untrained])
+    shown = [kept.verdict(one, scale, lacking) for one in judged]
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     ours = {cell.at: cell.values for cell in cells}
     return Report(
@@ -72,12 +75,13 @@ def report_in(document: Document, ablation: Ablation) -> Report:
         machines=tuple(document["machines"]),
         data_read=tuple(document.get("data_read", ())),
         problems=tuple(document["failed"]),
-        verdicts=tuple(kept.verdict(one, scale, lacking) for one in judged),
+        verdicts=tuple(one for one, _ in shown),
         similarity=rank_correlation(ours, paper) if paper else None,
         tuned=tuple(_tuned(layout, plan, document)),
         differences=tuple(Difference(**one) for one in document.get("differences", ())),
         histories={},
         not_kept=tuple(_lines(lacking)),
+        judged_before={one.claim.statement: rules for one, rules in shown if rules},
     )
 
 
@@ -123,25 +127,34 @@ class _Kept:
             lost={int(seed): why for seed, why in kept.get("lost", {}).items()},
         )
 
-    def verdict(self, judged: ClaimVerdict, scale: Scale, lacking: Lacking) -> ClaimVerdict:
-        """Return the new verdict; the kept one where the report lacks what the claim asks for."""
+    def verdict(
+        self, judged: ClaimVerdict, scale: Scale, lacking: Lacking
+    ) -> tuple[ClaimVerdict, int | None]:
+        """Return the new verdict, and None.
+
+        Where the report lacks what the claim asks for, the kept one with the rules it was made by.
+        """
         asked = judged.claim.comparisons(scale)
         if not any((term.at, term.metric) in lacking for one in asked for term in one.terms):
-            return judged
+            return judged, None
         kept = self._kept_verdict(judged.claim, scale)
         of_label = {one["comparison"]: one for one in kept["comparisons"]} if kept else {}
         if kept is None or [*of_label] != [one.label for one in asked]:
             why = "cannot be judged again: the report has not kept every value that it asks for"
-            return replace(judged, sentence=why)
-        return replace(
+            return replace(judged, sentence=why), None
+        before = replace(
             judged,
             verdict=kept["verdict"],
             judged=tuple(_judged(of_label[one.label], one) for one in asked),
             seeds=kept["seeds"],
             more_seeds=kept["more_seeds"],
             level=kept["level"],
-            sentence=f"{kept['sentence']} (as it was judged at the time)",
+            sentence=f"{kept['sentence'].removesuffix(AT_THE_TIME)}{AT_THE_TIME}",
+            holding=sum(one["verdict"] == "reproduced" for one in kept["comparisons"]),
+            p=kept.get("p"),
+            q=kept.get("q"),
         )
+        return before, kept.get("rules", 1)
 
     def _kept_verdict(self, claim: Claim, scale: Scale) -> Document | None:
         """The verdict on a claim: of its words, or of its comparisons in other words."""
@@ -207,10 +220,15 @@ def _judged(kept: Document, comparison: Comparison) -> Judged:
         low=kept["low"],
         high=kept["high"],
         verdict=kept["verdict"],
-        leans="undecided",
+        leans=kept.get("leans", "undecided"),
         more_seeds=kept["more_seeds"],
         tied=False,
-        note="",
+        note=kept.get("note", ""),
+        test=kept.get("test", "paired t"),
+        df=kept.get("df", len(kept["seeds"]) - 1),
+        p=kept.get("p"),
+        margin=kept.get("margin"),
+        paper=kept.get("paper"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -59,6 +60,14 @@ class Summary:
     def spread(self) -> float | None:
         """Sample standard deviation over finished seeds, None with fewer than two."""
         return statistics.stdev(self.values) if self.n > 1 else None
+
+    @property
+    def lacking(self) -> Mapping[str, int]:
+        """How many runs gave no value, by the word why: as lost ones say, else by their kind."""
+        found = Counter(self.lost.values())
+        if not found:
+            found = Counter({"uncounted": self.uncounted, "failed": self.failed})
+        return found + Counter(missing=self.missing)
 
     @property
     def gap(self) -> str | None:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from orchestrator.report.brief import brief, lost_text
 from orchestrator.report.collect import Report
+from orchestrator.report.document import ComparisonDocument, verdicts_json
 from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from orchestrator.verdicts import Judged
@@ -12,10 +14,22 @@ from search_spaces import Ablation, Comparison
 from search_spaces.claims import Place
 from workloads.quantity import Quantity
 
-__all__ = ["TextTable", "cell_text", "interval_text", "result_tables", "verdict_tables"]
+__all__ = ["ORDER", "TextTable", "cell_text", "interval_text", "result_tables", "verdict_tables"]
 
 SHOWN_COMPARISONS = 12
-_ORDER = {"contradicted": 0, "alike": 1, "undecided": 2, "reproduced": 3, "not asked": 4}
+_COMPARISON = (
+    "comparison",
+    "verdict",
+    "difference",
+    "interval",
+    "of the paper's",
+    "test",
+    "p",
+    "paired seeds",
+    "more seeds",
+    "lost",
+)
+ORDER = {"contradicted": 0, "alike": 1, "undecided": 2, "reproduced": 3, "not asked": 4}
 
 
 @dataclass(frozen=True)
@@ -44,9 +58,11 @@ def result_tables(report: Report) -> list[TextTable]:
 
     panels: list[Place] = [(label,) for label in axes[2].labels] if len(axes) == 3 else [()]
     tables: list[TextTable] = []
+    most = max((cell.n for cell in report.cells), default=0)
     for panel in panels:
         for whose, values in sides:
-            title = " · ".join([f"{whose}, {metric.label}", *panel])
+            seeds = f", n = {most}" if values is ours and most else ""
+            title = " · ".join([f"{whose}, {metric.label}{seeds}", *panel])
             tables.append(_matrix(report, title, values, panel))
     return tables
 
@@ -56,34 +72,39 @@ def verdict_tables(report: Report) -> list[TextTable]:
 
     Comparisons that have decided against a claim or are open come first.
     """
+    documents = verdicts_json(report)
     found = tuple(
-        (str(one.verdict), one.claim.statement, one.claim.source, one.sentence)
-        for one in report.verdicts
+        (one["verdict"], one["claim"], one["source"], brief(one), one["sentence"])
+        for one in documents
     )
-    tables = [
-        TextTable("verdicts on the paper's claims", ("verdict", "claim", "source", "why"), found)
-    ]
-    header = ("comparison", "verdict", "difference", "interval", "paired seeds", "more seeds")
-    for one in report.verdicts:
-        judged = sorted(one.judged, key=lambda judged: _ORDER[judged.verdict])
-        rows = [_comparison_row(report.ablation, each) for each in judged[:SHOWN_COMPARISONS]]
+    header = ("verdict", "claim", "source", "in short", "why")
+    tables = [TextTable("verdicts on the paper's claims", header, found)]
+    for one, document in zip(report.verdicts, documents, strict=True):
+        judged = sorted(
+            zip(one.judged, document["comparisons"], strict=True),
+            key=lambda pair: ORDER[pair[0].verdict],
+        )
+        rows = [_comparison_row(report.ablation, *pair) for pair in judged[:SHOWN_COMPARISONS]]
         title = one.claim.statement
         if len(judged) > SHOWN_COMPARISONS:
             title += f" (the first {SHOWN_COMPARISONS} of {len(judged)})"
-        tables.append(TextTable(title, header, tuple(rows)))
+        tables.append(TextTable(title, _COMPARISON, tuple(rows)))
     return tables
 
 
 def cell_text(cell: Summary, metric: Quantity) -> str:
-    """Return mean and sample standard deviation, where there are seeds for them, and what lacks."""
+    """Return mean and sample standard deviation, where there are seeds for them, and what lacks.
+
+    Where runs lack, also how many there are.
+    """
     parts = []
     if cell.mean is not None:
         spread = f" ± {metric.text(cell.spread)}" if cell.spread is not None else ""
         parts.append(metric.text(cell.mean) + spread)
-    lacking = {"uncounted": cell.uncounted, "failed": cell.failed, "missing": cell.missing}
-    for word, runs in lacking.items():
-        if runs:
-            parts.append(f"{runs} {word}" if cell.n else word)
+    lacking = cell.lacking
+    if lacking and cell.n:
+        parts.append(f"n = {cell.n}")
+    parts += [f"{runs} {word}" if cell.n else word for word, runs in lacking.items()]
     return ", ".join(parts) or "missing"
 
 
@@ -136,15 +157,22 @@ def _list(report: Report) -> TextTable:
     return TextTable(f"{whose}: {metric.label}", tuple(header), tuple(rows))
 
 
-def _comparison_row(ablation: Ablation, judged: Judged) -> tuple[str, ...]:
+def _comparison_row(
+    ablation: Ablation, judged: Judged, document: ComparisonDocument
+) -> tuple[str, ...]:
     digits = _digits(ablation, judged.comparison)
+    lost = [(" · ".join(one["at"]), one["why"], one["seeds"]) for one in document["lost"]]
     return (
         judged.comparison.label,
         judged.verdict,
         "" if judged.estimate is None else f"{judged.estimate:+.{digits}f}",
         interval_text(judged.low, judged.high, digits),
+        "" if judged.of_paper is None else f"{judged.of_paper:z.2f}",
+        judged.test if judged.df is None else f"{judged.test}, {judged.df:.3g} df",
+        "" if judged.p is None else f"{judged.p:.2g}",
         str(len(judged.seeds)),
         "" if judged.more_seeds is None else f"about {judged.more_seeds}",
+        lost_text(lost),
     )
 
 

@@ -1,33 +1,70 @@
 """A report in words and tables: the same for a terminal and for Markdown."""
 
+import textwrap
 from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.report.brief import brief, comparison_text
 from orchestrator.report.collect import Report
+from orchestrator.report.document import VerdictDocument, verdicts_json
 from orchestrator.report.facts import facts, subtitle
-from orchestrator.report.tables import TextTable, result_tables, verdict_tables
+from orchestrator.report.tables import ORDER, TextTable, result_tables, verdict_tables
 
-__all__ = ["STYLES", "markdown", "print_report", "subtitle"]
+__all__ = ["STYLES", "markdown", "print_report", "print_verdicts", "shortened", "subtitle"]
 
-STYLES = {"reproduced": "green", "contradicted": "red", "undecided": "yellow", "not asked": "dim"}
+SHOWN_OF_FACTS = 240  # characters: three lines of a narrow terminal
+
+STYLES = {
+    "reproduced": "green",
+    "contradicted": "red",
+    "alike": "cyan",
+    "undecided": "yellow",
+    "not asked": "dim",
+}
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print the report on a terminal."""
+def print_report(report: Report, console: Console, *, details: bool = False) -> None:
+    """Print the report on a terminal: a line a claim; with `details` every comparison, too.
+
+    Facts that are long are cut without `details`.
+    """
     console.print(Text(f"{report.ablation.title} ({report.ablation.source})", style="bold"))
     for name, fact in facts(report):
-        console.print(Text.assemble((f"{name}: ", "dim"), fact), soft_wrap=True)
+        text = fact if details else shortened(fact, SHOWN_OF_FACTS)
+        console.print(Text.assemble((f"{name}: ", "dim"), text), soft_wrap=True)
     for table in result_tables(report):
         console.print(_terminal_table(table))
-    for one in report.verdicts:
-        sentence = (one.sentence, STYLES[one.verdict])
-        console.print(Text.assemble(f"{one.claim.statement} ", sentence), soft_wrap=True)
+    print_verdicts(verdicts_json(report), console, details=details)
     for problem in report.problems:
         console.print(Text(f"failed: {problem}"), soft_wrap=True)
+
+
+def print_verdicts(
+    documents: Iterable[VerdictDocument], console: Console, *, details: bool = False
+) -> None:
+    """Print claims with their verdicts, one below the other: verdict, claim, and why in short.
+
+    With `details` each comparison follows, those that hold last.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for one in documents:
+        style = STYLES[one["verdict"]]
+        table.add_row(Text(one["verdict"], style=style), Text(one["claim"]))
+        table.add_row("", Text(brief(one), style=style))
+        if details:
+            table.add_row("", Text(one["sentence"]))
+            for each in sorted(one["comparisons"], key=lambda each: ORDER[each["verdict"]]):
+                text = Text(comparison_text(each), style=STYLES[each["verdict"]])
+                table.add_row("", Padding(Text(each["comparison"]), (0, 0, 0, 2)))
+                table.add_row("", Padding(text, (0, 0, 0, 4)))
+    console.print(table)
 
 
 def markdown(report: Report, picture: str, curves: str | None = None) -> str:
@@ -54,6 +91,11 @@ def markdown(report: Report, picture: str, curves: str | None = None) -> str:
     if report.problems:
         lines += ["## Failed cells", "", *[f"- {problem}" for problem in report.problems], ""]
     return "\n".join(lines)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of that many characters at most, cut between words."""
+    return textwrap.shorten(text, most, placeholder=" ... (--long)") if len(text) > most else text
 
 
 def _terminal_table(table: TextTable) -> Table:

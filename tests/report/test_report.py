@@ -5,14 +5,14 @@ import json
 import random
 import re
 import statistics
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.commands.report import REPORT_FILES, report_again, report_on
 from orchestrator.errors import PlanError
 from orchestrator.plan import build
@@ -131,8 +131,15 @@ def test_the_papers_values_stand_in_a_table_of_their_own() -> None:
 def test_every_ablation_prints_on_a_narrow_terminal(name: str) -> None:
     plan, records = swept(name, 2)
     buffer = io.StringIO()
-    print_report(collect(ABLATIONS[name], plan, read(records)), Console(file=buffer, width=100))
+    report = collect(ABLATIONS[name], plan, read(records))
+    print_report(report, Console(file=buffer, width=80))
     printed = buffer.getvalue()
+    _, verdicts = printed.rsplit("─", 1)
+    assert all(len(line) <= 80 for line in verdicts.splitlines())
+    words = verdicts.split()
+    for one in report.verdicts:
+        assert words.count(one.verdict.split()[0]) >= 1
+        assert " ".join(one.claim.statement.split()) in " ".join(words)
     assert ABLATIONS[name].question in printed.replace("\n", " ")
     asked = ABLATIONS[name]
     if (
@@ -149,6 +156,23 @@ def test_the_document_holds_no_path_of_the_machine() -> None:
     report = collect(ABLATIONS["head"], plan, read(records))
     assert "/home/somebody" not in str(as_json(report))
     assert "/home/somebody" not in markdown(report, "report.png")
+
+
+def test_what_is_printed_is_brief_and_long_on_request() -> None:
+    plan, records = swept("augmentations", 3)
+    report = collect(ABLATIONS["augmentations"], plan, read(records))
+    printed = {}
+    for details in (False, True):
+        buffer = io.StringIO()
+        print_report(report, Console(file=buffer, width=80), details=details)
+        printed[details] = buffer.getvalue()
+    assert "... (--long)" in printed[False]
+    assert "... (--long)" not in printed[True]
+    assert "eval.protocol=lbfgs (paper: sgd)" in printed[True]
+    label = report.verdicts[0].judged[0].comparison.label
+    found = {details: "".join(text.split()) for details, text in printed.items()}
+    assert "".join(label.split()) not in found[False]
+    assert "".join(label.split()) in found[True]
 
 
 # A workload without the paper's numbers -----------------------------------------------------------
@@ -185,8 +209,8 @@ def test_runs_that_do_not_count_are_left_out_and_counted() -> None:
     assert report.finished == 300
     text = markdown(report, "report.png")
     first = [line for line in text.splitlines() if line.startswith("| 0.1 |")]
-    assert first[0].split(" | ")[1] == "50.5 ± 0.7, 1 uncounted"
-    assert first[1].split(" | ")[3] == "uncounted"
+    assert first[0].split(" | ")[1] == "50.5 ± 0.7, n = 2, 1 not converged"
+    assert first[1].split(" | ")[3] == "not converged"
     fact = (
         "**Uncounted:** 4 of 300 finished runs, in 2 of 100 cells (0.1 · 2 · SimCLR "
         "pre-training: 1 of 3, "
@@ -207,7 +231,7 @@ def test_where_the_paper_has_no_numbers_the_report_has_no_place_for_them() -> No
     plan, records = swept("label-complexity", 2)
     text = markdown(collect(ABLATIONS["label-complexity"], plan, read(records)), "report.png")
     assert "- **Source:** Zhang & Cao (arXiv 2409.18685), Theorems 4.2 and 4.3" in text
-    assert "## This run, test error (%) · direct" in text
+    assert "## This run, test error (%), n = 2 · direct" in text
     for absent in (
         "he paper, ",
         "Untrained",
@@ -401,21 +425,25 @@ def test_a_report_of_before_that_lost_runs_has_the_seeds_that_its_comparisons_sa
             assert cell.seeds == (0, 1, 2)
 
 
-def test_the_command_judges_a_file_without_a_storage(
-    tmp_path: Path, simclr_orch: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
+def test_a_file_is_judged_without_a_storage_and_written_on_request_only(tmp_path: Path) -> None:
     plan, records = swept("temperature", 3)
     document = written(collect(ABLATIONS["temperature"], plan, read(records)))
     file = tmp_path / "report.json"
     file.write_text(json.dumps(document))
-    shown = simclr_orch("report", str(file), "--json")
-    assert json.loads(shown.stdout) == document
+    shown = report_again(file, Console(file=io.StringIO()), output=None)
+    assert shown.document == document
     assert list(tmp_path.iterdir()) == [file]
 
     output = tmp_path / "again"
     report_again(file, Console(file=io.StringIO()), output=output)
     assert json.loads((output / "report.json").read_text()) == document
     assert {path.name for path in output.iterdir()} == {*REPORT_FILES[:4]}
+
+
+def test_a_file_and_a_storage_are_not_both_given() -> None:
+    found = CliRunner().invoke(app, ["report", "x/report.json", "--storage", "y", "--sweep", "z"])
+    assert found.exit_code == 2
+    assert "--sweep, --storage: not together with a file, x/report.json" in found.output
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""A claim's verdict in one line: how much of it holds, how large it is, how sure, what was lost."""
+
+from collections.abc import Collection, Sequence
+
+from orchestrator.report.document import ComparisonDocument, VerdictDocument
+
+__all__ = ["brief", "comparison_text", "lost_text"]
+
+FEWEST_SEEDS = 2  # below which there is no verdict, but a direction
+
+
+def brief(one: VerdictDocument) -> str:
+    """Return a line that follows the claim's statement and its verdict.
+
+    It takes reports of earlier versions, which lack some of it.
+    """
+    if not one["comparisons"]:
+        return one["sentence"]
+    measured = [each for each in one["comparisons"] if each["estimate"] is not None]
+    if not measured:
+        return "; ".join(["nothing to judge by", *_lost(one)])
+    parts = [_holding(one, measured), _size(one, measured), _seeds(one)]
+    if (q := one.get("q")) is not None:
+        parts.append(f"q {_probability(q)}")
+    if one["verdict"] == "undecided" and one["more_seeds"] is not None:
+        parts.append(f"about {one['more_seeds']} more would decide")
+    return "; ".join([*(part for part in parts if part), *_lost(one)])
+
+
+def comparison_text(one: ComparisonDocument) -> str:
+    """Return a line on one comparison: verdict, size, test, how many seeds, what was lost."""
+    parts = [one["verdict"]]
+    if one["estimate"] is not None:
+        parts.append(_number(one))
+    parts.append(_of_seeds({len(one["seeds"])}))
+    if test := one.get("test"):
+        df = one.get("df")
+        parts.append(test if df is None else f"{test} with {df:.3g} df")
+    if (p := one.get("p")) is not None:
+        parts.append(f"p {_probability(p)}")
+    if one["more_seeds"] is not None:
+        parts.append(f"about {one['more_seeds']} more would decide")
+    if note := one.get("note"):
+        parts.append(note)
+    lost = [(" · ".join(each["at"]), each["why"], each["seeds"]) for each in one.get("lost", ())]
+    return "; ".join([*parts, *([f"lost: {lost_text(lost)}"] if lost else [])])
+
+
+def lost_text(lost: Sequence[tuple[str, str, Sequence[int]]]) -> str:
+    """Return what cells have lost, as (cell, why, seeds): "a · b: diverged, seeds 1, 3"."""
+    return "; ".join(
+        f"{at}: {why}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        for at, why, seeds in lost
+    )
+
+
+def _holding(one: VerdictDocument, measured: Sequence[ComparisonDocument]) -> str:
+    """How many comparisons hold; of one seed, how many point where the paper does."""
+    m = len(one["comparisons"])
+    if one["verdict"] == "undecided" and one["seeds"] < FEWEST_SEEDS:
+        known = [each for each in measured if "leans" in each]
+        pointing = sum(1 for each in known if each["leans"] == "reproduced")
+        return f"{pointing} of {len(known)} as in the paper, not judged" if known else "not judged"
+    if m == 1:
+        return ""
+    holding = sum(1 for each in one["comparisons"] if each["verdict"] == "reproduced")
+    failing = sum(1 for each in one["comparisons"] if each["verdict"] == "contradicted")
+    return f"{holding} of {m} hold" + (f", {failing} fail{'s' * (failing == 1)}" if failing else "")
+
+
+def _size(one: VerdictDocument, measured: Sequence[ComparisonDocument]) -> str:
+    """The comparison that is farthest from holding, or nearest to failing, as a number."""
+    text = _number(min(measured, key=_beyond))
+    return text if len(one["comparisons"]) == 1 else f"the least {text}"
+
+
+def _number(one: ComparisonDocument) -> str:
+    """What was measured, with its interval, and what it is to be unless that is positive."""
+    found = [one["estimate"], one["low"], one["high"]]
+    bound, relation = one["bound"], one.get("relation", "above")
+    if one.get("negated"):
+        found, bound, relation = [found[0], found[2], found[1]], -bound, "below"
+        found = [None if number is None else -number for number in found]
+    estimate, low, high = found
+    assert estimate is not None, "of the measured"
+    decimals = 2 if max(abs(estimate), abs(bound)) < 10 else 1
+    sign = "" if bound else "+"
+    text = f"{estimate:{sign}z.{decimals}f}"
+    if low is not None and high is not None:
+        text += f" [{low:z.{decimals}f}, {high:z.{decimals}f}]"
+    if unit := one.get("unit"):
+        text += f" {unit}"
+    if bound:
+        text += f", to be {relation} {bound:g}"
+    if (of_paper := one.get("of_paper")) is not None:
+        text += f", {of_paper:z.{1 if abs(of_paper) >= 0.1 else 2}f} of the paper's"
+    return text
+
+
+def _beyond(one: ComparisonDocument) -> float:
+    """How far a comparison is beyond its bound, on the side where it holds."""
+    assert one["estimate"] is not None, "of the measured"
+    if one.get("relation", "above") == "within":
+        return one["bound"] - abs(one["estimate"])
+    return one["estimate"] - one["bound"]
+
+
+def _seeds(one: VerdictDocument) -> str:
+    return _of_seeds({len(each["seeds"]) for each in one["comparisons"]})
+
+
+def _of_seeds(counts: Collection[int]) -> str:
+    fewest, most = min(counts), max(counts)
+    if fewest == most:
+        return f"{most} seed{'s' * (most != 1)}"
+    return f"{fewest} to {most} seeds"
+
+
+def _probability(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.01 else f"{value:.2f}"
+
+
+def _lost(one: VerdictDocument) -> list[str]:
+    """Each cell's lost runs once, whatever the number of comparisons that name it."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for each in one["comparisons"]:
+        for lost in each.get("lost", ()):
+            at = " · ".join(lost["at"])
+            found[at, lost["why"]] = lost["seeds"]
+    text = lost_text([(at, why, seeds) for (at, why), seeds in found.items()])
+    return [f"lost: {text}"] if text else []
