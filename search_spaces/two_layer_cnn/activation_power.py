@@ -20,6 +20,7 @@ from search_spaces.two_layer_cnn.theorems import (
     ARMS,
     DIRECT,
     FEW_LABELS,
+    GENERATED,
     LABELS,
     LEARNED,
     NOTE,
@@ -77,6 +78,7 @@ ACTIVATION_POWER = Ablation(
                 )
                 for power in _POWERS
             ),
+            where=GENERATED,
         ),
         Claim.alike(
             "Direct training needs more labels with q = 4 than with q = 3: its error is "
@@ -89,6 +91,7 @@ ACTIVATION_POWER = Ablation(
             "is below 1 % in 9 of 10 runs or more.",
             "Theorem 4.2",
             *(learns_in((power, count, SIMCLR)) for power in _POWERS for count in _ENOUGH),
+            where=GENERATED,
         ),
     ),
     workload="two-layer-cnn",

@@ -18,6 +18,7 @@ from search_spaces.claims import Claim, Event, more_often, similar
 from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     FEW_LABELS,
+    GENERATED,
     NOTE,
     OF_RATES,
     SIMCLR,
@@ -57,6 +58,7 @@ FILTER_COUNT = Ablation(
             "9 of 10 runs or more.",
             "Condition 4.1, Theorem 4.2",
             *(learns_in((SIMCLR, count)) for count in _ENOUGH),
+            where=GENERATED,
         ),
         Claim.alike(
             "With one filter for each class they often do not: the error is below 1 % less often "

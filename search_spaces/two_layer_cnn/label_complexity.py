@@ -25,6 +25,7 @@ from search_spaces.two_layer_cnn.theorems import (
     ARMS,
     DIRECT,
     FEW_LABELS,
+    GENERATED,
     LABELS,
     LEARNED,
     NOTE,
@@ -94,12 +95,14 @@ LABEL_COMPLEXITY = Ablation(
             "in 9 of 10 runs or more (SNR 0.2).",
             "Theorem 4.2",
             *(learns_in(("0.2", count, SIMCLR)) for count in _ENOUGH),
+            where=GENERATED,
         ),
         Claim.alike(
             "After SimCLR pre-training the test loss is at most 6 times the training loss of "
             "0.01 in 9 of 10 runs or more, from 8 labels on (SNR 0.2).",
             "Theorem 4.2",
             *(_test_loss(("0.2", count, SIMCLR), "below", LEARNED) for count in _ENOUGH),
+            where=GENERATED,
         ),
         Claim.alike(
             "Direct training with too few labels fails: with up to 64 labels the error is above "
@@ -112,6 +115,7 @@ LABEL_COMPLEXITY = Ablation(
             "% in 9 of 10 runs or more (SNR 0.2).",
             "Theorem 4.3",
             *(learns_in(("0.2", count, DIRECT)) for count in learns("0.2")),
+            where=GENERATED,
         ),
         Claim.alike(
             "Wherever direct training has too few labels, SimCLR pre-training leads to a "
@@ -133,6 +137,7 @@ LABEL_COMPLEXITY = Ablation(
                 _test_loss((ratio, learns(ratio)[0], DIRECT), "below", LEARNED)
                 for ratio in _ALIGNED
             ),
+            where=GENERATED,
         ),
         Claim.alike(
             "64 labels are enough for direct training at SNR 0.4 (error below 5 %), and too "
@@ -140,6 +145,7 @@ LABEL_COMPLEXITY = Ablation(
             "Theorem 4.3",
             _error(("0.4", "64", DIRECT), "below", 5),
             _error(("0.2", "64", DIRECT), "above", 40),
+            where=GENERATED,
         ),
         Claim.alike(
             "The labels needed after SimCLR pre-training do not depend on the "
@@ -148,6 +154,7 @@ LABEL_COMPLEXITY = Ablation(
             "0.2, 0.3 and 0.4.",
             "Theorem 4.2",
             *(learns_in((ratio, str(FEW_LABELS), SIMCLR)) for ratio in _ALIGNED),
+            where=GENERATED,
         ),
         Claim.alike(
             "Direct training with too few labels overfits harmfully: it fits them and guesses on "

@@ -19,6 +19,7 @@ from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     DIRECT,
     FEW_LABELS,
+    GENERATED,
     NEARLY_ALL,
     NOTE,
     OF_RATES,
@@ -79,6 +80,7 @@ PRETRAINING_CONTROLS = Ablation(
             "component the error is below 1 % in 9 of 10 runs or more, from 8 labels on.",
             "Theorem 5.5",
             *(learns_in((_PCA, count)) for count in _ENOUGH),
+            where=GENERATED,
         ),
     ),
     workload="two-layer-cnn",

@@ -18,6 +18,7 @@ from search_spaces.claims import Claim, Event, above, beats, similar
 from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     FEW_LABELS,
+    GENERATED,
     LOSS_TARGET,
     NOTE,
     OF_RATES,
@@ -91,6 +92,7 @@ PRETRAINING_STEPS = Ablation(
             "30 from 1e-4 the test error is below 1 % in 9 of 10 runs or more.",
             "Theorem 4.2",
             *(learns_in((scale, steps)) for scale, steps in _LONG_ENOUGH.items()),
+            where=GENERATED,
         ),
         Claim.alike(
             "Filters still at the tiny scale are not fine-tuned in 3,000 steps: after 40 from "

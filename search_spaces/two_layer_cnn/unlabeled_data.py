@@ -15,6 +15,7 @@ from search_spaces.claims import Claim, Comparison, Event
 from search_spaces.layout import Axis, Layout, grid
 from search_spaces.two_layer_cnn.theorems import (
     FEW_LABELS,
+    GENERATED,
     NOTE,
     OF_RATES,
     below,
@@ -67,12 +68,14 @@ UNLABELED_DATA = Ablation(
             "runs or more (SNR 0.2: n0 SNR^2 is 10 or more).",
             "Condition 4.1, Theorem 4.2",
             *(learns_in(("0.2", count)) for count in ("250", "500", "1000")),
+            where=GENERATED,
         ),
         Claim.alike(
             "Half the signal-to-noise ratio takes four times as many unlabeled inputs: at SNR 0.1 "
             "the error is below 1 % with 1000 in 9 of 10 runs or more.",
             "Condition 4.1, Theorem 4.2",
             learns_in(("0.1", "1000")),
+            where=GENERATED,
         ),
         Claim.alike(
             "With far too few unlabeled inputs pre-training does not help: at SNR 0.1 with 10 (n0 "

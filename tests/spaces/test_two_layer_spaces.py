@@ -272,6 +272,28 @@ def test_what_the_theorems_promise_with_high_probability_is_claimed_of_nine_runs
             assert "--seeds 29" in (module.__doc__ or "")
 
 
+def test_what_images_cannot_meet_is_asked_of_generated_inputs_only() -> None:
+    """An error below 1 % or a test loss below 0.06; guesses and orders are asked of all."""
+    for ablation in SPACES.values():
+        here, there = (
+            ablation.asked_of(preset(name).flat()) for name in ("gaussian-patches", "digit-patches")
+        )
+        assert here == ablation
+        for one, asked in zip(ablation.claims, there.claims, strict=True):
+            tight = any(
+                c.event
+                and c.bound
+                and c.event.side == "below"
+                and c.event.value <= 5
+                and "overfits" not in one.statement
+                for c in one.small
+            )
+            generated = "data.name" in ablation.fixed
+            assert bool(asked.comparisons("small")) == (generated or not tight), one.statement
+            if tight and not generated:
+                assert "this recipe has data.name=digits" in asked.why_not_asked("small")
+
+
 def test_the_number_of_seeds_that_a_rate_needs_is_the_one_that_the_note_says() -> None:
     """The chance of as few failures, or fewer, in n runs that each fail with probability 0.1."""
 
