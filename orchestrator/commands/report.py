@@ -180,7 +180,9 @@ def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
 
 def _written(report: Report, output: Path, console: Console) -> Finished:
     output.mkdir(parents=True, exist_ok=True)
-    for file, content in _files(report).items():
+    # a report that is made again has no histories to draw, but may lie where they were drawn
+    has_curves = report.not_kept is not None and (output / "curves.png").exists()
+    for file, content in _files(report, has_curves=has_curves).items():
         (output / file).write_bytes(content)
     return _finished(report, str(output), console)
 
@@ -192,8 +194,11 @@ def _finished(report: Report, where: str, console: Console) -> Finished:
     return Finished(0, {**as_json(report), "files": where})
 
 
-def _files(report: Report) -> dict[str, bytes]:
-    """Return the files of a report, by name."""
+def _files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:
+    """Return the files of a report, by name.
+
+    `has_curves`: there are pictures of training curves, though this report draws none.
+    """
     figures = {
         "report": draw(
             report.ablation,
@@ -209,7 +214,7 @@ def _files(report: Report) -> dict[str, bytes]:
 
     files = {
         "report.md": markdown(
-            report, "report.png", "curves.png" if figures["curves"] else None
+            report, "report.png", "curves.png" if figures["curves"] or has_curves else None
         ).encode(),
         "report.json": (json.dumps(as_json(report), indent=2) + "\n").encode(),
     }
