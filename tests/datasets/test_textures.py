@@ -32,6 +32,13 @@ def mean_colors(images: NDArray[np.uint8]) -> Floats:
     return means
 
 
+def histograms(images: NDArray[np.uint8]) -> Floats:
+    """[N, 15]: five quantiles of each channel, in [0, 1]."""
+    pixels = images.reshape(*images.shape[:2], -1) / 255
+    quantiles: Floats = np.quantile(pixels, [0.1, 0.25, 0.5, 0.75, 0.9], axis=2)
+    return quantiles.transpose(1, 0, 2).reshape(len(images), -1)
+
+
 def layouts(images: NDArray[np.uint8]) -> Floats:
     """Which pixels are lighter than the image's mean, [N, S S] of -1 and 1: no colour is left."""
     grey = np.einsum("c,nchw->nhw", GREY, images.astype(np.float64))
@@ -47,7 +54,7 @@ def textures(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 def test_textures_are_always_the_same() -> None:
     images = np.concatenate([*draw(TRAIN, 200, PLAIN), *draw(TEST, 100, PLAIN)])
     assert images.shape == (300, 3, SIZE, SIZE)
-    assert hashlib.sha256(images.tobytes()).hexdigest()[:20] == "563f67684bca279bffa9"
+    assert hashlib.sha256(images.tobytes()).hexdigest()[:20] == "a0c132ac1675786fd977"
 
 
 def test_textures_are_class_balanced_and_all_different(textures: DataSet) -> None:
@@ -97,15 +104,13 @@ def test_a_light_colour_is_lighter_in_every_channel_so_that_no_hue_turns_the_ton
 
 def test_crops_of_an_image_have_its_colors_unless_the_palette_is_shared() -> None:
     def found(spec: DataSpec) -> float:
-        """How often a quarter's nearest quarter by mean colour, of 400, is of the same image."""
+        """How often a crop's nearest crop by its histogram, of 400, is of the same image."""
         images = drawn(spec)
-        half = SIZE // 2
-        one = mean_colors(images[:, :, :half, :half])
-        other = mean_colors(images[:, :, half:, half:])
+        one, other = histograms(images[:, :, :20, :20]), histograms(images[:, :, 4:, 4:])
         distance = np.linalg.norm(one[:, None] - other[None], axis=2)
         return float((distance.argmin(axis=1) == np.arange(len(images))).mean())
 
-    assert found(PLAIN) > 0.3  # of one in 400 by chance
+    assert found(PLAIN) > 0.15  # of one in 400 by chance
     assert found(SHARED_PALETTE) < 0.05
 
 
