@@ -42,8 +42,8 @@ BEND = 0.06  # of the smooth displacement; its slope is 2 pi times as much
 GRAIN = 0.05
 WAVES = 3  # of white light, each of one period across the image
 SHADE = 0.05  # of a wave, at its crest
-# So few that a batch has several images of each: then colours do not tell everything, and neither do
-# they in photographs. With a palette that no other image has, cropping alone learns nothing else.
+# So few that a batch has several images of each: then colours do not tell everything, as they do
+# not in photographs. With a palette that no other image has, cropping alone learns nothing else.
 PALETTES = 24
 # Of every channel. They hardly overlap, so that no turn of the hue makes a light colour the darker
 # one: which of the two is the motif survives colour distortion, and is part of the class.
