@@ -36,6 +36,13 @@ TINY = RunSpec.read(
 SPECS = {
     "lars": TINY.with_values({"optim.base_learning_rate": 0.2, "optim.trust_coefficient": 0.01}),
     "sgd": TINY.with_values({"optim.name": "sgd", "optim.base_learning_rate": 0.002}),
+    "growing images": TINY.with_values(
+        {
+            "optim.base_learning_rate": 0.2,
+            "optim.trust_coefficient": 0.01,
+            "schedule.image_sizes": [[8, 0.7], [16, 0.3]],
+        }
+    ),
 }
 DIVERGING = TINY.with_values(
     {

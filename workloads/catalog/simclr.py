@@ -211,7 +211,9 @@ class SimCLRWorkload:
         forward = 2 * multiply_adds(spec.encoder, spec.view_size)
         schedule = spec.schedule
         passes = 3 if schedule.chunk in (None, schedule.batch_size) else 4
-        trained_images = 0 if trained else views * schedule.epochs * train_images
+        seen = views * schedule.epochs * train_images
+        sizes = schedule.image_sizes or ((spec.view_size, 1.0),)
+        training = sum(share * 2 * multiply_adds(spec.encoder, side) for side, share in sizes)
         tuned_images = (
             sum(share * epochs for share, epochs in spec.eval.finetune.runs) * train_images
         )
@@ -220,7 +222,8 @@ class SimCLRWorkload:
         if "finetune" in transfer.protocols:
             candidates = len(transfer.learning_rates) * len(transfer.weight_decays)
             tuned_images += (candidates + 1) * transfer.steps * transfer.batch_size
-        return forward * (passes * trained_images + 3 * tuned_images + train_images)
+        after = forward * (3 * tuned_images + train_images)
+        return after if trained else after + passes * seen * training
 
     def operations_done(self, spec: RunSpec, history: Sequence[Mapping[str, float]]) -> float:
         """Return the operations of the images that the history counts."""

@@ -53,8 +53,12 @@ class ContrastiveObjective:
 Objective = ContrastiveObjective | SupervisedObjective
 
 
-def objective_of(spec: RunSpec) -> Objective:
-    """Return the objective that a specification asks for."""
+def objective_of(spec: RunSpec, side: int | None = None) -> Objective:
+    """Return the objective that a specification asks for.
+
+    Its views have `side` pixels a side, or as many as at evaluation.
+    """
+    augment = spec.augment if side is None else spec.augment.with_values({"output_size": side})
     if is_supervised(spec):
-        return SupervisedObjective(spec.augment)
-    return ContrastiveObjective(spec.augment, spec.loss)
+        return SupervisedObjective(augment)
+    return ContrastiveObjective(augment, spec.loss)

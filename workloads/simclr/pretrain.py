@@ -186,7 +186,7 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the training images in a fresh order; the incomplete last batch is dropped."""
     model.train()
-    objective = objective_of(spec)
+    objectives = {side: objective_of(spec, side) for side in (None, *spec.schedule.sides)}
     batch = spec.schedule.batch_size
     steps = len(data.train) // batch
     order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
@@ -201,6 +201,7 @@ def _train_epoch(
         if probe:
             probe.set_rate(_learning_rate(spec, step, steps, probe.peak))
 
+        objective = objectives[spec.schedule.side_at(step, spec.schedule.epochs * steps)]
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
         drawn = _batch(spec, objective, (images, labels), chunks, step, worker)
         seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
@@ -214,7 +215,8 @@ def _train_epoch(
         raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
 
     means = means_over_workers(torch.stack(seen).mean(0), worker)
-    names = (*objective.metrics, probe.metric) if probe else objective.metrics
+    measured = objectives[None].metrics
+    names = (*measured, probe.metric) if probe else measured
     return {
         **dict(zip(names, means, strict=True)),
         "learning_rate": _learning_rate(spec, last, steps),

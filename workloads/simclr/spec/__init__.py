@@ -33,8 +33,8 @@ from workloads.simclr.spec.run import (
     LossSpec,
     OptimSpec,
     RunSpec,
-    ScheduleSpec,
 )
+from workloads.simclr.spec.schedule import ScheduleSpec
 
 __all__ = [
     "AugmentSpec",

@@ -13,9 +13,10 @@ from workloads.datasets.spec import DataSpec, forget_newer_fields
 from workloads.simclr.spec.augment import AugmentSpec, Operation
 from workloads.simclr.spec.eval import EvalSpec
 from workloads.simclr.spec.init import InitSpec, keep_what_is_begun_with
+from workloads.simclr.spec.schedule import ScheduleSpec
 from workloads.spec import Part, digest
 
-__all__ = ["EncoderSpec", "HeadSpec", "LossSpec", "OptimSpec", "RunSpec", "ScheduleSpec"]
+__all__ = ["EncoderSpec", "HeadSpec", "LossSpec", "OptimSpec", "RunSpec"]
 
 RESULT_REVISION = 1  # raised whenever the code gives another result for an equal specification
 
@@ -132,42 +133,6 @@ class OptimSpec(Part):
     )
 
 
-class ScheduleSpec(Part):
-    """How long, how many images at a time, and the shape of the learning rate."""
-
-    epochs: Annotated[int, Field(ge=0)] = Field(
-        100, description="0 evaluates the untrained encoder"
-    )
-    batch_size: Annotated[int, Field(ge=2)] = Field(
-        4096, description="source images over all workers, not views"
-    )
-    chunk: Annotated[int, Field(ge=2)] | None = Field(
-        None,
-        description="images of the batch, over all workers, that are in the encoder at a time: for "
-        "a batch beyond memory. The gradient is the whole batch's; BN normalises each chunk by "
-        "itself, and the encoder runs forward twice. null is all of them",
-    )
-    warmup_epochs: NonNegative = Field(10, description="linear from 0, per step; then cosine to 0")
-
-    @model_validator(mode="after")
-    def _warmup(self) -> "ScheduleSpec":
-        if self.epochs and self.warmup_epochs > self.epochs:
-            raise ValueError(
-                f"schedule.warmup_epochs={self.warmup_epochs:g}: is longer than "
-                f"schedule.epochs={self.epochs}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _whole_chunks(self) -> "ScheduleSpec":
-        if self.chunk is not None and self.batch_size % self.chunk:
-            raise ValueError(
-                f"schedule.chunk={self.chunk}: does not divide "
-                f"schedule.batch_size={self.batch_size}"
-            )
-        return self
-
-
 class RunSpec(Part):
     """One SimCLR run: everything that can change its result, and nothing that cannot."""
 
@@ -194,6 +159,11 @@ class RunSpec(Part):
         if self.view_size > self.data.image_size:
             raise ValueError(
                 f"augment.output_size={self.view_size}: is above "
+                f"data.image_size={self.data.image_size}, the stored resolution"
+            )
+        if above := [side for side in self.schedule.sides if side > self.data.image_size]:
+            raise ValueError(
+                f"schedule.image_sizes: {above[0]} pixels are more than "
                 f"data.image_size={self.data.image_size}, the stored resolution"
             )
         return self
@@ -273,6 +243,8 @@ class RunSpec(Part):
             del tree["optim"]["trust_coefficient"]
         if self.schedule.chunk in (None, self.schedule.batch_size):  # one chunk is the whole batch
             del tree["schedule"]["chunk"]
+        if not self.schedule.image_sizes:
+            del tree["schedule"]["image_sizes"]
 
         _forget_newer_defaults(tree)
         return tree
@@ -284,7 +256,8 @@ class RunSpec(Part):
             for operation in get_args(Operation)
             if operation not in used
         }
-        if "crop" in unread and self.view_size != self.data.image_size:
+        sides = {self.view_size, *self.schedule.sides}
+        if "crop" in unread and sides != {self.data.image_size}:
             # Without a crop the whole image is resized, as a crop would be.
             augment["crop"] = {
                 name: unread["crop"][name] for name in ("interpolation", "antialias")
