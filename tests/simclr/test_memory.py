@@ -4,7 +4,7 @@ A bf16 run of ResNet-18 once had a NaN in its second step where two equal ones h
 machine. torch fills what `empty` returns, for its own kernels, too. What C libraries allocate for
 themselves was ruled out by hand, with `MALLOC_PERTURB_=128` (glibc then fills all that it hands
 out with 3e38) and a large `MALLOC_MMAP_THRESHOLD_`: ResNet-18 at full width on `digits` ended with
-the same bits on one thread; equal runs on two threads of a busy machine were equal, too.
+the same bits, on one thread and on two of a busy machine.
 """
 
 from collections.abc import Iterator
