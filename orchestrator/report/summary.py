@@ -62,6 +62,11 @@ class Summary:
         return statistics.stdev(self.values) if self.n > 1 else None
 
     @property
+    def ended_without(self) -> int:
+        """Runs that ended without a value that counts."""
+        return self.failed + self.uncounted
+
+    @property
     def lacking(self) -> Mapping[str, int]:
         """How many runs gave no value, by the word why: as lost ones say, else by their kind."""
         found = Counter(self.lost.values())

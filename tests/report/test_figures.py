@@ -433,6 +433,26 @@ def test_maps_mark_cells_of_which_runs_do_not_count_and_the_caption_says_how_man
     )
 
 
+def test_cells_of_which_runs_were_lost_are_marked_and_named() -> None:
+    layout = ABLATIONS["augmentations"].small
+    cells = [
+        replace(
+            cell, values=cell.values[:2], against=(), failed=2, lost={1: "diverged", 3: "failed"}
+        )
+        if cell.at == ("color", "sobel")
+        else cell
+        for cell in summaries(layout, seeds=4)
+    ]
+    figure = picture("augmentations", cells)
+    ours, _ = panels(figure)
+    (dot,) = (line for line in ours.lines if line.get_gid() == "partial")
+    ((x,), (y,)) = dot.get_data()
+    assert (round(float(x)), round(float(y))) == (3, 2)
+    expected = "Lost runs, in 1 of 49 cells (dot): (color, sobel) 1 diverged and 1 failed of 4."
+    assert expected in caption(figure)
+    assert "Lost" not in caption(picture("augmentations", summaries(layout, seeds=4)))
+
+
 def test_points_stand_at_both_metrics_with_bars_of_one_deviation() -> None:
     at = ("0.1", "250")
     cells = [

@@ -104,7 +104,7 @@ def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None, *, 
         gaps={at: cell.gap for at, cell in summaries.items() if cell.gap is not None},
         reference=reference.mean if reference else None,
         marks_gaps=True,
-        partial=frozenset(at for at, cell in summaries.items() if cell.n and cell.uncounted),
+        partial=frozenset(at for at, cell in summaries.items() if cell.n and cell.ended_without),
     )
 
 

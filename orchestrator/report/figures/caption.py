@@ -5,6 +5,7 @@ runs that do not count, and how the cells differ from the paper's.
 """
 
 import statistics
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.report.figures.heatmaps import AVERAGE
@@ -49,7 +50,7 @@ def _results(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str
         if places := [at for at, cell in summaries.items() if cell.gap == gap]:
             names = listed([f"({', '.join(at)})" for at in places], _LISTED_CELLS)
             sentences.append(f"{word}: {len(places)} of {len(summaries)} cells, {names}.")
-    return sentences + _uncounted(ablation, summaries)
+    return sentences + _uncounted(ablation, summaries) + _failed(ablation, summaries)
 
 
 def _seeds(cells: Collection[Summary]) -> str:
@@ -93,6 +94,31 @@ def _uncounted(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[s
         f"Left out, as {ablation.counts_if} is not 1: {runs} of {finished} runs, "
         f"in {len(left_out)} of {len(summaries)} cells ({marked}): {listed(names, _LISTED_CELLS)}."
     ]
+
+
+def _failed(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str]:
+    """How many runs failed, and how, in cells that have others; the figure marks these."""
+    cells = {at: cell for at, cell in summaries.items() if cell.n and cell.failed}
+    if not cells:
+        return []
+
+    marked = "dot" if ablation.figure in _COLORED else "hollow"
+    names = [
+        f"({', '.join(at)}) {_words(cell)} of {cell.n + cell.ended_without}"
+        for at, cell in cells.items()
+    ]
+    return [
+        f"Lost runs, in {len(cells)} of {len(summaries)} cells ({marked}): "
+        f"{listed(names, _LISTED_CELLS)}."
+    ]
+
+
+def _words(cell: Summary) -> str:
+    """How many runs a cell has lost by failing, by the word how: "1 diverged and 1 failed"."""
+    found = Counter(word for word in cell.lost.values() if word in ("diverged", "failed"))
+    return " and ".join(
+        f"{runs} {word}" for word, runs in (found or {"failed": cell.failed}).items()
+    )
 
 
 def _untrained(ablation: Ablation, sides: Sequence[Side], reference: Summary | None) -> list[str]:

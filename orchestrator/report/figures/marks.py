@@ -28,7 +28,7 @@ def hatch(axes: Axes, box: tuple[float, float, float, float], text: str) -> None
 
 
 def mark_partial(axes: Axes, x: float, y: float) -> None:
-    """Draw the dot in a cell of which some runs do not count."""
+    """Draw the dot in a cell of which some runs were lost: they failed, or do not count."""
     axes.plot(
         x,
         y,

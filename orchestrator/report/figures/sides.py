@@ -18,7 +18,7 @@ class Side:
     """One half of a figure: a value for each place that has one, and a word for each that has none.
 
     `reference` is the untrained encoder's value. `marks_gaps`: lines mark their cells without a
-    value. `partial` has the cells of which some runs do not count.
+    value. `partial` has the cells of which some runs were lost.
     """
 
     title: str
