@@ -105,10 +105,17 @@ def compare(
     one: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="Beginning of a fingerprint; `simclr-orch runs` lists them."
+            metavar="RUN[,RUN...]",
+            help="Beginning of a fingerprint; `simclr-orch runs` lists them. Or those of a cell's "
+            "seeds, with commas between.",
         ),
     ],
-    other: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare it with.")],
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[,RUN...]", help="The run to compare it with, or those of equal seeds."
+        ),
+    ],
     result: Annotated[
         str | None,
         typer.Option(help="Name of a result, such as linear_top1; default: all that both have."),
@@ -116,13 +123,19 @@ def compare(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Whether two runs differ on the same test images: a paired test of their predictions."""
+    """Whether two runs, or two cells of several seeds, differ on the same test images: a paired
+    test of their predictions.
+    """
 
     def show() -> "Finished":
         from orchestrator.commands.compare import compare_runs
+        from orchestrator.commands.compare_seeds import compare_seeds
         from orchestrator.commands.stores import storage_at
 
-        return compare_runs(one, other, result, storage_at(storage), console_for(as_json))
+        there, console = storage_at(storage), console_for(as_json)
+        if "," in one + other:
+            return compare_seeds(one.split(","), other.split(","), result, there, console)
+        return compare_runs(one, other, result, there, console)
 
     guarded(show, as_json=as_json)
 

@@ -53,11 +53,12 @@ class PredictedRun:
     """A run with the predictions that are kept of it.
 
     `results` has them by the name of the result: of the run's own evaluation first, then the oldest
-    first.
+    first. `seed` is the run's, None where none is known, as of weights from elsewhere.
     """
 
     fingerprint: str
     name: str
+    seed: int | None
     results: Mapping[str, Sequence[KeptPredictions]]
 
     def __str__(self) -> str:
@@ -144,7 +145,8 @@ def read_predicted(run: str, storage: Storage) -> PredictedRun:
             f"{record.fingerprint[:12]}` first"
         )
         raise PlanError([f"{run}: has no predictions in {storage.shown()}; {advice}"])
-    return PredictedRun(record.fingerprint, record.name, results)
+    seed = None if record.weights is not None else record.spec.get("seed")
+    return PredictedRun(record.fingerprint, record.name, seed, results)
 
 
 def labelled_pairs(
