@@ -4,6 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.kept import workload_of_plan
 from orchestrator.report.collect import Report
+from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from orchestrator.report.tuned import Tuned
@@ -153,6 +154,7 @@ class ReportDocument(TypedDict):
     failed: list[str]
     verdicts: list[VerdictDocument]
     rank_correlation: dict[str, object] | None
+    rank_correlation_by_seed: dict[str, float]
     tuned: list[TunedDocument]
     differences: list[dict[str, object]]
     not_kept: list[str]
@@ -191,6 +193,9 @@ def as_json(report: Report) -> ReportDocument:
         "failed": list(report.problems),
         "verdicts": verdicts_json(report),
         "rank_correlation": None if report.similarity is None else vars(report.similarity),
+        "rank_correlation_by_seed": {
+            str(seed): rho for seed, rho in likeness_by_seed(report).items()
+        },
         "tuned": [_tuned_json(one) for one in report.tuned],
         "differences": [vars(one) for one in report.differences],
         "not_kept": list(report.not_kept or ()),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from orchestrator.plan.kept import KeptData, KeptPlan, workload_of_plan
 from orchestrator.report.collect import Report
+from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.report.tables import cell_text, interval_text
@@ -53,7 +54,7 @@ def facts(report: Report) -> list[Fact]:
     if report.layout.note:
         found.append(("Beside the paper", report.layout.note))
     if report.similarity is not None:
-        found.append(("Rank correlation with the paper", _likeness(report.similarity)))
+        found.append(("Rank correlation with the paper", _likeness(report, report.similarity)))
     if report.differences:
         fields = [f"{one.field}={one.ours} (paper: {one.paper})" for one in report.differences]
         found.append(("Differs from the paper's setting in", "; ".join(fields)))
@@ -127,11 +128,16 @@ def _uncounted(report: Report) -> list[Fact]:
     return [("Uncounted", f"{where}: {why}")]
 
 
-def _likeness(similarity: Similarity) -> str:
+def _likeness(report: Report, similarity: Similarity) -> str:
     if similarity.rho is None:
         return f"none: {similarity.reason}"
     interval = interval_text(similarity.low, similarity.high)
-    return (
+    text = (
         f"{similarity.rho:.2f}, 95 % interval {interval}, over {similarity.cells} cells "
         f"({similarity.method})"
     )
+    by_seed = likeness_by_seed(report)
+    if len(by_seed) > 1:
+        alone = [f"{rho:.2f}" for rho in sorted(by_seed.values())]
+        text += f"; of each seed alone {', '.join(alone)}"
+    return text

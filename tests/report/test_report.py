@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
@@ -305,6 +306,20 @@ def test_a_schedule_of_looks_is_said_and_so_is_that_it_changed() -> None:
         text = markdown(collect(ABLATIONS["temperature"], looked, read(records)), "report.png")
         assert "- **Looked at after:** 2, 3 seeds, the error spent over the looks." in text
         assert ("The schedule was another one before" in text) == changed
+
+
+def test_the_likeness_to_the_paper_is_also_that_of_each_seed() -> None:
+    plan, records = with_losses("augmentations", 4)
+    report = collect(ABLATIONS["augmentations"], plan, read(records))
+    found = as_json(report)["rank_correlation_by_seed"]
+    whole = [seed for seed in range(4) if all(seed in cell.seeds for cell in report.cells)]
+    assert [*found] == [str(seed) for seed in whole]
+    for seed in whole:
+        ours = [cell.values[cell.seeds.index(seed)] for cell in report.cells]
+        paper = [cell.paper for cell in report.cells]
+        assert found[str(seed)] == pytest.approx(spearmanr(ours, paper).statistic)
+    told = ", ".join(f"{rho:.2f}" for rho in sorted(found.values()))
+    assert f"; of each seed alone {told}" in markdown(report, "report.png")
 
 
 # Made again from its file alone -------------------------------------------------------------------
