@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from workloads import allocator
+
 __all__ = ["VARIABLES", "prepare_environment", "worker_environment"]
 
 # Checked on Ray 2.60, which documents those of Tune and of usage statistics only. A variable that
@@ -21,11 +23,7 @@ VARIABLES = {
     # Loggers that would write a second copy of every metric beside the storage.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",  # its tables go to stdout whatever the verbosity
-    # glibc returns large blocks to the system at every step and faults them in again: up to 1.6
-    # times slower on CPU.
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-}
+} | allocator.VARIABLES
 # Where this machine's decoded images and features lie, and how many of them are kept.
 OF_CACHES = ("SIMCLR_ORCH_CACHE", "SIMCLR_ORCH_FEATURES", "SIMCLR_ORCH_FEATURES_GB")
 

@@ -34,7 +34,11 @@ INTERNALS = {
 }
 # Variables that Ray and glibc read, of which one that is gone is ignored without a word.
 VARIABLE = r"\b(?:RAY|TUNE|MALLOC)_[A-Z]+_\w+"
-VARIABLES_AT = ("orchestrator/environment.py", "orchestrator/cluster/ray_internals.py")
+VARIABLES_AT = (
+    "orchestrator/environment.py",
+    "orchestrator/cluster/ray_internals.py",
+    "workloads/allocator.py",
+)
 # https://docs.ray.io/en/latest/ray-security/token-auth.html and the one of `ray job`
 DOCUMENTED = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_HEADERS"}
 

@@ -1,0 +1,175 @@
+"""What `python -m workloads run` does: everything that is wrong is said first, then it runs."""
+
+import argparse
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from workloads import allocator
+from workloads.cpus import usable_cpus
+from workloads.inventory import lines_of, told_of_reading
+from workloads.local_files import problem_with_folder
+from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
+from workloads.runs.run_plan import Deadline, Ended, run_cells
+from workloads.runs.selection import read_numbers, read_share, share_of
+from workloads.spec import SpecError
+from workloads.workload import Specification, TrainedTogether
+
+__all__ = ["PLANS", "run"]
+
+PLANS = "plans"  # the folder with the plans of what was run
+DONE, FAILED, LEFT = 0, 1, 3
+
+
+def run(options: argparse.Namespace, began: float) -> int:
+    """Do the runs that are asked for. Returns the exit code. Raises SpecError before any begins.
+
+    `began` is when the command did, by the monotonic clock.
+    """
+    plan = read_plan_file(options.plan)
+    cells = _chosen(plan, options)
+    specs = plan.specs(cells)
+    if options.share:
+        cells = share_of(plan.of_workload, cells, specs, read_share(options.share))
+        specs = {cell.fingerprint: specs[cell.fingerprint] for cell in cells}
+    paths = _paths(plan, options)
+    devices = _devices(options, plan, len(cells))
+    if options.minutes is not None and not 0 < options.minutes < math.inf:
+        raise SpecError([f"--minutes {options.minutes}: must be more than 0"])
+    deadline = Deadline.after(options.minutes)
+    if deadline.end is not None:
+        deadline.end -= time.monotonic() - began
+    if problem := problem_with_folder(options.output):
+        raise SpecError([f"--output {options.output}: cannot be written ({problem})"])
+
+    _check_data(plan, paths, download=options.download)
+    _keep(plan, options.output)
+    _say(f"{len(cells)} of {len(plan.cells)} cells, {len(devices)} at once on {devices[0]}")
+    threads = options.threads or max(1, usable_cpus() // len(devices))
+    for name, value in allocator.VARIABLES.items():
+        os.environ.setdefault(name, value)
+    _stop_when_told(deadline)
+    ended = run_cells(
+        cells,
+        {name: _at(spec, paths) for name, spec in specs.items()},
+        plan.of_workload,
+        options.output.resolve(),
+        devices=devices,
+        threads=threads,
+        deadline=deadline,
+        keep_states=not options.drop_states,
+        say=_say,
+    )
+    return _told(ended)
+
+
+def _say(text: str) -> None:
+    """Print a line with the time."""
+    print(f"{datetime.now().astimezone():%H:%M:%S} {text}", flush=True)
+
+
+def _at(spec: Specification, paths: Mapping[str, str]) -> Specification:
+    """Return a specification with other paths, of those that it has. Raises SpecError."""
+    flat = spec.flat()
+    return spec.with_values({name: to for name, to in paths.items() if flat.get(name) is not None})
+
+
+def _chosen(plan: PlanFile, options: argparse.Namespace) -> tuple[PlannedRun, ...]:
+    if not options.cells:
+        return plan.cells
+    numbers = read_numbers(options.cells, len(plan.cells))
+    return tuple(cell for cell in plan.cells if cell.number in numbers)
+
+
+def _paths(plan: PlanFile, options: argparse.Namespace) -> dict[str, str]:
+    """Return where things lie here, by the fields of the specification. Raises SpecError."""
+    given = [f"data.root={options.data_root}"] if options.data_root else []
+    paths, known = dict[str, str](), plan.of_workload.paths
+    for one in (*given, *options.path):
+        field, equals, path = one.partition("=")
+        if not equals or field not in known:
+            raise SpecError([f"--path {one}: must be FIELD=PATH with one of {', '.join(known)}"])
+        here = "://" in path or path.startswith("torchvision:")
+        paths[field] = path if here else str(Path(path).expanduser().resolve())
+    return paths
+
+
+def _devices(options: argparse.Namespace, plan: PlanFile, cells: int) -> list[str]:
+    """Return the device of each process. Raises SpecError for what this machine has not."""
+    for name, value in (("--at-once", options.at_once), ("--threads", options.threads)):
+        if value is not None and value < 1:
+            raise SpecError([f"{name} {value}: must be at least 1"])
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    of_cpus = isinstance(plan.of_workload, TrainedTogether)
+    wanted = options.device or ("cuda" if gpus and not of_cpus else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise SpecError([f"--device {wanted}: is no device; use cpu, cuda or cuda:1"]) from None
+    if device.type == "cuda" and (device.index or 0) >= len(gpus):
+        raise SpecError([f"--device {wanted}: this machine has {len(gpus)} GPUs"])
+    chosen = [wanted] if device.type != "cuda" or device.index is not None else gpus
+    default = usable_cpus() if device.type == "cpu" else len(chosen)
+    count = max(1, min(options.at_once or default, cells))
+    return [chosen[index % len(chosen)] for index in range(count)]
+
+
+def _check_data(plan: PlanFile, paths: Mapping[str, str], *, download: bool) -> None:
+    """Read the data of each sweep, and compare. Raises SpecError for other data than planned."""
+    workload, checked = plan.of_workload, set[str]()
+    for sweep in plan.sweeps:
+        base, data = workload.read(sweep["base"]), sweep["data"]
+        if data["content"] in checked:
+            continue
+        read: list[Any] = []
+        with told_of_reading(read.append):
+            _, facts = workload.prepare(_at(base, paths), download=download)
+        if facts.content != data["content"]:
+            raise SpecError(
+                [
+                    f"{data['title']}: the data here have the digest {facts.content}, those of "
+                    f"the plan {data['content']}"
+                ]
+            )
+        for line in lines_of([one.tree() for one in read]):
+            _say(line)
+        checked.add(facts.content)
+
+
+def _keep(plan: PlanFile, output: Path) -> None:
+    """Keep the plan beside the runs, for the import."""
+    folder = output / PLANS
+    folder.mkdir(exist_ok=True)
+    plan.write(folder / f"{plan.digest}.json")
+
+
+def _stop_when_told(deadline: Deadline) -> None:
+    """Let Ctrl-C and SIGTERM keep all states and stop; a second one ends at once."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if deadline.asked:
+            sys.exit(LEFT)
+        deadline.ask()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _told(ended: Ended) -> int:
+    """Say how all ended. Returns the exit code."""
+    words: Sequence[tuple[str, Sequence[str]]] = (("failed", ended.failed), ("left", ended.left))
+    for word, names in words:
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            _say(f"{word}: {'; '.join(names[:3])}{more}")
+    _say(f"{len(ended.finished)} finished, {len(ended.failed)} failed, {len(ended.left)} left")
+    return LEFT if ended.left else FAILED if ended.failed else DONE
