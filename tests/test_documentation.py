@@ -15,6 +15,7 @@ import typer
 from orchestrator.cli import app
 from orchestrator.settings import PREFIX, Settings
 from search_spaces import ABLATIONS
+from workloads.__main__ import parser
 from workloads.catalog import every_preset
 from workloads.datasets.spec import DataSpec
 
@@ -204,7 +205,14 @@ def every_option() -> frozenset[str]:
         for inner in getattr(command, "commands", {}).values():
             yield from options(inner)
 
-    return frozenset(options(typer.main.get_command(app))) | {"--help"}
+    return frozenset(options(typer.main.get_command(app))) | {"--help", *options_without_ray()}
+
+
+def options_without_ray() -> Iterator[str]:
+    """Those of `python -m workloads run`."""
+    (commands,) = (each for each in parser()._actions if isinstance(each.choices, dict))
+    for command in commands.choices.values():
+        yield from (option for action in command._actions for option in action.option_strings)
 
 
 @cache

@@ -3,13 +3,21 @@
 Heavy imports wait for the command.
 """
 
-from orchestrator.cli import about, cluster, data, report, runs, sweep
+from orchestrator.cli import about, cluster, data, plans, report, runs, sweep
 from orchestrator.cli.app import app
 from orchestrator.environment import prepare_environment
 
 __all__ = ["app", "main"]
 
-COMMANDS = about, cluster, data, report, runs, sweep  # imported for the commands that they add
+COMMANDS = (
+    about,
+    cluster,
+    data,
+    plans,
+    report,
+    runs,
+    sweep,
+)  # imported for the commands that they add
 
 
 def main() -> None:

@@ -33,15 +33,21 @@ __all__ = [
     "LogModel",
     "MaxConcurrent",
     "MaxFailures",
+    "MaxSeeds",
     "On",
     "Placing",
     "Preset",
+    "Seeds",
     "StorageUri",
     "TrackingUri",
+    "Tuning",
+    "UntilDecided",
+    "Vary",
     "Workers",
     "console_for",
     "guarded",
     "print_json",
+    "refuse_seeds_apart",
 ]
 
 Preset = Annotated[
@@ -99,6 +105,36 @@ Code = Annotated[
 TrackingUri = Annotated[
     str | None, typer.Option(help="MLflow server; default: a database in the storage.")
 ]
+Seeds = Annotated[int, typer.Option(help="Runs of each cell, with seeds from the recipe's on.")]
+UntilDecided = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="Add seeds to the cells that undecided claims need, up to --max-seeds.",
+    ),
+]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option(
+        help="Most seeds of a cell, with --until-decided; lost ones are replaced, as long as "
+        "they are no more than half as many."
+    ),
+]
+Tuning = Annotated[
+    str,
+    typer.Option(
+        "--tune",
+        help="Tuned cells choose their setting anew for each seed (per-seed), or once for all, "
+        "which is cheaper and makes verdicts too sure of themselves (once).",
+    ),
+]
+Vary = Annotated[
+    str | None,
+    typer.Option(
+        help="What each seed draws anew: seed (weights, order, views), subset (the labelled "
+        "images), split (validation and training images); default: the ablation's, mostly seed."
+    ),
+]
 StorageUri = Annotated[
     str | None, typer.Option("--storage", help="Folder or URI for everything that is kept.")
 ]
@@ -117,6 +153,17 @@ AblationNames = Annotated[
 def console_for(as_json: bool) -> Console:
     """Return where people read results: stdout, or stderr when stdout is a document's."""
     return plain_console(stderr=as_json)
+
+
+def refuse_seeds_apart(*, until_decided: bool, max_seeds: int | None) -> None:
+    """Leave with 2 where one of two options is given that belong together."""
+    if until_decided != (max_seeds is not None):
+        typer.echo(
+            "--until-decided and --max-seeds: belong together, the second says where the first "
+            "must end",
+            err=True,
+        )
+        raise typer.Exit(2)
 
 
 def print_json(document: Any) -> None:

@@ -20,14 +20,20 @@ from orchestrator.cli.options import (
     LogModel,
     MaxConcurrent,
     MaxFailures,
+    MaxSeeds,
     On,
     Placing,
     Preset,
+    Seeds,
     StorageUri,
     TrackingUri,
+    Tuning,
+    UntilDecided,
+    Vary,
     Workers,
     console_for,
     guarded,
+    refuse_seeds_apart,
 )
 
 if TYPE_CHECKING:
@@ -84,38 +90,11 @@ def ablate(
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
-    seeds: Annotated[
-        int, typer.Option(help="Runs of each cell, with seeds from the recipe's on.")
-    ] = 1,
-    until_decided: Annotated[
-        bool,
-        typer.Option(
-            "--until-decided",
-            help="Add seeds to the cells that undecided claims need, up to --max-seeds.",
-        ),
-    ] = False,
-    max_seeds: Annotated[
-        int | None,
-        typer.Option(
-            help="Most seeds of a cell, with --until-decided; lost ones are replaced, as long as "
-            "they are no more than half as many."
-        ),
-    ] = None,
-    tune: Annotated[
-        str,
-        typer.Option(
-            "--tune",
-            help="Tuned cells choose their setting anew for each seed (per-seed), or once for all, "
-            "which is cheaper and makes verdicts too sure of themselves (once).",
-        ),
-    ] = "per-seed",
-    vary: Annotated[
-        str | None,
-        typer.Option(
-            help="What each seed draws anew: seed (weights, order, views), subset (the labelled "
-            "images), split (validation and training images); default: the ablation's, mostly seed."
-        ),
-    ] = None,
+    seeds: Seeds = 1,
+    until_decided: UntilDecided = False,
+    max_seeds: MaxSeeds = None,
+    tune: Tuning = "per-seed",
+    vary: Vary = None,
     workers: Workers = 1,
     cpus_per_worker: Cpus = None,
     gpus_per_worker: Gpus = None,
@@ -138,13 +117,7 @@ def ablate(
     """Run the cells of one or several ablations that have not finished, and report."""
     from orchestrator.commands.request import Request
 
-    if until_decided != (max_seeds is not None):
-        typer.echo(
-            "--until-decided and --max-seeds: belong together, the second says where the first "
-            "must end",
-            err=True,
-        )
-        raise typer.Exit(2)
+    refuse_seeds_apart(until_decided=until_decided, max_seeds=max_seeds)
     request = Request(
         ablations=tuple(names),
         max_seeds=max_seeds,

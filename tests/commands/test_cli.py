@@ -38,6 +38,12 @@ OPTIONS = {
     | {"--tune", "--vary"},
     "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
     - {"--workers", "--placement", "--log-model"},
+    "plan": {
+        *("--output", "--preset", "--config", "--set", "--seeds", "--until-decided"),
+        *("--max-seeds", "--tune", "--vary", "--with-finished", "--download"),
+        *("--storage", "--json"),
+    },
+    "import": {"--tracking-uri", "--storage", "--json"},
     "verdicts": {"--storage", "--json"},
     "report": {"--sweep", "--output", "--storage", "--json"},
     "evaluate": {

@@ -1,0 +1,217 @@
+"""What `import` does: take in runs that were done elsewhere as if they had been run here."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.commands.consoles import plain_console
+from orchestrator.commands.report import kept_report, report_on
+from orchestrator.commands.result import Finished
+from orchestrator.errors import PlanError
+from orchestrator.plan import Ask, Plan, PlannedCell
+from orchestrator.plan.kept import KeptPlan, read_plan, same_run
+from orchestrator.resources import Resources
+from orchestrator.run_record import RunRecord
+from orchestrator.settings import Settings
+from orchestrator.storage import Storage
+from orchestrator.storage.foreign_runs import names_in, read_foreign_run, take_in
+from orchestrator.storage.runs import RunFolder
+from orchestrator.storage.sweeps import keep_plan, kept_plan, only_one
+from orchestrator.tracking import Tracker
+from orchestrator.tracking.recorder import Recorder, tags_of
+from search_spaces import every_ablation
+from workloads.runs.command import PLANS
+from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
+from workloads.spec import SpecError
+
+__all__ = ["import_runs"]
+
+
+@dataclass
+class _Taken:
+    """What has become of the runs of a folder, by fingerprint."""
+
+    taken: dict[str, RunRecord] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)  # names of runs that have not ended
+    without_state: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def import_runs(folder: Path, settings: Settings, out: Console) -> Finished:
+    """Take in the runs that `python -m workloads run` has left in a folder, and report on them.
+
+    What is foreign, damaged or half is refused by name, and the rest is taken. Exit code 1 where
+    something was refused. Raises PlanError for a folder without such runs.
+    """
+    say = plain_console(stderr=True)
+    storage = Storage(settings.storage)
+    if problem := storage.check_writable():
+        raise PlanError([problem])
+    tracker = Tracker.open(settings.tracking_uri, storage)
+    plans, refused = _plans(folder)
+    found = _Taken(refused=refused)
+    _take_all(folder, plans, storage, found)
+
+    unrecorded = False
+    for plan in plans:
+        for tree in plan.sweeps:
+            recorded = _record(plan, _read_kept(tree), storage, tracker, found, out, say)
+            unrecorded = unrecorded or not recorded
+
+    for name, reason in found.refused.items():
+        say.print(f"refused {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    counts = f"{len(found.taken)} runs taken, {len(found.before)} there before"
+    counts += f", {len(found.refused)} refused" if found.refused else ""
+    counts += f", {len(found.left)} not ended" if found.left else ""
+    out.print(counts, highlight=False, soft_wrap=True)
+    if found.without_state:
+        text = f"{found.without_state} have no last state: they are reported, not evaluated again"
+        out.print(text, highlight=False, soft_wrap=True)
+    document = {
+        "taken": sorted(found.taken),
+        "before": sorted(found.before),
+        "left": found.left,
+        "refused": found.refused,
+    }
+    return Finished(1 if found.refused or unrecorded else 0, document)
+
+
+def _plans(folder: Path) -> tuple[list[PlanFile], dict[str, str]]:
+    """Read the plans of a folder, the oldest first, and why others cannot be read."""
+    files = sorted((folder / PLANS).glob("*.json"))
+    if not files:
+        raise PlanError(
+            [f"{folder}: has no plan of its runs; give the --output of `python -m workloads run`"]
+        )
+    plans, refused = list[PlanFile](), dict[str, str]()
+    for file in files:
+        try:
+            plan = read_plan_file(file)
+            for tree in plan.sweeps:
+                _of_this_version(plan, _read_kept(tree))
+            plans.append(plan)
+        except (SpecError, PlanError, ValueError) as error:
+            refused[f"{PLANS}/{file.name}"] = str(error).splitlines()[0]
+    if not plans:
+        raise PlanError([f"{folder}: {name}: {why}" for name, why in refused.items()])
+    return sorted(plans, key=lambda plan: plan.written), refused
+
+
+def _read_kept(tree: dict[str, object]) -> KeptPlan:
+    """Return a sweep's plan as it lies in a plan file. Raises ValueError for what is none."""
+    return read_plan(json.dumps(tree).encode())
+
+
+def _take_all(folder: Path, plans: Sequence[PlanFile], storage: Storage, found: _Taken) -> None:
+    planned: dict[str, tuple[PlanFile, PlannedRun]] = {}
+    for plan in plans:
+        planned |= {cell.fingerprint: (plan, cell) for cell in plan.cells}
+
+    for name in names_in(folder):
+        if name not in planned:
+            found.refused[f"runs/{name}"] = "is a run of no plan that lies here"
+            continue
+        plan, cell = planned[name]
+        try:
+            run = read_foreign_run(folder, cell, plan.of_workload)
+            if run is None:
+                found.left.append(cell.name)
+            elif take_in(run, cell, storage):
+                found.taken[name] = run.record
+                state_of = RunFolder(storage, run.record.state_of)
+                found.without_state += not state_of.has_checkpoint()
+            else:
+                found.before.append(name)
+        except ValueError as error:
+            found.refused[f"runs/{name} ({cell.name})"] = str(error)
+
+
+def _of_this_version(plan: PlanFile, kept: KeptPlan) -> Plan:
+    """Return the plan of a sweep without its cells. Raises PlanError, SpecError."""
+    workload, known = plan.of_workload, every_ablation()
+    name = kept["ablation"]
+    if name not in known and name != "pretrain":
+        raise PlanError([f"{name}: no such ablation; known are {', '.join(known)}"])
+    base = workload.read(kept["base"])
+    ablation = known[name].asked_of(base.flat()) if name in known else None
+    ask = Ask(tuning=kept.get("tuning", "once"), vary=tuple(kept.get("vary", ())))
+    found = Plan(ablation, workload, kept["scale"], base, ask, (), Resources())
+    if found.sweep_id != kept["sweep"]:
+        raise PlanError(
+            [f"{name} {kept['sweep']}: is {found.sweep_id} here, in another version of the code"]
+        )
+    return found
+
+
+def _record(
+    plan: PlanFile,
+    kept: KeptPlan,
+    storage: Storage,
+    tracker: Tracker,
+    found: _Taken,
+    out: Console,
+    say: Console,
+) -> bool:
+    """Keep the plan of a sweep, write its runs into MLflow, and report; whether MLflow took all."""
+    empty = _of_this_version(plan, kept)
+    with only_one(empty, storage):
+        before = kept_plan(storage, empty)
+        if before is not None:
+            here = {same_run(cell) for cell in kept["cells"]}
+            kept["cells"] += [cell for cell in before["cells"] if same_run(cell) not in here]
+            kept["looks"] = kept.get("looks") or before.get("looks", [])
+        records = {
+            cell["fingerprint"]: RunFolder(storage, cell["fingerprint"]).record()
+            for cell in kept["cells"]
+        }
+        there = {name: record for name, record in records.items() if record is not None}
+        if not there:
+            return True
+
+        sweep = _with_cells(empty, kept, there)
+        recorder = Recorder(
+            tracker,
+            sweep,
+            storage,
+            tags_of(sweep, kept),
+            log_model=False,
+            warn=lambda text: say.print(text, style="yellow", soft_wrap=True),
+        )
+        recorder.begin(kept)
+        keep_plan(storage, sweep, kept)
+        for name, record in there.items():
+            if name in found.taken:
+                recorder.ended(name, record)
+            elif record.has_finished:
+                recorder.taken_over(name, record)
+        files = {}
+        if sweep.ablation is not None:
+            report_on(sweep.name, storage, out, sweep=sweep.sweep_id, output=None)
+            files = kept_report(sweep, storage)
+        complete = all(record and record.has_finished for record in records.values())
+        recorder.finish("FINISHED" if complete else "KILLED", files)
+    return recorder.failure is None
+
+
+def _with_cells(empty: Plan, kept: KeptPlan, records: dict[str, RunRecord]) -> Plan:
+    """Return a sweep's plan with the cells that have a record."""
+    layout = empty.ablation.layout(empty.scale).cells if empty.ablation else ()
+    paper = {cell.at: cell.paper for cell in layout}
+    cells: Iterable[PlannedCell] = (
+        PlannedCell(
+            at=tuple(cell["at"]),
+            seed=cell["seed"],
+            spec=empty.workload.read(records[cell["fingerprint"]].spec),
+            fingerprint=cell["fingerprint"],
+            paper=paper.get(tuple(cell["at"])),
+            role=cell["role"],
+            candidate=cell.get("candidate"),
+        )
+        for cell in kept["cells"]
+        if cell["fingerprint"] in records
+    )
+    return replace(empty, cells=tuple(cells))
