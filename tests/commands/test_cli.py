@@ -44,8 +44,8 @@ OPTIONS = {
         *("--storage", "--json"),
     },
     "import": {"--tracking-uri", "--storage", "--json"},
-    "verdicts": {"--storage", "--json"},
-    "report": {"--sweep", "--output", "--storage", "--json"},
+    "verdicts": {"--long", "--storage", "--json"},
+    "report": {"--sweep", "--output", "--long", "--storage", "--json"},
     "evaluate": {
         "--protocol",
         "--preset",
