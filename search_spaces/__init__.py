@@ -16,11 +16,13 @@ from search_spaces.simclr_extensions.optimizer import OPTIMIZER
 from search_spaces.simclr_extensions.shortcuts import SHORTCUTS
 from search_spaces.simclr_extensions.small_batches import SMALL_BATCHES
 from search_spaces.simclr_extensions.steps import STEPS
+from search_spaces.simclr_paper.all_labels import ALL_LABELS
 from search_spaces.simclr_paper.augmentations import AUGMENTATIONS
 from search_spaces.simclr_paper.batch_size import BATCH_SIZE
 from search_spaces.simclr_paper.batch_temperature import BATCH_TEMPERATURE
 from search_spaces.simclr_paper.broader_augmentation import BROADER_AUGMENTATION
 from search_spaces.simclr_paper.color_strength import COLOR_STRENGTH
+from search_spaces.simclr_paper.contrastive_gains import CONTRASTIVE_GAINS
 from search_spaces.simclr_paper.encoder import ENCODER
 from search_spaces.simclr_paper.few_labels import FEW_LABELS
 from search_spaces.simclr_paper.flip_and_blur import FLIP_AND_BLUR
@@ -73,10 +75,12 @@ ABLATIONS: dict[str, Ablation] = {
     "losses": LOSSES,
     "temperature": TEMPERATURE,
     "batch-size": BATCH_SIZE,
+    "contrastive-gains": CONTRASTIVE_GAINS,
     "few-labels": FEW_LABELS,
     "transfer": TRANSFER,
     "flip-and-blur": FLIP_AND_BLUR,
     "broader-augmentation": BROADER_AUGMENTATION,
+    "all-labels": ALL_LABELS,
     "supervised": SUPERVISED,
     "batch-temperature": BATCH_TEMPERATURE,
     "head-depth": HEAD_DEPTH,

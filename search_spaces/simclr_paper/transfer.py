@@ -19,6 +19,8 @@ Logistic regression is on standardised features, which the paper does not say. W
 differ on a data set is a question to `simclr-orch compare`, by the paper's permutation test.
 """
 
+from collections.abc import Iterable
+
 from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, beats, similar
 from search_spaces.layout import Axis, Cell, Layout
@@ -92,6 +94,19 @@ _FOUND: dict[str, dict[str, tuple[float, ...]]] = {
     },
 }
 _METHODS = tuple(_FOUND[_WIDE])
+
+# The paper names two of the twelve, and of no other which it is: Birdsnap ties by B.8.1, and of the
+# seven others on which SimCLR is ahead in Table 8, VOC2007 is so by the least, 0.1.
+_AHEAD = ("Food", "CIFAR-10", "CIFAR-100", "SUN397", "Cars")
+_BEHIND = ("Pets", "Flowers")
+_TIED = tuple(label for label in _DATA_SETS if label not in (*_AHEAD, *_BEHIND))
+_TIE = 1.5  # points; the paper tests on the test images
+_FROM_SCRATCH_WILL_DO = ("Food", "Birdsnap", "Cars", "Aircraft")  # B.8.1
+# Of ResNet-50, in Table B.5; the text says ten.
+_BEHIND_STANDARD = tuple(
+    label for label in _DATA_SETS if label not in ("CIFAR-10", "Birdsnap", "Aircraft")
+)
+_OTHER_DATA = "The small cells have other data sets."
 
 # From scratch: twice the steps, and its own grid (B.8).
 _PAPER_SCRATCH: dict[str, Value] = {
@@ -183,6 +198,11 @@ def _alike(encoder: str, data_sets: dict[str, str], *, within: float) -> Compari
     return similar(*tuned, within=within)
 
 
+def _each(labels: Iterable[str], better: str, worse: str, encoder: str) -> tuple[Comparison, ...]:
+    """One comparison for each data set."""
+    return tuple(beats((label, better, encoder), (label, worse, encoder)) for label in labels)
+
+
 def _above_scratch(encoder: str, data_sets: dict[str, str]) -> tuple[Comparison, ...]:
     scratch = _everywhere(_SCRATCH, encoder, data_sets)
     return tuple(
@@ -243,13 +263,67 @@ TRANSFER = Ablation(
             small=_above_scratch(_SMALL_ENCODER, _SMALL_DATA_SETS),
         ),
         Claim.paper_only(
+            "Fine-tuned, SimCLR's representation is better than the supervised one on 5 of 12 data "
+            f"sets (by Table 8 {', '.join(_AHEAD)}; the paper does not name them).",
+            "section 6, Table 8",
+            *_each(_AHEAD, _TUNED, _TUNED_SUPERVISED, _WIDE),
+            silent=_OTHER_DATA,
+        ),
+        Claim.paper_only(
             "Fine-tuned, the supervised representation is better on Pets and Flowers.",
             "section 6, Table 8",
+            *_each(_BEHIND, _TUNED_SUPERVISED, _TUNED, _WIDE),
+            silent=_OTHER_DATA,
+        ),
+        Claim.paper_only(
+            f"Fine-tuned, both tie on the other 5 data sets: within {_TIE:g} points (our bound).",
+            "section 6, Table 8",
             *(
-                beats((label, _TUNED_SUPERVISED, _WIDE), (label, _TUNED, _WIDE))
-                for label in ("Pets", "Flowers")
+                similar((label, _TUNED, _WIDE), (label, _TUNED_SUPERVISED, _WIDE), within=_TIE)
+                for label in _TIED
             ),
-            silent="The small cells have other data sets.",
+            silent=_OTHER_DATA,
+        ),
+        Claim.paper_only(
+            "On Birdsnap no method differs, random weights included: within "
+            f"{_TIE:g} points (our bound).",
+            "appendix B.8.1",
+            *(
+                similar(("Birdsnap", _TUNED, encoder), ("Birdsnap", other, encoder), within=_TIE)
+                for encoder in _WIDTHS
+                for other in (_TUNED_SUPERVISED, _SCRATCH)
+            ),
+            silent=_OTHER_DATA,
+        ),
+        Claim.paper_only(
+            "On the 8 data sets that are not Food, Birdsnap, Cars or Aircraft, pre-training is "
+            "better than random weights.",
+            "appendix B.8.1",
+            *(
+                comparison
+                for encoder in _WIDTHS
+                for comparison in _each(
+                    (label for label in _DATA_SETS if label not in _FROM_SCRATCH_WILL_DO),
+                    _TUNED,
+                    _SCRATCH,
+                    encoder,
+                )
+            ),
+            silent=_OTHER_DATA,
+        ),
+        Claim.paper_only(
+            "By linear evaluation of the standard encoder, the supervised representation is better "
+            "on all 12 data sets.",
+            "appendix B.8.2, Table B.5",
+            *_each(_DATA_SETS, _LINEAR_SUPERVISED, _LINEAR, _STANDARD),
+            silent=_OTHER_DATA,
+        ),
+        Claim.paper_only(
+            "Fine-tuning the standard encoder, the supervised representation is better on most "
+            "data sets (the text says 10 of 12; its table has 9, which are asked).",
+            "appendix B.8.2, Table B.5",
+            *_each(_BEHIND_STANDARD, _TUNED_SUPERVISED, _TUNED, _STANDARD),
+            silent=_OTHER_DATA,
         ),
         Claim.paper_only(
             "By linear evaluation of the standard encoder, the supervised representation is "
@@ -259,7 +333,7 @@ TRANSFER = Ablation(
                 _everywhere(_LINEAR_SUPERVISED, _STANDARD, _DATA_SETS),
                 _everywhere(_LINEAR, _STANDARD, _DATA_SETS),
             ),
-            silent="The small cells have other data sets.",
+            silent=_OTHER_DATA,
         ),
     ),
 )

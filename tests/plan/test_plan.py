@@ -91,6 +91,8 @@ def test_imagenet_gets_the_papers_own_grid() -> None:
         2048,
         4096,
         8192,
+        16384,
+        32768,
     }
 
 

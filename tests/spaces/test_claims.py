@@ -34,18 +34,20 @@ EVERY_LAYOUT = [
 COUNTS = {
     "augmentations": ((5, 108, 97), (5, 108, 97)),  # contrastive accuracies are not reported
     "color-strength": ((5, 11, 11), (5, 11, 11)),
-    "encoder": ((3, 10, 10), (3, 8, 0)),
+    "encoder": ((4, 11, 11), (3, 8, 0)),
     "head": ((5, 17, 17), (3, 9, 9)),
     "probes": ((4, 10, 8), (3, 9, 8)),  # nor is linear evaluation of g(h)
     "losses": ((2, 6, 6), (2, 6, 6)),
     "temperature": ((4, 12, 12), (4, 12, 12)),
-    "batch-size": ((4, 14, 14), (4, 12, 12)),
-    "few-labels": ((4, 8, 8), (2, 3, 3)),
-    "transfer": ((4, 8, 8), (2, 3, 0)),
+    "batch-size": ((8, 21, 17), (5, 13, 12)),  # nor Figures B.1 and B.2
+    "contrastive-gains": ((2, 2, 1), (2, 2, 0)),
+    "few-labels": ((5, 9, 9), (2, 3, 3)),
+    "transfer": ((10, 59, 59), (2, 3, 0)),
     "flip-and-blur": ((2, 2, 2), (2, 2, 1)),  # nor without both
     "broader-augmentation": ((1, 3, 3), (1, 2, 2)),
+    "all-labels": ((4, 10, 10), (1, 1, 0)),
     "supervised": ((5, 14, 14), (3, 5, 5)),
-    "batch-temperature": ((5, 19, 0), (4, 15, 0)),  # nor are the figures' values printed
+    "batch-temperature": ((7, 22, 3), (4, 15, 0)),  # nor are the figures' values printed
     "few-augmentations": ((5, 39, 31), (5, 39, 31)),
     "shortcuts": ((5, 10, 0), (5, 10, 0)),  # the paper has no such images
     "label-complexity": ((10, 82, 0), (10, 82, 0)),  # theorems have none
@@ -168,6 +170,30 @@ def test_every_ablation_of_the_paper_claims_something_and_says_where() -> None:
             "· linear)",
             7.3 - 1.9,
         ),
+        (
+            "batch-size",
+            "4096 · 100 · linear > 256 · 300 · linear",
+            64.6 - 63.6,
+        ),
+        (
+            "contrastive-gains",
+            "(SimCLR · 4096 · long - SimCLR · 4096 · short) > "
+            "(supervised · 4096 · long - supervised · 4096 · short)",
+            4.7 - 1.1,
+        ),
+        (
+            "encoder",
+            "ResNet-50 · 4 · SimCLR 1000-epoch = ResNet-50 · 1 · supervised 90-epoch ± 0.5",
+            0.0,
+        ),
+        (
+            "all-labels",
+            "pre-trained, broader · 4 · 100 > from scratch · 4 · 100",
+            80.4 - 78.4,
+        ),
+        ("transfer", "Food · tuned · ResNet-50 (4x) > Food · tuned S · ResNet-50 (4x)", 0.7),
+        ("batch-temperature", "0.5 · 1024 · 1000 > supervised · 1024 · 1000 - 2", 94.0 - 95.1),
+        ("few-labels", "SimCLR (4x) · 1 > 85 in finetune_1_top5", 85.8),
         ("flip-and-blur", "flip and blur > no flip", 1.1),
         ("broader-augmentation", "broader · 1 > default · 1", 0.7),
         (
@@ -185,6 +211,31 @@ def test_the_size_of_a_difference_in_the_papers_numbers(
         comparison for comparison in asked(ABLATIONS[name], "paper") if comparison.label == label
     ]
     assert estimate(ABLATIONS[name], "paper", comparison) == pytest.approx(points)
+
+
+def test_the_twelve_data_sets_of_table_8_are_five_two_and_five() -> None:
+    ahead, behind, tied = (
+        list(claim.paper)
+        for claim in ABLATIONS["transfer"].claims
+        if "section 6" in claim.source and "on average" not in claim.statement
+    )
+    assert (len(ahead), len(behind), len(tied)) == (5, 2, 5)
+    named = {term.at[0] for one in (*ahead, *behind, *tied) for term in one.terms}
+    assert len(named) == 12
+    linear, tuned = (
+        claim for claim in ABLATIONS["transfer"].claims if "appendix B.8.2" in claim.source
+    )
+    assert (len(linear.paper), len(tuned.paper)) == (12, 9)
+
+
+def test_fewer_epochs_at_a_larger_batch_are_fewer_steps_too() -> None:
+    (claim,) = [claim for claim in ABLATIONS["batch-size"].claims if "fewer" in claim.statement]
+    for comparison in claim.paper:
+        better, worse = comparison.terms
+        (large, few), (small, many) = (map(int, term.at[:2]) for term in (better, worse))
+        assert (better.weight, worse.weight) == (1, -1)
+        assert few < many
+        assert few / large < many / small
 
 
 def test_crop_and_color_in_either_order_are_held_against_each_of_the_other_40_pairs() -> None:

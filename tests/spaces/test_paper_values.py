@@ -7,6 +7,7 @@ import pytest
 
 from search_spaces import ABLATIONS
 from search_spaces.ablation import Scale
+from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 
 OPERATIONS = ("crop", "cutout", "color", "sobel", "noise", "blur", "rotate")
@@ -199,6 +200,67 @@ def test_figure_9_and_table_b1() -> None:
     assert small["x 1/4", "x 1", "linear"] == 62.8  # 1024, 100
     assert small["x 1", "x 1", "linear"] == 64.6  # 4096, 100
     assert small["x 2", "x 4", "sqrt"] == 68.3  # 8192, 400
+
+
+def test_section_5_2_has_figure_9_beside_table_b3() -> None:
+    assert values("contrastive-gains") == {
+        ("SimCLR", "256", "short"): 57.5,
+        ("SimCLR", "256", "long"): 67.0,
+        ("SimCLR", "4096", "short"): 64.6,
+        ("SimCLR", "4096", "long"): 69.3,
+        ("supervised", "4096", "short"): 75.3,
+        ("supervised", "4096", "long"): 76.4,
+    }
+    assert values("contrastive-gains", "small") == {}
+
+
+def test_table_b2_and_what_it_is_held_against() -> None:
+    broader = {
+        "1": ((49.4, 76.6), (66.1, 88.1), (76.0, 93.1)),
+        "2": ((59.4, 83.7), (71.8, 91.2), (79.1, 94.8)),
+        "4": ((64.1, 86.6), (74.8, 92.8), (80.4, 95.4)),
+    }
+    cells = {cell.at: cell for cell in ABLATIONS["all-labels"].paper.cells}
+    for width, row in broader.items():
+        for share, (top1, top5) in zip(("1", "10", "100"), row, strict=True):
+            cell = cells["pre-trained, broader", width, share]
+            assert (cell.paper, cell.paper_more) == (top1, {f"finetune_{share}_top5": top5})
+
+    scratch = {at[1]: cell for at, cell in cells.items() if at[0] == "from scratch"}
+    assert {width: cell.paper for width, cell in scratch.items()} == {
+        "1": 76.5,
+        "2": 77.8,
+        "4": 78.4,
+    }
+    assert [cell.paper_more.get("finetune_100_top5") for cell in scratch.values()] == [
+        None,
+        93.9,
+        94.2,
+    ]
+    default = {at: cell for at, cell in cells.items() if at[0] == "pre-trained, default"}
+    names = {"1": "SimCLR", "2": "SimCLR (2x)", "4": "SimCLR (4x)"}
+    few = {cell.at: cell for cell in ABLATIONS["few-labels"].paper.cells}
+    for (_, width, share), cell in default.items():
+        same = few[names[width], share]
+        assert (cell.paper, cell.paper_more) == (same.paper, same.paper_more)
+    assert values("all-labels", "small") == {}
+
+
+def test_pre_training_by_the_default_policy_is_that_of_few_labels() -> None:
+    base = preset("imagenet-paper")
+    of_few, of_all = (
+        {
+            base.with_values({**ABLATIONS[name].fixed, **cell.values}).fingerprint()
+            for cell in ABLATIONS[name].paper.cells
+            if cell.at[0] in methods and cell.at[-1] in ("1", "10")
+        }
+        for name, methods in (
+            ("few-labels", ("SimCLR", "SimCLR (2x)", "SimCLR (4x)")),
+            ("all-labels", ("pre-trained, default",)),
+        )
+    )
+    assert len(of_few) == 6
+    assert of_all == of_few
 
 
 def test_extensions_show_what_table_b1_has() -> None:
