@@ -27,6 +27,7 @@ from search_spaces.simclr_paper.encoder import ENCODER
 from search_spaces.simclr_paper.few_labels import FEW_LABELS
 from search_spaces.simclr_paper.flip_and_blur import FLIP_AND_BLUR
 from search_spaces.simclr_paper.head import HEAD
+from search_spaces.simclr_paper.linear_and_finetuned import LINEAR_AND_FINETUNED
 from search_spaces.simclr_paper.losses import LOSSES
 from search_spaces.simclr_paper.probes import PROBES
 from search_spaces.simclr_paper.supervised import SUPERVISED
@@ -82,6 +83,7 @@ ABLATIONS: dict[str, Ablation] = {
     "broader-augmentation": BROADER_AUGMENTATION,
     "all-labels": ALL_LABELS,
     "supervised": SUPERVISED,
+    "linear-and-finetuned": LINEAR_AND_FINETUNED,
     "batch-temperature": BATCH_TEMPERATURE,
     "head-depth": HEAD_DEPTH,
     "head-norm": HEAD_NORM,

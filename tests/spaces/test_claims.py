@@ -47,6 +47,7 @@ COUNTS = {
     "broader-augmentation": ((1, 3, 3), (1, 2, 2)),
     "all-labels": ((4, 10, 10), (1, 1, 0)),
     "supervised": ((5, 14, 14), (3, 5, 5)),
+    "linear-and-finetuned": ((3, 10, 0), (3, 7, 0)),  # nor Figures B.5 and B.6
     "batch-temperature": ((7, 22, 3), (4, 15, 0)),  # nor are the figures' values printed
     "few-augmentations": ((5, 39, 31), (5, 39, 31)),
     "shortcuts": ((5, 10, 0), (5, 10, 0)),  # the paper has no such images

@@ -52,6 +52,7 @@ COUNTS = {
     "broader-augmentation": (6, 8, (6, 8), (6, 8)),
     "all-labels": (18, 4, (33, 32), (33, 32)),
     "supervised": (18, 9, (18, 9), (18, 9)),
+    "linear-and-finetuned": (12, 5, (12, 5), (12, 5)),
     "batch-temperature": (61, 24, (183, 24), (183, 24)),
     "head-depth": (5, 5, (5, 5), (5, 5)),
     "head-norm": (4, 4, (4, 4), (4, 4)),
@@ -194,7 +195,8 @@ def test_cells_are_compared_by_a_result_of_their_runs(
         metrics = {"linear_top1"}
         tuned_by = "linear_validation_top1"
         if spec.eval.finetune.labels:
-            (share,) = map(percent, spec.eval.finetune.labels)
+            share, *more = map(percent, spec.eval.finetune.labels)
+            assert not more or ablation.name == "linear-and-finetuned"
             metrics = {f"finetune_{share}_top1"}
             tuned_by = f"finetune_{share}_validation_top1" if cell.candidates else tuned_by
         elif spec.eval.transfer.protocols:
