@@ -1,6 +1,7 @@
 """What a metric is called in figures and tables: name, unit, and digits worth showing."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Curves", "Quantity", "cosine", "percent"]
 
@@ -9,7 +10,8 @@ __all__ = ["Curves", "Quantity", "cosine", "percent"]
 class Quantity:
     """A number that is shown, with values in `low` to `high`.
 
-    `digits` after the point, three significant ones for None.
+    `digits` after the point, three significant ones for None. `better` says which way is better, as
+    far as a run that is lost is the worst.
     """
 
     name: str
@@ -17,6 +19,7 @@ class Quantity:
     digits: int | None = None
     low: float = 0.0
     high: float | None = None
+    better: Literal["higher", "lower"] = "higher"
 
     @property
     def label(self) -> str:
@@ -59,9 +62,9 @@ class Curves:
     stop_early: bool = False
 
 
-def percent(name: str) -> Quantity:
-    """Return the quantity of an accuracy or error in %."""
-    return Quantity(name, "%", 1, 0.0, 100.0)
+def percent(name: str, better: Literal["higher", "lower"] = "higher") -> Quantity:
+    """Return the quantity of an accuracy in %, or of an error, of which lower is better."""
+    return Quantity(name, "%", 1, 0.0, 100.0, better)
 
 
 def cosine(name: str) -> Quantity:

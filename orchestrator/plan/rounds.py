@@ -11,10 +11,22 @@ from orchestrator.plan.cells import Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
 from orchestrator.plan.more_seeds import seeds_wanted
 from orchestrator.run_record import Records, RunRecord
-from orchestrator.verdicts import ClaimVerdict, Look, Looks, Lost, Values, judge, looks_up_to
-from search_spaces import Ablation
+from orchestrator.verdicts import (
+    ClaimVerdict,
+    Look,
+    Looks,
+    Lost,
+    Quantities,
+    Values,
+    judge,
+    looks_up_to,
+    spread_of,
+)
+from search_spaces import UNTRAINED, Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
+from workloads.catalog import workload_named
+from workloads.quantity import Quantity
 
 __all__ = [
     "Outcome",
@@ -23,12 +35,14 @@ __all__ = [
     "looks_of",
     "lost_of",
     "next_ask",
+    "swept_keys",
     "values_of",
     "verdicts",
 ]
 
 # statement of a claim -> label of a comparison -> the looks that were taken at it
 TakenLooks = Mapping[str, Mapping[str, tuple[Look, ...]]]
+Key = tuple[Place, str | None]  # a cell, and a metric or None for its own
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,9 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
         looks = looks_of(plan.ask.seeds, max_seeds)
         values = values_of(plan.ablation, plan.scale, cells, records)
         lost = lost_of(plan.ablation, cells, records)
-        judged = verdicts(plan.ablation, plan.scale, values, looks, lost=lost)
+        keys = swept_keys(plan.ablation, plan.scale)
+        swept = values_of(plan.ablation, plan.scale, cells, records, keys=keys)
+        judged = verdicts(plan.ablation, plan.scale, values, looks, lost=lost, swept=swept)
         wanted = seeds_wanted(judged, plan.ask, plan.base.seed, values, lost, looks)
         more |= {at: max(count, more.get(at, 0)) for at, count in wanted.items()}
     return replace(plan.ask, more=more, chosen=chosen)
@@ -101,18 +117,23 @@ def choices(
 
 
 def values_of(
-    ablation: Ablation, scale: Scale, cells: Iterable[KeptCell], records: Records
+    ablation: Ablation,
+    scale: Scale,
+    cells: Iterable[KeptCell],
+    records: Records,
+    *,
+    keys: Iterable[Key] | None = None,
 ) -> Values:
     """Return what claims are judged by: of each cell and metric a value for each finished seed.
 
-    The metrics are those that a claim names.
+    The metrics are those that a claim names, of the cells that it compares; or `keys`.
     """
     own = {cell.at: ablation.metric_of(cell) for cell in ablation.layout(scale).cells}
-    values: dict[tuple[Place, str | None], dict[int, float]] = {}
-    for claim in ablation.claims:
-        for asked in claim.comparisons(scale):
-            for term in asked.terms:
-                values[term.at, term.metric] = {}
+    wanted = _claimed_keys(ablation, scale) if keys is None else keys
+    values: dict[Key, dict[int, float]] = {key: {} for key in wanted}
+    metrics: dict[Place, list[str | None]] = {}
+    for at, metric in values:
+        metrics.setdefault(at, []).append(metric)
 
     for cell in cells:
         at, record = tuple(cell["at"]), records.get(cell["fingerprint"])
@@ -121,13 +142,18 @@ def values_of(
         if not record.counts_for(ablation):
             continue
 
-        for (place, metric), of_seeds in values.items():
-            if place != at:
-                continue
+        for metric in metrics.get(at, ()):
             value = record.result(metric or own.get(at, ablation.metric))
             if value is not None:
-                of_seeds[cell["seed"]] = value
+                values[at, metric][cell["seed"]] = value
     return values
+
+
+def swept_keys(ablation: Ablation, scale: Scale) -> list[Key]:
+    """Return what the spread of a sweep is found by: all cells, by each metric that claims name."""
+    metrics = dict.fromkeys(metric for _, metric in _claimed_keys(ablation, scale))
+    places = [*(cell.at for cell in ablation.layout(scale).cells), UNTRAINED]
+    return [(at, metric) for metric in metrics for at in places]
 
 
 def lost_of(ablation: Ablation, cells: Iterable[KeptCell], records: Records) -> Lost:
@@ -158,13 +184,18 @@ def verdicts(
     *,
     lost: Lost | None = None,
     taken: TakenLooks | None = None,
+    swept: Values | None = None,
 ) -> list[ClaimVerdict]:
     """Judge each claim, in the order of the ablation.
 
     `looks` are the planned ones. `taken` are those that a storage has kept; without it the planned
-    ones are all, or that at all seeds the only one.
+    ones are all, or that at all seeds the only one. `swept` are the values of all cells
+    (`swept_keys`), which know more of the spread between seeds than a comparison does.
     """
     cells = ablation.layout(scale).cells
+    own = {cell.at: ablation.metric_of(cell) for cell in cells} | {UNTRAINED: ablation.metric}
+    spread = spread_of(values if swept is None else swept, own)
+    quantities = _quantities(ablation, values, own)
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     return [
         judge(
@@ -174,10 +205,25 @@ def verdicts(
             lost=lost,
             looks=Looks(tuple(looks)),
             taken=None if taken is None else taken.get(claim.statement, {}),
+            spread=spread,
             paper=paper,
+            quantities=quantities,
         )
         for claim in ablation.claims
     ]
+
+
+def _claimed_keys(ablation: Ablation, scale: Scale) -> list[Key]:
+    """The cells that claims compare, each with the metric."""
+    asked = (one for claim in ablation.claims for one in claim.comparisons(scale))
+    return list(dict.fromkeys((term.at, term.metric) for one in asked for term in one.terms))
+
+
+def _quantities(ablation: Ablation, keys: Iterable[Key], own: Mapping[Place, str]) -> Quantities:
+    """What is measured, as far as the workload says."""
+    known = workload_named(ablation.workload).quantities
+    named = {(at, metric): metric or own.get(at, ablation.metric) for at, metric in keys}
+    return {key: known.get(name, Quantity(name)) for key, name in named.items()}
 
 
 def _score(record: RunRecord, metric: str) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
-from orchestrator.plan.rounds import lost_of, values_of, verdicts
+from orchestrator.plan.rounds import lost_of, swept_keys, values_of, verdicts
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.report.tuned import Tuned, tuned_cells
@@ -92,7 +92,8 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
     machines = {_machine_line(record.machine) for record in _finished(records.values())}
     failed = [record for record in records.values() if record and record.has_failed]
     values = values_of(ablation, scale, plan["cells"], records)
-    judged = verdicts(ablation, scale, values, plan.get("looks", []), lost=lost)
+    swept = values_of(ablation, scale, plan["cells"], records, keys=swept_keys(ablation, scale))
+    judged = verdicts(ablation, scale, values, plan.get("looks", []), lost=lost, swept=swept)
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     ours = {cell.at: cell.values for cell in cells}
     return Report(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan
-from orchestrator.plan.rounds import values_of, verdicts
+from orchestrator.plan.rounds import swept_keys, values_of, verdicts
 from orchestrator.report.collect import Difference, Report
 from orchestrator.report.measured import Key, values_in
 from orchestrator.report.summary import Summary, listed
@@ -60,7 +60,9 @@ def report_in(document: Document, ablation: Ablation) -> Report:
 
     values = values_in(ablation, layout, values_of(ablation, scale, (), {}), [*cells, untrained])
     lost = {cell.at: cell.lost for cell in [*cells, untrained] if cell.lost}
-    judged = with_q_values(verdicts(ablation, scale, values, plan.get("looks", []), lost=lost))
+    swept = values_in(ablation, layout, swept_keys(ablation, scale), [*cells, untrained])
+    looks = plan.get("looks", [])
+    judged = with_q_values(verdicts(ablation, scale, values, looks, lost=lost, swept=swept))
     lacking = _not_kept(values, [*cells, untrained])
     shown = [kept.verdict(one, scale, lacking) for one in judged]
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
@@ -185,7 +187,8 @@ class _Kept:
             kept = self._kept_verdict(claim, scale) or {"comparisons": ()}
             seeds = {one["comparison"]: one["seeds"] for one in kept["comparisons"]}
             for comparison in claim.comparisons(scale):
-                for term in comparison.terms:
+                # of rates, lost runs are among the seeds
+                for term in () if comparison.event else comparison.terms:
                     found.setdefault(term.at, set()).update(seeds.get(comparison.label, ()))
         return found
 

@@ -1,10 +1,10 @@
 """Whether claims hold, by paired seeds. Pure."""
 
 from orchestrator.verdicts.claims import ClaimVerdict, cells_needed, judge
+from orchestrator.verdicts.judged import Judged, Lost, Quantities, Values, Verdict
 from orchestrator.verdicts.looks import Look, Looks, looks_up_to, merged, next_look
 from orchestrator.verdicts.q_values import with_q_values
-from orchestrator.verdicts.spread import Spread, spread_of
-from orchestrator.verdicts.t_test import Judged, Lost, Values, Verdict
+from orchestrator.verdicts.spread import Pooled, Spread, spread_of
 
 __all__ = [
     "ClaimVerdict",
@@ -12,6 +12,8 @@ __all__ = [
     "Look",
     "Looks",
     "Lost",
+    "Pooled",
+    "Quantities",
     "Spread",
     "Values",
     "Verdict",

@@ -7,12 +7,12 @@ from workloads.quantity import Curves, Quantity, cosine, percent
 __all__ = ["CURVES", "LOGGED", "QUANTITIES"]
 
 QUANTITIES: Mapping[str, Quantity] = {
-    "test_error": percent("test error"),
-    "test_loss": Quantity("test loss", "nats", 3),
-    "training_loss": Quantity("training loss", "nats", 3),
-    "pretrain_loss": Quantity("contrastive loss", "nats", 3),
-    "pretrain_steps": Quantity("pre-training", "steps", 0),
-    "finetune_steps": Quantity("fine-tuning", "steps", 0),
+    "test_error": percent("test error", better="lower"),
+    "test_loss": Quantity("test loss", "nats", 3, better="lower"),
+    "training_loss": Quantity("training loss", "nats", 3, better="lower"),
+    "pretrain_loss": Quantity("contrastive loss", "nats", 3, better="lower"),
+    "pretrain_steps": Quantity("pre-training", "steps", 0, better="lower"),
+    "finetune_steps": Quantity("fine-tuning", "steps", 0, better="lower"),
     "alignment": cosine("alignment of filters with the signal"),
     "finetuned_alignment": cosine("alignment of the longest filters after fine-tuning"),
     "predicted_alignment": cosine("predicted alignment"),
