@@ -38,6 +38,8 @@ def comparison_text(one: ComparisonDocument) -> str:
         parts.append(test if df is None else f"{test} with {df:.3g} df")
     if (p := one.get("p")) is not None:
         parts.append(f"p {_probability(p)}")
+    if (own := one.get("own_p")) is not None:
+        parts.append(f"of its own seeds alone p {_probability(own)}")
     if one["more_seeds"] is not None:
         parts.append(f"about {one['more_seeds']} more would decide")
     if note := one.get("note"):
@@ -81,13 +83,19 @@ def _number(one: ComparisonDocument) -> str:
     if one.get("negated"):
         found, bound, relation = [found[0], found[2], found[1]], -bound, "below"
         found = [None if number is None else -number for number in found]
-    estimate, low, high = found
+    is_rate = one.get("unit") == "of the runs"
+    estimate, low, high = (
+        None if number is None else 100 * number if is_rate else number for number in found
+    )
     assert estimate is not None, "of the measured"
-    decimals = 2 if max(abs(estimate), abs(bound)) < 10 else 1
+    decimals = 0 if is_rate else 2 if max(abs(estimate), abs(bound)) < 10 else 1
     sign = "" if bound else "+"
     text = f"{estimate:{sign}z.{decimals}f}"
     if low is not None and high is not None:
         text += f" [{low:z.{decimals}f}, {high:z.{decimals}f}]"
+    if is_rate:
+        text += " % of the runs" + (f", to be {100 * bound:g} or more" if bound else "")
+        return text
     if unit := one.get("unit"):
         text += f" {unit}"
     if bound:

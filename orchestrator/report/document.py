@@ -1,12 +1,15 @@
 """A report as plain data: what `report.json` holds and `--json` prints."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.kept import workload_of_plan
+from orchestrator.report.cell_document import CellDocument, cell_json
 from orchestrator.report.collect import Report
 from orchestrator.report.likeness import likeness_by_seed
+from orchestrator.report.measured import values_in
 from orchestrator.report.quantities import metric_quantity, quantity
-from orchestrator.report.summary import Summary
+from orchestrator.report.sensitivity import own_p
 from orchestrator.report.tuned import Tuned
 from orchestrator.verdicts import ClaimVerdict, Judged, Lost
 from search_spaces import Comparison
@@ -14,14 +17,12 @@ from search_spaces import Comparison
 __all__ = [
     "RULES",
     "AxisDocument",
-    "CellDocument",
     "ComparisonDocument",
     "LostDocument",
     "ReportDocument",
     "TunedDocument",
     "VerdictDocument",
     "as_json",
-    "verdict_json",
     "verdicts_json",
 ]
 
@@ -37,30 +38,6 @@ class AxisDocument(TypedDict):
     labels: list[str]
 
 
-class CellDocument(TypedDict):
-    """A cell's results, a value for each of its `seeds`.
-
-    `measured` has every seed's value of every metric that claims name, by metric and seed, and
-    `lost` the seeds that ended without one, with the word why. `more` has the means of what else
-    the paper reports for the cell.
-    """
-
-    at: list[str]
-    values: list[float]
-    seeds: list[int]
-    measured: dict[str, dict[str, float]]
-    lost: dict[str, str]
-    mean: float | None
-    spread: float | None
-    n: int
-    failed: int
-    missing: int
-    uncounted: int
-    against: list[float]
-    paper: float | None
-    more: NotRequired[dict[str, float]]
-
-
 class LostDocument(TypedDict):
     """The seeds that a cell has lost for one reason."""
 
@@ -72,7 +49,8 @@ class LostDocument(TypedDict):
 class ComparisonDocument(TypedDict):
     """A comparison with its verdict, and the interval from which this can be read.
 
-    `of_paper` is the effect as a part of the paper's. `negated`: of one cell, which is to lie below
+    `of_paper` is the effect as a part of the paper's, `own_p` that of a paired t-test of the
+    comparison's own seeds alone. `negated`: of one cell, which is to lie below
     a bound; number and bound have the other sign. What
     is not required older reports do not have.
     """
@@ -92,6 +70,7 @@ class ComparisonDocument(TypedDict):
     test: NotRequired[str]
     df: NotRequired[float | None]
     p: NotRequired[float | None]
+    own_p: NotRequired[float | None]
     margin: NotRequired[float | None]
     paper: NotRequired[float | None]
     of_paper: NotRequired[float | None]
@@ -168,7 +147,7 @@ def as_json(report: Report) -> ReportDocument:
     """
     cells: list[CellDocument] = []
     for cell in report.cells:
-        document = _cell_json(cell)
+        document = cell_json(cell)
         document["more"] = dict(report.more.get(cell.at, {}))
         cells.append(document)
 
@@ -186,7 +165,7 @@ def as_json(report: Report) -> ReportDocument:
         "counts_if": report.ablation.counts_if,
         "axes": [{"name": axis.name, "labels": list(axis.labels)} for axis in report.layout.axes],
         "cells": cells,
-        "untrained": _cell_json(report.reference) if report.reference else None,
+        "untrained": cell_json(report.reference) if report.reference else None,
         "note": report.layout.note,
         "machines": list(report.machines),
         "data_read": [dict(one) for one in report.data_read],
@@ -205,15 +184,29 @@ def as_json(report: Report) -> ReportDocument:
 
 def verdicts_json(report: Report) -> list[VerdictDocument]:
     """Return the verdicts on a report's claims as plain data."""
-    metric = report.ablation.metric
+    summaries = [*report.cells, *([report.reference] if report.reference else [])]
+    asked = {
+        (term.at, term.metric)
+        for one in report.verdicts
+        for judged in one.judged
+        for term in judged.comparison.terms
+    }
+    values = values_in(report.ablation, report.layout, asked, summaries)
     return [
-        verdict_json(one, metric, report.judged_before.get(one.claim.statement, RULES))
+        _verdict_json(
+            one,
+            report.ablation.metric,
+            report.judged_before.get(one.claim.statement, RULES),
+            [own_p(judged.comparison, values) for judged in one.judged],
+        )
         for one in report.verdicts
     ]
 
 
-def verdict_json(one: ClaimVerdict, metric: str, rules: int = RULES) -> VerdictDocument:
-    """Return a verdict as plain data; `metric` is the one that cells are compared by."""
+def _verdict_json(
+    one: ClaimVerdict, metric: str, rules: int, own: Sequence[float | None]
+) -> VerdictDocument:
+    """A verdict; `metric` is what cells are compared by, `own` the p of comparisons alone."""
     return {
         "claim": one.claim.statement,
         "source": one.claim.source,
@@ -223,7 +216,10 @@ def verdict_json(one: ClaimVerdict, metric: str, rules: int = RULES) -> VerdictD
         "more_seeds": one.more_seeds,
         "looks": list(one.looks),
         "sentence": one.sentence,
-        "comparisons": [_comparison_json(judged, metric) for judged in one.judged],
+        "comparisons": [
+            {**_comparison_json(judged, metric), "own_p": p}
+            for judged, p in zip(one.judged, own, strict=True)
+        ],
         "holding": one.holding,
         "p": one.p,
         "q": one.q,
@@ -282,27 +278,6 @@ def _lost_json(lost: Lost) -> list[LostDocument]:
             seeds = [seed for seed, word in of_seeds.items() if word == why]
             found.append({"at": list(at), "why": why, "seeds": seeds})
     return found
-
-
-def _cell_json(cell: Summary) -> CellDocument:
-    return {
-        "at": list(cell.at),
-        "values": list(cell.values),
-        "seeds": list(cell.seeds),
-        "measured": {
-            metric: {str(seed): value for seed, value in of_seeds.items()}
-            for metric, of_seeds in cell.measured.items()
-        },
-        "lost": {str(seed): why for seed, why in cell.lost.items()},
-        "mean": cell.mean if cell.n else None,
-        "spread": cell.spread,
-        "n": cell.n,
-        "failed": cell.failed,
-        "missing": cell.missing,
-        "uncounted": cell.uncounted,
-        "against": list(cell.against),
-        "paper": cell.paper,
-    }
 
 
 def _tuned_json(one: Tuned) -> TunedDocument:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_1samp
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
@@ -306,6 +306,30 @@ def test_a_schedule_of_looks_is_said_and_so_is_that_it_changed() -> None:
         text = markdown(collect(ABLATIONS["temperature"], looked, read(records)), "report.png")
         assert "- **Looked at after:** 2, 3 seeds, the error spent over the looks." in text
         assert ("The schedule was another one before" in text) == changed
+
+
+@pytest.mark.parametrize("name", ["augmentations", "head", "temperature"])
+def test_what_a_comparisons_own_seeds_say_alone_is_a_paired_t_test(name: str) -> None:
+    plan, records = with_losses(name, 4)
+    report = collect(ABLATIONS[name], plan, read(records))
+    assert report.reference is not None
+    cells = {cell.at: cell.measured for cell in (*report.cells, report.reference)}
+    tested = 0
+    for claim, document in zip(report.verdicts, as_json(report)["verdicts"], strict=True):
+        for judged, one in zip(claim.judged, document["comparisons"], strict=True):
+            terms = judged.comparison.terms
+            columns = [cells[term.at].get(term.metric or "linear_top1", {}) for term in terms]
+            seeds = set.intersection(*map(set, columns))
+            sums = [
+                sum(term.weight * column[seed] for term, column in zip(terms, columns, strict=True))
+                for seed in sorted(seeds)
+            ]
+            bound = judged.comparison.bound
+            if judged.comparison.relation == "above" and len(sums) > 1:
+                found = ttest_1samp(sums, bound, alternative="greater").pvalue
+                assert one["own_p"] == pytest.approx(found)
+                tested += 1
+    assert tested
 
 
 def test_the_likeness_to_the_paper_is_also_that_of_each_seed() -> None:
