@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--download", action="store_true", help="fetch a data set that is not there")
     run.add_argument("--device", help="cpu, cuda, cuda:1 ...; default: all GPUs, if there are any")
     run.add_argument(
-        "--at-once", type=int, metavar="N", help="processes; default: one a GPU, or one a CPU"
+        "--at-once",
+        type=int,
+        metavar="N",
+        help="processes; default: one a CPU; one a GPU, or two where small runs leave it idle",
     )
     run.add_argument(
         "--threads", type=int, metavar="N", help="of each process; default: its share of the CPUs"

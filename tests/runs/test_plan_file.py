@@ -10,7 +10,7 @@ import pytest
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
 from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
-from workloads.runs.selection import read_numbers, read_share, share_of
+from workloads.runs.selection import per_gpu, read_numbers, read_share, share_of
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, digest
@@ -89,6 +89,13 @@ def test_code_that_would_do_another_run_refuses_the_plan(plan: PlanFile) -> None
     newer = PlannedRun.read(cell.tree() | {"spec": tree})
     with pytest.raises(SpecError, match=r"another version of the code.*unheard_of"):
         plan.specs([newer])
+
+
+def test_small_runs_share_a_gpu_and_large_ones_do_not() -> None:
+    untrained = {"schedule.epochs": 0, "schedule.warmup_epochs": 0}
+    small, large = preset("cifar10"), preset("imagenet-paper")
+    assert per_gpu(SIMCLR, [BASE, small, large.with_values(untrained)]) == 2
+    assert per_gpu(SIMCLR, [small, large]) == 1
 
 
 def test_numbers_of_cells_are_read_and_wrong_ones_named() -> None:

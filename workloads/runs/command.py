@@ -20,9 +20,9 @@ from workloads.inventory import lines_of, told_of_reading
 from workloads.local_files import problem_with_folder
 from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
 from workloads.runs.run_plan import Deadline, Ended, run_cells
-from workloads.runs.selection import read_numbers, read_share, share_of
+from workloads.runs.selection import per_gpu, read_numbers, read_share, share_of
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedTogether
+from workloads.workload import Specification, TrainedAlone, TrainedTogether
 
 __all__ = ["PLANS", "run"]
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, began: float) -> int:
         cells = share_of(plan.of_workload, cells, specs, read_share(options.share))
         specs = {cell.fingerprint: specs[cell.fingerprint] for cell in cells}
     paths = _paths(plan, options)
-    devices = _devices(options, plan, len(cells))
+    devices = _devices(options, plan, list(specs.values()))
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         raise SpecError([f"--minutes {options.minutes}: must be more than 0"])
     deadline = Deadline.after(options.minutes)
@@ -103,13 +103,16 @@ def _paths(plan: PlanFile, options: argparse.Namespace) -> dict[str, str]:
     return paths
 
 
-def _devices(options: argparse.Namespace, plan: PlanFile, cells: int) -> list[str]:
+def _devices(
+    options: argparse.Namespace, plan: PlanFile, specs: Sequence[Specification]
+) -> list[str]:
     """Return the device of each process. Raises SpecError for what this machine has not."""
     for name, value in (("--at-once", options.at_once), ("--threads", options.threads)):
         if value is not None and value < 1:
             raise SpecError([f"{name} {value}: must be at least 1"])
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    of_cpus = isinstance(plan.of_workload, TrainedTogether)
+    workload = plan.of_workload
+    of_cpus = isinstance(workload, TrainedTogether)
     wanted = options.device or ("cuda" if gpus and not of_cpus else "cpu")
     try:
         device = torch.device(wanted)
@@ -118,8 +121,10 @@ def _devices(options: argparse.Namespace, plan: PlanFile, cells: int) -> list[st
     if device.type == "cuda" and (device.index or 0) >= len(gpus):
         raise SpecError([f"--device {wanted}: this machine has {len(gpus)} GPUs"])
     chosen = [wanted] if device.type != "cuda" or device.index is not None else gpus
-    default = usable_cpus() if device.type == "cpu" else len(chosen)
-    count = max(1, min(options.at_once or default, cells))
+    default = usable_cpus()
+    if device.type == "cuda" and isinstance(workload, TrainedAlone):
+        default = min(default, len(chosen) * per_gpu(workload, specs))
+    count = max(1, min(options.at_once or default, len(specs)))
     return [chosen[index % len(chosen)] for index in range(count)]
 
 

@@ -1,12 +1,16 @@
 """Which runs of a plan file are done here: some by their numbers, a share of them, or all. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from workloads.runs.plan_file import PlannedRun
 from workloads.spec import SpecError
 from workloads.workload import AnyTrainedAlone, AnyTrainedTogether, Specification, TrainedAlone
 
-__all__ = ["read_numbers", "read_share", "share_of"]
+__all__ = ["per_gpu", "read_numbers", "read_share", "share_of"]
+
+# operations of training an image once, below which one process leaves a GPU idle: ResNet-18 at 32
+# pixels takes 7e9, of whose steps an H100 computes for 19 of 25 ms (docs/scaling.md)
+SMALL = 1e10
 
 
 def read_numbers(text: str, count: int) -> tuple[int, ...]:
@@ -56,3 +60,13 @@ def share_of(
     which, of = share
     dealt = list(groups.values())[which - 1 :: of]
     return tuple(sorted((one for group in dealt for one in group), key=lambda one: one.number))
+
+
+def per_gpu(workload: AnyTrainedAlone, specs: Iterable[Specification]) -> int:
+    """Return how many runs are done at once on a GPU: two where each leaves it idle, else one."""
+    for spec in specs:
+        if epochs := workload.epochs(spec):
+            whole, after = (workload.operations(spec, 1, trained=done) for done in (False, True))
+            if (whole - after) / epochs > SMALL:
+                return 1
+    return 2
