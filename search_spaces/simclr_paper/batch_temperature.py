@@ -21,6 +21,7 @@ from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Group, Place, above, beats, wider_gap
 from search_spaces.layout import Axis, Cell, Layout, grid
 from search_spaces.simclr_paper.conditions import FOR_CIFAR
+from search_spaces.simclr_paper.supervised_rates import CHOSEN_BY
 from search_spaces.values import Times, Value
 
 __all__ = ["BATCH_TEMPERATURE"]
@@ -67,7 +68,7 @@ def _paper() -> Layout:
         paper=_BEST_SUPERVISED,
         metric="classifier_top1",
         candidates=rates,
-        tuned_by="classifier_validation_top1",
+        tuned_by=CHOSEN_BY,
     )
 
     return Layout(

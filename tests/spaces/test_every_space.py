@@ -37,8 +37,8 @@ TRAIN_IMAGES = {  # without the validation split
 # Cells of the paper's layout and of the small one, points and distinct runs of each, for one seed.
 COUNTS = {
     "augmentations": (49, 49, (49, 49), (49, 49)),
-    "color-strength": (12, 12, (12, 12), (12, 12)),
-    "encoder": (19, 15, (19, 15), (19, 15)),
+    "color-strength": (12, 12, (24, 24), (24, 24)),
+    "encoder": (19, 15, (25, 21), (25, 21)),
     "head": (22, 13, (22, 13), (22, 13)),
     "probes": (10, 10, (10, 10), (4, 4)),  # h and g(h) of one run, and classes and color
     "losses": (5, 5, (100, 60), (100, 60)),
@@ -51,7 +51,7 @@ COUNTS = {
     "flip-and-blur": (4, 4, (4, 4), (4, 4)),
     "broader-augmentation": (6, 8, (6, 8), (6, 8)),
     "all-labels": (18, 4, (33, 32), (33, 32)),
-    "supervised": (18, 9, (18, 9), (18, 9)),
+    "supervised": (18, 9, (54, 27), (54, 27)),
     "linear-and-finetuned": (12, 5, (12, 5), (12, 5)),
     "batch-temperature": (61, 24, (183, 24), (183, 24)),
     "head-depth": (5, 5, (5, 5), (5, 5)),
@@ -131,12 +131,11 @@ def specs(ablation: Ablation, scale: Scale, base: Spec) -> list[Spec]:
 
 
 def by_place(name: str, scale: Scale, of: str) -> dict[tuple[str, ...], RunSpec]:
-    """The specification of every cell that is not tuned."""
-    cells = ABLATIONS[name].layout(scale).cells
-    assert not any(cell.candidates for cell in cells)
+    """The specification of every cell, before it has chosen among candidates."""
+    ablation, base = ABLATIONS[name], preset(of)
     return {
-        cell.at: spec
-        for cell, spec in zip(cells, specs(ABLATIONS[name], scale, preset(of)), strict=True)
+        cell.at: base.with_values(resolved({**ablation.fixed, **cell.values}, base))
+        for cell in ablation.layout(scale).cells
     }
 
 
@@ -244,7 +243,7 @@ def test_cost_by_the_papers_hour_and_a_half_on_128_cores() -> None:
     assert ABLATIONS["head"].relative_cost("small") == 13
     assert ABLATIONS["losses"].relative_cost("small") == 5 * 3 * 4
     assert ABLATIONS["probes"].relative_cost("small") == 4, "cells that share a run count once"
-    assert ABLATIONS["encoder"].relative_cost("small") == 9 + 3 * 3 + 3
+    assert ABLATIONS["encoder"].relative_cost("small") == 9 + 3 * 3 + 3 * 3
     assert ABLATIONS["few-labels"].relative_cost("small") == 1, (
         "what is only evaluated otherwise shares its training"
     )
@@ -377,6 +376,18 @@ def test_probes_add_their_operation_to_pre_training_at_even_odds_and_see_as_wide
         0.5,
     )
     assert {spec.head.output_dim for spec in found.values()} == {None}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ["color-strength", "encoder", "supervised"])
+def test_supervised_runs_choose_their_rate_by_their_own_validation(name: str, scale: Scale) -> None:
+    ablation = ABLATIONS[name]
+    for cell in ablation.layout(scale).cells:
+        loss = {**ablation.fixed, **cell.values}.get("loss.name")
+        rates = [candidate["optim.base_learning_rate"] for candidate in cell.candidates]
+        assert rates == ([Times(1 / 3), Times(1), Times(3)] if loss == "cross-entropy" else [])
+        if rates:
+            assert ablation.tuning_metric_of(cell) == "classifier_validation_top1"
 
 
 def test_losses_are_tuned_over_equally_many_candidates_as_in_b10() -> None:
