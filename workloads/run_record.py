@@ -159,6 +159,12 @@ class RunRecord:
         """Tell whether a finished run counts for claims: it has converged, where that is asked."""
         return ablation.counts_if is None or self.result(ablation.counts_if) == 1
 
+    def lost_for(self, ablation: Counting) -> str | None:
+        """Return the word why a run has no value that counts for claims; None where it has one."""
+        if self.has_failed:
+            return "diverged" if self.diverged else "failed"
+        return "not converged" if self.has_finished and not self.counts_for(ablation) else None
+
 
 _KEYS = tuple(name for name in RunRecord.__dataclass_fields__ if name != "more")
 

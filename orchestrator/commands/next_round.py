@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.commands.check import Checked
+from orchestrator.commands.looks import looks_before
 from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, jobs_of
-from orchestrator.plan.rounds import next_ask
+from orchestrator.plan.rounds import TakenLooks, next_ask
 from orchestrator.resources import (
     ClusterShape,
     concurrent_cells,
@@ -14,7 +15,9 @@ from orchestrator.resources import (
     resource_problems,
 )
 from orchestrator.run_record import RunRecord
+from orchestrator.storage import Storage
 from orchestrator.storage.runs import finished_records
+from orchestrator.storage.sweeps import kept_plan
 
 __all__ = ["Round", "next_round"]
 
@@ -70,10 +73,11 @@ def next_round(
     if is_placed and (problems := resource_problems(resources, shape)):
         raise PlanError(problems)
 
-    plans = tuple(before or checked.plans)
+    plans, most = tuple(before or checked.plans), checked.request.max_seeds
+    looks = {plan.name: _looks(plan, checked.storage) if most else {} for plan in plans}
     while True:
         done = {**(failed or {}), **finished_records(plans, checked.storage)}
-        asks = [next_ask(plan, done, max_seeds=checked.request.max_seeds) for plan in plans]
+        asks = [next_ask(plan, done, max_seeds=most, taken=looks[plan.name]) for plan in plans]
         if asks == [plan.ask for plan in plans]:
             break
         plans = tuple(checked.plan_again(plan, ask) for plan, ask in zip(plans, asks, strict=True))
@@ -82,3 +86,9 @@ def next_round(
         resources = fitted_resources(shape, resources, len(jobs_of(plans)) - len(done), limit)
     plans = tuple(replace(plan, resources=resources) for plan in plans)
     return Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
+
+
+def _looks(plan: Plan, storage: Storage) -> TakenLooks:
+    if plan.ablation is None:
+        return {}
+    return looks_before(storage, plan.ablation, kept_plan(storage, plan))

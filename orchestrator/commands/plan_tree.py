@@ -17,7 +17,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
     """Return the plan as it is kept: what was asked, of which data, with which code.
 
     Runs of an earlier and larger request stay part of the sweep, and so does the schedule at which
-    its claims are looked at: a verdict does not forget that it was looked at before.
+    its claims are looked at, unless there is a new one. The looks that were taken lie beside it.
     """
     before = kept_plan(checked.storage, plan)
     cells = kept_cells(plan)
@@ -42,8 +42,8 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
         "base": plan.base.tree(),
         "seeds": sorted({cell["seed"] for cell in cells if cell["role"] != "candidate"}),
         "looks": looks,
-        # Verdicts keep their level only if the schedule was fixed before the first look.
-        "looks_changed": changed or looks_before not in ([], looks),
+        "looks_changed": changed,
+        "looks_kept": True,
         "tuning": plan.ask.tuning,
         "vary": list(plan.ask.vary),
         "cells": cells,

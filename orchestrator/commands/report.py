@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.commands.looks import keep_taken, looks_before, records_of
 from orchestrator.commands.request import ablations_named
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -60,7 +61,7 @@ def report_on(
 
     Raises PlanError when the storage has no such sweep.
     """
-    report = _collected(name, storage, sweep)
+    report = _collected(name, storage, sweep, console)
     print_report(report, console, details=details)
     if output is not None:
         return _written(report, output, console)
@@ -117,7 +118,7 @@ def verdicts_on(
     if not ablations:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
 
-    reports = [_collected(ablation.name, storage, None) for ablation in ablations]
+    reports = [_collected(ablation.name, storage, None, console) for ablation in ablations]
     judged = iter(with_q_values([one for report in reports for one in report.verdicts]))
     document = {}
     for report in reports:
@@ -170,12 +171,16 @@ def _searched(cell: PlannedCell, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _collected(name: str, storage: Storage, sweep: str | None) -> Report:
+def _collected(name: str, storage: Storage, sweep: str | None, console: Console) -> Report:
+    """A sweep's results; to look at its claims counts, and is kept."""
     (ablation,) = ablations_named([name])
     plan = latest_sweep(storage, name, sweep)
-    names = [cell["fingerprint"] for cell in plan["cells"]]
-    records = {name: RunFolder(storage, name).record() for name in names}
-    return collect(ablation, plan, records)
+    records = records_of(storage, plan)
+    taken = looks_before(storage, ablation, plan, records)
+    report = collect(ablation, plan, records, taken)
+    if problem := keep_taken(storage, ablation, plan, report.verdicts):
+        console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)
+    return report
 
 
 def _written(report: Report, output: Path, console: Console) -> Finished:

@@ -11,6 +11,7 @@ from rich.console import Console
 from orchestrator.commands.check import Checked, check, local_shape
 from orchestrator.commands.consoles import plain_console
 from orchestrator.commands.cost import cost_line, cost_of, why_trained_anew
+from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.report import kept_report, report_on, search_report
@@ -124,6 +125,7 @@ class Sweep:
                 failed |= outcome.failed
                 outcome = replace(outcome, failed=dict(failed))
                 following = planned
+                self._look(planned)
                 if shape is not None and not outcome.missing:
                     following = next_round(self._checked, shape, planned.plans, failed)
                 if following.asks == planned.asks:
@@ -144,6 +146,7 @@ class Sweep:
         """Open the sweeps' runs in MLflow and keep their plans, before anything is run."""
         recorders = []
         for plan in planned.plans:
+            keep_older_looks(self._checked.storage, plan)
             kept = plan_tree(self._checked, plan, self._command)
             recorder = Recorder(
                 self._tracker,
@@ -181,6 +184,12 @@ class Sweep:
                 max_failures=self._checked.request.max_failures,
                 shared_storage=self._checked.settings.address is not None,
             )
+
+    def _look(self, planned: Round) -> None:
+        """Keep that a round of `--until-decided` has looked, before the next one rests on it."""
+        for plan in planned.plans if self._checked.request.max_seeds else ():
+            if problem := look_at(self._checked.storage, plan):
+                self.say(problem)
 
     def _report(self, planned: Round, recorders: Sequence[Recorder], outcome: Outcome) -> Finished:
         """Report on every sweep, close its run in MLflow, and say what is left and how to go on."""

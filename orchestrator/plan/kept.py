@@ -55,8 +55,9 @@ class KeptData(TypedDict):
 class KeptPlan(TypedDict):
     """A sweep's plan, with the runs of earlier and larger requests.
 
-    `looks` are the numbers of seeds at which claims are looked at, `looks_changed` tells that they
-    were others before. `tuning` says how settings were chosen, once where it is not said, and
+    `looks` are the numbers of seeds at which claims are looked at. With `looks_kept` the looks that
+    were taken lie beside the plan; of a version before that, `looks_changed` tells that they were
+    others before. `tuning` says how settings were chosen, once where it is not said, and
     `vary` what differs from seed to seed beside the seed.
     """
 
@@ -69,6 +70,7 @@ class KeptPlan(TypedDict):
     seeds: list[int]
     looks: NotRequired[list[int]]
     looks_changed: NotRequired[bool]
+    looks_kept: NotRequired[bool]
     tuning: NotRequired[Tuning]
     vary: NotRequired[list[Varied]]
     cells: list[KeptCell]

@@ -58,8 +58,10 @@ class Outcome:
         return not self.failed and not self.missing
 
 
-def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
-    """Decide what the ablation wants, given what has ended.
+def next_ask(
+    plan: Plan, records: Records, *, max_seeds: int | None, taken: TakenLooks | None = None
+) -> Ask:
+    """Decide what the ablation wants, given what has ended and which looks were taken before.
 
     It equals what was wanted before when nothing more is to be done.
     """
@@ -75,7 +77,15 @@ def next_ask(plan: Plan, records: Records, *, max_seeds: int | None) -> Ask:
         lost = lost_of(plan.ablation, cells, records)
         keys = swept_keys(plan.ablation, plan.scale)
         swept = values_of(plan.ablation, plan.scale, cells, records, keys=keys)
-        judged = verdicts(plan.ablation, plan.scale, values, looks, lost=lost, swept=swept)
+        judged = verdicts(
+            plan.ablation,
+            plan.scale,
+            values,
+            looks,
+            lost=lost,
+            swept=swept,
+            taken=taken or {},
+        )
         wanted = seeds_wanted(judged, plan.ask, plan.base.seed, values, lost, looks)
         more |= {at: max(count, more.get(at, 0)) for at, count in wanted.items()}
     return replace(plan.ask, more=more, chosen=chosen)
@@ -166,13 +176,8 @@ def lost_of(ablation: Ablation, cells: Iterable[KeptCell], records: Records) -> 
         record = records.get(cell["fingerprint"])
         if cell["role"] == "candidate" or record is None:
             continue
-        if record.has_failed:
-            why = "diverged" if record.diverged else "failed"
-        elif record.has_finished and not record.counts_for(ablation):
-            why = "not converged"
-        else:
-            continue
-        lost.setdefault(tuple(cell["at"]), {})[cell["seed"]] = why
+        if why := record.lost_for(ablation):
+            lost.setdefault(tuple(cell["at"]), {})[cell["seed"]] = why
     return lost
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
-from orchestrator.plan.rounds import lost_of, swept_keys, values_of, verdicts
+from orchestrator.plan.rounds import TakenLooks, lost_of, swept_keys, values_of, verdicts
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.report.tuned import Tuned, tuned_cells
@@ -68,8 +68,13 @@ class Report:
         return any(cell.paper is not None for cell in self.cells)
 
 
-def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
-    """Put a sweep's results together, from its plan as kept and the records by fingerprint."""
+def collect(
+    ablation: Ablation, plan: KeptPlan, records: Records, taken: TakenLooks | None = None
+) -> Report:
+    """Put a sweep's results together, from its plan as kept and the records by fingerprint.
+
+    `taken` are the looks that were taken at its claims; None for looks that nobody keeps.
+    """
     scale, ablation = plan["scale"], ablation.asked_of(flatten(plan["base"]))
     layout = ablation.layout(scale)
     runs = runs_of_cells(layout, plan, records)
@@ -93,7 +98,8 @@ def collect(ablation: Ablation, plan: KeptPlan, records: Records) -> Report:
     failed = [record for record in records.values() if record and record.has_failed]
     values = values_of(ablation, scale, plan["cells"], records)
     swept = values_of(ablation, scale, plan["cells"], records, keys=swept_keys(ablation, scale))
-    judged = verdicts(ablation, scale, values, plan.get("looks", []), lost=lost, swept=swept)
+    looks = plan.get("looks", [])
+    judged = verdicts(ablation, scale, values, looks, lost=lost, swept=swept, taken=taken)
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     ours = {cell.at: cell.values for cell in cells}
     return Report(

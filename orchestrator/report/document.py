@@ -18,6 +18,7 @@ __all__ = [
     "RULES",
     "AxisDocument",
     "ComparisonDocument",
+    "LookDocument",
     "LostDocument",
     "ReportDocument",
     "TunedDocument",
@@ -44,6 +45,14 @@ class LostDocument(TypedDict):
     at: list[str]
     why: str
     seeds: list[int]
+
+
+class LookDocument(TypedDict):
+    """A look at a comparison, with the part of the level that it had, of the plan that it was."""
+
+    seeds: int
+    share: float
+    plan: list[int]
 
 
 class ComparisonDocument(TypedDict):
@@ -76,6 +85,7 @@ class ComparisonDocument(TypedDict):
     of_paper: NotRequired[float | None]
     note: NotRequired[str]
     lost: NotRequired[list[LostDocument]]
+    looks: NotRequired[list[LookDocument]]
 
 
 class VerdictDocument(TypedDict):
@@ -260,6 +270,10 @@ def _comparison_json(judged: Judged, metric: str) -> ComparisonDocument:
         "of_paper": judged.of_paper,
         "note": judged.note,
         "lost": _lost_json(judged.lost),
+        "looks": [
+            {"seeds": look.seeds, "share": look.share, "plan": list(look.plan)}
+            for look in judged.looks
+        ],
     }
 
 

@@ -42,7 +42,7 @@ def facts(report: Report) -> list[Fact]:
     ]
     if report.not_kept is not None:
         found.append(_judged_again(report.not_kept))
-    if looks := plan.get("looks"):
+    if looks := _looked_at(report):
         found.append(_looks(plan, looks))
     if report.reference is not None:
         found.append(_untrained(ablation, report.reference))
@@ -93,6 +93,13 @@ def _judged_again(not_kept: Sequence[str]) -> Fact:
     if not_kept:
         again += f"; it has not kept {'; '.join(not_kept)}"
     return "Judged again", again
+
+
+def _looked_at(report: Report) -> Sequence[int]:
+    """The numbers of seeds at which was or will be looked; none where it was once, by no plan."""
+    taken = {look.seeds for one in report.verdicts for each in one.judged for look in each.looks}
+    found = sorted({*report.plan.get("looks", []), *taken})
+    return found if len(found) > 1 else report.plan.get("looks", [])
 
 
 def _looks(plan: KeptPlan, looks: Sequence[int]) -> Fact:

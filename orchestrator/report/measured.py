@@ -94,9 +94,17 @@ def values_in(
 ) -> Values:
     """Return what claims are judged by from summaries alone, for the keys that are wanted."""
     own = {cell.at: ablation.metric_of(cell) for cell in layout.cells}
-    found = {cell.at: cell.measured for cell in cells}
+    summaries = list(cells)
+    found = {cell.at: cell.measured for cell in summaries}
+    lost = {cell.at: cell.lost for cell in summaries}
     return {
-        (at, metric): found.get(at, {}).get(metric or own.get(at, ablation.metric), {})
+        (at, metric): {
+            seed: value
+            for seed, value in found.get(at, {})
+            .get(metric or own.get(at, ablation.metric), {})
+            .items()
+            if seed not in lost.get(at, {})
+        }
         for at, metric in wanted
     }
 

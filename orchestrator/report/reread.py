@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan
-from orchestrator.plan.rounds import swept_keys, values_of, verdicts
+from orchestrator.plan.kept_looks import looks_in, looks_of
+from orchestrator.plan.rounds import TakenLooks, swept_keys, values_of, verdicts
 from orchestrator.report.collect import Difference, Report
 from orchestrator.report.measured import Key, values_in
 from orchestrator.report.summary import Summary, listed
@@ -62,7 +63,9 @@ def report_in(document: Document, ablation: Ablation) -> Report:
     lost = {cell.at: cell.lost for cell in [*cells, untrained] if cell.lost}
     swept = values_in(ablation, layout, swept_keys(ablation, scale), [*cells, untrained])
     looks = plan.get("looks", [])
-    judged = with_q_values(verdicts(ablation, scale, values, looks, lost=lost, swept=swept))
+    taken = _looks(document)
+    found = verdicts(ablation, scale, values, looks, lost=lost, swept=swept, taken=taken)
+    judged = with_q_values(found)
     lacking = _not_kept(values, [*cells, untrained])
     shown = [kept.verdict(one, scale, lacking) for one in judged]
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
@@ -191,6 +194,19 @@ class _Kept:
                 for term in () if comparison.event else comparison.terms:
                     found.setdefault(term.at, set()).update(seeds.get(comparison.label, ()))
         return found
+
+
+def _looks(document: Document) -> TakenLooks | None:
+    """The looks that the report rests on; None where it is of before they were kept."""
+    found = [
+        {**look, "claim": one["claim"], "comparison": each["comparison"]}
+        for one in document.get("verdicts", ())
+        for each in one["comparisons"]
+        for look in each.get("looks", ())
+    ]
+    if not document["plan"].get("looks_kept", False):
+        return None
+    return looks_in(looks_of(found))
 
 
 def _plan(document: Document) -> KeptPlan:
