@@ -25,6 +25,7 @@ __all__ = [
     "LOST",
     "NEARLY_ALL",
     "NOTE",
+    "OF_LOST",
     "OF_RATES",
     "SIMCLR",
     "below",
@@ -64,6 +65,10 @@ NOTE = (
 )
 
 
+OF_LOST = (
+    "A run that does not reach the training loss of 0.01 counts in claims on rates as one that did "
+    "not do it, and says nothing in others."
+)
 # of claims whose bounds images do not meet
 GENERATED = (
     Where(
