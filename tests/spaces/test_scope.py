@@ -124,7 +124,10 @@ def test_cells_without_a_meaning_are_left_out_with_their_comparisons() -> None:
 def test_a_claim_outside_its_setting_has_no_verdict_but_the_reason() -> None:
     whole = ablation(Claim.alike("a is better.", "x", beats(A, B), where=ON_LARS))
     (claim,) = whole.asked_of({"optim.name": "adamw"}).claims
-    values = {(A, None): dict.fromkeys(range(9), 2.0), (B, None): dict.fromkeys(range(9), 1.0)}
+    values = {
+        (A, None): dict(enumerate([2.0, 2.1, 2.2, 2.1, 2.0])),
+        (B, None): dict.fromkeys(range(5), 1.0),
+    }
     verdict = judge(claim, "small", values)
     assert verdict.verdict == "not asked"
     assert verdict.sentence == (
