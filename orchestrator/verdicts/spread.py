@@ -10,8 +10,9 @@ squeezed to that of the sweep (`Pooled.squeeze`).
 
 Otherwise than in limma, what a variance is squeezed to is the mean of the cells' variances (the
 residual mean square), not the scale of the fitted distribution: a comparison of many cells has the
-mean of their variances, and where cells differ the other choice finds 6 to 7 % at a level of 5 %
-(benchmarks/verdicts.py). And the sweep never counts for more than its residual degrees of freedom.
+mean of their variances, and where cells differ the other choice finds up to 6 to 7 % at a level of
+5 % (3,000 simulated sweeps of 49 cells). And the sweep never counts for more than its residual
+degrees of freedom.
 """
 
 import math
