@@ -10,9 +10,10 @@ from orchestrator.plan.estimate import Estimate, estimate, measured_speed
 from orchestrator.plan.longer import why_anew
 from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import has_trained_state
+from orchestrator.verdicts.sample import FEWEST_ALONE, FEWEST_POOLED
 from workloads.runs.sharing import shared
 
-__all__ = ["cost_line", "cost_of", "why_trained_anew"]
+__all__ = ["cost_line", "cost_of", "few_seeds_line", "why_trained_anew"]
 
 
 def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> Estimate:
@@ -72,6 +73,20 @@ def _tuning_line(plan: Plan) -> str | None:
         f"{plan.name}: {per_seed} of them are candidates, among which each seed of "
         f"{len(plan.tuned)} tuned cells chooses anew; --tune once has {once}, and chooses once "
         "for all seeds"
+    )
+
+
+def few_seeds_line(checked: Checked) -> str | None:
+    """Say that so few seeds as are asked for decide no claim; None where they may, or none is."""
+    request = checked.request
+    if max(request.seeds, request.max_seeds or 0) >= FEWEST_POOLED:
+        return None
+    if not any(plan.ablation and plan.ablation.claims for plan in checked.plans):
+        return None
+    return (
+        f"--seeds {request.seeds}: decides no claim; {FEWEST_POOLED} seeds are the fewest that are "
+        f"judged where the cells of a sweep tell the spread between seeds, {FEWEST_ALONE} where "
+        "they do not"
     )
 
 

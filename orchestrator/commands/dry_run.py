@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from orchestrator.commands.check import check, local_shape
-from orchestrator.commands.cost import cost_line, cost_of, why_trained_anew
+from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_trained_anew
 from orchestrator.commands.next_round import next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
@@ -49,6 +49,8 @@ def dry_run(request: Request, console: Console) -> Finished:
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells, "not_asked": [*not_asked]}
 
     console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
+    if few := few_seeds_line(checked):
+        console.print(few, highlight=False, soft_wrap=True, markup=False)
     if anew := why_trained_anew(checked, planned, records):
         console.print(anew, highlight=False, soft_wrap=True, markup=False)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}

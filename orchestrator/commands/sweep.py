@@ -10,7 +10,7 @@ from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
 from orchestrator.commands.consoles import plain_console
-from orchestrator.commands.cost import cost_line, cost_of, why_trained_anew
+from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_trained_anew
 from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.plan_tree import plan_tree
@@ -69,6 +69,8 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     if address is None and (elsewhere := os.environ.get("RAY_ADDRESS")):
         sweep.say(f"runs on a local Ray, not on RAY_ADDRESS={elsewhere}: --address names a cluster")
     sweep.say_what_is_left_out()
+    if few := few_seeds_line(checked):
+        sweep.say(few)
 
     planned = next_round(checked, local_shape(), is_placed=address is None)
     sweep.take_over_lost(planned)

@@ -16,6 +16,7 @@ from orchestrator.cell.job import CellJob
 from orchestrator.commands import check as check_module
 from orchestrator.commands import sweep as sweep_module
 from orchestrator.commands.check import Checked, check, local_shape
+from orchestrator.commands.cost import few_seeds_line
 from orchestrator.commands.next_round import next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
@@ -205,6 +206,18 @@ def test_seeds_are_added_in_rounds_until_all_claims_are_decided(
     # later round.
     assert len(built) == len(run.rounds)
     assert len({(ask.seeds, tuple(sorted(ask.more.items()))) for ask in built}) == len(built)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "most", "few"), [(1, None, True), (3, None, False), (2, 6, False)]
+)
+def test_seeds_too_few_for_any_verdict_are_told_beforehand(
+    asked: Callable[..., Checked], seeds: int, most: int | None, few: bool
+) -> None:
+    line = few_seeds_line(asked("temperature", seeds=seeds, max_seeds=most))
+    assert (line is not None) == few
+    if line:
+        assert line.startswith("--seeds 1: decides no claim; 3 seeds are the fewest")
 
 
 def test_a_seed_that_diverges_is_replaced_and_not_tried_again(
