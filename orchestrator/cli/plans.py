@@ -92,7 +92,7 @@ def import_(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Take in runs that were done elsewhere, as if they had been run here, and report on them."""
+    """Take in runs that were done elsewhere, as if run here, and report on complete sweeps."""
 
     def work() -> "Finished":
         from orchestrator.commands.import_runs import import_runs

@@ -1,13 +1,14 @@
 """What `import` does: take in runs that were done elsewhere as if they had been run here."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from orchestrator.commands.consoles import plain_console
+from orchestrator.commands.looks import keep_older_looks
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -42,8 +43,9 @@ class _Taken:
 
 
 def import_runs(folder: Path, settings: Settings, out: Console) -> Finished:
-    """Take in the runs that `python -m workloads run` has left in a folder, and report on them.
+    """Take in the runs that `python -m workloads run` has left in a folder.
 
+    Sweeps that are complete with them are reported: a look at half of one would cost its verdicts.
     What is foreign, damaged or half is refused by name, and the rest is taken. Exit code 1 where
     something was refused. Raises PlanError for a folder without such runs.
     """
@@ -159,11 +161,8 @@ def _record(
     """Keep the plan of a sweep, write its runs into MLflow, and report; whether MLflow took all."""
     empty = _of_this_version(plan, kept)
     with only_one(empty, storage):
-        before = kept_plan(storage, empty)
-        if before is not None:
-            here = {same_run(cell) for cell in kept["cells"]}
-            kept["cells"] += [cell for cell in before["cells"] if same_run(cell) not in here]
-            kept["looks"] = kept.get("looks") or before.get("looks", [])
+        keep_older_looks(storage, empty)
+        _add(kept, kept_plan(storage, empty))
         records = {
             cell["fingerprint"]: RunFolder(storage, cell["fingerprint"]).record()
             for cell in kept["cells"]
@@ -189,12 +188,37 @@ def _record(
             elif record.has_finished:
                 recorder.taken_over(name, record)
         files = {}
-        if sweep.ablation is not None:
+        complete = _is_complete(sweep, kept, there)
+        if not complete:
+            count = sum(record.has_finished for record in there.values())
+            out.print(f"{sweep.name} {sweep.sweep_id}: {count} of {len(records)} runs are there")
+        elif sweep.ablation is not None:
             report_on(sweep.name, storage, out, sweep=sweep.sweep_id, output=None)
             files = kept_report(sweep, storage)
-        complete = all(record and record.has_finished for record in records.values())
         recorder.finish("FINISHED" if complete else "KILLED", files)
     return recorder.failure is None
+
+
+def _is_complete(sweep: Plan, kept: KeptPlan, there: Mapping[str, RunRecord]) -> bool:
+    """Tell whether all has ended that was planned, and no tuned cell waits for its choice."""
+    for cell in kept["cells"]:
+        record = there.get(cell["fingerprint"])
+        out = cell["role"] == "candidate" and record is not None and record.diverged
+        if record is None or not (record.has_finished or out):
+            return False
+    own = {tuple(cell["at"]) for cell in kept["cells"] if cell["role"] == "cell"}
+    return own.issuperset(cell.at for cell in sweep.tuned)
+
+
+def _add(kept: KeptPlan, before: KeptPlan | None) -> None:
+    """Add to a plan what the storage's own has beside it, as another request does there."""
+    if before is None:
+        return
+    here = {same_run(cell) for cell in kept["cells"]}
+    kept["cells"] += [cell for cell in before["cells"] if same_run(cell) not in here]
+    kept["seeds"] = sorted({*kept["seeds"], *before["seeds"]})
+    kept["looks"] = kept.get("looks") or before.get("looks", [])
+    kept["looks_changed"] = before.get("looks_changed", False)
 
 
 def _with_cells(empty: Plan, kept: KeptPlan, records: dict[str, RunRecord]) -> Plan:

@@ -184,9 +184,14 @@ def test_a_run_that_has_not_ended_is_waited_for(ran: Path, storage_folder: Path)
     cell = plan_in(ran).cells[-1]
     record = ran / "runs" / cell.fingerprint / "run.json"
     record.rename(ran / "later.json")
-    assert "4 runs taken, 0 there before, 1 not ended" in simclr_orch("import", str(ran), *storage)
+    said = simclr_orch("import", str(ran), *storage)
+    assert "4 runs taken, 0 there before, 1 not ended" in said
+    assert "4 of 5 runs are there" in said
+    assert "claim" not in said  # half of a sweep is not looked at
     (ran / "later.json").rename(record)
-    assert "1 runs taken, 4 there before" in simclr_orch("import", str(ran), *storage)
+    said = simclr_orch("import", str(ran), *storage)
+    assert "1 runs taken, 4 there before" in said
+    assert "report.md" in said
 
 
 def test_other_results_of_the_same_run_stay_outside(
