@@ -24,6 +24,8 @@ def brief(one: VerdictDocument) -> str:
         parts.append(f"q {_probability(q)}")
     if one["verdict"] == "undecided" and one["more_seeds"] is not None:
         parts.append(f"about {one['more_seeds']} more would decide")
+    if edge := one.get("at_edge"):
+        parts.append(f"rests on choices at the edge of a grid: {edge}")
     return "; ".join([*(part for part in parts if part), *_lost(one)])
 
 

@@ -10,7 +10,7 @@ from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.measured import values_in
 from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.sensitivity import own_p
-from orchestrator.report.tuned import Tuned
+from orchestrator.report.tuned import Tuned, edge_note
 from orchestrator.verdicts import ClaimVerdict, Judged, Lost
 from search_spaces import Comparison
 
@@ -92,7 +92,7 @@ class VerdictDocument(TypedDict):
     """A claim with its verdict, and the comparisons behind it.
 
     `rules` tells how it was judged (`RULES`); reports without it are of rules 1. `q` is adjusted
-    over the claims of the report.
+    over the claims of the report. `at_edge` names cells under it that chose at the edge of a grid.
     """
 
     claim: str
@@ -108,6 +108,7 @@ class VerdictDocument(TypedDict):
     p: NotRequired[float | None]
     q: NotRequired[float | None]
     rules: NotRequired[int]
+    at_edge: NotRequired[str]
 
 
 class TunedDocument(TypedDict):
@@ -202,15 +203,18 @@ def verdicts_json(report: Report) -> list[VerdictDocument]:
         for term in judged.comparison.terms
     }
     values = values_in(report.ablation, report.layout, asked, summaries)
-    return [
-        _verdict_json(
+    documents = []
+    for one in report.verdicts:
+        document = _verdict_json(
             one,
             report.ablation.metric,
             report.judged_before.get(one.claim.statement, RULES),
             [own_p(judged.comparison, values) for judged in one.judged],
         )
-        for one in report.verdicts
-    ]
+        if note := edge_note(one.claim, report.plan, report.tuned):
+            document["at_edge"] = note
+        documents.append(document)
+    return documents
 
 
 def _verdict_json(

@@ -132,7 +132,7 @@ def _number(value: object) -> float | None:
 def tuned_facts(
     ablation: Ablation, plan: KeptPlan, tuned: Sequence[Tuned]
 ) -> list[tuple[str, str]]:
-    """Return what is said of the choices: how they were made, each, and which are at an edge."""
+    """Return what is said of the choices: how they were made, and each, with those at an edge."""
     if not tuned:
         return []
     facts = [("Settings are chosen", ONCE if plan.get("tuning", "once") == "once" else EACH)]
@@ -140,10 +140,6 @@ def tuned_facts(
         mine = [one for one in tuned if one.at == at]
         told = "; ".join(_told(ablation, one) for one in mine)
         facts.append((f"Tuned {' · '.join(at)}", f"{told} (best of {mine[0].candidates})"))
-
-    for claim in ablation.claims:
-        if note := edge_note(claim, plan, tuned):
-            facts.append(("At the edge of a grid", f"{note}. On that rests: {claim.statement}"))
     return facts
 
 

@@ -73,7 +73,6 @@ def test_each_seeds_choice_is_told_with_its_edges_and_the_claims_that_rest_on_th
     note = edge_note(better, plan, tuned)
     assert note is not None
     assert "NT-Xent (highest optim.base_learning_rate in 1 of 2 seeds)" in note
-    assert ("At the edge of a grid", f"{note}. On that rests: {better.statement}") in facts
 
 
 def test_a_choice_for_all_seeds_says_so_and_so_does_a_plan_of_before() -> None:
@@ -84,7 +83,7 @@ def test_a_choice_for_all_seeds_says_so_and_so_does_a_plan_of_before() -> None:
     assert [one.seed for one in tuned_cells(LOSSES, plan, records)] == [None] * 5
     facts = dict(tuned_facts(LOSSES, plan, [mine]))
     assert "once, on one seed, for all seeds" in facts["Settings are chosen"]
-    assert "At the edge of a grid" not in facts, "the sixth of 3 x 4 lies in the middle"
+    assert mine.edges == {}, "the sixth of 3 x 4 lies in the middle"
     assert tuned_facts(LOSSES, plan, []) == []
 
 
