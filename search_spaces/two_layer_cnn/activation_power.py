@@ -7,7 +7,7 @@ after SimCLR pre-training few labels suffice with either.
 
 Cost: 40 runs a seed, about 6 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate activation-power --preset P --seeds 29
+    simclr-orch ablate activation-power --preset P --seeds 29 --until-decided --max-seeds 29
 
 SNR is 0.3, where both thresholds lie among the numbers of labels: 1 to 4 / SNR^q is 37 to 148 for q
 = 3 and 123 to 494 for 4.

@@ -8,7 +8,7 @@ learned from noise, and new inputs of it are guessed.
 
 Cost: 8 runs a seed, about 3 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate filter-count --preset P --seeds 29
+    simclr-orch ablate filter-count --preset P --seeds 29 --until-decided --max-seeds 29
 
 The probability is our derivation; the paper asks for m of the order of a power of log. SNR is 0.2.
 All runs count, those that do not reach the training loss, too.

@@ -8,7 +8,7 @@ suffice: below, the network fits its labels and guesses on new inputs (error 50 
 
 Cost: 100 runs a seed, about 10 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate label-complexity --preset P --seeds 29
+    simclr-orch ablate label-complexity --preset P --seeds 29 --until-decided --max-seeds 29
 
 The theorems promise a training loss of 0.01, too: a run that does not reach it counts as one that
 did not do what is claimed of nine in ten. `pretraining-controls` asks how many reach it.

@@ -7,7 +7,7 @@ input's noise meet that of others.
 
 Cost: 20 runs a seed, about 10 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate patch-dimension --preset P --seeds 29
+    simclr-orch ablate patch-dimension --preset P --seeds 29 --until-decided --max-seeds 29
 
 The condition suffices. That it is needed is not claimed by the paper; we ask whether small
 dimensions do harm here. Inputs are always generated, whatever the preset's: images have a dimension

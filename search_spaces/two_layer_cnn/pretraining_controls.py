@@ -6,7 +6,7 @@ not. All reach a training loss of 0.01.
 
 Cost: 25 runs a seed, about 3 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate pretraining-controls --preset P --seeds 29
+    simclr-orch ablate pretraining-controls --preset P --seeds 29 --until-decided --max-seeds 29
 
 Principal components, ReLU filters in pre-training and pre-training on the labeled inputs alone
 answer objections of the paper's reviewers: it has neither. All runs count, those that do not reach

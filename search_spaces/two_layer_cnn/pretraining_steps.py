@@ -7,7 +7,7 @@ scale the softmax saturates, and filters turn away from the signal again.
 
 Cost: 24 runs a seed, about 10 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate pretraining-steps --preset P --seeds 29
+    simclr-orch ablate pretraining-steps --preset P --seeds 29 --until-decided --max-seeds 29
 
 Pre-training takes exactly so many steps, whatever the size of the filters. SNR is 0.2, and every
 run has 8 labels. All runs count, those that do not reach the training loss, too.

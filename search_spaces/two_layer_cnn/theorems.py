@@ -55,8 +55,8 @@ FAILS_BELOW, LEARNS_FROM = 1.0, 4.0
 NEARLY_ALL = 0.9  # of runs; the theorems hold with high probability, and the number is ours
 OF_RATES = (
     "Single runs either learn or guess, so that claims are on how many do. That it is 9 of 10 or "
-    "more takes 29 seeds at the 5 % level if all do (0.9^29 is 0.047), and 46 if one does not, when "
-    "they are asked for at once."
+    "more takes 29 seeds at the 5 % level if all do (0.9^29 is 0.047) and 46 if one does not, "
+    "planned beforehand by --max-seeds; 34 if all do and nobody planned."
 )
 
 NOTE = (

@@ -7,7 +7,7 @@ inputs at SNR 0.1 we measured an error of 6 +- 9 % (16 of 20 runs fit their labe
 
 Cost: 16 runs a seed, about 6 s together on one core of an AMD EPYC.
 
-    simclr-orch ablate unlabeled-data --preset P --seeds 29
+    simclr-orch ablate unlabeled-data --preset P --seeds 29 --until-decided --max-seeds 29
 """
 
 from search_spaces.ablation import Ablation
