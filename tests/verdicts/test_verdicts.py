@@ -282,7 +282,7 @@ def hub(m: int) -> tuple[Claim, list[Place]]:
 
 
 @pytest.mark.parametrize("n", [5, 8])
-@pytest.mark.parametrize(("m", "trials"), [(1, 2000), (5, 600), (20, 150)])
+@pytest.mark.parametrize(("m", "trials"), [(1, 800), (5, 250), (20, 80)])
 def test_false_verdicts_are_as_rare_as_the_level_says(m: int, trials: int, n: int) -> None:
     rng = np.random.default_rng([m, n])
     claim, others = hub(m)
@@ -362,7 +362,7 @@ def looked_at(claim: Claim, sums: Sequence[float], looks: tuple[int, ...]) -> st
 
 
 def test_looking_again_and_again_needs_and_keeps_a_schedule() -> None:
-    rng, trials = np.random.default_rng(11), 600
+    rng, trials = np.random.default_rng(11), 250
     claim, samples = claims(beats(A, B)), rng.normal(0, 1, (trials, 10)).tolist()
     planned = [looked_at(claim, sums, LOOKS) for sums in samples]
     naive = [looked_at(claim, sums, ()) for sums in samples]
@@ -373,7 +373,7 @@ def test_looking_again_and_again_needs_and_keeps_a_schedule() -> None:
 
 @pytest.mark.parametrize("m", [5, 20])
 def test_looks_keep_the_level_of_claims_with_many_comparisons(m: int) -> None:
-    rng, trials = np.random.default_rng([13, m]), 2000 // m
+    rng, trials = np.random.default_rng([13, m]), 1000 // m
     claim, others = hub(m)
 
     def trial(first: float) -> str:
@@ -725,7 +725,7 @@ def test_accuracies_are_alike_within_a_point_and_other_metrics_where_a_claim_say
 def test_sides_that_differ_by_the_margin_are_called_alike_or_contradicted_at_the_level_only() -> (
     None
 ):
-    rng, trials, m = np.random.default_rng(9), 2000, 2
+    rng, trials, m = np.random.default_rng(9), 1000, 2
     claim = claims(beats(A, B, margin=1.0), above(A, 0))
 
     def trial() -> str:
