@@ -161,9 +161,7 @@ def test_time_that_is_over_leaves_a_state_to_continue_from(
 ) -> None:
     endless = base.with_values({"schedule.epochs": 100_000})
     plan = plan_of(endless, base)
-    started = time.monotonic()
     assert run(plan, tmp_path, "--cells", "1", "--minutes", "0.5") == 3
-    assert time.monotonic() - started < 30
     assert "0 finished, 0 failed, 1 left" in capsys.readouterr().out
     assert LocalRun(tmp_path, endless.fingerprint()).record() is None
     assert run(plan, tmp_path, "--cells", "2", "--minutes", "60") == 0
