@@ -4,8 +4,10 @@ from collections.abc import Collection, Sequence
 
 from orchestrator.report.document import ComparisonDocument, VerdictDocument
 
-__all__ = ["brief", "comparison_text", "lost_text"]
+__all__ = ["NOT_KEPT", "brief", "comparison_text", "lost_text", "spread_text"]
 
+SEEN = "seen, not judged"  # as the note of a comparison begins that has too few seeds
+NOT_KEPT = "cannot be judged again"  # as the sentence begins where a report lacks values
 FEWEST_SEEDS = 2  # below which there is no verdict, but a direction
 
 
@@ -17,10 +19,12 @@ def brief(one: VerdictDocument) -> str:
     if not one["comparisons"]:
         return one["sentence"]
     measured = [each for each in one["comparisons"] if each["estimate"] is not None]
+    if not measured and one["sentence"].startswith(NOT_KEPT):
+        return one["sentence"]
     if not measured:
         return "; ".join(["nothing to judge by", *_lost(one)])
     parts = [_holding(one, measured), _size(one, measured), _seeds(one)]
-    if (q := one.get("q")) is not None:
+    if one["verdict"] == "reproduced" and (q := one.get("q")) is not None:
         parts.append(f"q {_probability(q)}")
     if one["verdict"] == "undecided" and one["more_seeds"] is not None:
         parts.append(f"about {one['more_seeds']} more would decide")
@@ -50,6 +54,17 @@ def comparison_text(one: ComparisonDocument) -> str:
     return "; ".join([*parts, *([f"lost: {lost_text(lost)}"] if lost else [])])
 
 
+def spread_text(one: VerdictDocument) -> str:
+    """Return what all cells of the sweep say together of the spread; nothing if not used."""
+    found = one.get("spread")
+    if found is None:
+        return ""
+    return (
+        f"spread of a run over {found['cells']} cells: {found['sd']:.3g} with {found['df']:.3g} "
+        f"df; equal variances: p {_probability(found['equal_p'])}"
+    )
+
+
 def lost_text(lost: Sequence[tuple[str, str, Sequence[int]]]) -> str:
     """Return what cells have lost, as (cell, why, seeds): "a · b: diverged, seeds 1, 3"."""
     return "; ".join(
@@ -61,10 +76,12 @@ def lost_text(lost: Sequence[tuple[str, str, Sequence[int]]]) -> str:
 def _holding(one: VerdictDocument, measured: Sequence[ComparisonDocument]) -> str:
     """How many comparisons hold; of one seed, how many point where the paper does."""
     m = len(one["comparisons"])
-    if one["verdict"] == "undecided" and one["seeds"] < FEWEST_SEEDS:
+    decided = any(each["verdict"] != "undecided" for each in one["comparisons"])
+    seen = any(each.get("note", "").startswith(SEEN) for each in one["comparisons"])
+    if not decided and (seen or one["seeds"] < FEWEST_SEEDS):
         known = [each for each in measured if "leans" in each]
         pointing = sum(1 for each in known if each["leans"] == "reproduced")
-        return f"{pointing} of {len(known)} as in the paper, not judged" if known else "not judged"
+        return f"{pointing} of {len(known)} as in the paper, {SEEN}" if known else SEEN
     if m == 1:
         return ""
     holding = sum(1 for each in one["comparisons"] if each["verdict"] == "reproduced")

@@ -1,5 +1,6 @@
 """A report as plain data: what `report.json` holds and `--json` prints."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
@@ -11,7 +12,7 @@ from orchestrator.report.measured import values_in
 from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.sensitivity import own_p
 from orchestrator.report.tuned import Tuned, edge_note
-from orchestrator.verdicts import ClaimVerdict, Judged, Lost
+from orchestrator.verdicts import ClaimVerdict, Judged, Lost, Pooled
 from search_spaces import Comparison
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LookDocument",
     "LostDocument",
     "ReportDocument",
+    "SpreadDocument",
     "TunedDocument",
     "VerdictDocument",
     "as_json",
@@ -88,6 +90,16 @@ class ComparisonDocument(TypedDict):
     looks: NotRequired[list[LookDocument]]
 
 
+class SpreadDocument(TypedDict):
+    """What all cells say of the spread of a run; `equal_p` is of their variances being equal."""
+
+    cells: int
+    sd: float
+    df: float
+    prior_df: float | None
+    equal_p: float
+
+
 class VerdictDocument(TypedDict):
     """A claim with its verdict, and the comparisons behind it.
 
@@ -109,6 +121,7 @@ class VerdictDocument(TypedDict):
     q: NotRequired[float | None]
     rules: NotRequired[int]
     at_edge: NotRequired[str]
+    spread: NotRequired[SpreadDocument | None]
 
 
 class TunedDocument(TypedDict):
@@ -238,6 +251,7 @@ def _verdict_json(
         "p": one.p,
         "q": one.q,
         "rules": rules,
+        "spread": None if one.spread is None else _spread_json(one.spread),
     }
 
 
@@ -278,6 +292,17 @@ def _comparison_json(judged: Judged, metric: str) -> ComparisonDocument:
             {"seeds": look.seeds, "share": look.share, "plan": list(look.plan)}
             for look in judged.looks
         ],
+    }
+
+
+def _spread_json(spread: Pooled) -> SpreadDocument:
+    return {
+        "cells": spread.cells,
+        "sd": spread.sd,
+        "df": spread.df,
+        # infinite where cells differ by no more than chance, which JSON has no number for
+        "prior_df": spread.prior_df if math.isfinite(spread.prior_df) else None,
+        "equal_p": spread.equal_p,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.kept_looks import looks_in, looks_of
 from orchestrator.plan.rounds import TakenLooks, swept_keys, values_of, verdicts
+from orchestrator.report.brief import NOT_KEPT
 from orchestrator.report.collect import Difference, Report
 from orchestrator.report.measured import Key, values_in
 from orchestrator.report.summary import Summary, listed
@@ -145,7 +146,9 @@ class _Kept:
         kept = self._kept_verdict(judged.claim, scale)
         of_label = {one["comparison"]: one for one in kept["comparisons"]} if kept else {}
         if kept is None or [*of_label] != [one.label for one in asked]:
-            why = "cannot be judged again: the report has not kept every value that it asks for"
+            if judged.verdict == "contradicted":  # whatever the others would say
+                return judged, None
+            why = f"{NOT_KEPT}: the report has not kept every value that it asks for"
             return replace(judged, sentence=why), None
         before = replace(
             judged,

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from orchestrator.report.brief import brief, lost_text
+from orchestrator.report.brief import brief, lost_text, spread_text
 from orchestrator.report.collect import Report
-from orchestrator.report.document import ComparisonDocument, verdicts_json
+from orchestrator.report.document import ComparisonDocument, VerdictDocument, verdicts_json
 from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from orchestrator.verdicts import Judged
@@ -75,8 +75,7 @@ def verdict_tables(report: Report) -> list[TextTable]:
     """
     documents = verdicts_json(report)
     found = tuple(
-        (one["verdict"], one["claim"], one["source"], brief(one), one["sentence"])
-        for one in documents
+        (one["verdict"], one["claim"], one["source"], brief(one), _why(one)) for one in documents
     )
     header = ("verdict", "claim", "source", "in short", "why")
     tables = [TextTable("verdicts on the paper's claims", header, found)]
@@ -91,6 +90,11 @@ def verdict_tables(report: Report) -> list[TextTable]:
             title += f" (the first {SHOWN_COMPARISONS} of {len(judged)})"
         tables.append(TextTable(title, _COMPARISON, tuple(rows)))
     return tables
+
+
+def _why(one: VerdictDocument) -> str:
+    """The whole sentence, and what was known of the spread."""
+    return "; ".join(text for text in (one["sentence"], spread_text(one)) if text)
 
 
 def cell_text(cell: Summary, metric: Quantity) -> str:

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.report.brief import brief, comparison_text
+from orchestrator.report.brief import brief, comparison_text, spread_text
 from orchestrator.report.collect import Report
 from orchestrator.report.document import VerdictDocument, verdicts_json
 from orchestrator.report.facts import facts, subtitle
@@ -60,6 +60,8 @@ def print_verdicts(
         table.add_row("", Text(brief(one), style=style))
         if details:
             table.add_row("", Text(one["sentence"]))
+            if spread := spread_text(one):
+                table.add_row("", Text(spread))
             for each in sorted(one["comparisons"], key=lambda each: ORDER[each["verdict"]]):
                 text = Text(comparison_text(each), style=STYLES[each["verdict"]])
                 table.add_row("", Padding(Text(each["comparison"]), (0, 0, 0, 2)))

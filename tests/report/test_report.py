@@ -440,7 +440,9 @@ def test_a_report_of_before_is_judged_by_what_it_has_and_says_what_it_lacks() ->
     document["verdicts"] = []
     for one in report_in(document, ABLATIONS["temperature"]).verdicts:
         if any(term.metric for term in terms_of(one.claim)):
-            assert one.sentence.startswith("cannot be judged again")
+            # some fail, whatever the others would say
+            told = one.sentence.startswith("cannot be judged again")
+            assert told == (one.verdict != "contradicted")
 
 
 def test_a_report_of_before_that_lost_runs_has_the_seeds_that_its_comparisons_say() -> None:

@@ -87,5 +87,5 @@ def test_a_table_leaves_nothing_out(generator: ModuleType, tmp_path: Path) -> No
     found = generator.tables("w", generator.every_report(tmp_path))
     assert found.splitlines()[-1] == (
         "| one | One \\| other. | contradicted | 3.50 [2.00, 7.25] %, to be below 1; 3 seeds; "
-        "q below 0.001; lost: a · b: collapsed, seeds 3, 4 | 2 |"
+        "lost: a · b: collapsed, seeds 3, 4 | 2 |"
     )
