@@ -63,6 +63,8 @@ def _following(
     seeds = range(first, first + asked)
     is_lost = {seed for seed in seeds if any(seed in one for one in gone)}
     pairs = sum(all(seed in column for column in columns) for seed in seeds if seed not in is_lost)
+    if comparison.event is not None:  # of which a lost run is an outcome
+        pairs, is_lost = pairs + len(is_lost), set()
     if pairs + len(is_lost) < asked or (not pairs and asked >= FEWEST_PAIRLESS):
         return None
 

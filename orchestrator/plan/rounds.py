@@ -7,7 +7,7 @@ on records alone, so a rerun comes to the same round without running anything tw
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.plan.cells import Ask, Plan
+from orchestrator.plan.cells import MAX_SEEDS, Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
 from orchestrator.plan.more_seeds import seeds_wanted
 from orchestrator.run_record import Records, RunRecord
@@ -169,15 +169,25 @@ def swept_keys(ablation: Ablation, scale: Scale) -> list[Key]:
 def lost_of(ablation: Ablation, cells: Iterable[KeptCell], records: Records) -> Lost:
     """Return the seeds of each cell that ended without a value that counts, with the word why.
 
-    A rerun tries those again that have failed, without having diverged.
+    A rerun tries those again that have failed, without having diverged. A seed of a tuned cell all
+    of whose candidates diverged has nothing to run with, and is lost, too.
     """
     lost: dict[Place, dict[int, str]] = {}
+    candidates: dict[tuple[Place, int], list[RunRecord | None]] = {}
     for cell in cells:
         record = records.get(cell["fingerprint"])
-        if cell["role"] == "candidate" or record is None:
+        if cell["role"] == "candidate":
+            # whose seeds are those that they are for, moved out of their way
+            asked_for = (tuple(cell["at"]), cell["seed"] - MAX_SEEDS)
+            candidates.setdefault(asked_for, []).append(record)
+            continue
+        if record is None:
             continue
         if why := record.lost_for(ablation):
             lost.setdefault(tuple(cell["at"]), {})[cell["seed"]] = why
+    for (at, seed), tried in candidates.items():
+        if all(record is not None and record.diverged for record in tried):
+            lost.setdefault(at, {})[seed] = "diverged"
     return lost
 
 

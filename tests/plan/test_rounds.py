@@ -17,7 +17,7 @@ from orchestrator.plan.more_seeds import most_asked
 from orchestrator.plan.rounds import choices, looks_of, lost_of, next_ask, values_of
 from orchestrator.run_record import RunRecord
 from search_spaces import ABLATIONS, UNTRAINED, Ablation, Axis, Cell, Claim, Layout, Times
-from search_spaces.claims import Place, beats
+from search_spaces.claims import Place, beats, rate_above
 from workloads.simclr.presets import preset
 from workloads.workload import Specification
 
@@ -265,6 +265,37 @@ def test_each_seed_chooses_among_candidates_and_by_a_split_of_its_own() -> None:
     ]
     assert {cell.spec.flat()["data.split_seed"] for cell in runs} == {0}, "unless it varies"
     assert second.sweep_id == plan.sweep_id
+
+
+def test_a_seed_none_of_whose_candidates_can_be_trained_is_lost_and_replaced() -> None:
+    asked = ablation(TUNED)
+
+    def result(cell: Any) -> RunRecord:
+        if cell.role == "candidate" and cell.seed == MAX_SEEDS + 1:
+            return made_up(status="failed", diverged=True, error="nan")
+        return finished(linear_top1=undecided(cell, ("tuned",)), linear_validation_top1=60.0)
+
+    ask = Ask(seeds=3)
+    for count in (3, 4, 6):
+        plan = build(asked, SHAPES, ask=ask)
+        ask = next_ask(plan, records(plan, result), max_seeds=6)  # its candidates have chosen
+        plan = build(asked, SHAPES, ask=ask)
+        found = records(plan, result)
+        assert lost_of(asked, kept_cells(plan), found) == {("tuned",): {1: "diverged"}}
+        assert ask.seeds_of(("tuned",)) == count
+        ask = next_ask(plan, found, max_seeds=6)
+    assert ask.seeds_of(("tuned",)) == 7
+
+
+def test_in_rates_lost_runs_are_outcomes_and_are_not_replaced() -> None:
+    claim = Claim.alike("c", "Table 0", rate_above(("c",), 0.5, metric="converged"))
+    question = replace(ablation(LAYOUT, claim), counts_if="converged")
+
+    def result(cell: Any) -> RunRecord:
+        lost = cell.at == ("c",) and cell.seed % 2
+        return finished(linear_top1=50.0, converged=float(not lost))
+
+    assert asked_for(question, result, SHAPES, 8, ("c",)) == [3, 4, 6, 8]
 
 
 def test_what_varies_differs_from_seed_to_seed_and_not_from_cell_to_cell() -> None:
