@@ -145,7 +145,7 @@ def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
 
 def _paper_value(comparison: Comparison, paper: Mapping[Place, float]) -> float | None:
     """The paper's own value, if it has one for each term and the metric is that of the cells."""
-    if any(term.metric or term.at not in paper for term in comparison.terms):
+    if comparison.event or any(term.metric or term.at not in paper for term in comparison.terms):
         return None
     return math.fsum(term.weight * paper[term.at] for term in comparison.terms)
 

@@ -60,12 +60,20 @@ class Test:
         return max(sample.p(edge, side) for edge, side in zip(self.edges, sides, strict=True))
 
     def power(self, sample: Sample, n: int, level: float) -> float:
-        """Return how probably n seeds decide as the estimate points, if the truth is as estimated.
+        """Return how probably n seeds decide, as the estimate points or as alike.
 
-        For two tests the least that it can be, which is near the truth where it matters.
+        That is if the truth is as estimated. For two tests it is the least that it can be, which is
+        near the truth where it matters.
         """
-        powers = [power(sample, n, *test) for test in self.tests(sample.mean, level)]
-        return math.fsum(powers) - (len(powers) - 1)
+
+        def of(tests: Tests) -> float:
+            return math.fsum(power(sample, n, *test) for test in tests) - (len(tests) - 1)
+
+        alike = self.alike(level)
+        points = of(self.tests(sample.mean, level))
+        if not alike or abs(sample.mean) >= (self.margin or 0.0):
+            return points
+        return max(points, of(alike))
 
     def alike(self, level: float) -> Tests:
         """The tests that show both sides to be alike; none where that is not asked."""

@@ -25,7 +25,7 @@ Verdict = Literal["reproduced", "contradicted", "alike", "undecided", "not asked
 # (cell, metric or None for its own) -> seed -> value
 Values = Mapping[tuple[Place, str | None], Mapping[int, float]]
 # cell -> seed that ended without a value that counts -> the word why: "diverged", "not converged",
-# "collapsed", "failed"
+# "failed"
 Lost = Mapping[Place, Mapping[int, str]]
 # (cell, metric or None for its own) -> what is measured: its unit and limits, and which way is up
 Quantities = Mapping[tuple[Place, str | None], Quantity]

@@ -1,4 +1,4 @@
-"""Runs that are lost: they diverge, collapse, do not converge, or fail, and have no value.
+"""Runs that are lost: they diverge, do not converge, or fail, and have no value.
 
 Those that survive are no fair sample of a cell that loses runs. So whatever survivors show has to
 hold with the lost ones counted as well, each as the worst that the metric can be, or the worst that

@@ -110,7 +110,7 @@ def judge_mean(comparison: Comparison, m: int, evidence: Evidence, schedule: Sch
         verdict=verdict,
         leans=test.leans(sample.mean) if sample.n else "undecided",
         more_seeds=more,
-        tied=sample.n >= TIES and sample.equal and sample.mean in test.edges,
+        tied=sample.n >= TIES and _is_tied(test, sample),
         note=note,
         test="" if p is None else sample.test,
         df=None if p is None else sample.df,
@@ -187,13 +187,18 @@ def _outlook(
     return beyond[index] - available, note
 
 
+def _is_tied(test: Test, sample: Sample) -> bool:
+    """Whether every seed gave exactly the bound, and more of them could not tell it to be alike."""
+    return sample.equal and sample.mean in test.edges and not (sample.sd and test.margin)
+
+
 def _hopeless(test: Test, sample: Sample, schedule: Schedule) -> str:
     """Why it cannot be said how many seeds would decide; nothing if it can."""
     if sample.n == 0:
         return "no seed has finished all of its cells"
     if sample.n == 1:
         return "one seed has no spread to judge by"
-    if sample.equal and sample.mean in test.edges:
+    if _is_tied(test, sample):
         return f"exactly {sample.mean:g} with every seed"
     if not sample.sd:
         return "the same with every seed, which says nothing of a mean"

@@ -152,7 +152,7 @@ def _pooled(columns: Columns) -> Pooled | None:
     used = there @ np.diag(inverse) - np.einsum("ks,st,kt->k", there, inverse, share)
     dfs = n - 1 - used
     df = float(dfs.sum())
-    if df < len(columns) - 1 or not squares.sum() > 0:
+    if df < len(columns) - 1 - 1e-6 or not squares.sum() > 0:
         return None
 
     usable = dfs > 1e-6

@@ -50,6 +50,18 @@ def one_claim(comparison: Comparison) -> Claim:
 # The fit
 
 
+@pytest.mark.parametrize("cells", range(5, 60))
+def test_two_seeds_of_any_number_of_cells_tell_the_spread(cells: int) -> None:
+    """Their degrees of freedom are the fewest that do, and no rounding takes one away."""
+    columns = {
+        cell(number): {0: 50.0 + number / 7, 1: 53.1 + number / 7 + (-1) ** number}
+        for number in range(cells)
+    }
+    pooled = spread(columns).of(beats(cell(0), cell(1)))
+    assert pooled is not None
+    assert pooled.df == pytest.approx(cells - 1)
+
+
 @pytest.mark.parametrize(("cells", "seeds", "missing"), [(5, 3, 0.0), (7, 6, 0.25), (12, 4, 0.3)])
 def test_the_variance_is_that_of_a_linear_model_of_cells_and_seeds(
     cells: int, seeds: int, missing: float

@@ -11,12 +11,14 @@ import pytest
 from scipy import stats
 
 from orchestrator.verdicts import (
+    ClaimVerdict,
     Looks,
     Quantities,
     Values,
     cells_needed,
     judge,
     looks_up_to,
+    spread_of,
     with_q_values,
 )
 from search_spaces.claims import (
@@ -720,6 +722,34 @@ def test_accuracies_are_alike_within_a_point_and_other_metrics_where_a_claim_say
     assert verdict(beats(A, B, margin=0.5), nats) == "alike"
     assert verdict(beats(A, B, by=-0.02), points) == "undecided"
     assert cells_needed([judge(claims(beats(A, B)), "small", equal, quantities=points)]) == set()
+
+
+def test_more_seeds_may_tell_that_sides_are_alike() -> None:
+    differences = [1.4, -1.3, 1.6, -1.5, -0.25]
+    without, with_margin = (
+        judge(claims(beats(A, B, margin=margin)), "small", shifted(differences)).more_seeds
+        for margin in (None, 1.0)
+    )
+    assert without is None
+    assert with_margin is not None
+    assert 1 <= with_margin <= 60
+
+
+def test_equal_values_go_on_where_the_sweep_can_tell_them_to_be_alike() -> None:
+    rng = np.random.default_rng(3)
+    others = {(f"cell {number}",): rng.normal(50, 0.6, 6).tolist() for number in range(8)}
+    equal = [50.3, 49.6, 50.1, 50.2, 49.9, 50.4]
+    columns = {A: equal, B: equal, **others}
+
+    def judged(seeds: int) -> ClaimVerdict:
+        values = table({at: column[:seeds] for at, column in columns.items()})
+        spread = spread_of(values, dict.fromkeys(columns, "m"))
+        return judge(claims(beats(A, B, margin=1.0)), "small", values, spread=spread)
+
+    few, many = judged(3), judged(6)
+    assert (few.verdict, few.judged[0].tied) == ("undecided", False)
+    assert few.more_seeds is not None
+    assert many.verdict == "alike"
 
 
 def test_sides_that_differ_by_the_margin_are_called_alike_or_contradicted_at_the_level_only() -> (
