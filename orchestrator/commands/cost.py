@@ -81,7 +81,13 @@ def few_seeds_line(checked: Checked) -> str | None:
     request = checked.request
     if max(request.seeds, request.max_seeds or 0) >= FEWEST_POOLED:
         return None
-    if not any(plan.ablation and plan.ablation.claims for plan in checked.plans):
+    asked = [
+        comparison
+        for plan in checked.plans
+        for claim in (plan.ablation.claims if plan.ablation else ())
+        for comparison in claim.comparisons(plan.scale)
+    ]
+    if not asked or any(comparison.event for comparison in asked):  # rates are counted from two on
         return None
     return (
         f"--seeds {request.seeds}: decides no claim; {FEWEST_POOLED} seeds are the fewest that are "

@@ -220,6 +220,12 @@ def test_seeds_too_few_for_any_verdict_are_told_beforehand(
         assert line.startswith("--seeds 1: decides no claim; 3 seeds are the fewest")
 
 
+def test_rates_are_judged_from_two_seeds_on_and_no_line_denies_it(tmp_path: Path) -> None:
+    flags = {"storage": str(tmp_path / "storage"), "address": None, "tracking_uri": None}
+    request = Request(("label-complexity",), preset="gaussian-patches", seeds=2, flags=flags)
+    assert few_seeds_line(check(request)) is None
+
+
 def test_a_seed_that_diverges_is_replaced_and_not_tried_again(
     asked: Callable[..., Checked], capsys: pytest.CaptureFixture[str]
 ) -> None:
