@@ -13,7 +13,9 @@ from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, PlannedCell
+from orchestrator.plan.cells import MAX_SEEDS
 from orchestrator.plan.kept import KeptPlan, read_plan, same_run
+from orchestrator.plan.rounds import lost_of
 from orchestrator.resources import Resources
 from orchestrator.run_record import RunRecord
 from orchestrator.settings import Settings
@@ -203,11 +205,19 @@ def _is_complete(sweep: Plan, kept: KeptPlan, there: Mapping[str, RunRecord]) ->
     """Tell whether all has ended that was planned, and no tuned cell waits for its choice."""
     for cell in kept["cells"]:
         record = there.get(cell["fingerprint"])
-        out = cell["role"] == "candidate" and record is not None and record.diverged
-        if record is None or not (record.has_finished or out):
+        if record is None or not (record.has_finished or record.diverged):
             return False
-    own = {tuple(cell["at"]) for cell in kept["cells"] if cell["role"] == "cell"}
-    return own.issuperset(cell.at for cell in sweep.tuned)
+
+    lost = lost_of(sweep.ablation, kept["cells"], there) if sweep.ablation else {}
+    own = {(tuple(cell["at"]), cell["seed"]) for cell in kept["cells"] if cell["role"] == "cell"}
+    once = kept.get("tuning", "once") == "once"
+    for cell in kept["cells"]:
+        at, seed = tuple(cell["at"]), cell["seed"] - MAX_SEEDS
+        if cell["role"] != "candidate" or seed in lost.get(at, {}):
+            continue
+        if not any(place == at and (once or number == seed) for place, number in own):
+            return False
+    return True
 
 
 def _add(kept: KeptPlan, before: KeptPlan | None) -> None:

@@ -194,6 +194,18 @@ def test_a_run_that_has_not_ended_is_waited_for(ran: Path, storage_folder: Path)
     assert "report.md" in said
 
 
+def test_a_run_that_diverged_has_ended_and_the_others_are_reported(
+    ran: Path, storage_folder: Path
+) -> None:
+    cell = next(cell for cell in plan_in(ran).cells if cell.role == "cell")
+    path = ran / "runs" / cell.fingerprint / "run.json"
+    record = json.loads(path.read_text())
+    record |= {"status": "failed", "diverged": True, "error": "nan", "results": {}}
+    path.write_text(json.dumps(record))
+    said = simclr_orch("import", str(ran), "--storage", str(storage_folder))
+    assert "report.md" in said
+
+
 def test_other_results_of_the_same_run_stay_outside(
     ran: Path, storage_folder: Path, records: Records
 ) -> None:
