@@ -57,13 +57,19 @@ def plan(parts: Mapping[str, Any], options: argparse.Namespace) -> int:
     plans.mkdir(parents=True, exist_ok=True)
     storage = ["--storage", str(options.folder / "storage")]
     root = ["--set", f"data.root={options.data_root}"] if options.data_root else []
-    chosen = [word for one in parts["chosen"] for word in ("--set", one)]
+    _check_chosen(parts)
     for number, part in enumerate(parts["parts"], 1):
         file = plans / f"{number:02}-{part['name']}.json"
-        words = [*parts["recipe"], *root, *chosen]
-        asked = [[*part.get("words", ()), *words]]
-        if "settings" in part:
-            asked = [[*words, *_assigned(setting)] for setting in part["settings"]]
+        words, chosen = [*parts["recipe"], *root], _chosen_before(part["name"], parts)
+        if "settings" in part:  # with the finished runs, which `status` compares
+            asked = [
+                [*words, *_assigned(chosen | setting), "--with-finished"]
+                for setting in part["settings"]
+            ]
+        else:
+            own = {word.partition("=")[0] for word in part["words"]}
+            left = {name: value for name, value in chosen.items() if name not in own}
+            asked = [[*part["words"], *words, *_assigned(left)]]
         try:
             written = [_written([*each, *storage], file) for each in asked]
         except OrchestratorError as error:
@@ -72,6 +78,34 @@ def plan(parts: Mapping[str, Any], options: argparse.Namespace) -> int:
         _joined(written, part).write(file)
         print(f"{file.name}: {sum(len(each.cells) for each in written)} runs")
     return 0
+
+
+def _check_chosen(parts: Mapping[str, Any]) -> None:
+    """Raise SpecError for entries of `chosen` that name no part, or no setting."""
+    from workloads.spec import SpecError
+
+    names = [part["name"] for part in parts["parts"]]
+    problems = [
+        f"chosen: {one}: must be {{part: PART, set: FIELD=VALUE}}, with one of {', '.join(names)}"
+        for one in parts["chosen"]
+        if not isinstance(one, dict)
+        or one.keys() != {"part", "set"}
+        or one["part"] not in names
+        or "=" not in str(one["set"])
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def _chosen_before(name: str, parts: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the parts before this one have chosen, by field; the last choice counts."""
+    names = [part["name"] for part in parts["parts"]]
+    before, chosen = names[: names.index(name)], dict[str, str]()
+    for one in sorted(parts["chosen"], key=lambda one: names.index(one["part"])):
+        if one["part"] in before:
+            field, _, value = one["set"].partition("=")
+            chosen[field.strip()] = value.strip()
+    return chosen
 
 
 def _assigned(setting: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,10 @@ def parts(tmp_path: Path, tiny_recipe: Callable[..., list[str]]) -> Path:
         "seconds_an_epoch": 1,
         "seconds_beside": 2,
         "recipe": tiny_recipe(schedule__epochs=1),
-        "chosen": ["loss.temperature=0.3"],
+        "chosen": [
+            {"part": "norm", "set": "loss.temperature=0.3"},
+            {"part": "tune-rate", "set": "optim.base_learning_rate=0.02"},
+        ],
         "parts": [
             {
                 "name": "tune-rate",
@@ -39,6 +42,12 @@ def parts(tmp_path: Path, tiny_recipe: Callable[..., list[str]]) -> Path:
                 ],
             },
             {"name": "norm", "why": "next", "epochs": 1, "words": ["head-norm"]},
+            {
+                "name": "longer",
+                "why": "last",
+                "epochs": 1,
+                "settings": [{"optim.base_learning_rate": 0.01}, {"seed": 1}],
+            },
         ],
     }
     file = tmp_path / "parts.yaml"
@@ -57,12 +66,15 @@ def test_a_campaign_is_planned_run_in_calls_and_taken_in(
     on_cpu = ("--device", "cpu", "--at-once", "1", "--threads", "1")
     assert call("run") == 2  # nothing is planned
     assert call("plan") == 0
-    first, second = sorted((tmp_path / "c" / "plans").iterdir())
+    first, second, third = sorted((tmp_path / "c" / "plans").iterdir())
     plan = read_plan_file(first)
     assert [cell.spec["optim"]["base_learning_rate"] for cell in plan.cells] == [0.01, 0.02]
     assert [cell.seed for cell in plan.cells] == [1000, 1000]
-    assert {cell.spec["loss"]["temperature"] for cell in plan.cells} == {0.3}
-    assert len(read_plan_file(second).cells) == 5
+    planned = [read_plan_file(file) for file in (first, second, third)]
+    temperatures = [{cell.spec["loss"]["temperature"] for cell in one.cells} for one in planned]
+    assert temperatures[2] == {0.3} != temperatures[1] == temperatures[0]
+    rates = [[cell.spec["optim"]["base_learning_rate"] for cell in one.cells] for one in planned]
+    assert rates[1:] == [[0.02] * 5, [0.01, 0.02]]
 
     assert call("run", "--minutes", "0.0001", *on_cpu) == 3
     assert call("run", *on_cpu) == 0
@@ -78,10 +90,25 @@ def test_a_campaign_is_planned_run_in_calls_and_taken_in(
     words = ["import", str(tmp_path / "c" / "runs"), "--storage", storage]
     taken = CliRunner().invoke(app, words)
     assert taken.exit_code == 0, taken.output
-    assert "7 runs taken" in taken.output
-    assert "7 have no last state" in taken.output
+    assert "9 runs taken" in taken.output
+    assert "9 have no last state" in taken.output
     assert call("plan") == 0
-    assert [len(read_plan_file(file).cells) for file in (first, second)] == [0, 0]
+    assert [len(read_plan_file(file).cells) for file in (first, second)] == [2, 0]
+    capsys.readouterr()
+    assert call("status") == 0
+    assert "% on validation  tune-rate: base_learning_rate 0.0" in capsys.readouterr().out
+
+
+def test_a_choice_of_no_part_is_refused(
+    tmp_path: Path, parts: Path, campaign: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = yaml.safe_load(parts.read_text())
+    for wrong in ("loss.temperature=0.3", {"part": "tune", "set": "loss.temperature=0.3"}):
+        parts.write_text(yaml.safe_dump(tree | {"chosen": [wrong]}))
+        folder = ("--parts", str(parts), "--folder", str(tmp_path / "c"))
+        assert campaign.main([*folder, "plan"]) == 2
+        said = capsys.readouterr().err
+        assert "must be {part: PART, set: FIELD=VALUE}, with one of tune-rate, norm" in said
 
 
 def test_the_parts_are_what_presets_and_ablations_know(repository: Path) -> None:
