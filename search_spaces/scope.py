@@ -19,7 +19,8 @@ class Where:
     `because` says what the paper has, as in "the paper claims it with LARS". The value is one
     `among` some, none of `none_of`, `at_least` so much, `at_most` so much, as far as they are
     given. If the recipe sets `unless`, that field stands for `field`. `times` names a field by
-    which a number is multiplied before it is compared.
+    which a number is multiplied before it is compared. `replaced` says that cells set the field
+    themselves, so that the recipe's own value tells only what it is a recipe for.
     """
 
     field: str
@@ -30,6 +31,7 @@ class Where:
     at_most: float | None = None
     unless: str | None = None
     times: str | None = None
+    replaced: bool = False
 
     def __post_init__(self) -> None:
         if not self.field.strip() or not self.because.strip():
@@ -43,13 +45,16 @@ class Where:
         A field that the recipe does not have decides nothing: plans of earlier versions lack new
         ones.
         """
-        replaced = self.unless is not None and recipe.get(self.unless) is not None
-        field = self.unless if replaced and self.unless is not None else self.field
+        instead = self.unless is not None and recipe.get(self.unless) is not None
+        field = self.unless if instead and self.unless is not None else self.field
         if field not in recipe:
             return ""
         value = recipe[field]
         if self._allows(value, recipe):
             return ""
+        if self.replaced:
+            own = f"{field}={_shown(value)}"
+            return f"{self.because}; the recipe's own setting, which the cells replace, is {own}"
         return f"{self.because}; this recipe has {field}={_shown(value)}"
 
     def _allows(self, value: object, recipe: Mapping[str, object]) -> bool:

@@ -5,7 +5,7 @@ scaled learning rate may be unstable at large batches, and does not compare them
 small presets, none is known.
 
 Cost at the paper's scale: 3 optimizers with 4 candidates of 100 epochs each, 2,304 TPU v3
-core-hours a seed.
+core-hours a seed, and 576 for the runs that are reported.
 
     simclr-orch ablate optimizer --preset P
 

@@ -7,7 +7,8 @@ temperature 0.5 is best at every batch size, while 0.1 improves with the batch; 
 slightly worse than 2048. Best: 94.0 at batch 1024, beside 95.1 supervised.
 
 Cost at the paper's scale: 60 settings, 3 learning rates each, and a supervised one: 88,500 epochs
-of CIFAR-10 a seed, about 910 A100-hours at the 36.9 s an epoch that others report.
+of CIFAR-10 a seed, about 910 A100-hours at the 36.9 s an epoch that others report,
+and a third as many for the runs that are reported.
 
     simclr-orch ablate batch-temperature --preset P
 

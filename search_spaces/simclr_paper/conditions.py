@@ -22,6 +22,7 @@ WITH_LARS = Where(
 FULL_STRENGTH = Where(
     field="augment.color.strength",
     at_least=1.0,
+    replaced=True,
     because="the paper finds full strength best for ImageNet, and takes half of it for CIFAR-10 "
     "(appendix B.9)",
 )
@@ -35,12 +36,14 @@ LARGE_IMAGES = Where(
 LOW_TEMPERATURE = Where(
     field="loss.temperature",
     at_most=0.2,
+    replaced=True,
     because="0.1 is the paper's best for ImageNet; for CIFAR-10 it is 0.5 (appendix B.9), which "
     "batch-temperature asks",
 )
 FOR_CIFAR = Where(
     field="loss.temperature",
     at_least=0.5,
+    replaced=True,
     because="0.5 is the paper's best for CIFAR-10; for ImageNet it is 0.1 (Table 5), which "
     "temperature asks",
 )

@@ -7,7 +7,8 @@ Expected ordering: from 100 to 1,000 epochs SimCLR gains 4.7 points (64.6 to 69.
 learning 1.1 (75.3 to 76.4 with the same augmentation); from batch 256 to 4096 SimCLR gains 7.1 at
 100 epochs (57.5 to 64.6), supervised learning little.
 
-Cost at the paper's scale: 8 cells, 3 learning rates each, 25,229 TPU v3 core-hours a seed.
+Cost at the paper's scale: 8 cells, 3 learning rates each, 25,229 TPU v3 core-hours a seed,
+and a third as many for the runs that are reported.
 
     simclr-orch ablate contrastive-gains --preset P
 

@@ -4,7 +4,7 @@ Expected ordering: NT-Xent (63.9) ahead of all; semi-hard negatives help the oth
 to 57.5, logistic 51.6 to 57.9) and do not bring them level.
 
 Cost at the paper's scale: 5 losses with 20 candidates of 100 epochs each, 19,200 TPU v3 core-hours
-a seed.
+a seed, and 960 for the runs that are reported.
 
     simclr-orch ablate losses --preset P
 

@@ -8,7 +8,8 @@ from more epochs.
 
 Cost at the paper's scale: 18 supervised runs of 90, 500 or 1,000 epochs at three learning rates,
 54,950 TPU v3 core-hours a seed if each cost what pre-training of ResNet-50 does; half of them have
-the encoder of four times the width and cost about 16 times as much.
+the encoder of four times the width and cost about 16 times as much. The runs that
+are reported add a third.
 
     simclr-orch ablate supervised --preset P
 

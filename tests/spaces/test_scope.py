@@ -10,7 +10,12 @@ from search_spaces import ABLATIONS, Ablation, Axis, Cell, Layout
 from search_spaces.ablation import Scale
 from search_spaces.claims import Claim, beats
 from search_spaces.scope import Where, unmet
-from search_spaces.simclr_paper.conditions import BLUR_ACTS
+from search_spaces.simclr_paper.conditions import (
+    BLUR_ACTS,
+    FOR_CIFAR,
+    FULL_STRENGTH,
+    LOW_TEMPERATURE,
+)
 from workloads.simclr.presets import preset
 from workloads.simclr.views.filters import blur_kernel_size
 
@@ -52,6 +57,17 @@ def test_an_unmet_condition_says_what_the_paper_has_and_what_the_recipe_has() ->
     assert unmet((LARS, size), {"optim.name": "lars", "size": 9}) == (
         "it takes 20; this recipe has size=9"
     )
+    own = Where(field="size", because="it takes 20", at_least=20, replaced=True)
+    assert own.unmet({"size": 9}) == (
+        "it takes 20; the recipe's own setting, which the cells replace, is size=9"
+    )
+
+
+@pytest.mark.parametrize("where", [FOR_CIFAR, FULL_STRENGTH, LOW_TEMPERATURE])
+def test_what_cells_replace_is_told_as_the_recipes_own_setting(where: Where) -> None:
+    """Every cell of these ablations has a value of its own, beside which the recipe's puzzles."""
+    reason = where.unmet({where.field: 0.25})
+    assert reason.endswith(f"own setting, which the cells replace, is {where.field}=0.25")
 
 
 @pytest.mark.parametrize(
@@ -152,11 +168,21 @@ NOT_ASKED: dict[tuple[str, str], tuple[tuple[str, ...], int]] = {
     ("batch-size", "cifar10"): ((), 0),
     ("color-strength", "textures"): (("Augmentation without benefit",), 0),
     ("color-strength", "cifar10"): (
-        ("Stronger color distortion improves", "AutoAugment", "Augmentation without benefit"),
+        (
+            "Stronger color distortion improves",
+            "AutoAugment",
+            "Contrastive learning gains",
+            "Augmentation without benefit",
+        ),
         0,
     ),
     ("color-strength", "digits"): (
-        ("Stronger color distortion improves", "AutoAugment", "Augmentation without benefit"),
+        (
+            "Stronger color distortion improves",
+            "AutoAugment",
+            "Contrastive learning gains",
+            "Augmentation without benefit",
+        ),
         2,
     ),
     ("temperature", "textures"): ((), 0),
