@@ -135,6 +135,9 @@ class Workload(Protocol[Spec]):
     def reference(self, spec: Spec) -> Spec | None:
         """Return the run without any training that results are compared with, if there is one."""
 
+    def promised(self, spec: Spec) -> Sequence[str]:
+        """Return the results that each such run has once it has finished, not always all."""
+
     def scale(self, spec: Spec, setting: str) -> Literal["paper", "small"]:
         """Tell whether the paper's own grid fits the recipe, for a question asked in `setting`."""
 

@@ -61,6 +61,16 @@ def plan(
 ) -> None:
     """Write down the runs that are missing, for `python -m workloads run` on any machine."""
     refuse_seeds_apart(until_decided=until_decided, max_seeds=max_seeds)
+    given = {
+        "--seeds": seeds != 1,
+        "--until-decided, --max-seeds": until_decided,
+        "--tune": tune != "per-seed",
+        "--vary": vary is not None,
+    }
+    if not names and (of_ablations := [option for option, there in given.items() if there]):
+        text = f"{', '.join(of_ablations)}: needs an ablation; without a name one run is planned"
+        typer.echo(text, err=True)
+        raise typer.Exit(2)
 
     def work() -> "Finished":
         from orchestrator.commands.request import Request

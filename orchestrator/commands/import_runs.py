@@ -61,10 +61,9 @@ def import_runs(folder: Path, settings: Settings, out: Console) -> Finished:
     _take_all(folder, plans, storage, found)
 
     unrecorded = False
-    for plan in plans:
-        for tree in plan.sweeps:
-            recorded = _record(plan, _read_kept(tree), storage, tracker, found, out, say)
-            unrecorded = unrecorded or not recorded
+    for plan, kept in _sweeps(plans):
+        recorded = _record(plan, kept, storage, tracker, found, out, say)
+        unrecorded = unrecorded or not recorded
 
     for name, reason in found.refused.items():
         say.print(f"refused {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
@@ -103,6 +102,18 @@ def _plans(folder: Path) -> tuple[list[PlanFile], dict[str, str]]:
     if not plans:
         raise PlanError([f"{folder}: {name}: {why}" for name, why in refused.items()])
     return sorted(plans, key=lambda plan: plan.written), refused
+
+
+def _sweeps(plans: Sequence[PlanFile]) -> list[tuple[PlanFile, KeptPlan]]:
+    """Return each sweep once, as its newest plan has it, with the cells of the older ones."""
+    found = dict[str, tuple[PlanFile, KeptPlan]]()
+    for plan in plans:
+        for tree in plan.sweeps:
+            kept = _read_kept(tree)
+            if before := found.pop(kept["sweep"], None):
+                _add(kept, before[1])
+            found[kept["sweep"]] = plan, kept
+    return list(found.values())
 
 
 def _read_kept(tree: dict[str, object]) -> KeptPlan:

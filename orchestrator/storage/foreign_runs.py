@@ -28,6 +28,8 @@ from workloads.workload import (
     TrainedAlone,
 )
 
+ROUNDING = 1e-6  # of a percentage that is a mean of others
+
 __all__ = ["ForeignRun", "names_in", "read_foreign_run", "take_in"]
 
 
@@ -121,8 +123,19 @@ def _check_complete(
         last, epochs = record.last_metrics.get("epoch", 0), workload.epochs(spec)
         if last != epochs:
             raise ValueError(f"its curves end at epoch {last:g} of {epochs}")
-    elif not record.results:
-        raise ValueError("its record has no results")
+    _check_results(record, spec, workload)
+
+
+def _check_results(
+    record: RunRecord, spec: Specification, workload: AnyTrainedAlone | AnyTrainedTogether
+) -> None:
+    """Raise ValueError where a result is missing that such a run has, or is no percentage."""
+    if missing := [name for name in workload.promised(spec) if name not in record.results]:
+        raise ValueError(f"its record has no {', '.join(missing)}")
+    for name, value in record.results.items():
+        quantity = workload.quantities.get(name)
+        if quantity is not None and quantity.unit == "%" and not 0 <= value <= 100 + ROUNDING:
+            raise ValueError(f"{name} is {value:g} %, which does not lie between 0 and 100")
 
 
 def _files(

@@ -164,6 +164,9 @@ def test_what_is_foreign_damaged_or_half_is_refused_by_name_and_the_rest_is_take
         (lambda tree: tree["spec"].update(more=1), "its specification is of another version"),
         (lambda tree: tree.update(status="stopped"), "which no run of a plan has"),
         (lambda tree: tree["intervals"].update(knn_top1=3), "its intervals are no pairs"),
+        (lambda tree: tree.update(results={}), "its record has no linear_top1, knn_top1"),
+        (lambda tree: tree["results"].pop("linear_top1"), "its record has no linear_top1"),
+        (lambda tree: tree["results"].update(knn_top1=101), "knn_top1 is 101 %, which does not"),
     ],
 )
 def test_a_record_that_lacks_something_is_refused(
@@ -219,6 +222,16 @@ def test_other_results_of_the_same_run_stay_outside(
     assert records(storage_folder) == before
 
 
+def test_a_sweep_of_two_plans_is_reported_once(ran: Path, storage_folder: Path) -> None:
+    plan = plan_in(ran)
+    part = plan.tree() | {"cells": [cell.tree() for cell in plan.cells[:2]]}
+    later = PlanFile.read(part | {"written": "2999-01-01T00:00:00+00:00"})
+    later.write(ran / "plans" / "later.json")
+    said = simclr_orch("import", str(ran), "--storage", str(storage_folder))
+    assert "5 runs taken" in said
+    assert said.count("report.md") == 1
+
+
 def test_a_folder_without_runs_is_refused(tmp_path: Path, storage_folder: Path) -> None:
     said = simclr_orch("import", str(tmp_path), "--storage", str(storage_folder), code=2)
     assert f"{tmp_path}: has no plan of its runs" in said
@@ -241,6 +254,12 @@ def test_a_plan_of_tuned_cells_has_candidates_first(
         (("head-norm", "--seeds", "0"), "--seeds 0: must lie between"),
         (("head-norm", "--until-decided"), "--until-decided and --max-seeds: belong together"),
         (("head-norm", "--set", "loss.temperatur=1"), "loss.temperatur: no such field"),
+        (("--seeds", "3"), "--seeds: needs an ablation"),
+        (("--tune", "once", "--vary", "split"), "--tune, --vary: needs an ablation"),
+        (
+            ("--until-decided", "--max-seeds", "5"),
+            "--until-decided, --max-seeds: needs an ablation",
+        ),
     ],
 )
 def test_a_wrong_plan_is_refused(

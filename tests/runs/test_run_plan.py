@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from workloads.__main__ import main
+from workloads.catalog.simclr import SIMCLR
 from workloads.distributed.worker import Worker
 from workloads.run_record import RunRecord
 from workloads.runs.cell import run_cell
@@ -252,6 +253,8 @@ def test_wrong_requests_are_refused_in_one_sentence(
         (("--cells", "2"), "--cells 2: there are cells 1 to 1, and no 2"),
         (("--share", "9/8"), "--share 9/8: must be as 2/8"),
         (("--device", "cuda:99"), "--device cuda:99: this machine has"),
+        (("--cells", ""), "--cells : '' is no number"),
+        (("--share", ""), "--share : must be as 2/8"),
         (("--device", "abacus"), "--device abacus: is no device"),
         (("--at-once", "0"), "--at-once 0: must be at least 1"),
         (("--minutes", "0"), "--minutes 0.0: must be more than 0"),
@@ -271,7 +274,10 @@ def test_wrong_requests_are_refused_in_one_sentence(
 
 
 def test_images_may_lie_elsewhere(
-    tmp_path: Path, plan_of: PlanOf, tiny: Callable[..., dict[str, Any]]
+    tmp_path: Path,
+    plan_of: PlanOf,
+    tiny: Callable[..., dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A path is no part of a run; other images are, and are refused."""
     from PIL import Image
@@ -291,13 +297,14 @@ def test_images_may_lie_elsewhere(
     fields = tiny(data__name="image-folder", data__root=str(tmp_path / "there"))
     fields |= {"data.train_images": None, "data.test_images": None, "schedule.epochs": 1}
     base = preset("shapes").with_values(fields)
-    from workloads.catalog.simclr import SIMCLR
 
     pinned, facts = SIMCLR.prepare(base, download=False)
     data = {"title": facts.title, "content": facts.content}
     plan = plan_of(pinned, sweeps=({"base": pinned.tree(), "data": data},))
     (tmp_path / "there").rename(tmp_path / "away")
     assert run(plan, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "there is no such folder; --data-root DIR says where it lies here" in said
     assert run(plan, tmp_path / "out", "--data-root", str(tmp_path / "other")) == 2
     assert run(plan, tmp_path / "out", "--data-root", str(tmp_path / "here")) == 0
     (record,) = left_by(plan, tmp_path / "out").values()

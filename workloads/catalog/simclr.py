@@ -134,6 +134,16 @@ class SimCLRWorkload:
         }
         return spec.with_values({"schedule.epochs": 0, "schedule.warmup_epochs": 0} | begun)
 
+    def promised(self, spec: RunSpec) -> tuple[str, ...]:
+        """Return the main results of the evaluations that are asked for."""
+        names = ["linear_top1", "knn_top1"] if spec.eval.protocol != "none" else []
+        if spec.eval.projection:
+            names.append("linear_top1_z")
+        if spec.eval.online and spec.schedule.epochs:
+            names.append("online_top1")
+        names += [f"transfer_{protocol}" for protocol in spec.eval.transfer.protocols]
+        return tuple(names)
+
     def scale(self, spec: RunSpec, setting: str) -> Literal["paper", "small"]:
         """Choose the paper's grid in the paper's setting, else the small one."""
         data, encoder = _OF_SETTING[setting]

@@ -88,6 +88,10 @@ class TwoLayerWorkload:
     def reference(self, spec: TwoLayerSpec) -> None:
         """Return None: training without pre-training is an arm of its own."""
 
+    def promised(self, spec: TwoLayerSpec) -> tuple[str, ...]:
+        """Return what every cell is tested by."""
+        return ("test_error", "test_loss")
+
     def scale(self, spec: TwoLayerSpec, setting: str) -> Literal["paper", "small"]:
         """Choose the only grid: the paper gives no numbers."""
         return "small"

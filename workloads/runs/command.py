@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, began: float) -> int:
     plan = read_plan_file(options.plan)
     cells = _chosen(plan, options)
     specs = plan.specs(cells)
-    if options.share:
+    if options.share is not None:
         cells = share_of(plan.of_workload, cells, specs, read_share(options.share))
         specs = {cell.fingerprint: specs[cell.fingerprint] for cell in cells}
     paths = _paths(plan, options)
@@ -53,6 +53,11 @@ def run(options: argparse.Namespace, began: float) -> int:
 
     _check_data(plan, paths, download=options.download)
     _keep(plan, options.output)
+    planned, here = (
+        each.partition("+")[0] for each in (plan.versions.get("torch", ""), torch.__version__)
+    )
+    if planned not in ("", here):
+        _say(f"torch {here}, and the plan is of {planned}: results may differ in the last digits")
     _say(f"{len(cells)} of {len(plan.cells)} cells, {len(devices)} at once on {devices[0]}")
     threads = options.threads or max(1, usable_cpus() // len(devices))
     for name, value in allocator.VARIABLES.items():
@@ -84,7 +89,7 @@ def _at(spec: Specification, paths: Mapping[str, str]) -> Specification:
 
 
 def _chosen(plan: PlanFile, options: argparse.Namespace) -> tuple[PlannedRun, ...]:
-    if not options.cells:
+    if options.cells is None:
         return plan.cells
     numbers = read_numbers(options.cells, len(plan.cells))
     return tuple(cell for cell in plan.cells if cell.number in numbers)
@@ -137,7 +142,10 @@ def _check_data(plan: PlanFile, paths: Mapping[str, str], *, download: bool) -> 
             continue
         read: list[Any] = []
         with told_of_reading(read.append):
-            _, facts = workload.prepare(_at(base, paths), download=download)
+            try:
+                _, facts = workload.prepare(_at(base, paths), download=download)
+            except SpecError as error:
+                raise _with_option(error, workload.paths) from None
         if facts.content != data["content"]:
             raise SpecError(
                 [
@@ -148,6 +156,19 @@ def _check_data(plan: PlanFile, paths: Mapping[str, str], *, download: bool) -> 
         for line in lines_of([one.tree() for one in read]):
             _say(line)
         checked.add(facts.content)
+
+
+def _with_option(error: SpecError, paths: Sequence[str]) -> SpecError:
+    """Return the error with the option that says where data lie here, for what is not there."""
+
+    def told(problem: str) -> str:
+        field = problem.partition("=")[0].partition(":")[0]
+        if field not in paths:
+            return problem
+        option = "--data-root DIR" if field == "data.root" else f"--path {field}=PATH"
+        return f"{problem}; {option} says where it lies here"
+
+    return SpecError([told(problem) for problem in error.problems])
 
 
 def _keep(plan: PlanFile, output: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from workloads.run_record import RunRecord
@@ -300,7 +301,12 @@ class _Round:
                 if not has_ended(job.run_folder.record()):
                     error = f"its process was lost {tries} times (exit code {event.exit_code})"
                     job.run_folder.write_log(f"{error}\n")
-                    lost = replace(record_of(job, "failed"), error=error, log_tail=[error])
+                    lost = replace(
+                        record_of(job, "failed"),
+                        error=error,
+                        log_tail=[error],
+                        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+                    )
                     job.run_folder.write_record(lost)
         self._tell_ended(pack.jobs)
         self._plan.took(pack)

@@ -54,6 +54,9 @@ class LinearRegression:
     def reference(self, spec: RegressionSpec) -> None:
         return None
 
+    def promised(self, spec: RegressionSpec) -> tuple[str, ...]:
+        return self.headline
+
     def scale(self, spec: RegressionSpec, setting: str) -> Literal["paper", "small"]:
         return "small"
 
