@@ -22,6 +22,7 @@ def test_what_is_given_up_says_when_it_ended(
     plan_of: Callable[..., PlanFile],
     tiny: Callable[..., dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Dying(RunProcess):
         """Dies of each pack before it has done anything."""
@@ -42,6 +43,7 @@ def test_what_is_given_up_says_when_it_ended(
     plan.write(tmp_path / "plan.json")
     here = ("--device", "cpu", "--at-once", "1", "--threads", "1")
     assert main(["run", str(tmp_path / "plan.json"), "--output", str(tmp_path), *here]) == 1
+    assert "and the plan is of 2.11.0" in capsys.readouterr().out
     record = LocalRun(tmp_path, plan.cells[0].fingerprint).record()
     assert record is not None
     assert record.error == "its process was lost 3 times (exit code -9)"
