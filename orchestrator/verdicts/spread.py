@@ -27,6 +27,7 @@ from search_spaces.claims import UNTRAINED, Comparison, Place
 
 __all__ = ["Pooled", "Spread", "spread_of"]
 
+ROUNDING = 1e-6  # of the largest value: what varies less does not vary, as float32 keeps no more
 FEWEST_CELLS = 5  # with two or more seeds each
 FEWEST_DF = 2.0  # of the fitted distribution; below that cells have nothing in common
 FLOOR = 1e-5  # of the median variance, as in limma: logarithms of less say nothing
@@ -152,7 +153,8 @@ def _pooled(columns: Columns) -> Pooled | None:
     used = there @ np.diag(inverse) - np.einsum("ks,st,kt->k", there, inverse, share)
     dfs = n - 1 - used
     df = float(dfs.sum())
-    if df < len(columns) - 1 - 1e-6 or not squares.sum() > 0:
+    rounding = (ROUNDING * float(np.nanmax(np.abs(table)))) ** 2
+    if df < len(columns) - 1 - 1e-6 or not squares.sum() > df * rounding:
         return None
 
     usable = dfs > 1e-6
