@@ -17,7 +17,7 @@ from typing import Any, cast
 from rich.console import Console
 
 from orchestrator.commands.report import report_again
-from orchestrator.report.brief import brief
+from orchestrator.report.brief import NOT_KEPT, brief
 from orchestrator.report.document import ReportDocument
 from orchestrator.report.quantities import quantity
 
@@ -92,7 +92,10 @@ def _overview(name: str, report: ReportDocument) -> list[str]:
 
 def _claims(name: str, report: ReportDocument) -> Iterable[list[str]]:
     for one in report.get("verdicts", []):
-        rules = "" if one["verdict"] == "not asked" else str(one.get("rules", 1))
+        unjudged = one["verdict"] == "not asked" or (
+            one["verdict"] == "undecided" and one["sentence"].startswith(NOT_KEPT)
+        )
+        rules = "" if unjudged else str(one.get("rules", 1))
         yield [name, one["claim"], one["verdict"], brief(one), rules]
 
 

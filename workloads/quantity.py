@@ -1,5 +1,6 @@
 """What a metric is called in figures and tables: name, unit, and digits worth showing."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,11 @@ class Quantity:
     def label(self) -> str:
         """Name and unit, as on an axis."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Least and largest value; only one with an upper end is sure to have the lower one."""
+        return (-math.inf, math.inf) if self.high is None else (self.low, self.high)
 
     @property
     def differences(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from orchestrator.report.document import ComparisonDocument, VerdictDocument
+from orchestrator.report.document import RULES, ComparisonDocument, VerdictDocument
 
 __all__ = ["NOT_KEPT", "brief", "comparison_text", "lost_text", "spread_text"]
 
@@ -30,6 +30,8 @@ def brief(one: VerdictDocument) -> str:
         parts.append(f"about {one['more_seeds']} more would decide")
     if edge := one.get("at_edge"):
         parts.append(f"rests on choices at the edge of a grid: {edge}")
+    if one.get("rules", RULES) < RULES:
+        parts.append("by the rules of the time")
     return "; ".join([*(part for part in parts if part), *_lost(one)])
 
 

@@ -131,7 +131,8 @@ def _uncounted(report: Report) -> list[Fact]:
         f"{runs} of {report.finished} finished runs, in {len(left_out)} of {len(report.cells)} "
         f"cells ({listed(names, SHOWN_CELLS)})"
     )
-    why = f"{report.ablation.counts_if} is not 1, so that they are left out of means and verdicts"
+    why = f"{report.ablation.counts_if} is not 1, so that means leave them out; "
+    why += "in claims on rates they count as runs that did not do it, in others they say nothing"
     return [("Uncounted", f"{where}: {why}")]
 
 

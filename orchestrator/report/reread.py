@@ -6,6 +6,7 @@ seeds are known where the comparisons that name it say all of them. Claims that 
 report has not kept have the verdict that it gives.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,13 +17,15 @@ from orchestrator.plan.rounds import TakenLooks, swept_keys, values_of, verdicts
 from orchestrator.report.brief import NOT_KEPT
 from orchestrator.report.collect import Difference, Report
 from orchestrator.report.measured import Key, values_in
+from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.report.tuned import Tuned, edges_of
 from orchestrator.verdicts import ClaimVerdict, Judged, Values, with_q_values
 from orchestrator.verdicts.rank_correlation import rank_correlation
 from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.ablation import Scale
-from search_spaces.claims import Claim, Comparison, Place
+from search_spaces.claims import Claim, Comparison, Place, Term
+from workloads.quantity import Quantity
 from workloads.spec import flatten
 
 __all__ = ["ablation_in", "report_in"]
@@ -144,6 +147,8 @@ class _Kept:
         if not any((term.at, term.metric) in lacking for one in asked for term in one.terms):
             return judged, None
         kept = self._kept_verdict(judged.claim, scale)
+        if kept and kept["sentence"].startswith(NOT_KEPT):  # by an earlier re-reading
+            kept = None
         of_label = {one["comparison"]: one for one in kept["comparisons"]} if kept else {}
         if kept is None or [*of_label] != [one.label for one in asked]:
             if judged.verdict == "contradicted":  # whatever the others would say
@@ -153,7 +158,7 @@ class _Kept:
         before = replace(
             judged,
             verdict=kept["verdict"],
-            judged=tuple(_judged(of_label[one.label], one) for one in asked),
+            judged=tuple(self._before(of_label[one.label], one) for one in asked),
             seeds=kept["seeds"],
             more_seeds=kept["more_seeds"],
             level=kept["level"],
@@ -163,6 +168,26 @@ class _Kept:
             q=kept.get("q"),
         )
         return before, kept.get("rules", 1)
+
+    def _before(self, kept: Document, comparison: Comparison) -> Judged:
+        """A comparison as it was judged at the time, its interval within what can be measured."""
+        found = _judged(kept, comparison)
+        if found.estimate is None or comparison.event is not None:
+            return found
+        ends = [
+            sorted(term.weight * end for end in self._quantity(term).ends)
+            for term in comparison.terms
+        ]
+        least = min(math.fsum(low for low, _ in ends), found.estimate)
+        most = max(math.fsum(high for _, high in ends), found.estimate)
+        return replace(
+            found,
+            low=None if found.low is None else max(found.low, least),
+            high=None if found.high is None else min(found.high, most),
+        )
+
+    def _quantity(self, term: Term) -> Quantity:
+        return quantity(term.metric or self._own.get(term.at, self._ablation.metric))
 
     def _kept_verdict(self, claim: Claim, scale: Scale) -> Document | None:
         """The verdict on a claim: of its words, or of its comparisons in other words."""

@@ -129,12 +129,8 @@ class Evidence:
         return self.quantities.get((term.at, term.metric), UNKNOWN)
 
     def ends(self, term: Term) -> tuple[float, float]:
-        """Return the least and the largest that a term's metric can be, without its weight.
-
-        Only a metric with an upper end is sure to have the lower one.
-        """
-        one = self.quantity(term)
-        return (-math.inf, math.inf) if one.high is None else (one.low, one.high)
+        """Return the least and the largest that a term's metric can be, without its weight."""
+        return self.quantity(term).ends
 
     def limits(self, comparison: Comparison) -> tuple[float, float]:
         """Return the least and the largest that a weighted sum can be."""

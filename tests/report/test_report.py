@@ -234,7 +234,7 @@ def test_where_the_paper_has_no_numbers_the_report_has_no_place_for_them() -> No
     assert "- **Source:** Zhang & Cao (arXiv 2409.18685), Theorems 4.2 and 4.3" in text
     assert "## This run, test error (%), n = 2 · direct" in text
     for absent in (
-        "he paper, ",
+        "he paper, test error",
         "Untrained",
         "Rank correlation",
         "Differs from",
@@ -504,3 +504,14 @@ def test_a_file_that_is_no_report_is_refused(
         file.write_text(content)
     with pytest.raises(PlanError, match=re.escape(said)):
         report_again(file, Console(file=io.StringIO()), output=None)
+
+
+@pytest.mark.parametrize("name", ["batch-size-cifar10", "temperature-cifar10-small"])
+def test_a_report_judged_again_twice_says_what_it_said_once(name: str, repository: Path) -> None:
+    document = json.loads((repository / "docs" / "results" / name / "report.json").read_text())
+    ablation = ABLATIONS[document["ablation"]]
+    once = written(report_in(document, ablation))
+    assert written(report_in(once, ablation)) == once
+    for one in once["verdicts"]:
+        told = one["sentence"]
+        assert not told.startswith("cannot be judged again") or "at the time" not in told
