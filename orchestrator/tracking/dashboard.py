@@ -101,7 +101,8 @@ def start_dashboard(
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
-            cwd=tempfile.gettempdir(),
+            # Modules are imported from where it runs: among temporary files lie those of anybody.
+            cwd=os.path.abspath(os.sep),
             start_new_session=True,
         )
 

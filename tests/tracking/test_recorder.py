@@ -368,6 +368,7 @@ def test_the_tags_of_a_sweep_name_what_it_is_of_and_the_ray_job_that_ran_it(
         "simclr_orch.data": "c0ffee",
         "simclr_orch.source": ABLATIONS["temperature"].source,
         "simclr_orch.git_commit": "abc",
+        "simclr_orch.vary": "seed",
     }
     assert tags_of(plan, KEPT) == expected | ({} if job is None else {"simclr_orch.job": job})
     assert "simclr_orch.git_commit" not in tags_of(plan, KEPT | {"git_commit": None})
