@@ -7,10 +7,9 @@ from orchestrator.resources import Resources
 from orchestrator.storage import Storage
 from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.runs import RunFolder
-from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
-from workloads.spec import digest
-from workloads.workload import State, TrainedTogether, WorkloadName
+from workloads.runs.pack import PackOfRuns
+from workloads.workload import State, WorkloadName
 
 __all__ = ["CellJob", "Pack"]
 
@@ -37,31 +36,10 @@ class CellJob:
 
 
 @dataclass(frozen=True)
-class Pack:
-    """Cells of one process and where their state lies while they run; plain data that travels.
+class Pack(PackOfRuns[CellJob]):
+    """Cells of one process and where their state lies while they run; plain data that travels."""
 
-    Cells of a workload that trains them alone are packs of one, and keep their state themselves.
-    """
-
-    jobs: tuple[CellJob, ...]
     folder: str
-
-    @property
-    def name(self) -> str:
-        """The fingerprint of its only cell, or one of all."""
-        names = [job.fingerprint for job in self.jobs]
-        return names[0] if len(names) == 1 else digest({"pack": names})
-
-    @property
-    def together(self) -> bool:
-        """True where the workload trains several at once."""
-        return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
-
-    @property
-    def title(self) -> str:
-        """The title for people: its only cell, or how many there are."""
-        first = self.jobs[0].name
-        return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
 
     @property
     def checkpoint(self) -> str:

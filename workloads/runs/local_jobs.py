@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.local_files import write_whole
 from workloads.runs.folder import LocalRun, read_local
-from workloads.spec import digest
-from workloads.workload import State, TrainedTogether
+from workloads.runs.pack import PackOfRuns
+from workloads.workload import State
 
 __all__ = ["LocalJob", "LocalPack"]
 
@@ -33,27 +32,8 @@ class LocalJob:
 
 
 @dataclass(frozen=True)
-class LocalPack:
-    """Runs of one process, and where their state lies while they run."""
-
-    jobs: tuple[LocalJob, ...]
-
-    @property
-    def together(self) -> bool:
-        """True where the workload trains several at once."""
-        return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
-
-    @property
-    def title(self) -> str:
-        """The title for people."""
-        first = self.jobs[0].name
-        return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
-
-    @property
-    def name(self) -> str:
-        """The fingerprint of its only run, or one of all."""
-        names = [job.fingerprint for job in self.jobs]
-        return names[0] if len(names) == 1 else digest({"pack": names})
+class LocalPack(PackOfRuns[LocalJob]):
+    """Runs of one process, whose state lies below the root while they run."""
 
     @property
     def _state(self) -> Path:

@@ -7,8 +7,10 @@ the cells that have finished.
 
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker
@@ -16,6 +18,7 @@ from workloads.inventory import DataRead, told_of_reading
 from workloads.runs.cell import never
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Job
+from workloads.spec import digest
 from workloads.workload import Ended, State, TrainedTogether
 
 __all__ = ["PackOfRuns", "run_pack"]
@@ -27,24 +30,49 @@ SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would 
 Report = Callable[[Sequence[str], Mapping[str, float]], None]
 
 
-class PackOfRuns(Protocol):
-    """Runs of one process, and where their state lies while they run."""
+J = TypeVar("J", bound=Job, covariant=True)
+
+
+@dataclass(frozen=True)
+class PackOfRuns(ABC, Generic[J]):
+    """Runs of one process, and where their state lies while they run.
+
+    Runs of a workload that trains them alone are packs of one, and keep their state themselves.
+    """
+
+    jobs: tuple[J, ...]
 
     @property
-    def jobs(self) -> Sequence[Job]:
-        """The runs, one or more."""
+    def together(self) -> bool:
+        """True where the workload trains several at once."""
+        return isinstance(workload_named(self.jobs[0].workload), TrainedTogether)
 
+    @property
+    def title(self) -> str:
+        """The title for people: its only run, or how many there are."""
+        first = self.jobs[0].name
+        return first if len(self.jobs) == 1 else f"{len(self.jobs)} cells from {first} on"
+
+    @property
+    def name(self) -> str:
+        """The fingerprint of its only run, or one of all."""
+        names = [job.fingerprint for job in self.jobs]
+        return names[0] if len(names) == 1 else digest({"pack": names})
+
+    @abstractmethod
     def kept_state(self) -> State | None:
         """Read the state that an earlier process has kept; None when there is none."""
 
+    @abstractmethod
     def keep_state(self, state: State) -> None:
         """Replace it."""
 
+    @abstractmethod
     def drop_state(self) -> None:
         """Delete it, if there is one."""
 
 
-def run_pack(pack: PackOfRuns, report: Report, *, stop: Callable[[], bool] = never) -> None:
+def run_pack(pack: PackOfRuns[Job], report: Report, *, stop: Callable[[], bool] = never) -> None:
     """Run every cell that has not finished, and write each record as soon as its result is there.
 
     A cell that diverges has a record with status `failed`; so have all that are left when something
