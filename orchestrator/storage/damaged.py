@@ -8,10 +8,12 @@ checkpoint begins again.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from orchestrator.errors import StorageError
 from orchestrator.storage.files import Storage
+from workloads.runs.folder import sound
 
 __all__ = ["read_sound", "set_aside"]
 
@@ -35,13 +37,7 @@ def read_sound(storage: Storage, name: str, read: Callable[[bytes], T]) -> T | N
         return None
     if data is None:
         return None
-    try:
-        return read(data)
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - readers of damaged files raise whatever they meet
-        set_aside(storage, name, _reason(error) if data else "is empty")
-        return None
+    return sound(data, read, partial(set_aside, storage, name))
 
 
 def set_aside(storage: Storage, name: str, reason: str) -> None:
@@ -54,8 +50,3 @@ def set_aside(storage: Storage, name: str, reason: str) -> None:
         return  # another process has just done it
     done = f"set aside as {aside.rpartition('/')[2]}" if aside else "left where it is"
     log.warning("%s: %s; %s, and taken as missing", storage.shown(name), reason, done)
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:200] or type(error).__name__

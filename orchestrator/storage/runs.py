@@ -26,6 +26,7 @@ from workloads.runs.folder import (
     Checkpoint,
     checkpoint_bytes,
     read_checkpoint,
+    record_in,
     spec_bytes,
 )
 from workloads.runs.predictions import predictions_bytes, read_predictions
@@ -85,9 +86,7 @@ class RunFolder:
         return read_sound(self.storage, self.name_of(RECORD), self._record_in)
 
     def _record_in(self, data: bytes) -> RunRecord:
-        record = RunRecord.read(json.loads(data))
-        if record.fingerprint != self.fingerprint:
-            raise ValueError(f"is the record of another run, {record.fingerprint}")
+        record = record_in(data, self.fingerprint)
         # The log lies beside it, wherever the storage was when the run ended.
         return record if record.log is None else replace(record, log=self.log_address)
 

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -35,7 +36,9 @@ __all__ = [
     "read_checkpoint",
     "read_local",
     "record_bytes",
+    "record_in",
     "record_of",
+    "sound",
     "spec_bytes",
 ]
 
@@ -160,13 +163,7 @@ class LocalRun:
 
     def record(self) -> RunRecord | None:
         """Read the record of a run that has ended; None when there is none, or a damaged one."""
-        return read_local(self.folder / RECORD, self._record_in)
-
-    def _record_in(self, data: bytes) -> RunRecord:
-        record = RunRecord.read(json.loads(data))
-        if record.fingerprint != self.fingerprint:
-            raise ValueError(f"is the record of another run, {record.fingerprint}")
-        return record
+        return read_local(self.folder / RECORD, partial(record_in, fingerprint=self.fingerprint))
 
     def own_checkpoint(self) -> Checkpoint | None:
         """Read the last checkpoint; None when there is none, or a damaged one."""
@@ -226,6 +223,14 @@ def read_checkpoint(data: bytes) -> Checkpoint:
     return Checkpoint(state, history, float(kept["elapsed"]))
 
 
+def record_in(data: bytes, fingerprint: str) -> RunRecord:
+    """Read the record of a run from `run.json`. Raises ValueError for another run's, too."""
+    record = RunRecord.read(json.loads(data))
+    if record.fingerprint != fingerprint:
+        raise ValueError(f"is the record of another run, {record.fingerprint}")
+    return record
+
+
 def record_bytes(record: RunRecord) -> bytes:
     """Return the content of `run.json`. Raises ValueError for NaN and infinities."""
     return (json.dumps(record.tree(), indent=2, allow_nan=False) + "\n").encode()
@@ -261,12 +266,21 @@ def read_local(path: Path, read: Callable[[bytes], T]) -> T | None:
     except IsADirectoryError:
         _set_aside(path, "is a folder")
         return None
+    return sound(data, read, partial(_set_aside, path))
+
+
+def sound(data: bytes, read: Callable[[bytes], T], set_aside: Callable[[str], None]) -> T | None:
+    """Return what `read` makes of a file's content; None for a damaged one.
+
+    Whatever `read` raises is damage, except for want of memory: `set_aside` is told what.
+    """
     try:
         return read(data)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - readers of damaged files raise whatever they meet
-        _set_aside(path, " ".join(str(error).split())[:200] if data else "is empty")
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        set_aside(text if data else "is empty")
         return None
 
 
