@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.commands.consoles import plain_console
-from orchestrator.commands.looks import keep_older_looks
+from orchestrator.commands.looks import keep_older_looks, records_of
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -176,10 +176,7 @@ def _record(
     with only_one(empty, storage):
         keep_older_looks(storage, empty)
         _add(kept, kept_plan(storage, empty))
-        records = {
-            cell["fingerprint"]: RunFolder(storage, cell["fingerprint"]).record()
-            for cell in kept["cells"]
-        }
+        records = records_of(storage, kept)
         there = {name: record for name, record in records.items() if record is not None}
         if not there:
             return True

@@ -9,7 +9,7 @@ from orchestrator.errors import StorageError
 from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.kept_looks import has_older_looks, looks_in, new_looks
-from orchestrator.plan.rounds import TakenLooks, lost_of, swept_keys, values_of, verdicts
+from orchestrator.plan.rounds import TakenLooks, verdicts_of
 from orchestrator.run_record import Records
 from orchestrator.storage import Storage
 from orchestrator.storage.looks import keep_looks, kept_looks
@@ -81,13 +81,5 @@ def records_of(storage: Storage, plan: KeptPlan) -> Records:
 def _judged(
     ablation: Ablation, plan: KeptPlan, records: Records, taken: TakenLooks | None
 ) -> list[ClaimVerdict]:
-    scale, cells = plan["scale"], plan["cells"]
-    return verdicts(
-        ablation,
-        scale,
-        values_of(ablation, scale, cells, records),
-        plan.get("looks", []),
-        lost=lost_of(ablation, cells, records),
-        swept=values_of(ablation, scale, cells, records, keys=swept_keys(ablation, scale)),
-        taken=taken,
-    )
+    looks = plan.get("looks", [])
+    return verdicts_of(ablation, plan["scale"], plan["cells"], records, looks, taken=taken)

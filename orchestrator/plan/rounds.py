@@ -38,6 +38,7 @@ __all__ = [
     "swept_keys",
     "values_of",
     "verdicts",
+    "verdicts_of",
 ]
 
 # statement of a claim -> label of a comparison -> the looks that were taken at it
@@ -226,6 +227,27 @@ def verdicts(
         )
         for claim in ablation.claims
     ]
+
+
+def verdicts_of(
+    ablation: Ablation,
+    scale: Scale,
+    cells: Sequence[KeptCell],
+    records: Records,
+    looks: Sequence[int],
+    *,
+    taken: TakenLooks | None,
+) -> list[ClaimVerdict]:
+    """Judge each claim by the records of a sweep's runs; `looks` and `taken` as in `verdicts`."""
+    return verdicts(
+        ablation,
+        scale,
+        values_of(ablation, scale, cells, records),
+        looks,
+        lost=lost_of(ablation, cells, records),
+        swept=values_of(ablation, scale, cells, records, keys=swept_keys(ablation, scale)),
+        taken=taken,
+    )
 
 
 def _claimed_keys(ablation: Ablation, scale: Scale) -> list[Key]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
-from orchestrator.plan.rounds import TakenLooks, lost_of, swept_keys, values_of, verdicts
+from orchestrator.plan.rounds import TakenLooks, lost_of, verdicts_of
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.report.tuned import Tuned, tuned_cells
@@ -96,10 +96,8 @@ def collect(
 
     machines = {_machine_line(record.machine) for record in _finished(records.values())}
     failed = [record for record in records.values() if record and record.has_failed]
-    values = values_of(ablation, scale, plan["cells"], records)
-    swept = values_of(ablation, scale, plan["cells"], records, keys=swept_keys(ablation, scale))
     looks = plan.get("looks", [])
-    judged = verdicts(ablation, scale, values, looks, lost=lost, swept=swept, taken=taken)
+    judged = verdicts_of(ablation, scale, plan["cells"], records, looks, taken=taken)
     paper = {cell.at: cell.paper for cell in cells if cell.paper is not None}
     ours = {cell.at: cell.values for cell in cells}
     return Report(
