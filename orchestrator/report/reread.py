@@ -6,7 +6,6 @@ seeds are known where the comparisons that name it say all of them. Claims that 
 report has not kept have the verdict that it gives.
 """
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +20,7 @@ from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.report.tuned import Tuned, edges_of
 from orchestrator.verdicts import ClaimVerdict, Judged, Values, with_q_values
+from orchestrator.verdicts.judged import limits_of
 from orchestrator.verdicts.rank_correlation import rank_correlation
 from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.ablation import Scale
@@ -174,12 +174,8 @@ class _Kept:
         found = _judged(kept, comparison)
         if found.estimate is None or comparison.event is not None:
             return found
-        ends = [
-            sorted(term.weight * end for end in self._quantity(term).ends)
-            for term in comparison.terms
-        ]
-        least = min(math.fsum(low for low, _ in ends), found.estimate)
-        most = max(math.fsum(high for _, high in ends), found.estimate)
+        least, most = limits_of(comparison, self._quantity)
+        least, most = min(least, found.estimate), max(most, found.estimate)
         return replace(
             found,
             low=None if found.low is None else max(found.low, least),

@@ -1,6 +1,6 @@
 """Whether claims hold, by paired seeds. Pure."""
 
-from orchestrator.verdicts.claims import ClaimVerdict, cells_needed, judge
+from orchestrator.verdicts.claims import ClaimVerdict, judge
 from orchestrator.verdicts.judged import Judged, Lost, Quantities, Values, Verdict
 from orchestrator.verdicts.looks import Look, Looks, looks_up_to, merged, next_look
 from orchestrator.verdicts.q_values import with_q_values
@@ -17,7 +17,6 @@ __all__ = [
     "Spread",
     "Values",
     "Verdict",
-    "cells_needed",
     "judge",
     "looks_up_to",
     "merged",

@@ -20,7 +20,7 @@ is that over comparisons of a sweep, not of each of its cells by itself.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.verdicts.judged import (
@@ -40,7 +40,7 @@ from orchestrator.verdicts.spread import Pooled, Spread
 from search_spaces.ablation import Scale
 from search_spaces.claims import Claim, Comparison, Place
 
-__all__ = ["ClaimVerdict", "cells_needed", "judge"]
+__all__ = ["ClaimVerdict", "judge"]
 
 NO_LOOKS = Looks()
 
@@ -124,23 +124,6 @@ def judge(
         holding=sum(one.verdict == "reproduced" for one in judged),
         spread=_spread(comparisons, spread),
     )
-
-
-def cells_needed(verdicts: Iterable[ClaimVerdict]) -> set[Place]:
-    """Return the cells of which further seeds can decide a claim.
-
-    They are those of undecided comparisons in undecided claims. Comparisons that tie at their
-    bound are left out, and so are those that the last look did not decide.
-    """
-    cells: set[Place] = set()
-    for verdict in verdicts:
-        if verdict.verdict != "undecided":
-            continue
-        last = max(verdict.looks, default=math.inf)
-        for one in verdict.judged:
-            if one.verdict == "undecided" and not one.tied and len(one.seeds) < last:
-                cells.update(term.at for term in one.comparison.terms)
-    return cells
 
 
 def _paper_value(comparison: Comparison, paper: Mapping[Place, float]) -> float | None:

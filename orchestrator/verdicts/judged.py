@@ -1,7 +1,7 @@
 """What judging one comparison takes, and what it gives."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,6 +19,7 @@ __all__ = [
     "Values",
     "Verdict",
     "is_contrast",
+    "limits_of",
 ]
 
 Verdict = Literal["reproduced", "contradicted", "alike", "undecided", "not asked"]
@@ -128,14 +129,9 @@ class Evidence:
         """Return what a term measures."""
         return self.quantities.get((term.at, term.metric), UNKNOWN)
 
-    def ends(self, term: Term) -> tuple[float, float]:
-        """Return the least and the largest that a term's metric can be, without its weight."""
-        return self.quantity(term).ends
-
     def limits(self, comparison: Comparison) -> tuple[float, float]:
         """Return the least and the largest that a weighted sum can be."""
-        ends = [sorted(term.weight * end for end in self.ends(term)) for term in comparison.terms]
-        return math.fsum(low for low, _ in ends), math.fsum(high for _, high in ends)
+        return limits_of(comparison, self.quantity)
 
     def margin(self, comparison: Comparison) -> float | None:
         """Return how far apart two sides may be and still be called alike.
@@ -152,6 +148,12 @@ class Evidence:
     def lost_of(self, comparison: Comparison) -> Lost:
         """Return the runs that a comparison's cells have lost."""
         return {term.at: self.lost[term.at] for term in comparison.terms if self.lost.get(term.at)}
+
+
+def limits_of(comparison: Comparison, quantity: Callable[[Term], Quantity]) -> tuple[float, float]:
+    """Return the least and the largest that a sum of terms can be, of these quantities."""
+    ends = [sorted(term.weight * end for end in quantity(term).ends) for term in comparison.terms]
+    return math.fsum(low for low, _ in ends), math.fsum(high for _, high in ends)
 
 
 def is_contrast(comparison: Comparison) -> bool:

@@ -74,7 +74,7 @@ def _worst(term: Term, side: int, evidence: Evidence) -> float | None:
     lower = evidence.quantity(term).better == "lower"
     if term.weight * side * (-1 if lower else 1) < 0:
         return None
-    end = evidence.ends(term)[lower]
+    end = evidence.quantity(term).ends[lower]
     if math.isfinite(end):
         return end
     seen = [*evidence.column(term).values()]

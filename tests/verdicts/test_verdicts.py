@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from orchestrator.plan import Ask
+from orchestrator.plan.more_seeds import seeds_wanted
 from orchestrator.verdicts import (
     ClaimVerdict,
     Looks,
     Quantities,
     Values,
-    cells_needed,
     judge,
     looks_up_to,
     spread_of,
@@ -57,6 +58,14 @@ def shifted(differences: Iterable[float]) -> Values:
         for base in [40 + 7 * math.sin(seed)]
     ]
     return table({A: [ours for ours, _ in pairs], B: [base for _, base in pairs]})
+
+
+def cells_needed(
+    verdicts: Iterable[ClaimVerdict], values: Values, looks: Sequence[int] = LOOKS
+) -> set[Place]:
+    """The cells that a sweep asks for further seeds, up to the last of its looks."""
+    there = {at: len(column) for (at, _), column in values.items()}
+    return set(seeds_wanted(verdicts, Ask(1, there), 0, values, {}, looks))
 
 
 def rate(trials: int, verdict: str, trial: Callable[[], str]) -> float:
@@ -258,7 +267,7 @@ def test_cells_that_are_one_run_do_not_beat_each_other_ever() -> None:
     verdict = judge(claims(beats(A, B)), "small", values)
     assert (verdict.verdict, verdict.more_seeds) == ("undecided", None)
     assert "exactly 0 with every seed" in verdict.sentence
-    assert cells_needed([verdict]) == set()
+    assert cells_needed([verdict], values) == set()
 
 
 def test_a_tie_at_a_bound_is_seen_through_rounding() -> None:
@@ -269,9 +278,10 @@ def test_a_tie_at_a_bound_is_seen_through_rounding() -> None:
 
 
 def test_two_ties_may_be_chance_and_deserve_another_seed() -> None:
-    verdict = judge(claims(beats(A, B)), "small", table({A: [50.0, 51.0], B: [50.0, 51.0]}))
+    values = table({A: [50.0, 51.0], B: [50.0, 51.0]})
+    verdict = judge(claims(beats(A, B)), "small", values)
     assert not verdict.judged[0].tied
-    assert cells_needed([verdict]) == {A, B}
+    assert cells_needed([verdict], values) == {A, B}
 
 
 # How often verdicts are false
@@ -426,7 +436,7 @@ def test_comparisons_are_looked_at_with_the_seeds_that_each_has() -> None:
     assert [one.verdict for one in verdict.judged] == ["reproduced", "undecided"]
     assert [len(one.seeds) for one in verdict.judged] == [5, 6]
     assert verdict.seeds == 5
-    assert cells_needed([verdict]) == {A, C}
+    assert cells_needed([verdict], values) == {A, C}
 
 
 # How many seeds it takes
@@ -551,23 +561,21 @@ def test_seeds_are_needed_only_where_a_claim_is_undecided() -> None:
         "undecided",
         "not asked",
     ]
-    assert cells_needed([holds, fails, never]) == set()
-    assert cells_needed([holds, fails, open_, never]) == {A, C}
+    assert cells_needed([holds, fails, never], values) == set()
+    assert cells_needed([holds, fails, open_, never], values) == {A, C}
 
 
 def test_after_the_last_look_no_cell_needs_seeds() -> None:
     sums = [0.3, -1.0, 0.6, 1.1, -0.4, 0.2, 0.9, -0.7, 0.1, -0.3]
-    assert cells_needed(
-        [judge(claims(beats(A, B)), "small", shifted(sums[:9]), looks=Looks(LOOKS))]
-    ) == {
-        A,
-        B,
-    }
-    assert (
-        cells_needed([judge(claims(beats(A, B)), "small", shifted(sums), looks=Looks(LOOKS))])
-        == set()
+    some, all_of_them = shifted(sums[:9]), shifted(sums)
+    waiting, ended = (
+        judge(claims(beats(A, B)), "small", values, looks=Looks(LOOKS))
+        for values in (some, all_of_them)
     )
-    assert cells_needed([judge(claims(beats(A, B)), "small", shifted(sums))]) == {A, B}
+    assert cells_needed([waiting], some) == {A, B}
+    assert cells_needed([ended], all_of_them) == set()
+    once = judge(claims(beats(A, B)), "small", all_of_them)
+    assert cells_needed([once], all_of_them, (*LOOKS, 14)) == {A, B}
 
 
 @pytest.mark.parametrize(
@@ -721,7 +729,8 @@ def test_accuracies_are_alike_within_a_point_and_other_metrics_where_a_claim_say
     assert verdict(beats(A, B), nats) == "undecided"
     assert verdict(beats(A, B, margin=0.5), nats) == "alike"
     assert verdict(beats(A, B, by=-0.02), points) == "undecided"
-    assert cells_needed([judge(claims(beats(A, B)), "small", equal, quantities=points)]) == set()
+    alike = judge(claims(beats(A, B)), "small", equal, quantities=points)
+    assert cells_needed([alike], equal) == set()
 
 
 def test_more_seeds_may_tell_that_sides_are_alike() -> None:
