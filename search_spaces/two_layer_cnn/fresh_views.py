@@ -19,7 +19,7 @@ import math
 from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import Claim, Place, beats, similar
 from search_spaces.layout import Axis, Layout, grid
-from search_spaces.two_layer_cnn.theorems import NOTE, ratios
+from search_spaces.two_layer_cnn.theorems import NOTE, ONLY_PRETRAINED, ratios
 from search_spaces.values import Value
 
 __all__ = ["FRESH_VIEWS"]
@@ -76,7 +76,7 @@ FRESH_VIEWS = Ablation(
     question="What does pre-training gain if the second view of an input is drawn anew for each "
     "step?",
     source="Lemma 5.2",
-    fixed={"pretrain.method": "simclr", "finetune.max_steps": 0, "data.labels": 2, "data.test": 2},
+    fixed=ONLY_PRETRAINED,
     paper=_LAYOUT,
     small=_LAYOUT,
     metric="alignment",

@@ -16,7 +16,12 @@ begin there: no step is taken, and they stay where chance put them.
 from search_spaces.ablation import Ablation
 from search_spaces.claims import Claim, Comparison, Place, above, beats, contrast, similar
 from search_spaces.layout import Axis, Layout, grid
-from search_spaces.two_layer_cnn.theorems import NOTE, below, ratios
+from search_spaces.two_layer_cnn.theorems import (
+    NOTE,
+    ONLY_PRETRAINED,
+    below,
+    ratios,
+)
 from search_spaces.values import Value
 
 __all__ = ["INITIAL_SCALE"]
@@ -57,7 +62,7 @@ INITIAL_SCALE = Ablation(
     title="Scale of the first filters",
     question="How small must filters be when pre-training begins?",
     source="Lemmas 5.1 and 5.2",
-    fixed={"pretrain.method": "simclr", "finetune.max_steps": 0, "data.labels": 2, "data.test": 2},
+    fixed=ONLY_PRETRAINED,
     paper=_LAYOUT,
     small=_LAYOUT,
     metric="alignment",

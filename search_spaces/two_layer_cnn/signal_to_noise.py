@@ -21,7 +21,12 @@ from collections.abc import Callable
 from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import Claim, Place, above, similar
 from search_spaces.layout import Axis, Layout, grid
-from search_spaces.two_layer_cnn.theorems import NOTE, below, ratios
+from search_spaces.two_layer_cnn.theorems import (
+    NOTE,
+    ONLY_PRETRAINED,
+    below,
+    ratios,
+)
 from search_spaces.values import Value
 
 __all__ = ["SIGNAL_TO_NOISE", "where"]
@@ -73,7 +78,7 @@ SIGNAL_TO_NOISE = Ablation(
     title="Unlabeled inputs, signal-to-noise ratio and alignment",
     question="How many unlabeled inputs does pre-training need to find the signal?",
     source="Lemma 5.2",
-    fixed={"pretrain.method": "simclr", "finetune.max_steps": 0, "data.labels": 2, "data.test": 2},
+    fixed=ONLY_PRETRAINED,
     paper=_LAYOUT,
     small=_LAYOUT,
     metric="alignment",

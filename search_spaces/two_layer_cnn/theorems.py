@@ -27,6 +27,7 @@ __all__ = [
     "NOTE",
     "OF_LOST",
     "OF_RATES",
+    "ONLY_PRETRAINED",
     "SIMCLR",
     "below",
     "fails",
@@ -42,6 +43,13 @@ SIMCLR, DIRECT = "SimCLR pre-training", "direct"
 ARMS: dict[str, dict[str, Value]] = {
     SIMCLR: {"pretrain.method": "simclr"},
     DIRECT: {"pretrain.method": "none"},
+}
+# SimCLR pre-training alone: what is asked is how well filters align, and nothing is fine-tuned
+ONLY_PRETRAINED: dict[str, Value] = {
+    "pretrain.method": "simclr",
+    "finetune.max_steps": 0,
+    "data.labels": 2,
+    "data.test": 2,
 }
 LABELS = tuple(str(2**power) for power in range(1, 11))
 FEW_LABELS = 8  # n = Omega(1) of Theorem 4.2: from here on
