@@ -16,7 +16,7 @@ from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.storage import Storage
 from orchestrator.verdicts.crossed import CrossedComparison, compare_cells
-from orchestrator.verdicts.permutation_test import LEVEL, holm
+from orchestrator.verdicts.permutation_test import LEVEL, holm, paired_verdict
 
 __all__ = ["compare_seeds"]
 
@@ -121,7 +121,7 @@ def _print(
     console.print(table, highlight=False)
     for label, one in compared.items():
         over = f"over {one.seeds} seeds and {one.n} test examples (p = {p[label]:.2g})"
-        word = _word(one, p[label])
+        word = paired_verdict(one.difference, p[label])
         if word == "tied":
             say(f"{label}: A and B are tied {over}")
         else:
@@ -147,16 +147,14 @@ def _document(
         "other": sides[1],
         "level": LEVEL,
         "comparisons": {
-            label: {**asdict(one), "p_holm": p[label], "verdict": _word(one, p[label])}
+            label: {
+                **asdict(one),
+                "p_holm": p[label],
+                "verdict": paired_verdict(one.difference, p[label]),
+            }
             for label, one in compared.items()
         },
     }
-
-
-def _word(one: CrossedComparison, p: float) -> str:
-    if p > LEVEL:
-        return "tied"
-    return "better" if one.difference > 0 else "worse"
 
 
 def _interval(interval: tuple[float, float]) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "adjusted",
     "compare_predictions",
     "holm",
+    "paired_verdict",
 ]
 
 LEVEL = 0.05
@@ -65,9 +66,14 @@ class PairedComparison:
     @property
     def verdict(self) -> PairedVerdict:
         """Whether the one is better, worse, or not to be told from the other at the 5 % level."""
-        if self.p_holm > LEVEL:
-            return "tied"
-        return "better" if self.difference > 0 else "worse"
+        return paired_verdict(self.difference, self.p_holm)
+
+
+def paired_verdict(difference: float, p: float) -> PairedVerdict:
+    """Return what a difference and its p-value say at the 5 % level."""
+    if p > LEVEL:
+        return "tied"
+    return "better" if difference > 0 else "worse"
 
 
 def compare_predictions(one: Predictions, other: Predictions) -> PairedComparison:
