@@ -13,7 +13,7 @@ from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, PlannedCell
-from orchestrator.plan.cells import MAX_SEEDS
+from orchestrator.plan.asked import seed_chosen_for
 from orchestrator.plan.kept import KeptPlan, read_plan, same_run
 from orchestrator.plan.rounds import lost_of
 from orchestrator.resources import Resources
@@ -220,7 +220,7 @@ def _is_complete(sweep: Plan, kept: KeptPlan, there: Mapping[str, RunRecord]) ->
     own = {(tuple(cell["at"]), cell["seed"]) for cell in kept["cells"] if cell["role"] == "cell"}
     once = kept.get("tuning", "once") == "once"
     for cell in kept["cells"]:
-        at, seed = tuple(cell["at"]), cell["seed"] - MAX_SEEDS
+        at, seed = tuple(cell["at"]), seed_chosen_for(cell["seed"])
         if cell["role"] != "candidate" or seed in lost.get(at, {}):
             continue
         if not any(place == at and (once or number == seed) for place, number in own):

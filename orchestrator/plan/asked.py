@@ -25,6 +25,7 @@ __all__ = [
     "by_claims",
     "read_tuning",
     "read_varied",
+    "seed_chosen_for",
     "varied_fields",
 ]
 
@@ -89,6 +90,11 @@ class Ask:
             else:
                 number = 0
         return {path: flat[path] + number for path in varied_fields(flat, names)}
+
+
+def seed_chosen_for(candidate_seed: int) -> int:
+    """Return the seed that candidates with this seed are for; with a single choice, the first."""
+    return candidate_seed - MAX_SEEDS
 
 
 def varied_fields(flat: Mapping[str, Any], names: Collection[Varied]) -> list[str]:

@@ -7,7 +7,8 @@ on records alone, so a rerun comes to the same round without running anything tw
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.plan.cells import MAX_SEEDS, Ask, Plan
+from orchestrator.plan.asked import seed_chosen_for
+from orchestrator.plan.cells import Ask, Plan
 from orchestrator.plan.kept import KeptCell, kept_cells
 from orchestrator.plan.more_seeds import seeds_wanted
 from orchestrator.run_record import Records, RunRecord
@@ -29,6 +30,7 @@ from workloads.catalog import workload_named
 from workloads.quantity import Quantity
 
 __all__ = [
+    "Key",
     "Outcome",
     "TakenLooks",
     "choices",
@@ -178,9 +180,8 @@ def lost_of(ablation: Ablation, cells: Iterable[KeptCell], records: Records) -> 
     for cell in cells:
         record = records.get(cell["fingerprint"])
         if cell["role"] == "candidate":
-            # whose seeds are those that they are for, moved out of their way
-            asked_for = (tuple(cell["at"]), cell["seed"] - MAX_SEEDS)
-            candidates.setdefault(asked_for, []).append(record)
+            chosen_for = (tuple(cell["at"]), seed_chosen_for(cell["seed"]))
+            candidates.setdefault(chosen_for, []).append(record)
             continue
         if record is None:
             continue

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.kept import KeptPlan
+from orchestrator.plan.rounds import Key
 from orchestrator.report.summary import Summary
 from orchestrator.run_record import Records, RunRecord
 from orchestrator.verdicts import Values
 from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.claims import Place
 
-__all__ = ["Key", "SeedRun", "claimed_metrics", "runs_of_cells", "summary_of", "values_in"]
-
-Key = tuple[Place, str | None]  # a cell, and a metric or None for its own
+__all__ = ["SeedRun", "claimed_metrics", "runs_of_cells", "summary_of", "values_in"]
 
 
 @dataclass(frozen=True)

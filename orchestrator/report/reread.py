@@ -12,10 +12,10 @@ from typing import Any
 
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.kept_looks import looks_in, looks_of
-from orchestrator.plan.rounds import TakenLooks, swept_keys, values_of, verdicts
+from orchestrator.plan.rounds import Key, TakenLooks, swept_keys, values_of, verdicts
 from orchestrator.report.brief import NOT_KEPT
 from orchestrator.report.collect import Difference, Report
-from orchestrator.report.measured import Key, values_in
+from orchestrator.report.measured import values_in
 from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed
 from orchestrator.report.tuned import Tuned, edges_of
