@@ -285,20 +285,22 @@ def test_a_sweep_on_three_hosts_of_which_one_is_lost(
     mlflow_runs: Callable[[Path, str], tuple[list[Run], list[Run]]],
     wait_for: Callable[..., None],
 ) -> None:
-    run_here("flip-and-blur", storage_folder, 3, schedule__epochs=30)
+    recipe = tiny_recipe(schedule__epochs=30, data__image_size=40)  # where blur is asked about
+    run_here("flip-and-blur", storage_folder, 3, schedule__epochs=30, data__image_size=40)
     before = written(storage_folder)
     file = str(lab.cluster_file)
     lab.orch("cluster", "up", file, "--yes")
     wait_for(lambda: addresses(lab) == set(HOSTS), PATIENCE, pause=2)
 
-    sweep = ["ablate", "flip-and-blur", *tiny_recipe(schedule__epochs=30)]
+    sweep = ["ablate", "flip-and-blur", *recipe]
     sweep += ["--storage", storage_folder.as_uri(), "--workers", "2", "--on", file, "--json"]
     words = [*lab.command, *lab.simclr_orch, *sweep]
     with ExitStack() as stack:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         client = stack.enter_context(subprocess.Popen(words, text=True, **pipes))  # type: ignore[call-overload]
         stack.callback(client.kill)
-        wait_for(lambda: in_training(storage_folder), PATIENCE, pause=0.2)
+        wait_for(lambda: in_training(storage_folder) or client.poll() is not None, PATIENCE, 0.2)
+        assert client.poll() is None, client.communicate()
         used = lab.hosts_that_run("ray::RayTrainWorker")
         (interrupted,) = in_training(storage_folder)
         assert len(used) == 2  # one worker of the cell on each of two hosts
