@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from orchestrator.commands.request import Problems, Request, ablations_named, base_recipe
+from orchestrator.commands.questions import questions_of
+from orchestrator.commands.request import Problems, Request, base_recipe
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
@@ -124,7 +125,7 @@ def check(request: Request) -> Checked:
 
     problems.attempt(lambda: read_tuning(request.tuning))
     problems.attempt(lambda: read_varied(request.vary or "seed"))
-    ablations = problems.attempt(lambda: ablations_named(request.ablations))
+    ablations = problems.attempt(lambda: questions_of(request))
     workload = problems.attempt(lambda: _workload(request, ablations or ()))
     base = None
     if workload is not None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
-from orchestrator.commands.request import ablations_named
+from orchestrator.commands.questions import ablations_named
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan, PlannedCell

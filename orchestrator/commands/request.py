@@ -12,7 +12,6 @@ from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.resources import Placement
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record
-from search_spaces import OF_THE_PAPER, Ablation, every_ablation
 from workloads.inventory import shown
 from workloads.spec import SpecError
 from workloads.workload import (
@@ -25,7 +24,6 @@ __all__ = [
     "BEGINS_WITH",
     "Problems",
     "Request",
-    "ablations_named",
     "base_recipe",
     "command_line",
     "is_no_path",
@@ -33,7 +31,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-EVERY = "all"
 BEGINS_WITH = "init.weights"  # the field of weights that a run begins with, a file or a run
 
 
@@ -92,26 +89,6 @@ class Problems:
         """Raise one PlanError with all problems, if there are any."""
         if self.found:
             raise PlanError(list(dict.fromkeys(self.found)))
-
-
-def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
-    """Return the ablations of these names, each once.
-
-    `all` is every table and figure of the SimCLR paper, without extensions. Raises SpecError that
-    lists the known ones.
-    """
-    known = every_ablation()
-    if unknown := [name for name in names if name not in known and name != EVERY]:
-        listed = f"{', '.join(known)}, {EVERY}"
-        raise SpecError([f"{name}: no such ablation; known are {listed}" for name in unknown])
-
-    wanted: dict[str, Ablation] = {}
-    for name in names:
-        if name == EVERY:
-            wanted |= {one: known[one] for one in OF_THE_PAPER}
-        else:
-            wanted[name] = known[name]
-    return tuple(wanted.values())
 
 
 def command_line(arguments: list[str]) -> str:
