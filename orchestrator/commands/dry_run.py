@@ -1,15 +1,47 @@
 """What `--dry-run` does: print the runs of a request and what they cost, and start nothing."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from rich.console import Console
 
-from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.check import Checked, check, local_shape
 from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_trained_anew
-from orchestrator.commands.next_round import next_round
+from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
+from orchestrator.plan.estimate import Estimate
+from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import all_records
 
-__all__ = ["dry_run"]
+__all__ = ["Ahead", "dry_run", "look_ahead"]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a request would do: its first round, and what that costs by all records there are."""
+
+    checked: Checked
+    planned: Round
+    records: Sequence[RunRecord]
+    cost: Estimate
+
+
+def look_ahead(request: Request) -> Ahead:
+    """Find out what a request would run and what it costs. Raises PlanError with every problem.
+
+    Starts nothing, unless the cluster by address must be asked for its size.
+    """
+    from orchestrator.cluster.connection import connected
+
+    checked = check(request)
+    if checked.settings.address is None:
+        planned = next_round(checked, local_shape())
+    else:
+        with connected(checked.settings.address, may_start=checked.may_start) as shape:
+            planned = next_round(checked, shape)
+    records = all_records(checked.storage)
+    return Ahead(checked, planned, records, cost_of(checked, planned, records))
 
 
 def dry_run(request: Request, console: Console) -> Finished:
@@ -17,18 +49,10 @@ def dry_run(request: Request, console: Console) -> Finished:
 
     Starts nothing, unless the cluster by address must be asked for its size.
     """
-    from orchestrator.cluster.connection import connected
-
-    checked = check(request)
+    ahead = look_ahead(request)
+    checked, planned, records, cost = ahead.checked, ahead.planned, ahead.records, ahead.cost
     for line in checked.left_out:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if checked.settings.address is None:
-        planned = next_round(checked, local_shape())
-    else:
-        with connected(checked.settings.address, may_start=checked.may_start) as shape:
-            planned = next_round(checked, shape)
-    records = all_records(checked.storage)
-    cost = cost_of(checked, planned, records)
 
     sweeps = {}
     for plan in planned.plans:

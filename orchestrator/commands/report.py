@@ -5,8 +5,9 @@ The files are Markdown, pictures and JSON.
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
-from orchestrator.report.figures.ablation import draw, save
-from orchestrator.report.figures.curves import draw_curves
+from orchestrator.report.figures.ablation import save
+from orchestrator.report.figures.both import figures_of
 from orchestrator.report.reread import ablation_in, report_in
-from orchestrator.report.text import markdown, print_report, print_verdicts, subtitle
+from orchestrator.report.text import markdown, print_report, print_verdicts
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
@@ -35,6 +36,8 @@ from search_spaces import every_ablation
 
 __all__ = [
     "REPORT_FILES",
+    "collected",
+    "judged",
     "kept_report",
     "report_again",
     "report_on",
@@ -61,7 +64,7 @@ def report_on(
 
     Raises PlanError when the storage has no such sweep.
     """
-    report = _collected(name, storage, sweep, console)
+    report = collected(name, storage, sweep, partial(_warn, console))
     print_report(report, console, details=details)
     if output is not None:
         return _written(report, output, console)
@@ -109,6 +112,25 @@ def verdicts_on(
     It is of every ablation in the storage unless named; q-values are over all of them. Raises
     PlanError when a named ablation has no sweep, or the storage has none at all.
     """
+    document = {}
+    for report in judged(names, storage, partial(_warn, console)):
+        claims = verdicts_json(report)
+        document[report.ablation.name] = {"sweep": report.plan["sweep"], "claims": claims}
+        console.print(Text(report.ablation.name, style="bold"))
+        print_verdicts(claims, console, details=details)
+    console.print(
+        "q: of claims with a q of at most x a share of x is expected to be wrong, over all above"
+    )
+    return Finished(0, {"verdicts": document})
+
+
+def judged(names: Sequence[str], storage: Storage, say: Callable[[str], None]) -> list[Report]:
+    """Collect the latest sweep of each ablation, with q-values over the claims of all of them.
+
+    It is of every ablation in the storage unless named. To look at claims counts, and is kept; what
+    is wrong with that is said by `say`. Raises PlanError when a named ablation has no sweep, or the
+    storage has none at all.
+    """
     known = set(storage.list("sweeps"))
     ablations = (
         ablations_named(names)
@@ -118,19 +140,12 @@ def verdicts_on(
     if not ablations:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
 
-    reports = [_collected(ablation.name, storage, None, console) for ablation in ablations]
-    judged = iter(with_q_values([one for report in reports for one in report.verdicts]))
-    document = {}
-    for report in reports:
-        adjusted = replace(report, verdicts=tuple(islice(judged, len(report.verdicts))))
-        claims = verdicts_json(adjusted)
-        document[report.ablation.name] = {"sweep": report.plan["sweep"], "claims": claims}
-        console.print(Text(report.ablation.name, style="bold"))
-        print_verdicts(claims, console, details=details)
-    console.print(
-        "q: of claims with a q of at most x a share of x is expected to be wrong, over all above"
-    )
-    return Finished(0, {"verdicts": document})
+    reports = [collected(ablation.name, storage, None, say) for ablation in ablations]
+    adjusted = iter(with_q_values([one for report in reports for one in report.verdicts]))
+    return [
+        replace(report, verdicts=tuple(islice(adjusted, len(report.verdicts))))
+        for report in reports
+    ]
 
 
 def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, Any]:
@@ -171,16 +186,24 @@ def _searched(cell: PlannedCell, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _collected(name: str, storage: Storage, sweep: str | None, console: Console) -> Report:
-    """A sweep's results; to look at its claims counts, and is kept."""
+def collected(name: str, storage: Storage, sweep: str | None, say: Callable[[str], None]) -> Report:
+    """Collect a sweep's results, the latest one's unless named.
+
+    To look at its claims counts, and is kept; `say` is called with a sentence where it cannot be.
+    Raises PlanError when the storage has no such sweep.
+    """
     (ablation,) = ablations_named([name])
     plan = latest_sweep(storage, name, sweep)
     records = records_of(storage, plan)
     taken = looks_before(storage, ablation, plan, records)
     report = collect(ablation, plan, records, taken)
     if problem := keep_taken(storage, ablation, plan, report.verdicts):
-        console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)
+        say(problem)
     return report
+
+
+def _warn(console: Console, problem: str) -> None:
+    console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
 def _written(report: Report, output: Path, console: Console) -> Finished:
@@ -204,19 +227,7 @@ def _files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:
 
     `has_curves`: there are pictures of training curves, though this report draws none.
     """
-    figures = {
-        "report": draw(
-            report.ablation,
-            report.layout,
-            report.cells,
-            reference=report.reference,
-            subtitle=subtitle(report),
-        ),
-        "curves": draw_curves(
-            report.ablation, report.layout, report.histories, subtitle=subtitle(report)
-        ),
-    }
-
+    figures = figures_of(report)
     files = {
         "report.md": markdown(
             report, "report.png", "curves.png" if figures["curves"] or has_curves else None

@@ -50,11 +50,14 @@ class RunRound(Protocol):
     ) -> Outcome: ...
 
 
-def execute(request: Request, out: Console, command: str) -> Finished:
-    """Run what is missing of a request, with progress on stderr, and report on the whole of it.
+def execute(
+    request: Request, out: Console, command: str, progress: Console | None = None
+) -> Finished:
+    """Run what is missing of a request and report on the whole of it.
 
-    In rounds: tuned cells run once they have chosen a candidate, undecided claims ask for more
-    seeds. The report goes to `out`. Exit code 1 if not every cell has finished.
+    Progress is told on `progress`, which is stderr unless another one is given. In rounds: tuned
+    cells run once they have chosen a candidate, undecided claims ask for more seeds. The report
+    goes to `out`. Exit code 1 if not every cell has finished.
     """
     from orchestrator.cluster.connection import connected, nodes_that_miss
     from orchestrator.sweep import run
@@ -63,7 +66,7 @@ def execute(request: Request, out: Console, command: str) -> Finished:
     checked = check(request)
     storage, address = checked.storage, checked.settings.address
     tracker = Tracker.open(checked.settings.tracking_uri, storage)
-    sweep = Sweep(checked, tracker, run, out, command)
+    sweep = Sweep(checked, tracker, run, out, command, progress)
     if tracker.is_of_mlflows_variable:
         sweep.say(f"recorded in MLflow at {tracker.page}, which MLFLOW_TRACKING_URI names")
     if address is None and (elsewhere := os.environ.get("RAY_ADDRESS")):
@@ -94,11 +97,17 @@ class Sweep:
     """The rounds of one request: the driver's loop, for whatever runs a round and records it."""
 
     def __init__(
-        self, checked: Checked, tracker: Tracker, run: RunRound, out: Console, command: str
+        self,
+        checked: Checked,
+        tracker: Tracker,
+        run: RunRound,
+        out: Console,
+        command: str,
+        progress: Console | None = None,
     ) -> None:
         self._checked, self._tracker, self._run_round = checked, tracker, run
         self._out, self._command = out, command
-        self._console = plain_console(stderr=True)
+        self._console = progress or plain_console(stderr=True)
 
     def say_what_is_left_out(self) -> None:
         """Print a line for each reason for which examples of the data are left out."""
@@ -142,7 +151,7 @@ class Sweep:
                 if not isinstance(error, OrchestratorError):
                     self._console.print_exception()
                 self.say(f"{error}; continue with: {self._command}")
-                return Finished(1, {"error": str(error), "command": self._command})
+                return Finished(1, {"error": str(error), "command": self._command}, error)
 
     def _begin(self, planned: Round) -> list[Recorder]:
         """Open the sweeps' runs in MLflow and keep their plans, before anything is run."""
