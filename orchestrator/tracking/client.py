@@ -126,18 +126,21 @@ class PatientClient:
 
     def latest_metrics(self, run_id: str) -> dict[str, float]:
         """Return the last value of each metric of a run."""
-        run = self._persist("read a run", lambda: self._client.get_run(run_id))
-        return run.data.metrics
+        return self.run(run_id).data.metrics
 
-    def last_steps(self, run: "Run") -> dict[str, int]:
-        """Return the last step of each metric that a run had when it was found."""
+    def steps(self, run: "Run") -> dict[str, set[int]]:
+        """Return the steps of each metric that a run had when it was found."""
 
-        def last(key: str) -> int:
-            return max(
-                entry.step for entry in self._client.get_metric_history(run.info.run_id, key)
-            )
+        def found(key: str) -> set[int]:
+            return {entry.step for entry in self._client.get_metric_history(run.info.run_id, key)}
 
-        return {key: self._persist("read a metric", partial(last, key)) for key in run.data.metrics}
+        return {
+            key: self._persist("read a metric", partial(found, key)) for key in run.data.metrics
+        }
+
+    def run(self, run_id: str) -> "Run":
+        """Return a run with its metrics and tags, as they are now."""
+        return self._persist("read a run", lambda: self._client.get_run(run_id))
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Store parameters, cut at MLflow's 6,000 characters; MLflow never changes one again."""
@@ -147,8 +150,10 @@ class PatientClient:
         for batch in _batches(entries, PARAMS_PER_BATCH):
             self._persist("store parameters", partial(self._client.log_batch, run_id, params=batch))
 
-    def log_metrics(self, run_id: str, values: Sequence[MetricEntry]) -> None:
-        """Store metrics. Those that are not finite, MLflow would store as other numbers.
+    def log_metrics(
+        self, run_id: str, values: Sequence[MetricEntry], tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Store metrics, and tags. Those that are not finite, MLflow would store as other numbers.
 
         They are left out, and the tag `simclr_orch.non_finite` names the last ones.
         """
@@ -163,11 +168,14 @@ class PatientClient:
             for key, value, step in values
             if not math.isfinite(value)
         ]
-        tags = [RunTag(NON_FINITE, ", ".join(lost)[:LONGEST_TAG])] if lost else []
-        for batch in _batches(entries, METRICS_PER_BATCH - len(tags)) or ([[]] if tags else []):
+        wanted = [RunTag(key, value) for key, value in (tags or {}).items()]
+        if lost:
+            wanted.append(RunTag(NON_FINITE, ", ".join(lost)[:LONGEST_TAG]))
+        batches = _batches(entries, METRICS_PER_BATCH - len(wanted)) or ([[]] if wanted else [])
+        for batch in batches:
             self._persist(
                 "store metrics",
-                partial(self._client.log_batch, run_id, metrics=batch, tags=tags),
+                partial(self._client.log_batch, run_id, metrics=batch, tags=wanted),
             )
 
     def log_files(self, run_id: str, contents: Mapping[str, str | bytes]) -> None:

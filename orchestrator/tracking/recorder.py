@@ -60,7 +60,7 @@ class Recorder:
         self._warn = warn
         self._parent: ParentRun | None = None
         self._open: dict[str, CellRun] = {}
-        self._recorded: set[str] = set()
+        self._recorded: dict[str, CellRun] = {}
         self._pending: dict[str, list[Metrics]] = {}
         self._written: dict[str, float] = {}
         self.failure: str | None = None
@@ -100,9 +100,16 @@ class Recorder:
         self._guarded(lambda: self._close(fingerprint, record))
 
     def taken_over(self, fingerprint: str, record: RunRecord) -> None:
-        """Give a cell that finished before, perhaps in another sweep, a run unless it has one."""
-        if fingerprint not in self._recorded or self._log_model:
+        """Give a cell that finished before, perhaps in another sweep, a run unless it has one.
+
+        The curve of one that it has is mended where it lacks epochs of the record.
+        """
+        recorded = self._recorded.get(fingerprint)
+        if recorded is None or self._log_model:
             self._guarded(lambda: self._close(fingerprint, record))
+        elif recorded.epochs != len(record.history):
+            curve = self._curve(record.history)
+            self._guarded(lambda: self._tracker.mend_curve(recorded, curve))
 
     def finish(self, status: Status, files: Mapping[str, str | bytes]) -> None:
         """Close the sweep's run with the report's files; cells still open were interrupted."""
@@ -143,12 +150,14 @@ class Recorder:
             own["simclr_orch.paper"] = f"{cell.paper:g}"
         return self._tags | own
 
-    def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
-        curve = {
+    def _curve(self, epochs: Sequence[Metrics]) -> dict[int, Metrics]:
+        return {
             int(epoch["epoch"]): {name: epoch[name] for name in self._logged if name in epoch}
             for epoch in epochs
         }
-        self._tracker.log_epochs(self._run_of(fingerprint), curve)
+
+    def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
+        self._tracker.log_epochs(self._run_of(fingerprint), self._curve(epochs))
 
     def _close(self, fingerprint: str, record: RunRecord) -> None:
         run, folder = self._run_of(fingerprint), RunFolder(self._storage, fingerprint)
@@ -170,7 +179,9 @@ class Recorder:
             checkpoint = RunFolder(self._storage, record.state_of).checkpoint_bytes()
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
-        self._tracker.finish(run, results, files, status=STATUSES[record.status])
+        self._tracker.finish(
+            run, results, files, STATUSES[record.status], epochs=len(record.history)
+        )
         del self._open[fingerprint]
 
     def _guarded(self, write: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ Runs are found again by their tags.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 SWEEP, FINGERPRINT, KIND = "simclr_orch.sweep", "simclr_orch.fingerprint", "simclr_orch.kind"
 # a tag, and the experiment of what was not trained here
 EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"
+EPOCHS = "simclr_orch.epochs"  # a tag: of how many epochs the curve of an ended cell is whole
 PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 PATIENCE = 15.0  # seconds that a failing request is repeated
 
@@ -41,11 +43,16 @@ class ParentRun:
 
 @dataclass(frozen=True)
 class CellRun:
-    """The run of one cell."""
+    """The run of one cell.
+
+    Of one that has ended, `epochs` says of how many epochs its curve is whole; None where an
+    earlier version ended it, and did not say.
+    """
 
     experiment_id: str
     run_id: str
     fingerprint: str
+    epochs: int | None = None
 
 
 class Tracker:
@@ -62,8 +69,8 @@ class Tracker:
         self.uri = uri
         self._artifact_root = artifact_root
         self._client = PatientClient(uri, patience)
-        # Of each open cell: the last step of each metric.
-        self._steps: dict[str, dict[str, int]] = {}
+        # Of each open cell: the steps of each metric that are there.
+        self._steps: dict[str, dict[str, set[int]]] = {}
 
     @classmethod
     def open(
@@ -137,7 +144,7 @@ class Tracker:
         }
         run = self._client.find_or_create(parent.experiment_id, identity, name, tags)
         self._log_absent_params(run, params)
-        self._steps[run.info.run_id] = self._client.last_steps(run)
+        self._steps[run.info.run_id] = self._client.steps(run)
         return CellRun(parent.experiment_id, run.info.run_id, fingerprint)
 
     def evaluation(
@@ -161,8 +168,9 @@ class Tracker:
     def log_epoch(self, cell: CellRun, metrics: Mapping[str, float], step: int) -> None:
         """Store all metrics of an epoch in one request.
 
-        A metric that already has this step or a later one is left out: a cell that continues from a
-        checkpoint repeats epochs, and MLflow would keep both. NaN and infinities are left out too,
+        A metric that already has this step is left out: a cell that continues from a checkpoint
+        repeats epochs, and MLflow would keep both. An earlier step that is missing is stored: what
+        a killed driver had not written yet is in the record. NaN and infinities are left out too,
         which MLflow stores as other numbers; the tag `simclr_orch.non_finite` names the last ones.
         """
         self.log_epochs(cell, {step: metrics})
@@ -177,10 +185,21 @@ class Tracker:
             (key, float(value), step)
             for step, metrics in curve.items()
             for key, value in metrics.items()
-            if step > steps.get(key, -1)
+            if step not in steps.get(key, ())
         ]
         self._client.log_metrics(cell.run_id, fresh)
-        steps.update({key: step for key, _, step in fresh})
+        for key, _, step in fresh:
+            steps.setdefault(key, set()).add(step)
+
+    def mend_curve(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
+        """Store what the curve of an ended cell lacks, and of how many epochs it is then whole.
+
+        Its status and times stay as they are.
+        """
+        self._steps[cell.run_id] = self._client.steps(self._client.run(cell.run_id))
+        self.log_epochs(cell, curve)
+        self._client.log_metrics(cell.run_id, [], {EPOCHS: str(len(curve))})
+        del self._steps[cell.run_id]
 
     def finish(
         self,
@@ -188,18 +207,20 @@ class Tracker:
         results: Mapping[str, float],
         artifacts: Mapping[str, str | bytes],
         status: Status = "FINISHED",
+        epochs: int | None = None,
     ) -> None:
         """Close a cell's run with its results, at the last step, and its files.
 
-        Files are content by name, folders included. The status is written last: a FINISHED run has
-        its results and `run.json`.
+        Files are content by name, folders included. `epochs` says of how many epochs its curve is
+        whole. The status is written last: a FINISHED run has its results and `run.json`.
         """
         before = self._client.latest_metrics(cell.run_id)
-        last = max(self._steps.get(cell.run_id, {}).values(), default=0)
+        last = max(chain.from_iterable(self._steps.get(cell.run_id, {}).values()), default=0)
         fresh = [
             (key, float(value), last) for key, value in results.items() if before.get(key) != value
         ]
-        self._client.log_metrics(cell.run_id, fresh)
+        tags = {} if epochs is None else {EPOCHS: str(epochs)}
+        self._client.log_metrics(cell.run_id, fresh, tags)
         self._client.log_files(cell.run_id, artifacts)
         self._client.close(cell.run_id, status)
         self._steps.pop(cell.run_id, None)
@@ -241,9 +262,20 @@ class Tracker:
                     records[fingerprint] = record
         return records
 
-    def finished_cells(self, parent: ParentRun) -> set[str]:
-        """Return fingerprints of this sweep's cells that are FINISHED and need no opening again."""
-        return {run.data.tags[FINGERPRINT] for run in self._children(parent, "FINISHED")}
+    def finished_cells(self, parent: ParentRun) -> dict[str, CellRun]:
+        """Return this sweep's cells that are FINISHED and need no opening again.
+
+        They are by fingerprint.
+        """
+        return {
+            run.data.tags[FINGERPRINT]: CellRun(
+                parent.experiment_id,
+                run.info.run_id,
+                run.data.tags[FINGERPRINT],
+                int(run.data.tags[EPOCHS]) if EPOCHS in run.data.tags else None,
+            )
+            for run in self._children(parent, "FINISHED")
+        }
 
     def reconcile(self, parent: ParentRun) -> list[str]:
         """Close as KILLED the cells that a killed driver left RUNNING; returns their fingerprints.

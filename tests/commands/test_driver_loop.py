@@ -44,6 +44,7 @@ class FakeTracker:
         self.refused = refused
         self.sweeps: list[str] = []
         self.cells: dict[str, str | None] = {}
+        self.epochs: dict[str, int] = {}
         self.left: dict[str, RunRecord] = {}
 
     def _answer(self, what: str) -> None:
@@ -57,8 +58,12 @@ class FakeTracker:
     def reconcile(self, _: ParentRun) -> list[str]:
         return []
 
-    def finished_cells(self, _: ParentRun) -> set[str]:
-        return {name for name, status in self.cells.items() if status == "FINISHED"}
+    def finished_cells(self, parent: ParentRun) -> dict[str, CellRun]:
+        return {
+            name: CellRun(parent.experiment_id, name, name, self.epochs[name])
+            for name, status in self.cells.items()
+            if status == "FINISHED"
+        }
 
     def finished(self, _: str, fingerprints: Iterator[str]) -> dict[str, RunRecord]:
         wanted = set(fingerprints)
@@ -72,8 +77,10 @@ class FakeTracker:
     def log_epochs(self, *_: Any) -> None:
         self._answer("curve")
 
-    def finish(self, cell: CellRun, *_: Any, status: str = "FINISHED") -> None:
-        self.cells[cell.fingerprint] = status
+    def finish(
+        self, cell: CellRun, _: object, __: object, status: str = "FINISHED", epochs: int = 0
+    ) -> None:
+        self.cells[cell.fingerprint], self.epochs[cell.fingerprint] = status, epochs
 
     def finish_sweep(self, *_: Any, status: str, **__: Any) -> None:
         self.sweeps.append(status)

@@ -29,7 +29,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self.failing: set[str] = set()
-        self.recorded: set[str] = set()
+        self.recorded: dict[str, int | None] = {}  # of how many epochs each curve is whole
+        self.whole: dict[str, int | None] = {}
+        self.mended: dict[str, Mapping[int, Mapping[str, float]]] = {}
         self.asked: list[str] = []
         self.opened: dict[str, dict[str, Any]] = {}
         self.curves: list[tuple[str, Mapping[int, Mapping[str, float]]]] = []
@@ -52,10 +54,13 @@ class Ledger:
         self._answer("reconcile")
         return []
 
-    def finished_cells(self, parent: ParentRun) -> set[str]:
+    def finished_cells(self, parent: ParentRun) -> dict[str, CellRun]:
         assert parent == PARENT
         self._answer("finished_cells")
-        return self.recorded
+        return {
+            name: CellRun(parent.experiment_id, f"run of {name}", name, epochs)
+            for name, epochs in self.recorded.items()
+        }
 
     def cell(self, parent: ParentRun, fingerprint: str, **about: Any) -> CellRun:
         assert parent == PARENT
@@ -67,6 +72,10 @@ class Ledger:
         self._answer("log_epochs")
         self.curves.append((cell.fingerprint, curve))
 
+    def mend_curve(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
+        self._answer("mend_curve")
+        self.mended[cell.fingerprint] = curve
+
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
         self._answer("log_model")
         self.models[cell.fingerprint] = (state, spec)
@@ -77,8 +86,10 @@ class Ledger:
         results: Mapping[str, float],
         artifacts: Mapping[str, str | bytes],
         status: Status = "FINISHED",
+        epochs: int | None = None,
     ) -> None:
         self._answer("finish")
+        self.whole[cell.fingerprint] = epochs
         self.closed[cell.fingerprint] = (status, results, artifacts)
 
     def finish_sweep(
@@ -311,22 +322,26 @@ def test_intervals_are_metrics_of_their_own(
     assert with_intervals({"a": 1.0, "b": 2.0}, {}) == {"a": 1.0, "b": 2.0}
 
 
-def test_what_was_recorded_before_is_not_opened_again(
+def test_what_was_recorded_before_is_not_opened_again_and_its_curve_is_made_whole(
     ledger: Ledger, plan: Plan, storage: Storage, cells: list[str], warnings: list[str]
 ) -> None:
-    ledger.recorded = {cells[0]}
+    whole, of_an_older_version, short, new = cells[:4]
+    ledger.recorded = {whole: 2, of_an_older_version: None, short: 1}
     mine = recording(ledger, plan, storage, warnings)
     mine.begin(KEPT)
-    for name in cells[:2]:
+    for name in (whole, of_an_older_version, short, new):
         mine.taken_over(name, record(name))
-    assert list(ledger.closed) == [cells[1]]
+    assert list(ledger.closed) == [new]
+    assert ledger.whole == {new: 2}
+    curve = {1: {"loss": 5.0}, 2: {"loss": 4.0}}
+    assert ledger.mended == {of_an_older_version: curve, short: curve}
 
 
 def test_encoders_are_logged_of_all_that_have_finished_recorded_or_not(
     ledger: Ledger, plan: Plan, storage: Storage, cells: list[str], warnings: list[str]
 ) -> None:
     recorded, borrowed, failed, without = cells[:4]
-    ledger.recorded = {recorded}
+    ledger.recorded = {recorded: 2}
     for name in (recorded, failed, "another run"):
         storage.write_bytes(f"runs/{name}/checkpoint.pt", f"state of {name}".encode())
     mine = recording(ledger, plan, storage, warnings, log_model=True)

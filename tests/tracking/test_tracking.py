@@ -162,6 +162,46 @@ def test_epochs_repeated_after_a_resume_are_logged_once(tracker: Tracker, storag
     assert history(resumed, run, "knn") == [(0, 0.5), (1, 0.75)]
 
 
+def test_epochs_that_a_killed_driver_had_not_written_are_filled_from_the_record(
+    tracker: Tracker, storage: Storage
+) -> None:
+    run = cell(tracker, sweep(tracker))
+    tracker.log_epoch(run, {"loss": 4.0}, 1)  # and 2 and 3 were lost with the driver
+
+    resumed = Tracker.open(None, storage)
+    assert cell(resumed, sweep(resumed)) == run
+    resumed.log_epoch(run, {"loss": 1.0}, 4)
+    record = {epoch: {"loss": 5.0 - epoch} for epoch in range(1, 6)}
+    resumed.log_epochs(run, record)
+    resumed.finish(run, {}, {}, epochs=5)
+    assert sorted(history(resumed, run, "loss")) == [(epoch, 5.0 - epoch) for epoch in record]
+
+
+@pytest.mark.parametrize("epochs", [None, 2])
+def test_the_curve_of_an_ended_cell_is_mended_and_nothing_else_of_it_changes(
+    tracker: Tracker, storage: Storage, epochs: int | None
+) -> None:
+    parent = sweep(tracker)
+    run = cell(tracker, parent)
+    tracker.log_epochs(run, {1: {"loss": 4.0}, 3: {"loss": 2.0}})
+    tracker.finish(run, {"top1": 0.5}, {}, epochs=epochs)
+    before = oracle(tracker).get_run(run.run_id).info
+
+    later = Tracker.open(None, storage)
+    found = later.finished_cells(parent)[run.fingerprint]
+    assert (found.run_id, found.epochs) == (run.run_id, epochs)
+    later.mend_curve(found, {epoch: {"loss": 5.0 - epoch} for epoch in (1, 2, 3)})
+    assert sorted(history(later, run, "loss")) == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    assert history(later, run, "top1") == [(3, 0.5)]
+    assert later.finished_cells(parent)[run.fingerprint].epochs == 3
+    after = oracle(tracker).get_run(run.run_id).info
+    assert (after.status, after.start_time, after.end_time) == (
+        "FINISHED",
+        before.start_time,
+        before.end_time,
+    )
+
+
 def test_numbers_that_are_none_are_left_out_and_named(tracker: Tracker) -> None:
     run = cell(tracker, sweep(tracker))
     tracker.log_epoch(run, {"loss": 1.0, "grad": 1.0}, 0)
