@@ -275,7 +275,7 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
     if len(names) > 1:
         raise PlanError(
             [
-                f"{', '.join(request.ablations)}: are of different workloads "
+                f"{', '.join(one.name for one in ablations)}: are of different workloads "
                 f"({', '.join(sorted(names))})"
             ]
         )
@@ -296,7 +296,7 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
         presets = ", ".join(of_ablations.presets)
         raise PlanError(
             [
-                f"--preset {request.preset}: is not for {request.ablations[0]}, whose presets are "
+                f"--preset {request.preset}: is not for {ablations[0].name}, whose presets are "
                 f"{presets}"
             ]
         )

@@ -17,7 +17,10 @@ def questions_of(request: Request) -> tuple[Ablation, ...]:
 
     Raises SpecError with every problem of the names and files.
     """
-    return ablations_named(request.ablations)
+    known = every_ablation()
+    if taken := [one.name for one in request.built if known.get(one.name, one) != one]:
+        raise SpecError([f"{name}: is the name of another ablation; choose one" for name in taken])
+    return (*ablations_named(request.ablations), *request.built)
 
 
 def is_file(name: str) -> bool:

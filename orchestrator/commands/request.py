@@ -12,6 +12,7 @@ from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.resources import Placement
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record
+from search_spaces import Ablation
 from workloads.inventory import shown
 from workloads.spec import SpecError
 from workloads.workload import (
@@ -38,6 +39,7 @@ BEGINS_WITH = "init.weights"  # the field of weights that a run begins with, a f
 class Request:
     """A request of a person, as typed. Neither ablations nor a search: a single run.
 
+    `built` are ablations that were built in Python, which are asked beside those of a name.
     `max_seeds` None: as many as `seeds`. `vary` None: as each ablation has it.
     """
 
@@ -61,6 +63,7 @@ class Request:
     download: bool = False
     log_model: bool = False
     flags: Mapping[str, str | None] = field(default_factory=dict)
+    built: tuple[Ablation, ...] = ()
 
     @property
     def recipe(self) -> str:
