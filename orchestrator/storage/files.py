@@ -7,17 +7,20 @@ renaming a finished one, and object stores show an object only when it is comple
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from orchestrator.errors import StorageError
 from workloads.local_files import write_whole
+
+if TYPE_CHECKING:
+    from orchestrator.storage.stamps import Stamp
 
 __all__ = ["Storage", "without_password"]
 
@@ -110,6 +113,22 @@ class Storage:
             return sorted(
                 entry.base_name for entry in entries if not entry.base_name.endswith(PARTIAL)
             )
+
+    def stamps(self, folder: str, files: Sequence[str], *, depth: int = 1) -> dict[str, "Stamp"]:
+        """Tell, without reading it, of which content a file is in each folder below `folder`.
+
+        The folders lie `depth` levels deep; in each the first of `files` counts that is there. By
+        the file's name; none where there is no such folder.
+        """
+        from orchestrator.storage.stamps import local_stamps, remote_stamps
+
+        with self._at(folder, "cannot list") as (filesystem, path):
+            found = (
+                local_stamps(path, files, depth)
+                if self.is_local
+                else remote_stamps(filesystem, path, files, depth)
+            )
+            return {f"{folder}/{name}": stamp for name, stamp in found.items()}
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a file or folder of that name."""
