@@ -9,13 +9,16 @@ Nothing here knows who runs it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import CardResult, EvaluationResult
 from workloads.facts import DataFacts, Embedding, Ended, Evaluation, Paper, Progress
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
+
+if TYPE_CHECKING:
+    from workloads.image_encoder import ImageEncoder
 
 __all__ = [
     "AnyTrainedAlone",
@@ -237,6 +240,11 @@ class EmbedsImages(Workload[Spec], Protocol[Spec]):
 
         `reading` has the fields of `read_by` that are other than the specification says.
         """
+
+    def encoder(
+        self, spec: Spec, state: State, worker: Worker, *, reading: Mapping[str, Any]
+    ) -> "ImageEncoder":
+        """Return the encoder of a state for single images, read as `embed` reads them."""
 
     def state_from(
         self, source: str, spec: Spec, *, prefix: str | None, ignore: Sequence[str]

@@ -1,6 +1,6 @@
 """Features of somebody's own images, by a run of the storage or by weights from elsewhere."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,20 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.commands.evaluate import Question
+from orchestrator.commands.encoders import AskedEncoder, EncoderRequest, encoder_asked_for
 from orchestrator.commands.feature_tables import ENDINGS, FeatureTable, Rows, about_file
-from orchestrator.commands.request import base_recipe
 from orchestrator.commands.result import Finished
 from orchestrator.commands.steps import steps
 from orchestrator.errors import PlanError
 from orchestrator.provenance import git_commit
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import finished_record, last_state
-from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.facts import Embedding
-from workloads.workload import EmbedsImages, Specification, State
-from workloads.written import read_assignments
 
 __all__ = ["EmbedRequest", "embed"]
 
@@ -47,17 +42,12 @@ class EmbedRequest:
     prefix: str | None = None
     ignore: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True)
-class _Encoder:
-    """A trained state, and what it is: its name for people, and where it comes from."""
-
-    name: str
-    workload: EmbedsImages[Any]
-    spec: Specification
-    state: State
-    reading: Mapping[str, Any]
-    origin: dict[str, Any]
+    @property
+    def encoder(self) -> EncoderRequest:
+        """The encoder that is asked for."""
+        return EncoderRequest(
+            self.subject, self.assignments, self.preset, self.config, self.prefix, self.ignore
+        )
 
 
 @dataclass
@@ -76,7 +66,9 @@ def embed(request: EmbedRequest, storage: Storage, console: Console) -> Finished
     cannot be met, before anything is read.
     """
     _refuse_output(request.output)
-    encoder = _of_weights(request, console) if _is_weights(request) else _of_run(request, storage)
+    encoder = encoder_asked_for(request.encoder, storage)
+    for note in encoder.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     embedding = encoder.workload.embed(
         encoder.spec,
         encoder.state,
@@ -130,67 +122,6 @@ def _refuse_output(output: Path) -> None:
         raise PlanError([f"--output {output}: there is no folder {output.resolve().parent}"])
 
 
-def _is_weights(request: EmbedRequest) -> bool:
-    return Question(request.subject).is_of_weights
-
-
-def _of_run(request: EmbedRequest, storage: Storage) -> _Encoder:
-    run = request.subject
-    if len(Path(run).parts) > 1:
-        raise PlanError([f"{run}: no such file"])
-    given = {
-        "--preset": request.preset,
-        "--config": request.config,
-        "--weights-prefix": request.prefix,
-        "--weights-ignore": request.ignore,
-    }
-    if said := [option for option, value in given.items() if value]:
-        raise PlanError(
-            [f"{', '.join(said)}: for weights from elsewhere; {run} has its own specification"]
-        )
-    record = finished_record(run, storage)
-    workload = workload_named(record.workload)
-    if not isinstance(workload, EmbedsImages):
-        raise PlanError([f"{run}: is of {workload.name}, whose runs keep no encoder of images"])
-    spec = workload.read(record.spec)
-    reading, others = _assigned(workload, request)
-    if others:
-        some = ", ".join(workload.read_by)
-        raise PlanError([f"--set {one}: of a run only {some} can be set" for one in others])
-    state = last_state(record.fingerprint, storage)
-    origin: dict[str, Any] = {"run": record.fingerprint, "name": record.name}
-    if record.weights is not None:
-        origin["weights"] = record.weights["from"]
-    return _Encoder(record.name, workload, spec, state, reading, origin)
-
-
-def _of_weights(request: EmbedRequest, console: Console) -> _Encoder:
-    source = request.subject
-    if not (request.preset or request.config):
-        raise PlanError([f"{source}: --preset or --config says which encoder it is of"])
-    takers = [one for one in every_workload() if isinstance(one, EmbedsImages)]
-    workload = next((one for one in takers if request.preset in one.presets), takers[0])
-    reading, others = _assigned(workload, request)
-    spec = base_recipe(workload, request.preset, request.config, others)
-    state, notes = workload.state_from(source, spec, prefix=request.prefix, ignore=request.ignore)
-    for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    origin = {"weights": source, "notes": list(notes)}
-    return _Encoder(source, workload, spec, state, reading, origin)
-
-
-def _assigned(
-    workload: EmbedsImages[Any], request: EmbedRequest
-) -> tuple[dict[str, Any], list[str]]:
-    """Which fields say how the images are read, with their values, and the other assignments."""
-    others = [
-        one for one in request.assignments if one.partition("=")[0].strip() not in workload.read_by
-    ]
-    of_reading = [one for one in request.assignments if one not in others]
-    fields = type(next(iter(workload.presets.values()))())
-    return read_assignments(of_reading, fields), others
-
-
 def _rows(embedding: Embedding, outcome: _Outcome) -> Generator[Rows]:
     """The rows of the table, with what becomes of the images told to `outcome`."""
     with steps("embedded", embedding.images, "images") as step:
@@ -202,7 +133,7 @@ def _rows(embedding: Embedding, outcome: _Outcome) -> Generator[Rows]:
                 yield block.names, block.features
 
 
-def _about(request: EmbedRequest, encoder: _Encoder, embedding: Embedding) -> dict[str, Any]:
+def _about(request: EmbedRequest, encoder: AskedEncoder, embedding: Embedding) -> dict[str, Any]:
     """Where the features come from, as the file says it."""
     return {
         **encoder.origin,
@@ -215,7 +146,7 @@ def _about(request: EmbedRequest, encoder: _Encoder, embedding: Embedding) -> di
 
 
 def _tell(
-    request: EmbedRequest, encoder: _Encoder, outcome: _Outcome, width: int, console: Console
+    request: EmbedRequest, encoder: AskedEncoder, outcome: _Outcome, width: int, console: Console
 ) -> None:
     lines: list[str] = []
     if outcome.unreadable:

@@ -11,12 +11,14 @@ from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.features.embedding import embedding_of
 from workloads.evaluation.features.frozen import FrozenEncoder
+from workloads.evaluation.features.single_images import SingleImages
 from workloads.evaluation.protocols.inspect import inspect
 from workloads.evaluation.protocols.label_subsets import finetune_problems
 from workloads.evaluation.protocols.transfer import transfer_problems
 from workloads.evaluation.validation_score import validation_score
 from workloads.evaluation_result import EvaluationResult
 from workloads.facts import Embedding
+from workloads.image_encoder import ImageEncoder
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 from workloads.simclr.encoder import multiply_adds
@@ -200,6 +202,13 @@ class SimCLRWorkload:
         """Prepare features h, or z, of the images of a folder."""
         own = {name.removeprefix("data."): value for name, value in reading.items()}
         return embedding_of(spec, state, folder, worker, projection=projection, reading=own)
+
+    def encoder(
+        self, spec: RunSpec, state: State, worker: Worker, *, reading: Mapping[str, Any]
+    ) -> ImageEncoder:
+        """Return the encoder of a state, for single images."""
+        own = {name.removeprefix("data."): value for name, value in reading.items()}
+        return SingleImages.of_state(spec, state, worker, own)
 
     def state_from(
         self, source: str, spec: RunSpec, *, prefix: str | None, ignore: Sequence[str]

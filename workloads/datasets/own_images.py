@@ -22,7 +22,7 @@ from workloads.datasets.spec import DataSpec
 from workloads.inventory import shown, tally
 from workloads.spec import SpecError
 
-__all__ = ["Block", "OwnImages", "images_at"]
+__all__ = ["Block", "OwnImages", "images_at", "of_known_range"]
 
 TASK = 8  # images that a thread decodes in one go
 AHEAD = 32  # tasks that are under way at a time
@@ -86,18 +86,22 @@ class OwnImages:
     def _read(self, paths: Sequence[str]) -> list[tuple[str, Decoded]]:
         size, reading = self.spec.image_size, reading_of(self.spec)
         images = [(path, read(self.root / path, size, reading)) for path in paths]
-        return [(shown(path), self._of_known_range(image)) for path, image in images]
+        return [(shown(path), of_known_range(image, self.spec)) for path, image in images]
 
-    def _of_known_range(self, image: Decoded) -> Decoded:
-        # That of a data set follows from its training images, which these are not.
-        if image.values is None or self.spec.value_range is not None:
-            return image
-        low, high = image.values.low, image.values.high
-        return Decoded(
-            None,
-            reason=f"has values from {low:g} to {high:g}; --set data.value_range says which become "
-            "0 and 255, as of the images that were trained on",
-        )
+
+def of_known_range(image: Decoded, spec: DataSpec) -> Decoded:
+    """Return an image as it was read, or why its deep samples could not be.
+
+    Their range follows, of a data set, from its training images, which these are not.
+    """
+    if image.values is None or spec.value_range is not None:
+        return image
+    low, high = image.values.low, image.values.high
+    return Decoded(
+        None,
+        reason=f"has values from {low:g} to {high:g}; --set data.value_range says which become "
+        "0 and 255, as of the images that were trained on",
+    )
 
 
 def images_at(spec: DataSpec, root: Path) -> OwnImages:

@@ -23,7 +23,7 @@ from workloads.simclr.spec import RunSpec
 from workloads.simclr.trained import load_model
 from workloads.spec import SpecError
 
-__all__ = ["embedding_of"]
+__all__ = ["data_of_own_images", "embedding_of"]
 
 _READ = {"image_size", "channels", "value_range", "max_pixels"}
 
@@ -47,14 +47,7 @@ def embedding_of(
         raise SpecError(
             ["--projection: there is no projection head, in supervised runs and weights of others"]
         )
-    data = DataSpec.read(
-        {
-            "name": "image-folder",
-            "root": folder,
-            **spec.data.model_dump(include=_READ),
-            **(reading or {}),
-        }
-    )
+    data = data_of_own_images(spec, folder, reading or {})
     images = images_at(data, Path(folder).expanduser())
     encoder = FrozenEncoder.of_state(spec, state, worker)
     head = None
@@ -76,6 +69,15 @@ def embedding_of(
             yield Embedded(block.names, features, block.unreadable)
 
     return Embedding(len(images), images.left_out, blocks(), _about(spec, projection))
+
+
+def data_of_own_images(spec: RunSpec, root: str, reading: Mapping[str, Any]) -> DataSpec:
+    """Return how somebody's own images are read: as those of the run, but for `reading`.
+
+    Raises SpecError.
+    """
+    own = {"name": "image-folder", "root": root, **spec.data.model_dump(include=_READ)}
+    return DataSpec.read(own | dict(reading))
 
 
 def _about(spec: RunSpec, projection: bool) -> dict[str, Any]:
