@@ -86,9 +86,10 @@ class Ablation:
     vary: tuple[Varied, ...] = ()
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z]+(-[a-z]+)*", self.name):
+        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise ValueError(
-                f"ablation {self.name!r}: the name must be lower-case words joined by hyphens"
+                f"ablation {self.name!r}: the name must be lower-case words and numbers joined by "
+                "hyphens"
             )
         for what in ("title", "question", "source", "metric", "tuned_by"):
             if not getattr(self, what):
