@@ -1,6 +1,13 @@
 """What the orchestrator raises for faults outside of it: wrong requests, unreachable stores."""
 
-__all__ = ["ClusterError", "OrchestratorError", "PlanError", "StorageError", "TrackingError"]
+__all__ = [
+    "ClusterError",
+    "OrchestratorError",
+    "PlanError",
+    "QueryError",
+    "StorageError",
+    "TrackingError",
+]
 
 
 class OrchestratorError(Exception):
@@ -16,6 +23,10 @@ class PlanError(OrchestratorError):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+class QueryError(PlanError):
+    """A question about runs that cannot be answered: an expression, or fields that none has."""
 
 
 class StorageError(OrchestratorError):

@@ -195,12 +195,13 @@ def test_importing_it_brings_no_heavy_package() -> None:
 @pytest.mark.parametrize("name", errors.__all__)
 def test_errors_survive_the_way_between_processes(name: str) -> None:
     kind: type[OrchestratorError] = getattr(errors, name)
-    error = PlanError(["a: is wrong", "b: is wrong"]) if kind is PlanError else kind("a: is wrong")
+    problems = ["a: is wrong", "b: is wrong"]
+    error = kind(problems) if issubclass(kind, PlanError) else kind("a: is wrong")
     returned = pickle.loads(pickle.dumps(error))
     assert type(returned) is kind
     assert str(returned) == str(error)
     if isinstance(returned, PlanError):
-        assert returned.problems == ["a: is wrong", "b: is wrong"]
+        assert returned.problems == problems
 
 
 def test_json_is_written_for_people_too(tmp_path: Path) -> None:
