@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.storage import Storage
-from orchestrator.tracking import store
+from orchestrator.tracking import store, watched
 from orchestrator.tracking.host_names import names_for_others, origins, own_names, with_ports
 
 __all__ = ["Dashboard", "start_dashboard"]
@@ -52,6 +52,8 @@ class Dashboard:
                 self.process.wait(STOP_PATIENCE)
             except subprocess.TimeoutExpired:
                 continue
+        assert self.process.stdin is not None, "a pipe"
+        self.process.stdin.close()
 
 
 def start_dashboard(
@@ -96,8 +98,9 @@ def start_dashboard(
         prefix="simclr-orch-dashboard-", suffix=".log", delete=False
     ) as log:
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            # It ends with this process, also when that is killed.
+            [sys.executable, "-P", watched.__file__, *command],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
