@@ -5,13 +5,12 @@ systems give each job a temporary folder of its own, whose path is long.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.errors import ClusterError
+from orchestrator.scratch import scratch_folder
 
 __all__ = ["LONGEST", "folder_for_ray", "places", "ray_folder"]
 
@@ -35,11 +34,8 @@ def folder_for_ray() -> Iterator[str | None]:
     for place in tried[1:]:
         if not _fits(place):
             continue
-        folder = Path(tempfile.mkdtemp(prefix="sco-", dir=place))
-        try:
+        with scratch_folder(Path(place), prefix="scr-") as folder:
             yield str(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         return
     raise ClusterError(
         f"{name}={value}: is no folder for a local Ray, whose sockets need one that can be written "

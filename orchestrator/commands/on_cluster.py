@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from orchestrator.commands.request import (
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError
 from orchestrator.provenance import OUR_PACKAGES, RAY_JOB, ROOT, SHIPPED_COMMIT, git_commit
+from orchestrator.scratch import scratch_folder
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
 from workloads.catalog import every_workload
@@ -109,19 +109,19 @@ class Submission:
 
         In it are our packages, if they travel, and the file of `--config`; nothing else.
         """
-        with tempfile.TemporaryDirectory(prefix="simclr-orch-job-") as made:
+        with scratch_folder() as made:
             if self.ships_code:
                 for package in OUR_PACKAGES:
                     shutil.copytree(
                         ROOT / package,
-                        Path(made, package),
+                        made / package,
                         ignore=shutil.ignore_patterns("__pycache__"),
                     )
 
             if self.config:
-                Path(made, "config").mkdir()
-                shutil.copy(self.config, Path(made, "config", self.config.name))
-            yield Path(made) if self.ships_code or self.config else None
+                (made / "config").mkdir()
+                shutil.copy(self.config, made / "config" / self.config.name)
+            yield made if self.ships_code or self.config else None
 
 
 def remote_arguments(arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Cells that have finished are taken over. A trial is a pack: one cell, or as many
 trains together in a process.
 """
 
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
@@ -18,6 +17,7 @@ from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import Resources
 from orchestrator.run_record import SCORE, RunRecord
+from orchestrator.scratch import scratch_folder
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import (
     RunFolder,
@@ -89,8 +89,10 @@ def run(
         }
 
         watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
-        with tempfile.TemporaryDirectory(prefix="simclr-orch-tune-") as scratch:
-            own_files = storage.path("ray-tune", plans[0].sweep_id) if shared_storage else scratch
+        with scratch_folder() as scratch:
+            own_files = str(scratch)
+            if shared_storage:
+                own_files = storage.path("ray-tune", plans[0].sweep_id)
             scheduler = _halving(plans[0]) if plans[0].is_search else None
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
 

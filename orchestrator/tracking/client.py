@@ -6,7 +6,6 @@ and MLflow keeps one of two equal entries. What still fails raises TrackingError
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.errors import TrackingError
+from orchestrator.scratch import scratch_folder
 from orchestrator.tracking import store
 
 if TYPE_CHECKING:
@@ -182,13 +182,13 @@ class PatientClient:
         """Store files as artifacts, by name, folders included."""
         if not contents:
             return
-        with tempfile.TemporaryDirectory(prefix="simclr-orch-") as folder:
+        with scratch_folder() as folder:
             for name, content in contents.items():
-                file = Path(folder, name)
+                file = folder / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content.encode() if isinstance(content, str) else content)
             what = f"store {', '.join(contents)}"
-            self._persist(what, lambda: self._client.log_artifacts(run_id, folder))
+            self._persist(what, lambda: self._client.log_artifacts(run_id, str(folder)))
 
     def read_file(self, run_id: str, name: str) -> bytes | None:
         """Read an artifact; None when there is none of that name."""
@@ -196,8 +196,9 @@ class PatientClient:
         def content() -> bytes | None:
             if name not in {entry.path for entry in self._client.list_artifacts(run_id)}:
                 return None
-            with tempfile.TemporaryDirectory(prefix="simclr-orch-") as folder:
-                return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
+            with scratch_folder() as folder:
+                there = self._client.download_artifacts(run_id, name, str(folder))
+                return Path(there).read_bytes()
 
         return self._persist(f"read {name}", content)
 
