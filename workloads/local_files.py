@@ -33,12 +33,21 @@ class Lock:
     """An exclusive lock on a file, among the processes and threads of this machine.
 
     It is free again when it is closed, and when its process dies, however that happens. The file
-    stays: one that is deleted while another process waits for it would be no lock any more.
+    stays: one that is deleted while another process waits for it would be no lock any more. Who
+    deletes it nevertheless, holding it, has all who use it ask whether it `is_in_place`.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file, which is created if need be, and lock nothing yet. Raises OSError."""
-        self._file = path.open("a")
+        self._path, self._file = path, path.open("a")
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file is the one that others find by its name, not deleted since."""
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def try_to_take(self) -> bool:
         """Take the lock if nobody else has it; whether that went well."""

@@ -310,19 +310,30 @@ def exclusive(uri: str) -> Iterator[None]:
     Raises TrackingError after a minute of waiting.
     """
     path = _lock_file(uri)
+    with _taken(path):
+        try:
+            yield
+        finally:
+            if not uri.startswith("sqlite:"):
+                path.unlink(missing_ok=True)  # nothing is left among temporary files
+
+
+def _taken(path: Path) -> Lock:
+    """Return the lock on a file, taken. Raises TrackingError after a minute of waiting."""
     deadline = time.monotonic() + LOCK_PATIENCE
-    try:
-        lock = Lock(path)
-    except OSError as error:
-        raise TrackingError(f"{path}: {error.strerror}") from error
-    with lock:
-        while not lock.try_to_take():
-            if time.monotonic() > deadline:
-                raise TrackingError(
-                    f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s"
-                )
-            time.sleep(0.02)
-        yield
+    while True:
+        try:
+            lock = Lock(path)
+        except OSError as error:
+            raise TrackingError(f"{path}: {error.strerror}") from error
+        if lock.try_to_take() and lock.is_in_place():
+            return lock
+        lock.close()
+        if time.monotonic() > deadline:
+            raise TrackingError(
+                f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s"
+            )
+        time.sleep(0.02)
 
 
 def _lock_file(uri: str) -> Path:
