@@ -6,12 +6,12 @@ shrinks ((a - b) at few epochs minus the same at many), a value above a bound. O
 is about rates instead: in which share of the runs it happens.
 """
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from search_spaces.places import Group, Place, named, places_of
 from search_spaces.scope import Where, unmet
 
 __all__ = [
@@ -31,9 +31,6 @@ __all__ = [
     "similar",
     "wider_gap",
 ]
-
-Place = tuple[str, ...]
-Group = Place | tuple[Place, ...]  # a cell, or several of which the mean is meant
 
 UNTRAINED: Place = ("untrained",)  # the encoder before any training, evaluated in every sweep
 
@@ -222,7 +219,7 @@ def beats(
     A negative `by` asks for no more than "not worse by as much". `margin` is how far apart both may
     be and still be called alike.
     """
-    label = f"{_named(better)} > {_named(worse)}{_added(by)}"
+    label = f"{named(better)} > {named(worse)}{_added(by)}"
     return Comparison(
         label=_told(label, metric),
         terms=_difference((better, 1), (worse, -1), metric=metric),
@@ -234,7 +231,7 @@ def beats(
 def similar(one: Group, other: Group, *, within: float, metric: str | None = None) -> Comparison:
     """Require that the means of two groups of cells lie no farther than `within` apart."""
     return Comparison(
-        label=_told(f"{_named(one)} = {_named(other)} ± {within:g}", metric),
+        label=_told(f"{named(one)} = {named(other)} ± {within:g}", metric),
         terms=_difference((one, 1), (other, -1), metric=metric),
         bound=within,
         relation="within",
@@ -243,7 +240,7 @@ def similar(one: Group, other: Group, *, within: float, metric: str | None = Non
 
 def above(at: Place, bound: float, *, metric: str | None = None) -> Comparison:
     """Require that a cell's value be above a bound."""
-    label = _told(f"{_named(at)} > {bound:g}", metric)
+    label = _told(f"{named(at)} > {bound:g}", metric)
     return Comparison(label=label, terms=(Term(at=at, weight=1.0, metric=metric),), bound=bound)
 
 
@@ -251,7 +248,7 @@ def rate_above(
     at: Place, bound: float, *, metric: str | None = None, event: Event = HAPPENED
 ) -> Comparison:
     """Require that in a share of `bound` or more of a cell's runs the event happen."""
-    label = f"{_named(at)}: {_event(metric, event)} in {100 * bound:g} % of runs or more"
+    label = f"{named(at)}: {_event(metric, event)} in {100 * bound:g} % of runs or more"
     return Comparison(
         label=label, terms=(Term(at=at, weight=1.0, metric=metric),), bound=bound, event=event
     )
@@ -261,7 +258,7 @@ def more_often(
     one: Place, other: Place, *, metric: str | None = None, event: Event = HAPPENED
 ) -> Comparison:
     """Require that the event happen in a larger share of one cell's runs than of the other's."""
-    label = f"{_event(metric, event)} more often: {_named(one)} than {_named(other)}"
+    label = f"{_event(metric, event)} more often: {named(one)} than {named(other)}"
     return Comparison(
         label=label, terms=_difference((one, 1), (other, -1), metric=metric), event=event
     )
@@ -284,7 +281,7 @@ def wider_gap(
 ) -> Comparison:
     """Require that one gap between groups exceed another: (a - b) - (c - d) > `by`."""
     (a, b), (c, d) = wide, narrow
-    label = f"({_named(a)} - {_named(b)}) > ({_named(c)} - {_named(d)}){_added(by)}"
+    label = f"({named(a)} - {named(b)}) > ({named(c)} - {named(d)}){_added(by)}"
     terms = _difference((a, 1), (b, -1), (c, -1), (d, 1), metric=metric)
     return Comparison(label=_told(label, metric), terms=terms, bound=by)
 
@@ -298,37 +295,12 @@ def _difference(*groups: tuple[Group, int], metric: str | None) -> tuple[Term, .
     """The signed means of groups as one sum; the weights of a cell in several groups add up."""
     weights: dict[Place, float] = {}
     for group, sign in groups:
-        places = _places(group)
+        places = places_of(group)
         for at in places:
             weights[at] = weights.get(at, 0.0) + sign / len(places)
     return tuple(
         Term(at=at, weight=weight, metric=metric) for at, weight in weights.items() if weight
     )
-
-
-def _places(group: Group) -> tuple[Place, ...]:
-    """One place or several, as several: a place holds words, several hold places."""
-    if not group:
-        raise ValueError("a comparison needs a cell on each side")
-    several: tuple[Place, ...] = tuple(part for part in group if isinstance(part, tuple))
-    return several or (tuple(part for part in group if isinstance(part, str)),)
-
-
-def _named(group: Group) -> str:
-    """The labels of a cell or of several.
-
-    What several share is said once, and what differs stands in braces if they are all combinations.
-    """
-    places = _places(group)
-    if len(places) == 1:
-        return " · ".join(places[0])
-
-    columns = [tuple(dict.fromkeys(labels)) for labels in zip(*places, strict=True)]
-    if set(itertools.product(*columns)) == set(places):
-        return "mean of " + " · ".join(
-            names[0] if len(names) == 1 else f"{{{', '.join(names)}}}" for names in columns
-        )
-    return f"mean of ({'; '.join(' · '.join(at) for at in places)})"
 
 
 def _added(by: float) -> str:

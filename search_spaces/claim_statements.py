@@ -1,0 +1,330 @@
+"""Whole claims from their text: what is compared with what, and how, and what follows it.
+
+claim     = ( statement | rates ) [ [","] "alike within" NUMBER ] [ "as" TEXT ]
+statement = ( ordered [ "by more than" NUMBER ] | near ) [ "in" METRIC ]
+ordered   = side { ( ">" | "beats" | "<" ) side }
+          | sum "is" ( "above" | "below" ) NUMBER
+          | group "is the" ( "highest" | "best" | "lowest" | "worst" )
+          | [ group without AXIS ] ( "rises with" | "falls with" ) AXIS [ "from" LABEL "to" LABEL ]
+near      = sum "differs from" sum "by less than" NUMBER | sum "=" sum "±" NUMBER
+          | sum "is within" NUMBER "of" ( "zero" | sum )
+side      = sum | "each of" places | "every other" [ AXIS ]
+rates     = rate ( ">=" | ">" ) NUMBER ["%"] | rate ( ">" | "<" ) rate
+rate      = "rate of" METRIC [ ( ">" | "<" ) NUMBER ] "at" ( place | "each of" places )
+"""
+
+import itertools
+import re
+from collections.abc import Collection
+from dataclasses import replace
+
+from search_spaces.claim_comparing import Rate, Said
+from search_spaces.claim_scanner import LanguageError, Scanner, is_number
+from search_spaces.claim_sums import Part, Sum, SumReader
+from search_spaces.claims import HAPPENED, UNTRAINED, Comparison, Event
+from search_spaces.places import Place
+
+__all__ = ["StatementReader"]
+
+_MOST = 2_000  # comparisons of one text
+_TREND = re.compile(r"\b(rises|falls)\s+with(?!\w)", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|(?<!\w)\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
+_LOW_IS_GOOD = re.compile(r"(^|_)(error|loss)(_|$)")
+_EXAMPLE = "'a > b' or 'a differs from b by less than 2'"
+_RELATION = "'>', '<', 'differs from' or 'is above'"
+
+
+class StatementReader:
+    """Reads the one claim of a scanner's text.
+
+    `cells` are the places that have one, None if all of the axes do; `metric` is the one that cells
+    are compared by, if it is known.
+    """
+
+    def __init__(
+        self, scanner: Scanner, cells: Collection[Place] | None, metric: str | None
+    ) -> None:
+        self.scanner = scanner
+        self.sums = SumReader(scanner, cells)
+        self.axes = scanner.axes
+        self.cells = cells
+        self.metric = metric
+
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Return what the text asks for, or raise LanguageError."""
+        scanner = self.scanner
+        if scanner.ended:
+            raise scanner.error(f"the text is empty; a claim reads like {_EXAMPLE}")
+        try:
+            if scanner.take("rate of", "the rate of"):
+                return self._followed(self._rates())
+            return self._followed([one.comparison() for one in self._of_values()])
+        except LanguageError:
+            raise
+        except ValueError as wrong:  # what a comparison refuses
+            raise LanguageError(str(wrong), 1) from None
+
+    def _followed(self, found: list[Comparison]) -> tuple[Comparison, ...]:
+        """The comparisons with the margin and the label that the text says after them."""
+        scanner = self.scanner
+        comma = scanner.take(",")
+        if scanner.take("alike within"):
+            margin = scanner.signed("a number")
+            found = [replace(one, margin=margin) for one in found]
+        elif comma:
+            raise scanner.expected("'alike within'")
+        if scanner.take("as"):
+            start = scanner.at
+            label = scanner.quoted()
+            if label is None:
+                raise scanner.expected("a label in quotes")
+            if len(found) > 1:
+                raise scanner.error(f"one label is not for {len(found)} comparisons", start)
+            found = [replace(one, label=label) for one in found]
+        if not scanner.ended:
+            raise scanner.expected("the end, or 'in METRIC', 'alike within' or 'as'")
+        return tuple(found)
+
+    # values
+
+    def _of_values(self) -> list[Said]:
+        said = self._trend() or self._statement()
+        scanner = self.scanner
+        if not said[0].within and scanner.take("by more than"):
+            by = scanner.signed("a number")
+            said = [replace(one, bound=by) for one in said]
+        if scanner.take("in"):
+            start = scanner.at
+            metric = scanner.metric()
+            if any(one.says_metric for one in said):
+                raise scanner.error("the metric is said twice", start)
+            said = [one.measured(metric) for one in said]
+        return said
+
+    def _statement(self) -> list[Said]:
+        scanner = self.scanner
+        sides = self._side(None)
+        start = scanner.at
+        sign = scanner.take(">=", "≥", "<=", "≤", ">", "beats", "<")
+        if sign in (">=", "≥", "<=", "≤"):
+            raise scanner.error(
+                f"{sign!r} is for rates; 'a > b - 1' says that a is not worse by 1 or more",
+                start,
+            )
+        if sign is not None:
+            return self._chain(sides, sign)
+        if len(sides) > 1:
+            raise scanner.expected("'>' or '<'")
+        return self._of_one(sides[0])
+
+    def _chain(self, sides: list[Sum], sign: str) -> list[Said]:
+        """`a > b`, and `a > b > c` as two."""
+        scanner = self.scanner
+        signs = ("<",) if sign == "<" else (">", "beats")
+        said: list[Said] = []
+        more: str | None = sign
+        while more is not None:
+            following = self._side(sides)
+            said += [
+                Said(other, one) if sign == "<" else Said(one, other)
+                for one, other in self._pairs(sides, following)
+            ]
+            if len(said) > _MOST:
+                raise scanner.error(f"these are more than {_MOST} comparisons")
+            sides = following
+            more = scanner.take(*signs)
+        return said
+
+    def _pairs(self, sides: list[Sum], others: list[Sum]) -> list[tuple[Sum, Sum]]:
+        if len(sides) * len(others) > _MOST:
+            raise self.scanner.error(f"these are more than {_MOST} comparisons")
+        return list(itertools.product(sides, others))
+
+    def _side(self, left: list[Sum] | None) -> list[Sum]:
+        """The sums that one side stands for: several for "each of" and "every other"."""
+        scanner = self.scanner
+        start = scanner.at
+        if scanner.take("each of"):
+            return [Sum((Part((at,)),)) for at in self.sums.places()]
+        if scanner.take("every other", "all others"):
+            if left is None or len(left) > 1 or not left[0].is_group:
+                raise scanner.error("'every other' stands after '>' or '<' and one cell", start)
+            return self._others(left[0].parts[0], start)
+        found = self.sums.sum()
+        if not found.parts and len(self.axes) == 1 and any(map(is_number, self.axes[0].labels)):
+            text = scanner.text[start : scanner.at].strip()
+            raise scanner.error(
+                f"{scanner.unknown(text, 0).problem}. For a number write 'is above {text}' or "
+                f"'is below {text}'",
+                start,
+            )
+        return [found]
+
+    def _others(self, part: Part, start: int) -> list[Sum]:
+        """Every cell but those of a part, or those that differ from it along one axis only."""
+        scanner = self.scanner
+        every = list(itertools.product(*(axis.labels for axis in self.axes)))
+        if scanner.take("cell", "cells", "one") is None and self._axis_follows():
+            k = scanner.axis()
+            kept = {at[:k] + at[k + 1 :] for at in part.places}
+            every = [at for at in every if at[:k] + at[k + 1 :] in kept]
+        others = [
+            Sum((Part((at,), metric=part.metric),))
+            for at in every
+            if at not in part.places and (self.cells is None or at in self.cells)
+        ]
+        if not others:
+            raise scanner.error("there is no other cell", start)
+        return others
+
+    def _axis_follows(self) -> bool:
+        scanner = self.scanner
+        ends = (">", "<", "by more than", "in", ",", "alike within", "as")
+        return not (scanner.ended or any(scanner.looking_at(end) for end in ends))
+
+    def _of_one(self, one: Sum) -> list[Said]:
+        """What is said of one sum by words."""
+        scanner = self.scanner
+        start = scanner.at
+        if scanner.take("is above"):
+            return [Said(one, Sum((), scanner.signed("a number; between cells write '>'")))]
+        if scanner.take("is below"):
+            return [Said(Sum((), scanner.signed("a number; between cells write '<'")), one)]
+        if extreme := scanner.take(
+            "is the highest", "is the best", "is the lowest", "is the worst"
+        ):
+            return self._extreme(one, extreme, start)
+        if scanner.take("is within"):
+            within = scanner.signed("a number")
+            scanner.must("of")
+            other = Sum(()) if scanner.take("zero") else self.sums.sum()
+            return [self._near(one, other, within, start)]
+        if scanner.take("differs from"):
+            other = self.sums.sum()
+            scanner.must("by less than")
+            return [self._near(one, other, scanner.signed("a number"), start)]
+        if scanner.take("="):
+            other = self.sums.sum()
+            if scanner.take("±", "within") is None:
+                raise scanner.expected("'± NUMBER': no two runs are equal")
+            return [self._near(one, other, scanner.signed("a number"), start)]
+        raise scanner.expected(_RELATION)
+
+    def _near(self, one: Sum, other: Sum, within: float, start: int) -> Said:
+        if one.constant != other.constant:
+            raise self.scanner.error(
+                "only cells are near each other; for a number write two claims, 'a is above 87' "
+                "and 'a is below 93'",
+                start,
+            )
+        return Said(replace(one, constant=0.0), replace(other, constant=0.0), True, within)
+
+    def _extreme(self, one: Sum, extreme: str, start: int) -> list[Said]:
+        if not one.is_group:
+            raise self.scanner.error(f"{extreme!r} is said of one cell or group", start)
+        metric = one.parts[0].metric or self.metric or ""
+        if extreme in ("is the best", "is the worst") and _LOW_IS_GOOD.search(metric):
+            raise self.scanner.error(
+                f"of {metric} the best may be the lowest: write 'is the lowest' or 'is the "
+                "highest'",
+                start,
+            )
+        others = self._others(one.parts[0], start)
+        high = extreme in ("is the highest", "is the best")
+        return [Said(one, other) if high else Said(other, one) for other in others]
+
+    # along an axis
+
+    def _trend(self) -> list[Said]:
+        """ "rises with" and "falls with"; nothing if the text has neither."""
+        scanner = self.scanner
+        bare = _QUOTED.sub(lambda found: '"' * len(found[0]), scanner.text)
+        if (found := _TREND.search(bare)) is None:
+            return []
+        scanner.go(found.end())
+        k = scanner.axis()
+        labels = self._stretch(k)
+        groups = self._beside(k, found.start(), labels)
+        rising = found[1].lower() == "rises"
+        pairs = itertools.pairwise(groups if rising else groups[::-1])
+        said = [Said(Sum((Part(after),)), Sum((Part(before),))) for before, after in pairs]
+        return said if rising else said[::-1]
+
+    def _stretch(self, k: int) -> tuple[str, ...]:
+        """The labels of an axis, or those between two."""
+        scanner, labels = self.scanner, self.axes[k].labels
+        if scanner.take("from"):
+            start = scanner.at
+            first = labels.index(scanner.label(k))
+            scanner.must("to")
+            last = labels.index(scanner.label(k))
+            if last <= first:
+                raise scanner.error(f"{labels[last]!r} comes before {labels[first]!r}", start)
+            return labels[first : last + 1]
+        return labels
+
+    def _beside(self, k: int, end: int, labels: tuple[str, ...]) -> list[tuple[Place, ...]]:
+        """The group at each label of an axis; its place on the others stands before `end`."""
+        others = self.axes[:k] + self.axes[k + 1 :]
+        head = Scanner(self.scanner.text[:end], others)
+        fixed: tuple[Place, ...] = ((),)
+        if others:
+            fixed = SumReader(head, None).group()
+        else:
+            head.take("it")
+        if not head.ended:
+            raise head.expected("'rises with' or 'falls with'")
+        if UNTRAINED in fixed:
+            raise head.error("the untrained encoder is on no axis", 0)
+        groups = [tuple((*at[:k], label, *at[k:]) for at in fixed) for label in labels]
+        if self.cells is not None:
+            groups = [group for group in groups if all(at in self.cells for at in group)]
+        if len(groups) < 2:
+            raise self.scanner.error("there are fewer than two cells along the axis", end)
+        return groups
+
+    # rates
+
+    def _rates(self) -> list[Comparison]:
+        scanner = self.scanner
+        ones = self._rate()
+        sign = scanner.take(">=", "≥", ">", "<=", "≤", "<")
+        if sign is None:
+            raise scanner.expected("'>=' and a rate")
+        if sign in (">", "<") and scanner.take("rate of", "the rate of"):
+            others = self._rate()
+            if len(ones) * len(others) > _MOST:
+                raise scanner.error(f"these are more than {_MOST} comparisons")
+            pairs = itertools.product(ones, others)
+            return [a.above(b) if sign == ">" else b.above(a) for a, b in pairs]
+        if sign in ("<", "<=", "≤"):
+            raise scanner.error(
+                "a rate is at least so much, or higher than another; ask for the opposite event"
+            )
+        start = scanner.at
+        bound = scanner.signed("a rate such as 0.9")
+        if scanner.take("%"):
+            bound /= 100
+        if not 0 < bound < 1:
+            raise scanner.error(
+                f"a rate lies between 0 and 1, such as 0.9 or 90 %, not {bound:g}", start
+            )
+        return [one.at_least(bound) for one in ones]
+
+    def _rate(self) -> list[Rate]:
+        scanner = self.scanner
+        quoted = scanner.looking_at('"') or scanner.looking_at("'")
+        name = scanner.metric()
+        metric = None if name == "value" and not quoted else name
+        event = HAPPENED
+        if sign := scanner.take(">", "above", "<", "below"):
+            value = scanner.signed("a number")
+            event = Event(side="above" if sign in (">", "above") else "below", value=value)
+        scanner.must("at")
+        if scanner.take("each of"):
+            return [Rate(at, metric, event) for at in self.sums.places()]
+        start = scanner.at
+        found = self.sums.group()
+        if len(found) > 1:
+            raise scanner.error("a rate is of one cell: write 'each of' for several", start)
+        return [Rate(found[0], metric, event)]
