@@ -5,6 +5,7 @@ __all__ = [
     "OrchestratorError",
     "PlanError",
     "QueryError",
+    "RunError",
     "StorageError",
     "TrackingError",
 ]
@@ -39,3 +40,7 @@ class TrackingError(OrchestratorError):
 
 class ClusterError(OrchestratorError):
     """A Ray that could not be reached, by `--address` or `--on`, or not be started here."""
+
+
+class RunError(OrchestratorError):
+    """A run that has ended without results; its log says why."""

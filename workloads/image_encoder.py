@@ -29,6 +29,10 @@ class ImageEncoder(Protocol):
     def view_size(self) -> int:
         """The side S of a view, in pixels."""
 
+    @property
+    def dimensions(self) -> int:
+        """The width D of h."""
+
     def transform(self, image: ImageLike) -> Tensor:
         """Return the view float32 [3, S, S] of an image. Raises SpecError for what is none."""
 

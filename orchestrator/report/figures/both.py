@@ -7,7 +7,7 @@ from orchestrator.report.figures.ablation import draw
 from orchestrator.report.figures.curves import draw_curves
 from orchestrator.report.text import subtitle
 
-__all__ = ["figures_of"]
+__all__ = ["Figure", "figures_of"]
 
 
 def figures_of(report: Report) -> dict[str, Figure | None]:

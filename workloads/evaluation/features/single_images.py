@@ -63,6 +63,13 @@ class SingleImages:
         """The side S of a view, in pixels."""
         return self.frozen.view_size
 
+    @property
+    def dimensions(self) -> int:
+        """The width D of h, found with a black image: encoders need not tell it."""
+        side, device = self.view_size, self.frozen.worker.device
+        with torch.inference_mode():
+            return int(self.module(torch.zeros(1, 3, side, side, device=device)).shape[1])
+
     def transform(self, image: ImageLike) -> Tensor:
         """Return the view float32 [3, S, S] of an image. Raises SpecError for what is none."""
         (pixels,) = self._stored([image], 0)

@@ -1,0 +1,140 @@
+"""What a caller asks for, as the request that the commands take."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import PlanError
+from search_spaces import Ablation
+
+if TYPE_CHECKING:
+    from orchestrator.commands.request import Request
+    from orchestrator.resources import Placement
+    from orchestrator.storage import Storage
+
+__all__ = ["Asked", "Each", "Question", "assignments", "refusing", "storage_of"]
+
+Question = str | Path | Ablation  # a name, a file, or one that was built in Python
+
+
+@dataclass(frozen=True, kw_only=True)
+class Each:
+    """What each run occupies, as `--workers`, `--cpus-per-worker` and the like say it.
+
+    None: one CPU or as many as the machine has to spare, and one GPU where there are some.
+    """
+
+    workers: int = 1
+    cpus_per_worker: int | None = None
+    gpus_per_worker: float | None = None
+    gpu_type: str | None = None
+    placement: "Placement" = "pack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question on a recipe, or without one a single run, and where its results are kept."""
+
+    question: Question | None
+    preset: str | None
+    config: str | Path | None
+    set: Mapping[str, Any] | None
+    seeds: int = 1
+    max_seeds: int | None = None
+    tuning: str = "per-seed"
+    vary: str | None = None
+    each: Each | None = None
+    max_concurrent: int | None = None
+    max_failures: int = 2
+    download: bool = False
+    log_model: bool = False
+    storage: str | Path | None
+    tracking_uri: str | None
+    address: str | None
+
+    @property
+    def request(self) -> "Request":
+        """The same as a command takes it. Raises PlanError for values that cannot be written."""
+        from orchestrator.commands.request import Request
+
+        each = self.each or Each()
+        built = isinstance(self.question, Ablation)
+        return Request(
+            ablations=() if built or self.question is None else (str(self.question),),
+            built=(self.question,) if isinstance(self.question, Ablation) else (),
+            preset=self.preset,
+            config=None if self.config is None else Path(self.config),
+            assignments=assignments(self.set or {}),
+            seeds=self.seeds,
+            max_seeds=self.max_seeds,
+            tuning=self.tuning,
+            vary=self.vary,
+            workers=each.workers,
+            cpus_per_worker=each.cpus_per_worker,
+            gpus_per_worker=each.gpus_per_worker,
+            gpu_type=each.gpu_type,
+            placement=each.placement,
+            max_concurrent=self.max_concurrent,
+            max_failures=self.max_failures,
+            download=self.download,
+            log_model=self.log_model,
+            flags={
+                "storage": None if self.storage is None else str(self.storage),
+                "tracking_uri": self.tracking_uri,
+                "address": self.address,
+            },
+        )
+
+
+def assignments(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return fields with their values as `--set` takes them, which is what recipes are kept as.
+
+    Raises PlanError that lists what is no plain value.
+    """
+    written, problems = [], []
+    for field, value in values.items():
+        try:
+            written.append(f"{field}={_as_text(value)}")
+        except (TypeError, ValueError):
+            problems.append(f"set: {field}={value!r}: is neither a number, a text nor a list")
+    if problems:
+        raise PlanError(problems)
+    return tuple(written)
+
+
+def _as_text(value: Any) -> str:
+    """Write a value so that it is read as the same one; of text that is as it stands."""
+    if isinstance(value, Path):
+        return str(value)
+    is_plain = isinstance(value, str) and value not in ("", "null") and value[0] not in "\"'"
+    return value if is_plain else json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers and arrays of numpy, and paths, as what JSON has."""
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
+
+
+def storage_of(storage: "str | Path | None") -> "Storage":
+    """Return the storage that is given, else that of the settings. Raises SpecError."""
+    from orchestrator.commands.stores import storage_at
+
+    return storage_at(None if storage is None else str(storage))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise a specification's problems as the PlanError that every refusal is."""
+    from workloads.spec import SpecError
+
+    try:
+        yield
+    except SpecError as error:
+        raise PlanError(error.problems) from None
