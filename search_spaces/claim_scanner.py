@@ -187,7 +187,7 @@ class Scanner:
         if not wanted:
             raise self.expected(f"the name of an axis: {_listed(known)}")
         raise self.error(
-            f"{wanted!r} is no axis{_meant(wanted, known)}; the axes are {_listed(known)}"
+            f"{wanted!r} is no axis; {_meant(wanted, known)}the axes are {_listed(known)}"
         )
 
     def unknown(self, wanted: str, axis: int) -> LanguageError:
@@ -195,12 +195,12 @@ class Scanner:
         name, labels = self.axes[axis].name, self.axes[axis].labels
         if not wanted:
             return self.expected(f"a label of axis {name!r}: {_listed(labels)}")
-        problem = f"{wanted!r} is no label of axis {name!r}{_meant(wanted, labels)}"
+        problem = f"{wanted!r} is no label of axis {name!r}; {_meant(wanted, labels)}"
         elsewhere = [other for other in self.axes if wanted in other.labels]
         if elsewhere:
             order = ", ".join(repr(other.name) for other in self.axes)
-            problem += f"; it is one of axis {elsewhere[0].name!r}, and the order is {order}"
-        return self.error(f"{problem}; its labels are {_listed(labels)}")
+            problem += f"it is one of axis {elsewhere[0].name!r}, and the order is {order}; "
+        return self.error(f"{problem}known are {_listed(labels)}")
 
 
 def is_number(text: str) -> bool:
@@ -231,7 +231,7 @@ def _meant(wanted: str, known: Sequence[str]) -> str:
     """The question whether a similar one was meant."""
     alike = {label.casefold(): label for label in known}
     found = difflib.get_close_matches(wanted[:80].casefold(), alike, n=1)
-    return f", did you mean {alike[found[0]]!r}?" if found else ""
+    return f"did you mean {alike[found[0]]!r}? " if found else ""
 
 
 def _listed(known: Sequence[str]) -> str:

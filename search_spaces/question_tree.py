@@ -93,6 +93,7 @@ def ablation_of(tree: Mapping[str, Any]) -> Ablation:
             pieces["claims"],
             layouts,
             source=given["source"],
+            metric=given.get("metric", _DEFAULT["metric"]),
             untrained=given.get("untrained", True),
         )
     if layouts["paper"] is not None:

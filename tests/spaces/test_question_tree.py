@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from search_spaces import ABLATIONS
+from search_spaces import ABLATIONS, UNTRAINED
+from search_spaces.claims import beats
 from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.question_tree import QuestionError, ablation_of, base_of, tree_of
 
@@ -106,6 +107,44 @@ def test_each_scale_may_have_what_the_other_has_not() -> None:
     assert found.small.note == "as small as it is"
     assert found.small.axes[0].labels == ("0.1", "0.5")
     assert found.paper.axes[0].name == "seed"
+
+
+def test_a_claim_is_a_text_and_may_say_more() -> None:
+    claims = [
+        "0.1 > 0.5",
+        {"holds": "0.1 > untrained", "source": "a hunch"},
+        {"statement": "Hot is bad.", "holds": ["0.1 > 0.5 + 1", "falls with loss.temperature"]},
+        {"statement": "Small only.", "small": "0.1 > 0.5", "silent": "it costs too much"},
+    ]
+    found = ablation_of(TREE | {"claims": claims}).claims
+    assert [claim.statement for claim in found] == [
+        "0.1 > 0.5",
+        "0.1 > untrained",
+        "Hot is bad.",
+        "Small only.",
+    ]
+    assert [claim.source for claim in found] == ["own question", "a hunch", *["own question"] * 2]
+    cold, hot = ("0.1",), ("0.5",)
+    assert found[0].paper == found[0].small == (beats(cold, hot),)
+    assert found[1].paper == (beats(cold, UNTRAINED),)
+    assert found[2].small == (beats(cold, hot, by=1), beats(cold, hot))
+    assert (found[3].paper, found[3].small) == ((), (beats(cold, hot),))
+
+
+def test_a_wrong_claim_is_told_with_its_text_and_column() -> None:
+    claims = ["0.1 > 0.6", {"holds": ["0.1 > 0.5", "0.1 > untrained"]}, {"holds": [3]}, "0.1 >"]
+    found = problems(claims=claims, untrained=False)
+    assert [keys for keys, _ in found] == [
+        ("claims", 0),
+        ("claims", 1, "holds", 1),
+        ("claims", 2, "holds", 0),
+        ("claims", 3),
+    ]
+    told = [text for _, text in found]
+    assert told[0].startswith("'0.1 > 0.6', column 7: '0.6' is no label of axis 'loss.temperature'")
+    assert told[1] == "'untrained': no such cell; there are 0.1, 0.5"
+    assert "is to be a text such as" in told[2]
+    assert "the text ends after '0.1 >'" in told[3]
 
 
 def test_the_recipes_of_a_question_are_no_part_of_it() -> None:
