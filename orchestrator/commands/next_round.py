@@ -1,15 +1,17 @@
 """The round of a sweep that comes next, decided by all that has ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from orchestrator.commands.check import Checked
 from orchestrator.commands.looks import looks_before
 from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, jobs_of
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.rounds import TakenLooks, next_ask
 from orchestrator.resources import (
     ClusterShape,
+    Resources,
     concurrent_cells,
     fitted_resources,
     resource_problems,
@@ -83,9 +85,36 @@ def next_round(
         plans = tuple(checked.plan_again(plan, ask) for plan, ask in zip(plans, asks, strict=True))
 
     if checked.request.cpus_per_worker is None:
-        resources = fitted_resources(shape, resources, len(jobs_of(plans)) - len(done), limit)
+        kept = [kept_plan(checked.storage, plan) for plan in plans]
+        resources = _as_before(plans, kept, resources, shape) or fitted_resources(
+            shape, resources, len(jobs_of(plans)), limit
+        )
     plans = tuple(replace(plan, resources=resources) for plan in plans)
     return Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
+
+
+def _as_before(
+    plans: Sequence[Plan],
+    kept: Sequence[KeptPlan | None],
+    resources: Resources,
+    shape: ClusterShape,
+) -> Resources | None:
+    """Return the resources that the same runs were given before, if this cluster has them.
+
+    Threads change the rounding of a result; so what is left of a sweep has as many as the rest.
+    None where more is asked for than before, or where nothing was.
+    """
+    for plan, before in zip(plans, kept, strict=True):
+        if before is None or not plan.jobs.keys() <= {
+            cell["fingerprint"] for cell in before["cells"]
+        }:
+            return None
+    given = [before["resources"] for before in kept if before is not None]
+    if not given or any(one != given[0] for one in given):
+        return None
+    same = replace(resources, cpus_per_worker=int(given[0].get("cpus_per_worker", 0)))
+    fits = not resource_problems(same, shape)
+    return same if fits and asdict(same) == given[0] else None
 
 
 def _looks(plan: Plan, storage: Storage) -> TakenLooks:

@@ -92,6 +92,7 @@ class FakeRound:
     def __init__(self, value: Value, *, tuned: Value | None = None) -> None:
         self.value, self.tuned = value, tuned
         self.rounds: list[list[PlannedCell]] = []
+        self.cpus: list[int] = []  # a worker's, round by round
         self.ends: Callable[[int], None] = lambda _: None
         self.failing: Callable[[PlannedCell], bool] = lambda _: False
         self.diverged: Callable[[PlannedCell], RunRecord | None] = lambda _: None
@@ -113,6 +114,7 @@ class FakeRound:
             else:
                 recorder.taken_over(name, before)
         self.rounds.append([cells[name] for name in new])
+        self.cpus.append(plans[0].resources.cpus_per_worker)
         self.ends(len(self.rounds))
         failed = {}
         for name in new:
@@ -185,6 +187,29 @@ def test_a_round_runs_what_is_missing_and_a_rerun_runs_nothing(
     assert [len(cells) for cells in run.rounds] == [14, 0]
     assert loop(asked("temperature", seeds=3), tracker, run).exit_code == 0
     assert [len(cells) for cells in run.rounds] == [14, 0, 7], "more seeds run only what is new"
+
+
+def test_what_is_left_of_a_sweep_gets_the_threads_that_the_rest_had(
+    asked: Callable[..., Checked], tmp_path: Path
+) -> None:
+    run = FakeRound(by_seed)
+    loop(asked("temperature"), FakeTracker(), run)
+    (cell, *_) = run.rounds[0]
+    record = tmp_path / "storage" / "runs" / cell.fingerprint / "run.json"
+    record.unlink()
+    loop(asked("temperature"), FakeTracker(), run)
+    assert [len(cells) for cells in run.rounds] == [7, 1]
+    assert run.cpus == [1, 1], "of two CPUs, though one run is left"
+
+    record.unlink()
+    loop(asked("temperature", cpus_per_worker=2), FakeTracker(), run)
+    assert run.cpus[2:] == [2], "unless it is asked for"
+
+
+def test_a_run_alone_uses_the_whole_machine(tmp_path: Path) -> None:
+    flags = {"storage": str(tmp_path), "address": None, "tracking_uri": None}
+    planned = next_round(check(Request((), preset="shapes", flags=flags)), TWO_CPUS)
+    assert planned.plans[0].resources.cpus_per_worker == 2
 
 
 def test_seeds_are_added_in_rounds_until_all_claims_are_decided(

@@ -3,6 +3,7 @@ fails.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def test_a_killed_cell_continues_to_the_same_result(
     kept = broken.run_folder.checkpoint()
     assert kept is not None
     assert kept.state["epoch"] == 2
+    assert kept.threads == torch.get_num_threads()
     continued = run(broken, kept)
     assert continued.results == whole.results
     curves = [
@@ -76,6 +78,22 @@ def test_a_killed_cell_continues_to_the_same_result(
     assert continued.total_seconds >= continued.seconds  # over both attempts
     log = (storage.read_bytes(f"runs/{broken.fingerprint}/log.txt") or b"").decode()
     assert "continues after epoch 2" in log
+    assert "bit for bit" not in log
+
+
+def test_a_cell_that_goes_on_with_other_threads_says_so(
+    tmp_path: Path, job: Callable[..., CellJob]
+) -> None:
+    one = job(tmp_path)
+    with pytest.raises(Killed):
+        run(one, die_after=1)
+    kept = one.run_folder.checkpoint()
+    assert kept is not None
+    run(one, replace(kept, threads=7))
+    now = torch.get_num_threads()
+    log = (Storage(one.storage).read_bytes(f"runs/{one.fingerprint}/log.txt") or b"").decode()
+    assert f"begun with 7 thread(s), goes on with {now}: equal" in log
+    assert "not bit for bit" in log
 
 
 def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(

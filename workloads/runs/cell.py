@@ -118,6 +118,12 @@ class _Run:
             self.files.note(f"evaluates what {self.trained_by} has trained")
         elif self.state is not None:
             self.files.note(f"continues after epoch {self.state['epoch']}")
+            threads = self.files.machine["threads"]
+            if start is not None and start.threads not in (None, threads):
+                self.files.note(
+                    f"begun with {start.threads} thread(s), goes on with {threads}: equal to an "
+                    "undisturbed run up to rounding, and not bit for bit"
+                )
         self.files.write_spec()
 
     def train(self, report: Report, stop: Callable[[], bool]) -> State:
@@ -171,7 +177,9 @@ class _Run:
         """Keep the last state and the curves so far, from which a later run continues."""
         assert self.state is not None, "called after an epoch"
         elapsed = time.time() - self.started
-        self.files.keep(Checkpoint(self.state, self.history, elapsed), remark)
+        threads = self.files.machine["threads"]
+        kept = Checkpoint(self.state, self.history, elapsed, threads=threads)
+        self.files.keep(kept, remark)
 
     def finish(self, result: EvaluationResult) -> RunRecord:
         """Leave the results."""

@@ -55,13 +55,15 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """The state from which a run continues, its curves so far, and the seconds that it took.
 
-    `trained_by` names the run that lends its state to one that only evaluates it.
+    `trained_by` names the run that lends its state to one that only evaluates it. `threads` are
+    those of a process that trained it, None in checkpoints that do not say.
     """
 
     state: dict[str, Any]
     history: list[Metrics] = field(default_factory=list)
     elapsed: float = 0.0
     trained_by: str | None = None
+    threads: int | None = None
 
 
 class RunFiles(Protocol):
@@ -209,7 +211,8 @@ class LocalRun:
 
 def checkpoint_bytes(kept: Checkpoint) -> bytes:
     """Return the content of the file of a checkpoint."""
-    return encode({"state": kept.state, "history": kept.history, "elapsed": kept.elapsed})
+    tree = {"state": kept.state, "history": kept.history, "elapsed": kept.elapsed}
+    return encode(tree if kept.threads is None else tree | {"threads": kept.threads})
 
 
 def read_checkpoint(data: bytes) -> Checkpoint:
@@ -220,7 +223,10 @@ def read_checkpoint(data: bytes) -> Checkpoint:
         raise ValueError("holds no state of a run")
     if not (isinstance(history, list) and all(isinstance(each, dict) for each in history)):
         raise ValueError("holds no curves of a run")
-    return Checkpoint(state, history, float(kept["elapsed"]))
+    threads = kept.get("threads")
+    if not (threads is None or isinstance(threads, int)):
+        raise ValueError("does not say how many threads have trained it")
+    return Checkpoint(state, history, float(kept["elapsed"]), threads=threads)
 
 
 def record_in(data: bytes, fingerprint: str) -> RunRecord:
