@@ -15,6 +15,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, PlannedCell
 from orchestrator.plan.asked import seed_chosen_for
 from orchestrator.plan.kept import KeptPlan, read_plan, same_run
+from orchestrator.plan.kept_question import question_in
 from orchestrator.plan.rounds import lost_of
 from orchestrator.resources import Resources
 from orchestrator.run_record import RunRecord
@@ -25,7 +26,6 @@ from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import keep_plan, kept_plan, only_one
 from orchestrator.tracking import Tracker
 from orchestrator.tracking.recorder import Recorder, tags_of
-from search_spaces import every_ablation
 from workloads.runs.command import PLANS
 from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
 from workloads.spec import SpecError
@@ -147,14 +147,12 @@ def _take_all(folder: Path, plans: Sequence[PlanFile], storage: Storage, found: 
 
 def _of_this_version(plan: PlanFile, kept: KeptPlan) -> Plan:
     """Return the plan of a sweep without its cells. Raises PlanError, SpecError."""
-    workload, known = plan.of_workload, every_ablation()
-    name = kept["ablation"]
-    if name not in known and name != "pretrain":
-        raise PlanError([f"{name}: no such ablation; known are {', '.join(known)}"])
+    workload, name = plan.of_workload, kept["ablation"]
     base = workload.read(kept["base"])
-    ablation = known[name].asked_of(base.flat()) if name in known else None
+    ablation = None if name == "pretrain" else question_in(kept, name).asked_of(base.flat())
     ask = Ask(tuning=kept.get("tuning", "once"), vary=tuple(kept.get("vary", ())))
-    found = Plan(ablation, workload, kept["scale"], base, ask, (), Resources())
+    question = kept.get("question")
+    found = Plan(ablation, workload, kept["scale"], base, ask, (), Resources(), question)
     if found.sweep_id != kept["sweep"]:
         raise PlanError(
             [f"{name} {kept['sweep']}: is {found.sweep_id} here, in another version of the code"]

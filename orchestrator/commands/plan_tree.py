@@ -33,7 +33,7 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
         looks = list(looks_of(plan.ask.seeds, most))
 
     data = checked.data
-    return {
+    kept: KeptPlan = {
         "sweep": plan.sweep_id,
         "ablation": plan.name,
         "workload": plan.workload.name,
@@ -62,3 +62,6 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
         "versions": {package: version(package) for package in REPORTED_PACKAGES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if plan.question is not None:
+        kept["question"] = dict(plan.question)
+    return kept

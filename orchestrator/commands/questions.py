@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from orchestrator.commands.request import Request
+from orchestrator.storage import Storage
+from orchestrator.storage.sweeps import kept_sweeps
 from search_spaces import OF_THE_PAPER, Ablation, every_ablation
 from workloads.spec import SpecError
 
-__all__ = ["ablations_named", "is_file", "questions_of"]
+__all__ = ["ablations_named", "is_file", "questions_of", "swept_names"]
 
 EVERY = "all"
 SUFFIXES = (".yaml", ".yml", ".py")
@@ -46,3 +48,25 @@ def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
         else:
             wanted[name] = known[name]
     return tuple(wanted.values())
+
+
+def swept_names(names: Sequence[str], storage: Storage) -> list[str]:
+    """Return the names of questions, each once; unless given, of all with a sweep in the storage.
+
+    Questions that are not built in are known by the plans of their sweeps. Raises SpecError that
+    lists what is known.
+    """
+    known, there = every_ablation(), storage.list("sweeps")
+    own = [name for name in sorted(there) if name not in known and _has_question(storage, name)]
+    if not names:
+        return [*(name for name in known if name in there), *own]
+
+    if unknown := [name for name in names if name not in known and name not in (EVERY, *own)]:
+        listed = ", ".join((*known, *own, EVERY))
+        raise SpecError([f"{name}: no such ablation; known are {listed}" for name in unknown])
+    wanted = [one for name in names for one in (OF_THE_PAPER if name == EVERY else (name,))]
+    return list(dict.fromkeys(wanted))
+
+
+def _has_question(storage: Storage, name: str) -> bool:
+    return any("question" in plan for plan in kept_sweeps(storage, name))

@@ -17,10 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
-from orchestrator.commands.questions import ablations_named
+from orchestrator.commands.questions import swept_names
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan, PlannedCell
+from orchestrator.plan.kept import KeptPlan
+from orchestrator.plan.kept_question import question_in
 from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.figures.ablation import save
@@ -30,9 +32,8 @@ from orchestrator.report.text import markdown, print_report, print_verdicts
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
-from orchestrator.storage.sweeps import latest_sweep, sweep_folder
+from orchestrator.storage.sweeps import kept_sweeps, latest_sweep, sweep_folder
 from orchestrator.verdicts import with_q_values
-from search_spaces import every_ablation
 
 __all__ = [
     "REPORT_FILES",
@@ -81,7 +82,7 @@ def report_again(
     """Print a report from its `report.json` alone, its claims judged anew, and write its files.
 
     Without `output` nothing is written. Raises PlanError for a file that holds no report, and
-    SpecError for a report of an ablation that is not known.
+    for a report of an ablation that is not known.
     """
     try:
         document = json.loads(file.read_bytes())
@@ -90,8 +91,8 @@ def report_again(
         raise PlanError([f"{file}: cannot be read: {error.strerror}"]) from None
     except ValueError as error:
         raise PlanError([f"{file}: {error}"]) from None
-    (ablation,) = ablations_named([name])
-    report = report_in(document, ablation)
+    kept = document["plan"]
+    report = report_in(document, question_in(kept if isinstance(kept, dict) else {}, name))
     print_report(report, console, details=details)
     if output is None:
         return Finished(0, dict(as_json(report)))
@@ -131,16 +132,11 @@ def judged(names: Sequence[str], storage: Storage, say: Callable[[str], None]) -
     is wrong with that is said by `say`. Raises PlanError when a named ablation has no sweep, or the
     storage has none at all.
     """
-    known = set(storage.list("sweeps"))
-    ablations = (
-        ablations_named(names)
-        if names
-        else tuple(one for name, one in every_ablation().items() if name in known)
-    )
-    if not ablations:
+    wanted = swept_names(names, storage)
+    if not wanted:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
 
-    reports = [collected(ablation.name, storage, None, say) for ablation in ablations]
+    reports = [collected(name, storage, None, say) for name in wanted]
     adjusted = iter(with_q_values([one for report in reports for one in report.verdicts]))
     return [
         replace(report, verdicts=tuple(islice(adjusted, len(report.verdicts))))
@@ -192,8 +188,11 @@ def collected(name: str, storage: Storage, sweep: str | None, say: Callable[[str
     To look at its claims counts, and is kept; `say` is called with a sentence where it cannot be.
     Raises PlanError when the storage has no such sweep.
     """
-    (ablation,) = ablations_named([name])
+    (name,) = swept_names([name], storage)
     plan = latest_sweep(storage, name, sweep)
+    ablation = question_in(plan, name)
+    if sweep is None and (others := _others(storage, plan, name)):
+        say(others)
     records = records_of(storage, plan)
     taken = looks_before(storage, ablation, plan, records)
     report = collect(ablation, plan, records, taken)
@@ -204,6 +203,21 @@ def collected(name: str, storage: Storage, sweep: str | None, say: Callable[[str
 
 def _warn(console: Console, problem: str) -> None:
     console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)
+
+
+def _others(storage: Storage, plan: KeptPlan, name: str) -> str | None:
+    """What to say where the storage has sweeps of other questions of the same name."""
+    others = [
+        one["sweep"]
+        for one in kept_sweeps(storage, name)
+        if one.get("question") != plan.get("question")
+    ]
+    if not others:
+        return None
+    return (
+        f"{name}: the question has changed under its name; this is the newest, {plan['sweep']}, "
+        f"and --sweep names another: {', '.join(others)}"
+    )
 
 
 def _written(report: Report, output: Path, console: Console) -> Finished:

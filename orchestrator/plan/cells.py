@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError
 from orchestrator.plan.asked import MAX_SEEDS, Ask, AskedRun, Role, asked_for, by_claims
+from orchestrator.plan.kept_question import question_to_keep
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from search_spaces import Ablation, Step, Times
 from search_spaces.ablation import Scale
@@ -68,7 +69,7 @@ class Plan:
 
     Candidates come before all, then seed by seed, references first and cells that decide more
     claims next. Tuned cells that have not chosen a candidate yet have no runs beside their
-    candidates.
+    candidates. `question` is the tree of a question that is not built in, as it was asked.
     """
 
     ablation: Ablation | None
@@ -78,6 +79,7 @@ class Plan:
     ask: Ask
     cells: tuple[PlannedCell, ...]
     resources: Resources
+    question: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -118,7 +120,8 @@ class Plan:
         """The identity of the sweep: the same question on the same recipe.
 
         It does not depend on the number of seeds or workers. It does on how settings are chosen and
-        on what varies with the seed, as values that differ in that are not of one kind.
+        on what varies with the seed, as values that differ in that are not of one kind. A question
+        that is not built in may change under its name, and is another one then.
         """
         identity: dict[str, Any] = {
             "name": self.name,
@@ -132,6 +135,8 @@ class Plan:
             identity["tuning"] = self.ask.tuning
         if self.ask.vary:
             identity["vary"] = sorted(self.ask.vary)
+        if self.question is not None:
+            identity["question"] = digest(self.question)
         return digest(identity)[:12]
 
     @property
@@ -170,6 +175,7 @@ def build(
     where they are known. Raises one PlanError that lists every violation.
     """
     resources, ask = resources or Resources(), ask or Ask(seeds)
+    question = question_to_keep(ablation)
     workload, ablation = workload_named(ablation.workload), ablation.asked_of(base.flat())
     scale = workload.scale(base, ablation.setting)
     of_seeds = (
@@ -207,7 +213,7 @@ def build(
 
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
-    return Plan(ablation, workload, scale, base, ask, tuple(planned), resources)
+    return Plan(ablation, workload, scale, base, ask, tuple(planned), resources, question)
 
 
 def build_single(

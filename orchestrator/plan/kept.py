@@ -58,11 +58,13 @@ class KeptPlan(TypedDict):
     `looks` are the numbers of seeds at which claims are looked at. With `looks_kept` the looks that
     were taken lie beside the plan; of a version before that, `looks_changed` tells that they were
     others before. `tuning` says how settings were chosen, once where it is not said, and
-    `vary` what differs from seed to seed beside the seed.
+    `vary` what differs from seed to seed beside the seed. `question` is the tree of one that is not
+    built in.
     """
 
     sweep: str
     ablation: str
+    question: NotRequired[dict[str, Any]]
     workload: NotRequired[str]
     scale: Scale
     preset: str

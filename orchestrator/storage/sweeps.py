@@ -10,7 +10,14 @@ from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
 from workloads.local_files import Lock
 
-__all__ = ["keep_plan", "kept_plan", "latest_sweep", "only_one", "sweep_folder"]
+__all__ = [
+    "keep_plan",
+    "kept_plan",
+    "kept_sweeps",
+    "latest_sweep",
+    "only_one",
+    "sweep_folder",
+]
 
 PLAN = "plan.json"
 
@@ -33,16 +40,24 @@ def kept_plan(storage: Storage, plan: Plan) -> KeptPlan | None:
     return read_sound(storage, f"{sweep_folder(plan)}/{PLAN}", read_plan)
 
 
-def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
-    """Read the kept plan of a sweep, by the beginning of its id, or the latest one.
+def kept_sweeps(storage: Storage, name: str) -> list[KeptPlan]:
+    """Read the kept plans of all sweeps of an ablation, the latest last.
 
-    Raises PlanError when there is none.
+    Damaged ones are set aside.
     """
     found = [
         read_sound(storage, f"sweeps/{name}/{folder}/{PLAN}", read_plan)
         for folder in storage.list(f"sweeps/{name}")
     ]
-    plans = sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
+    return sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
+
+
+def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
+    """Read the kept plan of a sweep, by the beginning of its id, or the latest one.
+
+    Raises PlanError when there is none.
+    """
+    plans = kept_sweeps(storage, name)
     fitting: list[KeptPlan] = [
         plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)
     ]

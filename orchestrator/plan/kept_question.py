@@ -1,0 +1,37 @@
+"""The question of a sweep as the storage keeps it: by its name, or with all of it. Pure.
+
+A built-in question is found by its name in every version. Any other lies in the plan of its sweep,
+as a plain tree, so that reports need nothing but the storage.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.errors import PlanError
+from search_spaces import ABLATIONS, Ablation, every_ablation
+from search_spaces.question_tree import QuestionError, ablation_of, tree_of
+
+__all__ = ["question_in", "question_to_keep"]
+
+
+def question_to_keep(ablation: Ablation) -> dict[str, Any] | None:
+    """Return the tree of a question; None for one that is found by its name."""
+    if ABLATIONS.get(ablation.name) is ablation:
+        return None
+    return None if every_ablation().get(ablation.name) == ablation else tree_of(ablation)
+
+
+def question_in(plan: Mapping[str, Any], name: str) -> Ablation:
+    """Return the question of a kept plan, of which `name` is the name.
+
+    Raises PlanError where the plan does not have it and none of that name is built in.
+    """
+    if (tree := plan.get("question")) is not None:
+        try:
+            return ablation_of(tree)
+        except QuestionError as error:
+            raise PlanError([f"{name}: its question cannot be read here: {error}"]) from None
+    known = every_ablation()
+    if name not in known:
+        raise PlanError([f"{name}: no such ablation; known are {', '.join(known)}"])
+    return known[name]
