@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from workloads.option_values import Options
+
 __all__ = ["Part", "SpecError", "digest", "flatten"]
 
 
@@ -121,6 +123,12 @@ def _part_at(cls: type[Part], parents: list[str]) -> type[Part] | None:
     return cls
 
 
+def _holds_options(cls: type[Part], names: list[str]) -> bool:
+    part = _part_at(cls, names[:-1])
+    field = part.model_fields.get(names[-1]) if part and names else None
+    return field is not None and field.annotation is Options
+
+
 def _unknown_field(cls: type[Part], path: str) -> str | None:
     """Why a dotted path names no field that holds a value, with what it could have meant.
 
@@ -130,6 +138,8 @@ def _unknown_field(cls: type[Part], path: str) -> str | None:
     for depth, name in enumerate(names):
         part = _part_at(cls, names[:depth])
         where = ".".join(names[:depth])
+        if part is None and depth == len(names) - 1 and _holds_options(cls, names[:depth]):
+            return None  # what the part itself says of it is known once it is imported
         if part is None:
             return f"{path}: {where} is a value and has no field {name!r}"
         if name not in part.model_fields:
@@ -158,6 +168,8 @@ def _explain(cls: type[Part], problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{path}: is required"
+    if _holds_options(cls, location):
+        return f"{path}={problem['input']!r}: {message}"
     if not location or isinstance(problem["input"], dict):
         if problem["type"] != "value_error":
             return f"{path}: {message}"

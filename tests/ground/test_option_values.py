@@ -1,0 +1,42 @@
+"""Options of parts, as fields of a specification."""
+
+import pytest
+
+from workloads.option_values import Options, OptionsField
+from workloads.spec import Part, SpecError
+
+
+class Net(Part):
+    name: str = "plain"
+    options: OptionsField = Options()
+
+
+class Whole(Part):
+    net: Net = Net()
+
+
+def test_options_are_plain_hashable_and_read_again() -> None:
+    whole = Whole.read({"net": {"options": {"depth": 3, "sides": [1, 2], "deeper": {"a": None}}}})
+    tree = whole.tree()
+    assert tree["net"]["options"] == {"depth": 3, "sides": [1, 2], "deeper": {"a": None}}
+    assert Whole.read(tree) == whole
+    assert hash(Whole.read(tree)) == hash(whole)
+    assert whole != Whole()
+    assert Whole().flat() == {"net.name": "plain"}
+
+
+def test_an_option_is_set_by_its_dotted_name() -> None:
+    whole = Whole().with_values({"net.options.depth": 3, "net.options.name": "x"})
+    assert dict(whole.net.options) == {"depth": 3, "name": "x"}
+    assert whole.with_values({"net.options.depth": 4}).net.options["depth"] == 4
+    assert whole.with_values({"net.options": {}}) == Whole()
+    with pytest.raises(SpecError, match=r"net\.name is a value and has no field"):
+        Whole().with_values({"net.name.depth": 3})
+
+
+@pytest.mark.parametrize("options", [3, [1], {"a": float("nan")}, {"a b": 1}, {"a": object()}])
+def test_what_is_no_plain_value_is_refused_by_the_fields_name(options: object) -> None:
+    with pytest.raises(SpecError) as caught:
+        Whole().with_values({"net.options": options})
+    (problem,) = caught.value.problems
+    assert problem.startswith("net.options")
