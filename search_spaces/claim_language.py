@@ -32,7 +32,13 @@ from search_spaces.claims import Comparison
 from search_spaces.layout import Axis
 from search_spaces.places import Place
 
-__all__ = ["LanguageError", "comparison_text", "read_comparison", "read_comparisons"]
+__all__ = [
+    "LanguageError",
+    "claim_texts",
+    "comparison_text",
+    "read_comparison",
+    "read_comparisons",
+]
 
 
 def read_comparisons(
@@ -68,6 +74,11 @@ def comparison_text(comparison: Comparison, axes: Sequence[Axis]) -> str:
         if replace(found, label=comparison.label) == comparison:
             return f"{text} as {quoted(comparison.label)}"
     raise ValueError(f"comparison {comparison.label!r}: has cells that are not on the axes")
+
+
+def claim_texts(comparisons: Sequence[Comparison], axes: Sequence[Axis]) -> list[str]:
+    """Return the lines that say several comparisons, in their order."""
+    return [comparison_text(one, axes) for one in comparisons]
 
 
 def _readings(comparison: Comparison, axes: Sequence[Axis]) -> Iterator[tuple[str, Comparison]]:

@@ -25,13 +25,28 @@ __all__ = ["doctor", "presets", "spaces"]
 
 
 @app.command()
-def spaces(as_json: Json = False) -> None:
-    """The ablations: question, figure or table, cells and cost."""
+def spaces(
+    name: Annotated[
+        str | None, typer.Argument(help="Show the axes and claims of this one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The ablations: question, figure or table, cells and cost; with NAME, one with its claims."""
+    if name is not None:
+        guarded(lambda: _one_space(name, as_json), as_json=as_json)
+        return
+
     from orchestrator.commands.about import list_spaces
 
     rows = list_spaces(None if as_json else plain_console())
     if as_json:
         print_json(rows)
+
+
+def _one_space(name: str, as_json: bool) -> "Finished":
+    from orchestrator.commands.one_space import describe_space
+
+    return describe_space(name, console_for(as_json))
 
 
 @app.command()

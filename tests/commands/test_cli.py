@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.commands.request import base_recipe
+from search_spaces import ABLATIONS
+from search_spaces.question_tree import ablation_of
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.spec import RunSpec
@@ -329,6 +331,17 @@ def test_spaces_lists_cells_and_costs() -> None:
     assert rows["augmentations"]["paper_tpu_core_hours"] == 49 * 192
     assert rows["batch-size"]["cells_small"] == 24
     assert "Figure 8" in invoke("spaces").stdout
+
+
+def test_spaces_shows_the_claims_of_one_as_one_would_write_them() -> None:
+    shown = invoke("spaces", "few-labels").stdout
+    assert "    SimCLR, 1 > supervised, 1 + 20\n" in shown
+    assert "not asked: The small cells have the preset's encoder only." in shown
+    tree = json.loads(invoke("spaces", "few-labels", "--json").stdout)
+    assert ablation_of(tree) == ABLATIONS["few-labels"]
+    wrong = invoke("spaces", "few-label")
+    assert wrong.exit_code == 2
+    assert "few-label: no such ablation; known are" in wrong.stderr
 
 
 def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(

@@ -1,0 +1,70 @@
+"""One question as a person reads it: its axes, its cells, and what is claimed of them."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.commands.questions import ablations_named
+from orchestrator.commands.result import Finished
+from search_spaces import Ablation, Claim, Layout
+from search_spaces.ablation import Scale
+from search_spaces.claim_language import claim_texts
+from search_spaces.question_tree import tree_of
+
+__all__ = ["describe_space"]
+
+T = TypeVar("T")
+BOTH: tuple[Scale, Scale] = ("paper", "small")
+
+
+def describe_space(name: str, console: Console) -> Finished:
+    """Print a question with its axes and claims; the document is its tree.
+
+    Raises SpecError that lists the known ones.
+    """
+    found = ablations_named([name])
+    for ablation in found:
+        source = "extension, not in the paper" if ablation.extension else ablation.source
+        console.print(Text.assemble((ablation.name, "bold"), f"  {source}"))
+        _say(console, 2, ablation.question)
+        for scale, layout in _by_scale(ablation.paper, ablation.small):
+            _say(console, 2, "", *_of_layout(layout, scale))
+        for claim in ablation.claims:
+            _say(console, 2, "", f"{claim.statement} ({claim.source})")
+            _say(console, 4, *_of_claim(claim, ablation))
+    trees = [tree_of(ablation) for ablation in found]
+    return Finished(0, trees[0] if len(trees) == 1 else {"ablations": trees})
+
+
+def _of_layout(layout: Layout, scale: Scale | None) -> list[str]:
+    at = f" at the {scale} scale" if scale else ""
+    axes = [f"{axis.name}: {_listed(axis.labels)}" for axis in layout.axes]
+    return [f"{len(layout.cells)} cells{at}, on", *(f"  {axis}" for axis in axes)]
+
+
+def _of_claim(claim: Claim, ablation: Ablation) -> list[str]:
+    """The comparisons of a claim, in the language in which one writes them."""
+    lines = [f"asked of some recipes only: {where.because}" for where in claim.asked_where]
+    paper, small = (
+        claim_texts(claim.comparisons(scale), ablation.layout(scale).axes) for scale in BOTH
+    )
+    for scale, texts in _by_scale(paper, small):
+        lines += [f"at the {scale} scale:"] if scale else []
+        lines += texts or [f"not asked: {claim.silent}"]
+    return lines
+
+
+def _by_scale(paper: T, small: T) -> list[tuple[Scale | None, T]]:
+    """What is the same at both scales once, for no scale."""
+    return [(None, paper)] if paper == small else [("paper", paper), ("small", small)]
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(f'"{label}"' if "," in label else label for label in labels)
+
+
+def _say(console: Console, indent: int, *lines: str) -> None:
+    for line in lines:
+        console.print(" " * indent + line if line else "", highlight=False, soft_wrap=True)
