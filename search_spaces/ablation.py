@@ -62,7 +62,8 @@ class Ablation:
     asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run whose result
     `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False,
     an untrained run is evaluated beside the cells. `vary` names what each seed draws anew, beside
-    what the seed itself draws.
+    what the seed itself draws. A part (`search_spaces.part`) has the `whole` question and, by the
+    axis, the labels that `only` it has.
     """
 
     name: str
@@ -84,6 +85,8 @@ class Ablation:
     counts_if: str | None = None
     untrained: bool = True
     vary: tuple[Varied, ...] = ()
+    whole: "Ablation | None" = None
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):

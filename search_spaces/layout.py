@@ -163,6 +163,7 @@ class Layout:
         )
         cells = tuple(cell for cell in self.cells if cell.at not in without)
         note = " ".join((self.note, *left_out)).strip()
+        left_out = (*self.left_out, *left_out)
         return replace(self, cells=cells, note=note, left_out=left_out), without
 
     def _check_place(self, at: Place) -> None:

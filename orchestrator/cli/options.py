@@ -35,6 +35,7 @@ __all__ = [
     "MaxFailures",
     "MaxSeeds",
     "On",
+    "Only",
     "Placing",
     "Preset",
     "Seeds",
@@ -140,6 +141,13 @@ StorageUri = Annotated[
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[AXIS=]LABELS",
+        help="The part of the ablation at these labels of its axes: crop,color; may be repeated.",
+    ),
 ]
 AblationNames = Annotated[
     list[str],

@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     Download,
     Json,
     MaxSeeds,
+    Only,
     Preset,
     Seeds,
     StorageUri,
@@ -43,6 +44,7 @@ def plan(
             help="Ablations, as `ablate` takes them; none is one run, as `pretrain` does it.",
         ),
     ] = None,
+    only: Only = None,
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
@@ -62,6 +64,7 @@ def plan(
     """Write down the runs that are missing, for `python -m workloads run` on any machine."""
     refuse_seeds_apart(until_decided=until_decided, max_seeds=max_seeds)
     given = {
+        "--only": bool(only),
         "--seeds": seeds != 1,
         "--until-decided, --max-seeds": until_decided,
         "--tune": tune != "per-seed",
@@ -78,6 +81,7 @@ def plan(
 
         request = Request(
             ablations=tuple(names or ()),
+            only=tuple(only or ()),
             preset=preset,
             config=config,
             assignments=tuple(assignments or ()),

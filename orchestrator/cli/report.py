@@ -8,6 +8,7 @@ import typer
 from orchestrator.cli.app import app
 from orchestrator.cli.options import (
     Json,
+    Only,
     StorageUri,
     console_for,
     guarded,
@@ -33,6 +34,7 @@ def report(
     sweep: Annotated[
         str | None, typer.Option(help="Beginning of a sweep's id; default: the latest sweep.")
     ] = None,
+    only: Only = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the files here and not into the storage.")
     ] = None,
@@ -52,7 +54,7 @@ def report(
         from orchestrator.errors import PlanError
 
         if name.endswith(".json"):
-            given = {"--sweep": sweep, "--storage": storage}
+            given = {"--sweep": sweep, "--only": only, "--storage": storage}
             if unread := [option for option, value in given.items() if value is not None]:
                 raise PlanError([f"{', '.join(unread)}: not together with a file, {name}"])
             return report_again(Path(name), console_for(as_json), output=output, details=details)
@@ -62,6 +64,7 @@ def report(
             storage_at(storage),
             console_for(as_json),
             sweep=sweep,
+            only=tuple(only or ()),
             output=output,
             details=details,
         )

@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
     MaxFailures,
     MaxSeeds,
     On,
+    Only,
     Placing,
     Preset,
     Seeds,
@@ -87,6 +88,7 @@ def pretrain(
 @app.command()
 def ablate(
     names: AblationNames,
+    only: Only = None,
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
@@ -120,6 +122,7 @@ def ablate(
     refuse_seeds_apart(until_decided=until_decided, max_seeds=max_seeds)
     request = Request(
         ablations=tuple(names),
+        only=tuple(only or ()),
         max_seeds=max_seeds,
         tuning=tune,
         vary=vary,

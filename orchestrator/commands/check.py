@@ -13,6 +13,7 @@ from orchestrator.commands.request import Problems, Request, base_recipe
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
+from orchestrator.plan.part import asked_part, check_only
 from orchestrator.plan.search import build_search, read_space
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.run_record import SCORE
@@ -126,6 +127,7 @@ def check(request: Request) -> Checked:
     problems.attempt(lambda: read_tuning(request.tuning))
     problems.attempt(lambda: read_varied(request.vary or "seed"))
     ablations = problems.attempt(lambda: questions_of(request))
+    problems.attempt(lambda: check_only(ablations or (), request.only))
     workload = problems.attempt(lambda: _workload(request, ablations or ()))
     base = None
     if workload is not None:
@@ -218,8 +220,9 @@ def _plans(
     plans, problems = list[Plan](), list[str]()
     for ablation in ablations:
         try:
+            scale = workload.scale(base, ablation.setting)
             plan = build(
-                ablation,
+                asked_part(ablation, scale, request.only),
                 base,
                 ask=_first_ask(request, ablation, base),
                 resources=resources,

@@ -64,4 +64,6 @@ def plan_tree(checked: Checked, plan: Plan, command: str) -> KeptPlan:
     }
     if plan.question is not None:
         kept["question"] = dict(plan.question)
+    if plan.ablation and plan.ablation.only:
+        kept["only"] = {name: list(labels) for name, labels in plan.ablation.only.items()}
     return kept

@@ -21,8 +21,9 @@ from orchestrator.commands.questions import swept_names
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan, PlannedCell
-from orchestrator.plan.kept import KeptPlan
+from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.plan.kept_question import question_in
+from orchestrator.plan.part import check_only, is_sweep_of
 from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.figures.ablation import save
@@ -57,15 +58,17 @@ def report_on(
     *,
     sweep: str | None,
     output: Path | None,
+    only: Sequence[str] = (),
     details: bool = False,
 ) -> Finished:
     """Print the report of an ablation's sweep, the latest unless named, and write its files.
 
-    The files have all of it, what is printed the comparisons with `details` only.
+    `only` names the part that it is of, as `--only` does. The files have all of it, what is printed
+    the comparisons with `details` only.
 
     Raises PlanError when the storage has no such sweep.
     """
-    report = collected(name, storage, sweep, partial(_warn, console))
+    report = collected(name, storage, sweep, partial(_warn, console), only=only)
     print_report(report, console, details=details)
     if output is not None:
         return _written(report, output, console)
@@ -116,8 +119,13 @@ def verdicts_on(
     document = {}
     for report in judged(names, storage, partial(_warn, console)):
         claims = verdicts_json(report)
-        document[report.ablation.name] = {"sweep": report.plan["sweep"], "claims": claims}
-        console.print(Text(report.ablation.name, style="bold"))
+        document[report.ablation.name] = {
+            "sweep": report.plan["sweep"],
+            "only": report.plan.get("only", {}),
+            "claims": claims,
+        }
+        part = f" (a part: {only_text(report.plan['only'])})" if "only" in report.plan else ""
+        console.print(Text(report.ablation.name + part, style="bold"))
         print_verdicts(claims, console, details=details)
     console.print(
         "q: of claims with a q of at most x a share of x is expected to be wrong, over all above"
@@ -128,15 +136,16 @@ def verdicts_on(
 def judged(names: Sequence[str], storage: Storage, say: Callable[[str], None]) -> list[Report]:
     """Collect the latest sweep of each ablation, with q-values over the claims of all of them.
 
-    It is of every ablation in the storage unless named. To look at claims counts, and is kept; what
-    is wrong with that is said by `say`. Raises PlanError when a named ablation has no sweep, or the
-    storage has none at all.
+    It is of every ablation in the storage unless named; of one that was asked in part only, of the
+    latest part. A claim that both a part and the whole can answer stands here once. To look at
+    claims counts, and is kept; what is wrong with that is said by `say`. Raises PlanError when a
+    named ablation has no sweep, or the storage has none at all.
     """
     wanted = swept_names(names, storage)
     if not wanted:
         raise PlanError([f"--storage {storage.shown()}: has no sweep of an ablation"])
 
-    reports = [collected(name, storage, None, say) for name in wanted]
+    reports = [collected(name, storage, None, say, or_part=True) for name in wanted]
     adjusted = iter(with_q_values([one for report in reports for one in report.verdicts]))
     return [
         replace(report, verdicts=tuple(islice(adjusted, len(report.verdicts))))
@@ -182,14 +191,25 @@ def _searched(cell: PlannedCell, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def collected(name: str, storage: Storage, sweep: str | None, say: Callable[[str], None]) -> Report:
+def collected(
+    name: str,
+    storage: Storage,
+    sweep: str | None,
+    say: Callable[[str], None],
+    *,
+    only: Sequence[str] = (),
+    or_part: bool = False,
+) -> Report:
     """Collect a sweep's results, the latest one's unless named.
+
+    It is of the part that `only` names, else of the whole question, or with `or_part` of the latest
+    part where there is no other.
 
     To look at its claims counts, and is kept; `say` is called with a sentence where it cannot be.
     Raises PlanError when the storage has no such sweep.
     """
     (name,) = swept_names([name], storage)
-    plan = latest_sweep(storage, name, sweep)
+    plan = _sweep(name, storage, sweep, only, or_part=or_part)
     ablation = question_in(plan, name)
     if sweep is None and (others := _others(storage, plan, name)):
         say(others)
@@ -199,6 +219,26 @@ def collected(name: str, storage: Storage, sweep: str | None, say: Callable[[str
     if problem := keep_taken(storage, ablation, plan, report.verdicts):
         say(problem)
     return report
+
+
+def _sweep(
+    name: str, storage: Storage, sweep: str | None, only: Sequence[str], *, or_part: bool
+) -> KeptPlan:
+    """The kept plan of a sweep of all of the question, of a part, or of whatever an id names."""
+    if only and (plans := kept_sweeps(storage, name)):
+        check_only([question_in(plans[-1], name)], only)
+    if sweep is not None and not only:
+        return latest_sweep(storage, name, sweep)
+
+    def fits(plan: KeptPlan) -> bool:
+        return is_sweep_of(question_in(plan, name), only, plan) if only else "only" not in plan
+
+    try:
+        return latest_sweep(storage, name, sweep, fits)
+    except PlanError:
+        if not or_part:
+            raise
+    return latest_sweep(storage, name)
 
 
 def _warn(console: Console, problem: str) -> None:

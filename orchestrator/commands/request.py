@@ -40,6 +40,7 @@ class Request:
     """A request of a person, as typed. Neither ablations nor a search: a single run.
 
     `built` are ablations that were built in Python, which are asked beside those of a name.
+    `only` has the labels of the part of an ablation that is asked, all of it if there are none.
     `max_seeds` None: as many as `seeds`. `vary` None: as each ablation has it.
     """
 
@@ -47,6 +48,7 @@ class Request:
     preset: str | None = None
     config: Path | None = None
     assignments: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     seeds: int = 1
     max_seeds: int | None = None
     tuning: str = "per-seed"

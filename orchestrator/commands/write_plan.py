@@ -83,6 +83,7 @@ def as_sweep(request: Request) -> str:
         words += ["--config", str(request.config)]
     words += [word for one in request.assignments for word in ("--set", one)]
     if request.ablations:
+        words += [word for one in request.only for word in ("--only", one)]
         words += ["--seeds", str(request.seeds)]
         if request.max_seeds is not None:
             words += ["--until-decided", "--max-seeds", str(request.max_seeds)]

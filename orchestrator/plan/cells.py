@@ -121,7 +121,8 @@ class Plan:
 
         It does not depend on the number of seeds or workers. It does on how settings are chosen and
         on what varies with the seed, as values that differ in that are not of one kind. A question
-        that is not built in may change under its name, and is another one then.
+        that is not built in may change under its name, and is another one then. A part of a
+        question is a sweep of its own, which shares its runs with that of the whole.
         """
         identity: dict[str, Any] = {
             "name": self.name,
@@ -133,6 +134,8 @@ class Plan:
         # what there was at first, once and nothing, is left out
         if self.tuned and self.ask.tuning != "once":
             identity["tuning"] = self.ask.tuning
+        if self.ablation and self.ablation.only:
+            identity["only"] = {name: list(some) for name, some in self.ablation.only.items()}
         if self.ask.vary:
             identity["vary"] = sorted(self.ask.vary)
         if self.question is not None:

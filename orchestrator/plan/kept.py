@@ -4,6 +4,7 @@ Plain data, since versions differ: a report reads plans that earlier ones wrote.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.asked import Role, Tuning
@@ -20,6 +21,7 @@ __all__ = [
     "KeptData",
     "KeptPlan",
     "kept_cells",
+    "only_text",
     "read_plan",
     "same_run",
     "workload_of_plan",
@@ -59,7 +61,7 @@ class KeptPlan(TypedDict):
     were taken lie beside the plan; of a version before that, `looks_changed` tells that they were
     others before. `tuning` says how settings were chosen, once where it is not said, and
     `vary` what differs from seed to seed beside the seed. `question` is the tree of one that is not
-    built in.
+    built in, `only` the labels by their axis of a sweep of a part.
     """
 
     sweep: str
@@ -75,6 +77,7 @@ class KeptPlan(TypedDict):
     looks_kept: NotRequired[bool]
     tuning: NotRequired[Tuning]
     vary: NotRequired[list[Varied]]
+    only: NotRequired[dict[str, list[str]]]
     cells: list[KeptCell]
     data: KeptData
     resources: dict[str, Any]
@@ -118,6 +121,11 @@ def kept_cells(plan: Plan) -> list[KeptCell]:
         }
         for cell in plan.cells
     ]
+
+
+def only_text(only: Mapping[str, Sequence[str]]) -> str:
+    """Return the labels of a part, as `--only` reads them."""
+    return "; ".join(f"{name}={','.join(labels)}" for name, labels in only.items())
 
 
 def same_run(cell: KeptCell) -> tuple[object, ...]:

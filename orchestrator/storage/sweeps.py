@@ -1,11 +1,11 @@
 """What the storage keeps of a sweep beside its runs: its plan, and a lock while it runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
-from orchestrator.plan.kept import KeptPlan, read_plan
+from orchestrator.plan.kept import KeptPlan, only_text, read_plan
 from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
 from workloads.local_files import Lock
@@ -52,21 +52,31 @@ def kept_sweeps(storage: Storage, name: str) -> list[KeptPlan]:
     return sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
 
 
-def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
-    """Read the kept plan of a sweep, by the beginning of its id, or the latest one.
+def latest_sweep(
+    storage: Storage,
+    name: str,
+    sweep: str | None = None,
+    fits: Callable[[KeptPlan], bool] = lambda _: True,
+) -> KeptPlan:
+    """Read the kept plan of a sweep, by the beginning of its id, or the latest one that fits.
 
     Raises PlanError when there is none.
     """
     plans = kept_sweeps(storage, name)
     fitting: list[KeptPlan] = [
-        plan for plan in plans if sweep is None or plan["sweep"].startswith(sweep)
+        plan for plan in plans if plan["sweep"].startswith(sweep or "") and fits(plan)
     ]
     if not fitting:
-        known = f"; known are {', '.join(plan['sweep'] for plan in plans)}" if plans else ""
+        known = f"; known are {', '.join(map(_shown, plans))}" if plans else ""
         raise PlanError(
             [f"{name}: no sweep{f' {sweep}' if sweep else ''} in {storage.shown()}{known}"]
         )
     return fitting[-1]
+
+
+def _shown(plan: KeptPlan) -> str:
+    """The id of a sweep, and of a part its labels."""
+    return plan["sweep"] + (f" (--only {only_text(plan['only'])})" if "only" in plan else "")
 
 
 @contextmanager

@@ -37,17 +37,17 @@ OPTIONS = {
     | PLACE
     | JOB
     | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"}
-    | {"--tune", "--vary"},
+    | {"--tune", "--vary", "--only"},
     "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
     - {"--workers", "--placement", "--log-model"},
     "plan": {
         *("--output", "--preset", "--config", "--set", "--seeds", "--until-decided"),
-        *("--max-seeds", "--tune", "--vary", "--with-finished", "--download"),
+        *("--max-seeds", "--tune", "--vary", "--only", "--with-finished", "--download"),
         *("--storage", "--json"),
     },
     "import": {"--tracking-uri", "--storage", "--json"},
     "verdicts": {"--long", "--storage", "--json"},
-    "report": {"--sweep", "--output", "--long", "--storage", "--json"},
+    "report": {"--sweep", "--only", "--output", "--long", "--storage", "--json"},
     "evaluate": {
         "--protocol",
         "--preset",
