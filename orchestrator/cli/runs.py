@@ -218,14 +218,48 @@ def embed(
 
 
 @app.command()
-def runs(storage: StorageUri = None, as_json: Json = False) -> None:
-    """Every run in the storage, with its result."""
+def runs(
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXPRESSION",
+            help='Only runs of which this is true: "loss.temperature < 0.5 and status == finished".'
+            " Fields of the specification, metrics, status, seed, ablation, preset and others; "
+            "docs/runs.md has the language.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELDS",
+            help="Order: metrics begin with the best, other fields with the smallest; FIELD:asc "
+            "or FIELD:desc says otherwise.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELDS", help="Columns, with commas between; default: what differs, results."
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N, once sorted.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with all fields.")] = False,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a Parquet file with all fields.")
+    ] = None,
+    storage: StorageUri = None,
+    as_json: Json = False,
+) -> None:
+    """Runs in the storage, with what they differ in and their results."""
 
     def show() -> "Finished":
-        from orchestrator.commands.runs import list_runs
+        from orchestrator.commands.runs import RunsQuestion, list_runs
         from orchestrator.commands.stores import storage_at
 
-        return list_runs(storage_at(storage), console_for(as_json))
+        question = RunsQuestion(where, sort, columns, top, as_csv, as_json, parquet)
+        return list_runs(question, storage_at(storage), console_for(as_json))
 
     guarded(show, as_json=as_json)
 

@@ -1,55 +1,73 @@
 """Runs that are in the storage: list them, and show MLflow's pages on them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Column, Table
 
 from orchestrator.commands.result import Finished
+from orchestrator.commands.run_files import csv_text, trees, write_parquet
+from orchestrator.commands.run_table import Quantities, print_table
+from orchestrator.errors import PlanError
 from orchestrator.settings import Settings
 from orchestrator.storage.files import Storage
-from orchestrator.storage.runs import all_records
-from workloads.catalog import workload_named
+from orchestrator.storage.query import check_fields, rows_where, sorted_rows
+from orchestrator.storage.rows import RunRow, run_rows
 
-__all__ = ["list_runs", "serve_dashboard"]
+__all__ = ["RunsQuestion", "list_runs", "serve_dashboard"]
 
 
-def list_runs(storage: Storage, console: Console) -> Finished:
-    """List every run of the storage that has ended, by fingerprint."""
-    records = all_records(storage)
-    table = Table(
-        Column("run", no_wrap=True),
-        "name",
-        "status",
-        "workload",
-        "data",
-        "results",
-        "seconds",
-        box=None,
-    )
-    for record in records:
-        workload, results = workload_named(record.workload), record.results
-        table.add_row(
-            record.fingerprint[:12],
-            record.name,
-            record.status,
-            workload.name,
-            workload.data_name(record.spec),
-            ", ".join(
-                f"{name.replace('_', ' ')} {results[name]:.4g}"
-                for name in workload.headline
-                if name in results
-            ),
-            "" if record.total_seconds is None else f"{record.total_seconds:.1f}",
-        )
+@dataclass(frozen=True)
+class RunsQuestion:
+    """Which runs are listed, in which order, with which columns, and in which form.
 
-    console.print(table if records else f"no runs in {storage.shown()}")
-    shown = ("fingerprint", "name", "workload", "status", "results", "error", "ended", "machine")
-    runs = []
-    for record in records:
-        tree = record.tree()
-        runs.append({name: tree[name] for name in shown if name in tree})
-    return Finished(0, {"runs": runs})
+    None for what is not asked: all runs by fingerprint, columns that tell them apart, a table.
+    """
+
+    where: str | None = None
+    sort: str | None = None
+    columns: str | None = None
+    top: int | None = None
+    as_csv: bool = False
+    as_json: bool = False
+    parquet: Path | None = None
+
+
+def list_runs(question: RunsQuestion, storage: Storage, console: Console) -> Finished:
+    """List the runs of the storage that have begun, as a table, CSV or Parquet.
+
+    Raises PlanError, or QueryError for fields and expressions that are not known.
+    """
+    if question.as_csv + question.as_json + (question.parquet is not None) > 1:
+        raise PlanError(["--csv, --parquet and --json: one of them at a time"])
+    everything = run_rows(storage)
+    columns = None
+    if question.columns is not None:
+        columns = [name.strip() for name in question.columns.split(",")]
+        check_fields(columns, everything, "--columns")
+    rows, quantities = _asked(question, everything)
+
+    if question.as_csv:
+        console.file.write(csv_text(rows, columns))
+    elif question.parquet is not None:
+        write_parquet(rows, columns, question.parquet)
+        console.print(f"{len(rows)} runs: {question.parquet}", highlight=False, soft_wrap=True)
+    elif rows and not question.as_json:
+        print_table(rows, console, columns, quantities)
+    elif not rows:
+        none = f"none of {len(everything)} runs fits" if everything else "no runs"
+        console.print(f"{none} in {storage.shown()}", highlight=False, soft_wrap=True)
+    return Finished(0, {"runs": trees(rows, columns)} if question.as_json else {})
+
+
+def _asked(question: RunsQuestion, rows: Sequence[RunRow]) -> tuple[Sequence[RunRow], Quantities]:
+    if question.where is not None:
+        rows = rows_where(rows, question.where)
+    quantities = Quantities.of(rows)
+    if question.sort is not None:
+        rows = sorted_rows(rows, question.sort, lower_is_better=quantities.lower_is_better)
+    return rows[: question.top], quantities
 
 
 def serve_dashboard(

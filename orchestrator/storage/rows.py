@@ -6,18 +6,19 @@ They come from the index, so that no record is read that has not changed.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from orchestrator.run_record import DEFAULT_WORKLOAD, Metrics, RunRecord
 from orchestrator.storage.files import Storage
 from orchestrator.storage.index import Entry, Kind, indexed
+from orchestrator.storage.sweeps import is_running
 from workloads.spec import flatten
 
 __all__ = ["OWN_FIELDS", "RowStatus", "RunRow", "run_rows"]
 
-RowStatus = Literal["finished", "failed", "stopped", "unfinished"]
+RowStatus = Literal["finished", "failed", "stopped", "running", "unfinished"]
 
 _SPEC, _RESULT, _LOGGED = "spec.", "result.", "logged."  # before names, in entries
 
@@ -26,7 +27,8 @@ _SPEC, _RESULT, _LOGGED = "spec.", "result.", "logged."  # before names, in entr
 class RunRow:
     """A run of the storage as a list shows it.
 
-    `unfinished` runs have begun and left no record yet: they run, or were interrupted. `ablations`
+    Runs that have begun and left no record are `running` where a process of this machine runs their
+    sweep, and else `unfinished`: interrupted, or run where this cannot be told from. `ablations`
     are the names of the sweeps that asked for it (`ablation/sweep` in `sweeps`), `preset` is the
     recipe of the first of them. `spec` has the specification by dotted field, `results` what the
     evaluation gave and `logged` what training logged last. `started` and `ended` are times as ISO
@@ -107,7 +109,19 @@ def run_rows(storage: Storage) -> list[RunRow]:
             keys = tuple(entry)
             layout = layouts.get(keys) or layouts.setdefault(keys, _Layout.of(keys))
             rows.append(layout.row(entry, asked.get(entry["fingerprint"], ())))
-    return rows
+    return _with_running(rows, storage)
+
+
+def _with_running(rows: list[RunRow], storage: Storage) -> list[RunRow]:
+    """Tell the runs that go on from those that were interrupted, where that can be told."""
+    sweeps = {sweep for row in rows if row.status == "unfinished" for sweep in row.sweeps}
+    running = {sweep for sweep in sweeps if is_running(storage, sweep)}
+    return [
+        replace(row, status="running")
+        if row.status == "unfinished" and not running.isdisjoint(row.sweeps)
+        else row
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the storage keeps of a sweep beside its runs: its plan, and a lock while it runs."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,9 +9,10 @@ from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text, read_plan
 from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
-from workloads.local_files import Lock
+from workloads.local_files import Lock, is_locked
 
 __all__ = [
+    "is_running",
     "keep_plan",
     "kept_plan",
     "kept_sweeps",
@@ -19,7 +21,7 @@ __all__ = [
     "sweep_folder",
 ]
 
-PLAN = "plan.json"
+PLAN, LOCK = "plan.json", "lock"
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -88,13 +90,27 @@ def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
     if not storage.is_local:
         yield
         return
-    path = storage.local_path(f"{sweep_folder(plan)}/lock")
+    path = storage.local_path(f"{sweep_folder(plan)}/{LOCK}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(path)
     except OSError as error:
         raise StorageError(f"--storage {storage.shown()}: {error}") from error
     with lock:
-        if not lock.try_to_take():
+        if not (lock.try_to_take() or _tries_again(lock)):
             raise PlanError([f"{plan.name} {plan.sweep_id}: another process is running this sweep"])
         yield
+
+
+def _tries_again(lock: Lock) -> bool:
+    """Take a lock that somebody had who only looked whether the sweep runs."""
+    time.sleep(0.1)
+    return lock.try_to_take()
+
+
+def is_running(storage: Storage, sweep: str) -> bool:
+    """Tell whether a process of this machine runs a sweep, by the name of its folder.
+
+    False where nobody can tell: in an object store there are no locks.
+    """
+    return storage.is_local and is_locked(storage.local_path(f"sweeps/{sweep}/{LOCK}"))

@@ -15,6 +15,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.index import INDEX
 from orchestrator.storage.rows import RunRow, run_rows
 from orchestrator.storage.runs import RunFolder
+from workloads.local_files import locked
 
 LONG_AGO = 1_600_000_000  # seconds since 1970: before whatever reads now
 
@@ -215,3 +216,15 @@ def test_numbers_that_json_does_not_have_are_left_out(local: Storage) -> None:
 
 def test_there_are_no_rows_where_there_is_no_run(storage: Storage) -> None:
     assert run_rows(storage) == []
+
+
+def test_runs_of_a_sweep_that_goes_on_are_running(local: Storage) -> None:
+    write(local, record(1))
+    for number in (2, 3):
+        RunFolder(local, f"{number:020x}").write_spec({"seed": 0})
+    keep_plan(local, "temperature", "aaaa", f"{1:020x}", f"{2:020x}")
+    keep_plan(local, "losses", "bbbb", f"{3:020x}")
+    with locked(local.local_path("sweeps/temperature/aaaa/lock")):
+        status = {number: row.status for number, row in by_number(run_rows(local)).items()}
+        assert status == {1: "finished", 2: "running", 3: "unfinished"}
+    assert by_number(run_rows(local))[2].status == "unfinished"
