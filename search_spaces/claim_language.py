@@ -12,6 +12,7 @@
     rate of test_error < 1 at a > rate of test_error < 1 at b
 
     a > each of (b, c)                      several comparisons at once
+    SimCLR > supervised at every labels     the same at every label of an axis
     a > every other                         cell; `every other AXIS`: along one axis only
     a is the highest, a is the lowest       among all cells; `is the best` is `is the highest`
     rises with AXIS, falls with AXIS        each label's cell against the one before
@@ -52,7 +53,7 @@ def read_comparisons(
     `cells` are the places that have a cell, None if all of the axes do; `metric` is the one that
     cells are compared by, so that nobody calls the highest error the best. Raises LanguageError.
     """
-    return StatementReader(Scanner(text, axes), cells, metric).comparisons()
+    return StatementReader(Scanner(text, axes), cells, metric, {}).comparisons()
 
 
 def read_comparison(text: str, axes: Sequence[Axis]) -> Comparison:

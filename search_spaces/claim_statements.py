@@ -1,32 +1,34 @@
 """Whole claims from their text: what is compared with what, and how, and what follows it.
 
-claim     = ( statement | rates ) [ [","] "alike within" NUMBER ] [ "as" TEXT ]
+claim     = ( statement | rates ) [ [","] "alike within" NUMBER ] [ "as" TEXT | every ]
+every     = "at every" AXIS [ "from" LABEL "to" LABEL ] { "and" AXIS [ ... ] }
 statement = ( ordered [ "by more than" NUMBER ] | near ) [ "in" METRIC ]
 ordered   = side { ( ">" | "beats" | "<" ) side }
-          | sum "is" ( "above" | "below" ) NUMBER
+          | side "is" ( "above" | "below" ) NUMBER
           | group "is the" ( "highest" | "best" | "lowest" | "worst" )
           | [ group without AXIS ] ( "rises with" | "falls with" ) AXIS [ "from" LABEL "to" LABEL ]
 near      = sum "differs from" sum "by less than" NUMBER | sum "=" sum "±" NUMBER
           | sum "is within" NUMBER "of" ( "zero" | sum )
 side      = sum | "each of" places | "every other" [ AXIS ]
-rates     = rate ( ">=" | ">" ) NUMBER ["%"] | rate ( ">" | "<" ) rate
-rate      = "rate of" METRIC [ ( ">" | "<" ) NUMBER ] "at" ( place | "each of" places )
 """
 
 import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from search_spaces.claim_comparing import Rate, Said
+from search_spaces.claim_comparing import Said
+from search_spaces.claim_rates import RateReader
 from search_spaces.claim_scanner import LanguageError, Scanner, is_number
 from search_spaces.claim_sums import Part, Sum, SumReader
-from search_spaces.claims import HAPPENED, UNTRAINED, Comparison, Event
+from search_spaces.claims import UNTRAINED, Comparison
 from search_spaces.places import Place
 
 __all__ = ["StatementReader"]
 
 _MOST = 2_000  # comparisons of one text
+_LONGEST = 1_000_000  # characters that are read again for every label
+_EVERY = re.compile(r"\bat\s+every(?!\w)", re.IGNORECASE)
 _TREND = re.compile(r"\b(rises|falls)\s+with(?!\w)", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|(?<!\w)\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
 _LOW_IS_GOOD = re.compile(r"(^|_)(error|loss)(_|$)")
@@ -38,17 +40,22 @@ class StatementReader:
     """Reads the one claim of a scanner's text.
 
     `cells` are the places that have one, None if all of the axes do; `metric` is the one that cells
-    are compared by, if it is known.
+    are compared by, if it is known. Axes that are `fixed` at a label are not read.
     """
 
     def __init__(
-        self, scanner: Scanner, cells: Collection[Place] | None, metric: str | None
+        self,
+        scanner: Scanner,
+        cells: Collection[Place] | None,
+        metric: str | None,
+        fixed: Mapping[int, str],
     ) -> None:
         self.scanner = scanner
-        self.sums = SumReader(scanner, cells)
+        self.sums = SumReader(scanner, cells, fixed)
         self.axes = scanner.axes
         self.cells = cells
         self.metric = metric
+        self.fixed = fixed
 
     def comparisons(self) -> tuple[Comparison, ...]:
         """Return what the text asks for, or raise LanguageError."""
@@ -56,8 +63,10 @@ class StatementReader:
         if scanner.ended:
             raise scanner.error(f"the text is empty; a claim reads like {_EXAMPLE}")
         try:
+            if not self.fixed and (found := _EVERY.search(_unquoted(scanner.text))):
+                return self._at_every(found.start(), found.end())
             if scanner.take("rate of", "the rate of"):
-                return self._followed(self._rates())
+                return self._followed(RateReader(self.sums, _MOST).comparisons())
             return self._followed([one.comparison() for one in self._of_values()])
         except LanguageError:
             raise
@@ -84,6 +93,36 @@ class StatementReader:
         if not scanner.ended:
             raise scanner.expected("the end, or 'in METRIC', 'alike within' or 'as'")
         return tuple(found)
+
+    def _at_every(self, start: int, end: int) -> tuple[Comparison, ...]:
+        """What stands before `start`, for each label of the axes that are named after `end`."""
+        scanner = self.scanner
+        scanner.go(end)
+        axes: dict[int, tuple[str, ...]] = {}
+        while not axes or scanner.take("and"):
+            here = scanner.at
+            k = scanner.axis()
+            if k in axes or len(axes) + 1 == len(self.axes):
+                raise scanner.error("a cell needs a label of an axis that is not named here", here)
+            axes[k] = self._stretch(k)
+        if not scanner.ended:
+            raise scanner.expected("the end: 'at every' comes last")
+        head = scanner.text[:start]
+        every = list(itertools.product(*axes.values()))
+        if len(every) * len(head) > _LONGEST or len(every) > _MOST:
+            raise scanner.error("the text is too long to be read for every label", end)
+        found: list[Comparison] = []
+        for labels in every:
+            fixed = dict(zip(axes, labels, strict=True))
+            reader = StatementReader(Scanner(head, self.axes), self.cells, self.metric, fixed)
+            found += filter(self._is_there, reader.comparisons())
+        if not found:
+            raise scanner.error("there are no such cells at any of the labels", start)
+        return tuple(found)
+
+    def _is_there(self, comparison: Comparison) -> bool:
+        places = (term.at for term in comparison.terms)
+        return self.cells is None or all(at in self.cells or at == UNTRAINED for at in places)
 
     # values
 
@@ -113,8 +152,14 @@ class StatementReader:
             )
         if sign is not None:
             return self._chain(sides, sign)
+        if scanner.take("is above"):
+            number = Sum((), scanner.signed("a number; between cells write '>'"))
+            return [Said(one, number) for one in sides]
+        if scanner.take("is below"):
+            number = Sum((), scanner.signed("a number; between cells write '<'"))
+            return [Said(number, one) for one in sides]
         if len(sides) > 1:
-            raise scanner.expected("'>' or '<'")
+            raise scanner.expected("'>', '<', 'is above' or 'is below'")
         return self._of_one(sides[0])
 
     def _chain(self, sides: list[Sum], sign: str) -> list[Said]:
@@ -151,10 +196,12 @@ class StatementReader:
                 raise scanner.error("'every other' stands after '>' or '<' and one cell", start)
             return self._others(left[0].parts[0], start)
         found = self.sums.sum()
-        if not found.parts and len(self.axes) == 1 and any(map(is_number, self.axes[0].labels)):
+        first = self.sums.free[0]
+        numbers = any(map(is_number, self.axes[first].labels))
+        if not found.parts and len(self.sums.free) == 1 and numbers:
             text = scanner.text[start : scanner.at].strip()
             raise scanner.error(
-                f"{scanner.unknown(text, 0).problem}. For a number write 'is above {text}' or "
+                f"{scanner.unknown(text, first).problem}. For a number write 'is above {text}' or "
                 f"'is below {text}'",
                 start,
             )
@@ -163,7 +210,10 @@ class StatementReader:
     def _others(self, part: Part, start: int) -> list[Sum]:
         """Every cell but those of a part, or those that differ from it along one axis only."""
         scanner = self.scanner
-        every = list(itertools.product(*(axis.labels for axis in self.axes)))
+        labels = (
+            (self.fixed[k],) if k in self.fixed else axis.labels for k, axis in enumerate(self.axes)
+        )
+        every = list(itertools.product(*labels))
         if scanner.take("cell", "cells", "one") is None and self._axis_follows():
             k = scanner.axis()
             kept = {at[:k] + at[k + 1 :] for at in part.places}
@@ -186,10 +236,6 @@ class StatementReader:
         """What is said of one sum by words."""
         scanner = self.scanner
         start = scanner.at
-        if scanner.take("is above"):
-            return [Said(one, Sum((), scanner.signed("a number; between cells write '>'")))]
-        if scanner.take("is below"):
-            return [Said(Sum((), scanner.signed("a number; between cells write '<'")), one)]
         if extreme := scanner.take(
             "is the highest", "is the best", "is the lowest", "is the worst"
         ):
@@ -238,11 +284,13 @@ class StatementReader:
     def _trend(self) -> list[Said]:
         """ "rises with" and "falls with"; nothing if the text has neither."""
         scanner = self.scanner
-        bare = _QUOTED.sub(lambda found: '"' * len(found[0]), scanner.text)
-        if (found := _TREND.search(bare)) is None:
+        if (found := _TREND.search(_unquoted(scanner.text))) is None:
             return []
         scanner.go(found.end())
+        here = scanner.at
         k = scanner.axis()
+        if k in self.fixed:
+            raise scanner.error("that axis is said at its end, too", here)
         labels = self._stretch(k)
         groups = self._beside(k, found.start(), labels)
         rising = found[1].lower() == "rises"
@@ -265,66 +313,27 @@ class StatementReader:
 
     def _beside(self, k: int, end: int, labels: tuple[str, ...]) -> list[tuple[Place, ...]]:
         """The group at each label of an axis; its place on the others stands before `end`."""
-        others = self.axes[:k] + self.axes[k + 1 :]
-        head = Scanner(self.scanner.text[:end], others)
-        fixed: tuple[Place, ...] = ((),)
-        if others:
-            fixed = SumReader(head, None).group()
-        else:
-            head.take("it")
-        if not head.ended:
-            raise head.expected("'rises with' or 'falls with'")
-        if UNTRAINED in fixed:
-            raise head.error("the untrained encoder is on no axis", 0)
-        groups = [tuple((*at[:k], label, *at[k:]) for at in fixed) for label in labels]
+        groups: list[tuple[Place, ...]] = []
+        for label in labels:
+            head = Scanner(self.scanner.text[:end], self.axes)
+            fixed = {**self.fixed, k: label}
+            if len(fixed) < len(self.axes):
+                groups.append(SumReader(head, None, fixed).group())
+            else:
+                head.take("it")
+                at = tuple(fixed[one] for one in range(len(self.axes)))
+                groups.append((at,))
+            if not head.ended:
+                raise head.expected("'rises with' or 'falls with'")
+            if UNTRAINED in groups[-1]:
+                raise head.error("the untrained encoder is on no axis", 0)
         if self.cells is not None:
             groups = [group for group in groups if all(at in self.cells for at in group)]
         if len(groups) < 2:
             raise self.scanner.error("there are fewer than two cells along the axis", end)
         return groups
 
-    # rates
 
-    def _rates(self) -> list[Comparison]:
-        scanner = self.scanner
-        ones = self._rate()
-        sign = scanner.take(">=", "≥", ">", "<=", "≤", "<")
-        if sign is None:
-            raise scanner.expected("'>=' and a rate")
-        if sign in (">", "<") and scanner.take("rate of", "the rate of"):
-            others = self._rate()
-            if len(ones) * len(others) > _MOST:
-                raise scanner.error(f"these are more than {_MOST} comparisons")
-            pairs = itertools.product(ones, others)
-            return [a.above(b) if sign == ">" else b.above(a) for a, b in pairs]
-        if sign in ("<", "<=", "≤"):
-            raise scanner.error(
-                "a rate is at least so much, or higher than another; ask for the opposite event"
-            )
-        start = scanner.at
-        bound = scanner.signed("a rate such as 0.9")
-        if scanner.take("%"):
-            bound /= 100
-        if not 0 < bound < 1:
-            raise scanner.error(
-                f"a rate lies between 0 and 1, such as 0.9 or 90 %, not {bound:g}", start
-            )
-        return [one.at_least(bound) for one in ones]
-
-    def _rate(self) -> list[Rate]:
-        scanner = self.scanner
-        quoted = scanner.looking_at('"') or scanner.looking_at("'")
-        name = scanner.metric()
-        metric = None if name == "value" and not quoted else name
-        event = HAPPENED
-        if sign := scanner.take(">", "above", "<", "below"):
-            value = scanner.signed("a number")
-            event = Event(side="above" if sign in (">", "above") else "below", value=value)
-        scanner.must("at")
-        if scanner.take("each of"):
-            return [Rate(at, metric, event) for at in self.sums.places()]
-        start = scanner.at
-        found = self.sums.group()
-        if len(found) > 1:
-            raise scanner.error("a rate is of one cell: write 'each of' for several", start)
-        return [Rate(found[0], metric, event)]
+def _unquoted(text: str) -> str:
+    """The text with something else in place of what stands in quotes."""
+    return _QUOTED.sub(lambda found: '"' * len(found[0]), text)

@@ -10,7 +10,7 @@ pattern = a place, in which "{" LABEL { "," LABEL } "}" or "*" may stand for a l
 
 import itertools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from search_spaces.claim_scanner import Scanner, is_number
@@ -75,13 +75,18 @@ class Sum:
 class SumReader:
     """Reads sums, and the groups of cells in them, where a scanner stands.
 
-    `cells` are the places that have one, for "*" and "every other"; None means all of the axes.
+    `cells` are the places that have one, for "*"; None means all of the axes. Axes that are `fixed`
+    at a label are not read: every place has that label.
     """
 
-    def __init__(self, scanner: Scanner, cells: Collection[Place] | None) -> None:
+    def __init__(
+        self, scanner: Scanner, cells: Collection[Place] | None, fixed: Mapping[int, str]
+    ) -> None:
         self.scanner = scanner
         self.axes = scanner.axes
         self.cells = cells
+        self.fixed = fixed
+        self.free = [k for k in range(len(self.axes)) if k not in fixed]
 
     def sum(self, depth: int = 0) -> Sum:
         """Read a sum."""
@@ -140,37 +145,36 @@ class SumReader:
 
     def _cell_here(self) -> bool:
         """Whether a label of the first axis stands here without quotes."""
-        return self.scanner.label_here(0) is not None
+        return self.scanner.label_here(self.free[0]) is not None
 
     def _number(self) -> float | None:
         """A number that is no label. Raises LanguageError where it could be either."""
         start = self.scanner.at
-        labels = [self.scanner.label_here(k) for k in range(len(self.axes))]
+        labels = [self.scanner.label_here(k) for k in self.free]
         if any(found and not is_number(found[0]) for found in labels):
             return None
         number = self.scanner.number()
         if number is None:
             return None
         text, end = self.scanner.text[start : self.scanner.at].strip(), self.scanner.at
-        several = len(self.axes) > 1
+        several = len(self.free) > 1
         if self.scanner.looking_at(",") or self.scanner.looking_at("·") or not several:
             self.scanner.at = start
             if self._cell_here():
                 return None
         self.scanner.at = end
-        for axis in self.axes:
-            for label in axis.labels:
+        for k in self.free:
+            for label in self.axes[k].labels:
                 if is_number(label) and float(label) == number:
-                    raise self.scanner.error(self._either(text, label, axis.name), start)
+                    raise self.scanner.error(self._either(text, label, self.axes[k].name), start)
         return number
 
     def _either(self, text: str, label: str, axis: str) -> str:
         problem = f"{text} may be a number or the label {label!r} of axis {axis!r}"
-        if len(self.axes) > 1:
-            order = ", ".join(repr(one.name) for one in self.axes)
+        if len(self.free) > 1:
             return (
-                f"{problem}: a cell has a label for each of {order}, and a number stands after "
-                "'is above', 'is below' or 'by more than'"
+                f"{problem}: a cell has a label for each of {self._order()}, and a number stands "
+                "after 'is above', 'is below' or 'by more than'"
             )
         return f"{problem}, which is written so"
 
@@ -202,7 +206,7 @@ class SumReader:
                 scanner.must(")")
             if scanner.take(")"):
                 return tuple(places)
-            comma = inner or len(self.axes) == 1
+            comma = inner or len(self.free) == 1
             if not scanner.take(";", *([","] if comma else [])):
                 raise scanner.expected("',' or ')'" if comma else "';' or ')'")
 
@@ -215,9 +219,13 @@ class SumReader:
         columns: list[tuple[str, ...]] = []
         star = False
         for k, axis in enumerate(self.axes):
-            if k and not scanner.take(",", "·"):
-                order = ", ".join(repr(one.name) for one in self.axes)
-                raise scanner.expected(f"a comma and a label of axis {axis.name!r} (of {order})")
+            if k in self.fixed:
+                columns.append((self.fixed[k],))
+                continue
+            if k != self.free[0] and not scanner.take(",", "·"):
+                raise scanner.expected(
+                    f"a comma and a label of axis {axis.name!r} (of {self._order()})"
+                )
             if scanner.take("*"):
                 columns.append(axis.labels)
                 star = True
@@ -231,6 +239,9 @@ class SumReader:
         if not found:
             raise scanner.error("no cell is there", start)
         return found
+
+    def _order(self) -> str:
+        return ", ".join(repr(self.axes[k].name) for k in self.free)
 
     def _labels(self, axis: int) -> tuple[str, ...]:
         """A label, or several in braces."""
@@ -252,8 +263,8 @@ class SumReader:
         scanner = self.scanner
         if (end := scanner.looking_at("untrained")) is None:
             return False
-        found = scanner.label_here(0)
-        if found is not None and (found[0] != UNTRAINED[0] or len(self.axes) == 1):
+        found = scanner.label_here(self.free[0])
+        if found is not None and (found[0] != UNTRAINED[0] or len(self.free) == 1):
             return False
         start = scanner.at
         scanner.go(end)

@@ -33,6 +33,7 @@ TWO = (
     Axis(name="strength (of color)", labels=("1/8", "1/4", "1/2", "1", "AutoAug")),
 )
 A, B, C, D = ("crop",), ("color",), ("1 (+blur)",), ("x 1/4",)
+S3, V3 = ("SimCLR", "1/2"), ("supervised", "1/2")
 S1, S2, V1, V2 = ("SimCLR", "1/8"), ("SimCLR", "1"), ("supervised", "1/8"), ("supervised", "1")
 
 
@@ -143,6 +144,11 @@ SEVERAL: list[tuple[str, tuple[Axis, ...], list[tuple[Place, Place]]]] = [
         ],
     ),
     ("1 falls with training", TWO, [(S2, V2)]),
+    ("SimCLR > supervised at every strength from 1/2 to 1", TWO, [(S3, V3), (S2, V2)]),
+    ("1 > 1/8 at every training", TWO, [(S2, S1), (V2, V1)]),
+    ("rises with strength from 1/2 to 1 at every training", TWO, [(S2, S3), (V2, V3)]),
+    ("1 > each of (1/8, 1/2) at every training", TWO, [(S2, S1), (S2, S3), (V2, V1), (V2, V3)]),
+    ("untrained < 1 at every training", TWO, [(S2, UNTRAINED), (V2, UNTRAINED)]),
     ("SimCLR, 1 > every other training", TWO, [(S2, V2)]),
 ]
 
@@ -162,6 +168,7 @@ def test_only_cells_that_are_there_are_every_other() -> None:
     cells = {S1, S2, V1}
     assert read_comparisons("SimCLR, 1 > every other", TWO, cells) == (beats(S2, S1), beats(S2, V1))
     assert read_comparisons("SimCLR rises with strength", TWO, cells) == (beats(S2, S1),)
+    assert read_comparisons("SimCLR > supervised at every strength", TWO, cells) == (beats(S1, V1),)
     assert read_comparisons("mean of SimCLR, * > untrained", TWO, cells) == (
         beats((S1, S2), UNTRAINED),
     )
@@ -205,6 +212,9 @@ WRONG: list[tuple[str, tuple[Axis, ...], str, int]] = [
     ("rate of converged at crop >= 1", WORDS, "a rate lies between 0 and 1", 30),
     ("rate of converged at crop < 0.1", WORDS, "ask for the opposite event", 29),
     ("rate of a at crop > rate of a < 1 at color", WORDS, "by the same event", 1),
+    ("crop > color at every augmentation", WORDS, "needs a label of an axis that is not", 23),
+    ("SimCLR > supervisd at every strength", TWO, "did you mean 'supervised'", 10),
+    ("SimCLR > supervised at every strength as 'x'", TWO, "'at every' comes last", 39),
     ("1e999 > crop", WORDS, "too large a number", 1),
     ("crop / 0 > color", WORDS, "divided by 0", 1),
 ]
