@@ -35,8 +35,8 @@ from search_spaces.places import Place
 
 __all__ = [
     "LanguageError",
-    "claim_texts",
     "comparison_text",
+    "plain_text",
     "read_comparison",
     "read_comparisons",
 ]
@@ -69,17 +69,20 @@ def comparison_text(comparison: Comparison, axes: Sequence[Axis]) -> str:
 
     Raises ValueError if a cell is not on the axes.
     """
+    text = plain_text(comparison, axes)
+    usual = read_comparison(text, axes).label == comparison.label
+    return text if usual else f"{text} as {quoted(comparison.label)}"
+
+
+def plain_text(comparison: Comparison, axes: Sequence[Axis]) -> str:
+    """Return the text of a comparison without its label.
+
+    Raises ValueError if a cell is not on the axes.
+    """
     for text, found in _readings(comparison, axes):
-        if found == comparison:
-            return text
         if replace(found, label=comparison.label) == comparison:
-            return f"{text} as {quoted(comparison.label)}"
+            return text
     raise ValueError(f"comparison {comparison.label!r}: has cells that are not on the axes")
-
-
-def claim_texts(comparisons: Sequence[Comparison], axes: Sequence[Axis]) -> list[str]:
-    """Return the lines that say several comparisons, in their order."""
-    return [comparison_text(one, axes) for one in comparisons]
 
 
 def _readings(comparison: Comparison, axes: Sequence[Axis]) -> Iterator[tuple[str, Comparison]]:

@@ -9,7 +9,7 @@ ordered   = side { ( ">" | "beats" | "<" ) side }
           | [ group without AXIS ] ( "rises with" | "falls with" ) AXIS [ "from" LABEL "to" LABEL ]
 near      = sum "differs from" sum "by less than" NUMBER | sum "=" sum "±" NUMBER
           | sum "is within" NUMBER "of" ( "zero" | sum )
-side      = sum | "each of" places | "every other" [ AXIS ]
+side      = sum | ( "each of" places | "every other" [ AXIS ] ) [ ( "+" | "-" ) NUMBER ]
 """
 
 import itertools
@@ -21,6 +21,7 @@ from search_spaces.claim_comparing import Said
 from search_spaces.claim_rates import RateReader
 from search_spaces.claim_scanner import LanguageError, Scanner, is_number
 from search_spaces.claim_sums import Part, Sum, SumReader
+from search_spaces.claim_trends import stretch, trend, unquoted
 from search_spaces.claims import UNTRAINED, Comparison
 from search_spaces.places import Place
 
@@ -29,8 +30,6 @@ __all__ = ["StatementReader"]
 _MOST = 2_000  # comparisons of one text
 _LONGEST = 1_000_000  # characters that are read again for every label
 _EVERY = re.compile(r"\bat\s+every(?!\w)", re.IGNORECASE)
-_TREND = re.compile(r"\b(rises|falls)\s+with(?!\w)", re.IGNORECASE)
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|(?<!\w)\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
 _LOW_IS_GOOD = re.compile(r"(^|_)(error|loss)(_|$)")
 _EXAMPLE = "'a > b' or 'a differs from b by less than 2'"
 _RELATION = "'>', '<', 'differs from' or 'is above'"
@@ -63,7 +62,7 @@ class StatementReader:
         if scanner.ended:
             raise scanner.error(f"the text is empty; a claim reads like {_EXAMPLE}")
         try:
-            if not self.fixed and (found := _EVERY.search(_unquoted(scanner.text))):
+            if not self.fixed and (found := _EVERY.search(unquoted(scanner.text))):
                 return self._at_every(found.start(), found.end())
             if scanner.take("rate of", "the rate of"):
                 return self._followed(RateReader(self.sums, _MOST).comparisons())
@@ -104,7 +103,7 @@ class StatementReader:
             k = scanner.axis()
             if k in axes or len(axes) + 1 == len(self.axes):
                 raise scanner.error("a cell needs a label of an axis that is not named here", here)
-            axes[k] = self._stretch(k)
+            axes[k] = stretch(scanner, k)
         if not scanner.ended:
             raise scanner.expected("the end: 'at every' comes last")
         head = scanner.text[:start]
@@ -127,7 +126,7 @@ class StatementReader:
     # values
 
     def _of_values(self) -> list[Said]:
-        said = self._trend() or self._statement()
+        said = trend(self.scanner, self.cells, self.fixed) or self._statement()
         scanner = self.scanner
         if not said[0].within and scanner.take("by more than"):
             by = scanner.signed("a number")
@@ -190,11 +189,15 @@ class StatementReader:
         scanner = self.scanner
         start = scanner.at
         if scanner.take("each of"):
-            return [Sum((Part((at,)),)) for at in self.sums.places()]
+            places = self.sums.places()
+            number = self._added()
+            return [Sum((Part((at,)),), number) for at in places]
         if scanner.take("every other", "all others"):
             if left is None or len(left) > 1 or not left[0].is_group:
                 raise scanner.error("'every other' stands after '>' or '<' and one cell", start)
-            return self._others(left[0].parts[0], start)
+            others = self._others(left[0].parts[0], start)
+            number = self._added()
+            return [replace(other, constant=number) for other in others]
         found = self.sums.sum()
         first = self.sums.free[0]
         numbers = any(map(is_number, self.axes[first].labels))
@@ -206,6 +209,11 @@ class StatementReader:
                 start,
             )
         return [found]
+
+    def _added(self) -> float:
+        """A number that is added to each of several cells."""
+        sign = self.scanner.looking_at("+") or self.scanner.looking_at("-")
+        return 0.0 if sign is None else self.scanner.signed("a number")
 
     def _others(self, part: Part, start: int) -> list[Sum]:
         """Every cell but those of a part, or those that differ from it along one axis only."""
@@ -229,7 +237,7 @@ class StatementReader:
 
     def _axis_follows(self) -> bool:
         scanner = self.scanner
-        ends = (">", "<", "by more than", "in", ",", "alike within", "as")
+        ends = (">", "<", "+", "-", "by more than", "in", ",", "alike within", "as")
         return not (scanner.ended or any(scanner.looking_at(end) for end in ends))
 
     def _of_one(self, one: Sum) -> list[Said]:
@@ -278,62 +286,3 @@ class StatementReader:
         others = self._others(one.parts[0], start)
         high = extreme in ("is the highest", "is the best")
         return [Said(one, other) if high else Said(other, one) for other in others]
-
-    # along an axis
-
-    def _trend(self) -> list[Said]:
-        """ "rises with" and "falls with"; nothing if the text has neither."""
-        scanner = self.scanner
-        if (found := _TREND.search(_unquoted(scanner.text))) is None:
-            return []
-        scanner.go(found.end())
-        here = scanner.at
-        k = scanner.axis()
-        if k in self.fixed:
-            raise scanner.error("that axis is said at its end, too", here)
-        labels = self._stretch(k)
-        groups = self._beside(k, found.start(), labels)
-        rising = found[1].lower() == "rises"
-        pairs = itertools.pairwise(groups if rising else groups[::-1])
-        said = [Said(Sum((Part(after),)), Sum((Part(before),))) for before, after in pairs]
-        return said if rising else said[::-1]
-
-    def _stretch(self, k: int) -> tuple[str, ...]:
-        """The labels of an axis, or those between two."""
-        scanner, labels = self.scanner, self.axes[k].labels
-        if scanner.take("from"):
-            start = scanner.at
-            first = labels.index(scanner.label(k))
-            scanner.must("to")
-            last = labels.index(scanner.label(k))
-            if last <= first:
-                raise scanner.error(f"{labels[last]!r} comes before {labels[first]!r}", start)
-            return labels[first : last + 1]
-        return labels
-
-    def _beside(self, k: int, end: int, labels: tuple[str, ...]) -> list[tuple[Place, ...]]:
-        """The group at each label of an axis; its place on the others stands before `end`."""
-        groups: list[tuple[Place, ...]] = []
-        for label in labels:
-            head = Scanner(self.scanner.text[:end], self.axes)
-            fixed = {**self.fixed, k: label}
-            if len(fixed) < len(self.axes):
-                groups.append(SumReader(head, None, fixed).group())
-            else:
-                head.take("it")
-                at = tuple(fixed[one] for one in range(len(self.axes)))
-                groups.append((at,))
-            if not head.ended:
-                raise head.expected("'rises with' or 'falls with'")
-            if UNTRAINED in groups[-1]:
-                raise head.error("the untrained encoder is on no axis", 0)
-        if self.cells is not None:
-            groups = [group for group in groups if all(at in self.cells for at in group)]
-        if len(groups) < 2:
-            raise self.scanner.error("there are fewer than two cells along the axis", end)
-        return groups
-
-
-def _unquoted(text: str) -> str:
-    """The text with something else in place of what stands in quotes."""
-    return _QUOTED.sub(lambda found: '"' * len(found[0]), text)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Set
 from typing import get_args
 
 from search_spaces.ablation import Ablation, Scale
-from search_spaces.claim_language import LanguageError, comparison_text, read_comparisons
+from search_spaces.claim_language import LanguageError, read_comparisons
+from search_spaces.claim_lines import claim_texts
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Place
 from search_spaces.layout import Layout
 from search_spaces.scope import Where
@@ -138,7 +139,7 @@ def claim_tree(claim: Claim, ablation: Ablation) -> dict[str, object]:
         tree["source"] = claim.source
     of_scale: dict[Scale, tuple[Comparison, ...]] = {"paper": claim.paper, "small": claim.small}
     written = {
-        scale: [comparison_text(one, ablation.layout(scale).axes) for one in comparisons]
+        scale: claim_texts(comparisons, ablation.layout(scale).axes)
         for scale, comparisons in of_scale.items()
     }
     if written["paper"] == written["small"]:

@@ -10,7 +10,7 @@ from orchestrator.commands.questions import ablations_named
 from orchestrator.commands.result import Finished
 from search_spaces import Ablation, Claim, Layout
 from search_spaces.ablation import Scale
-from search_spaces.claim_language import claim_texts
+from search_spaces.claim_lines import claim_texts
 from search_spaces.question_tree import tree_of
 
 __all__ = ["describe_space"]

@@ -15,6 +15,7 @@ from search_spaces.claim_language import (
     read_comparison,
     read_comparisons,
 )
+from search_spaces.claim_lines import claim_texts
 from search_spaces.claims import (
     Event,
     Place,
@@ -143,6 +144,7 @@ SEVERAL: list[tuple[str, tuple[Axis, ...], list[tuple[Place, Place]]]] = [
             (("SimCLR", "AutoAug"), S2),
         ],
     ),
+    ("each of (crop, color) > each of (1 (+blur), x 1/4)", WORDS, [(A, C), (A, D), (B, C), (B, D)]),
     ("1 falls with training", TWO, [(S2, V2)]),
     ("SimCLR > supervised at every strength from 1/2 to 1", TWO, [(S3, V3), (S2, V2)]),
     ("1 > 1/8 at every training", TWO, [(S2, S1), (V2, V1)]),
@@ -162,6 +164,46 @@ def test_some_texts_ask_for_several_comparisons(
             read_comparisons(text, axes)
         return
     assert read_comparisons(text, axes) == tuple(beats(one, other) for one, other in pairs)
+
+
+def test_several_comparisons_may_share_a_bound_a_metric_and_a_margin() -> None:
+    wanted = tuple(beats(A, one, by=-0.5, metric="knn_top1", margin=2) for one in (B, D))
+    for text in ("each of (color, x 1/4) - 0.5", "each of (color, x 1/4) by more than -0.5"):
+        said = f"crop > {text} in knn_top1, alike within 2"
+        assert read_comparisons(said, WORDS) == wanted
+    said = "crop > every other + 3"
+    assert read_comparisons(said, WORDS) == tuple(beats(A, one, by=3) for one in (B, C, D))
+    said = "each of (crop, color) is above 90 in knn_top1"
+    assert read_comparisons(said, WORDS) == tuple(
+        above(one, 90, metric="knn_top1") for one in (A, B)
+    )
+    said = "rate of converged at each of (crop, color) >= 0.9"
+    assert read_comparisons(said, WORDS) == tuple(
+        rate_above(one, 0.9, metric="converged") for one in (A, B)
+    )
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("scale", get_args(Scale))
+def test_the_lines_of_a_claim_say_its_comparisons(name: str, scale: Scale) -> None:
+    axes = ABLATIONS[name].layout(scale).axes
+    for claim in ABLATIONS[name].claims:
+        lines = claim_texts(claim.comparisons(scale), axes)
+        said = [one for line in lines for one in read_comparisons(line, axes)]
+        assert tuple(said) == claim.comparisons(scale)
+
+
+def test_lines_are_few() -> None:
+    question = ABLATIONS["fresh-views"]
+    assert claim_texts(question.claims[0].paper, question.paper.axes) == [
+        '"fresh in each step" > fixed at every signal-to-noise ratio and unlabeled inputs'
+    ]
+    question = ABLATIONS["color-strength"]
+    assert claim_texts(question.claims[0].paper, question.paper.axes) == [
+        "SimCLR rises with color distortion strength from 1/8 to 1"
+    ]
+    question = ABLATIONS["losses"]
+    assert claim_texts(question.claims[0].paper, question.paper.axes) == ["NT-Xent > every other"]
 
 
 def test_only_cells_that_are_there_are_every_other() -> None:
@@ -215,6 +257,9 @@ WRONG: list[tuple[str, tuple[Axis, ...], str, int]] = [
     ("crop > color at every augmentation", WORDS, "needs a label of an axis that is not", 23),
     ("SimCLR > supervisd at every strength", TWO, "did you mean 'supervised'", 10),
     ("SimCLR > supervised at every strength as 'x'", TWO, "'at every' comes last", 39),
+    ("untrained rises with strength", TWO, "the untrained encoder is on no axis", 1),
+    ("rises with strength at every strength", TWO, "said at its end, too", 12),
+    ("crop > each of (color, x 1/4) + color", WORDS, "expected a number", 33),
     ("1e999 > crop", WORDS, "too large a number", 1),
     ("crop / 0 > color", WORDS, "divided by 0", 1),
 ]
