@@ -1,9 +1,12 @@
 """Seconds: claims as texts, and what is said of a text that is none."""
 
 import pickle
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -26,12 +29,13 @@ from search_spaces.claims import (
     similar,
     wider_gap,
 )
+from search_spaces.question_tree import ablation_of
 
 WORDS = (Axis(name="augmentation", labels=("crop", "color", "1 (+blur)", "x 1/4")),)
 NUMBERS = (Axis(name="temperature", labels=("0.05", "0.1", "0.5", "supervised"), log=True),)
 TWO = (
     Axis(name="training", labels=("SimCLR", "supervised")),
-    Axis(name="strength (of color)", labels=("1/8", "1/4", "1/2", "1", "AutoAug")),
+    Axis(name="strength (of color)", labels=("1/8", "1/4", "1/2", "1", "1 (+blur)")),
 )
 A, B, C, D = ("crop",), ("color",), ("1 (+blur)",), ("x 1/4",)
 S3, V3 = ("SimCLR", "1/2"), ("supervised", "1/2")
@@ -107,6 +111,39 @@ def test_a_text_says_what_a_builder_builds(
     assert read_comparison(comparison_text(comparison, axes), axes) == comparison
 
 
+PAGE = (Path(__file__).parents[2] / "docs/questions.md").read_text()
+SECTION = PAGE.partition("## Claims in words")[2].partition("\n## ")[0]
+ONE_AXIS, SEVERAL_AXES = SECTION.split("With several axes", 1)
+EXAMPLES = [
+    (text, axes)
+    for part, axes in ((ONE_AXIS, NUMBERS), (SEVERAL_AXES, TWO))
+    for text in re.findall(r"^\| `([^`]+)` \|", part, flags=re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("text", "axes"), EXAMPLES, ids=[text for text, _ in EXAMPLES])
+def test_every_example_of_the_page_is_a_claim(text: str, axes: tuple[Axis, ...]) -> None:
+    for comparison in read_comparisons(text, axes):
+        assert read_comparison(comparison_text(comparison, axes), axes) == comparison
+
+
+def test_the_page_tells_of_an_error_and_of_files_as_they_are() -> None:
+    assert len(EXAMPLES) > 30
+    told = re.search(r"^'(.+)', (column .+)$", SECTION, flags=re.MULTILINE)
+    assert told is not None
+    with pytest.raises(LanguageError) as refused:
+        read_comparisons(told[1], TWO)
+    assert str(refused.value) == told[2]
+
+    claims = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", SECTION, flags=re.DOTALL)[0])
+    temperatures = {label: {"loss.temperature": float(label)} for label in ("0.05", "0.1", "0.5")}
+    values = {**temperatures, "supervised": {"loss.name": "supervised"}}
+    tree = {"name": "a", "question": "q?", "axes": {"temperature": {"values": values}}}
+    found = ablation_of(tree | claims).claims
+    assert [len(claim.paper) for claim in found] == [1, 4, 1]
+    assert [len(claim.small) for claim in found] == [1, 4, 0]
+
+
 def test_weights_of_a_sum_are_exact() -> None:
     found = read_comparison("0.1 * crop + 2 * (color - x 1/4)/3 - 1 > -0.25", WORDS)
     assert found.terms == (
@@ -141,7 +178,7 @@ SEVERAL: list[tuple[str, tuple[Axis, ...], list[tuple[Place, Place]]]] = [
             (("SimCLR", "1/4"), S1),
             (("SimCLR", "1/2"), ("SimCLR", "1/4")),
             (S2, ("SimCLR", "1/2")),
-            (("SimCLR", "AutoAug"), S2),
+            (("SimCLR", "1 (+blur)"), S2),
         ],
     ),
     ("each of (crop, color) > each of (1 (+blur), x 1/4)", WORDS, [(A, C), (A, D), (B, C), (B, D)]),
