@@ -175,7 +175,7 @@ def test_the_contract_of_workloads_knows_none_of_them() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert len(loaded) < 10
+    assert len(loaded) <= 10
     assert not [each for each in loaded if "simclr" in each or "two_layer_cnn" in each]
 
 
