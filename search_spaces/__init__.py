@@ -4,11 +4,12 @@ Standard library only. Among them are the theorems of Zhang & Cao (arXiv 2409.18
 CNNs, which their paper shows by no table.
 """
 
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 
 from search_spaces.ablation import Ablation, Overlay
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Term
 from search_spaces.layout import Axis, Cell, Layout
+from search_spaces.offered import Offered, OfferedError
 from search_spaces.simclr_extensions.few_augmentations import FEW_AUGMENTATIONS
 from search_spaces.simclr_extensions.head_depth import HEAD_DEPTH
 from search_spaces.simclr_extensions.head_norm import HEAD_NORM
@@ -59,6 +60,7 @@ __all__ = [
     "Claim",
     "Comparison",
     "Layout",
+    "OfferedError",
     "Overlay",
     "Step",
     "Term",
@@ -113,17 +115,13 @@ OF_THE_PAPER = tuple(
     for name, ablation in ABLATIONS.items()
     if ablation.workload == "simclr" and not ablation.extension
 )
-GROUP = "simclr_orch.ablations"
 
 
-def every_ablation() -> dict[str, Ablation]:
+def every_ablation() -> Mapping[str, Ablation]:
     """Return the ablations by name: those of this package, and of other distributions.
 
     Another distribution offers one by an entry point of the group `simclr_orch.ablations`, whose
-    name is the ablation's and whose value is `module:NAME`. It cannot take the name of one here.
+    name is the ablation's and whose value is `module:NAME`. It cannot take the name of one here,
+    and is imported when it is looked up, which raises OfferedError where that fails.
     """
-    found = dict(ABLATIONS)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        if point.name not in found:
-            found[point.name] = point.load()
-    return found
+    return Offered(ABLATIONS)

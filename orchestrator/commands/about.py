@@ -1,17 +1,28 @@
 """What there is to ask: the ablations, and the base recipes."""
 
+import sys
+
 from rich.console import Console
 from rich.text import Text
 
-from search_spaces import every_ablation
+from search_spaces import OfferedError, every_ablation
 
 __all__ = ["list_presets", "list_spaces"]
 
 
 def list_spaces(console: Console | None) -> list[dict[str, object]]:
-    """List the ablations with question, figure or table, cells and cost; printed with a console."""
+    """List the ablations with question, figure or table, cells and cost; printed with a console.
+
+    One of another distribution that cannot be imported is told on stderr, and left out.
+    """
     rows: list[dict[str, object]] = []
-    for ablation in every_ablation().values():
+    known = every_ablation()
+    for name in known:
+        try:
+            ablation = known[name]
+        except OfferedError as error:
+            print(error, file=sys.stderr)
+            continue
         hours = round(ablation.paper_tpu_hours) if ablation.is_of_imagenet else None
         cost, claims = ablation.relative_cost("small"), len(ablation.claims)
         cells_paper, cells_small = len(ablation.paper.cells), len(ablation.small.cells)

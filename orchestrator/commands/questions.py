@@ -1,11 +1,11 @@
 """Which questions a request asks: the one place that turns names and files into ablations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
-from search_spaces import OF_THE_PAPER, Ablation, every_ablation
+from search_spaces import OF_THE_PAPER, Ablation, OfferedError, every_ablation
 from workloads.spec import SpecError
 
 __all__ = ["ablations_named", "is_file", "questions_of", "swept_names"]
@@ -20,7 +20,9 @@ def questions_of(request: Request) -> tuple[Ablation, ...]:
     Raises SpecError with every problem of the names and files.
     """
     known = every_ablation()
-    if taken := [one.name for one in request.built if known.get(one.name, one) != one]:
+    if taken := [
+        one.name for one in request.built if one.name in known and _asked(known, one.name) != one
+    ]:
         raise SpecError([f"{name}: is the name of another ablation; choose one" for name in taken])
     return (*ablations_named(request.ablations), *request.built)
 
@@ -46,7 +48,7 @@ def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
         if name == EVERY:
             wanted |= {one: known[one] for one in OF_THE_PAPER}
         else:
-            wanted[name] = known[name]
+            wanted[name] = _asked(known, name)
     return tuple(wanted.values())
 
 
@@ -70,3 +72,10 @@ def swept_names(names: Sequence[str], storage: Storage) -> list[str]:
 
 def _has_question(storage: Storage, name: str) -> bool:
     return any("question" in plan for plan in kept_sweeps(storage, name))
+
+
+def _asked(known: Mapping[str, Ablation], name: str) -> Ablation:
+    try:
+        return known[name]
+    except OfferedError as error:
+        raise SpecError([str(error)]) from None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.errors import PlanError
-from search_spaces import ABLATIONS, Ablation, every_ablation
+from search_spaces import ABLATIONS, Ablation, OfferedError, every_ablation
 from search_spaces.part import part_of
 from search_spaces.question_tree import QuestionError, ablation_of, tree_of
 
@@ -47,4 +47,7 @@ def _whole(plan: Mapping[str, Any], name: str) -> Ablation:
     known = every_ablation()
     if name not in known:
         raise PlanError([f"{name}: no such ablation; known are {', '.join(known)}"])
-    return known[name]
+    try:
+        return known[name]
+    except OfferedError as error:
+        raise PlanError([str(error)]) from None
