@@ -1,6 +1,6 @@
-"""Runs that have ended, as a table and one by one."""
+"""The runs of a storage, as a table and one by one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from orchestrator.api.encoder import Encoder
-    from orchestrator.run_record import RunRecord
     from orchestrator.storage import Storage
+    from orchestrator.storage.rows import RunRow
 
 __all__ = ["Run", "run_in", "runs", "table_of"]
 
@@ -43,40 +43,48 @@ class Run:
         return encoder(self.fingerprint, self._storage.uri, device=device)
 
 
-def runs(storage: str | Path | None = None) -> "DataFrame":
-    """Return a row for each run of a storage that has ended, by its fingerprint.
+def runs(
+    storage: str | Path | None = None, *, where: str | None = None, sort: str | None = None
+) -> "DataFrame":
+    """Return a row for each run of a storage, by its fingerprint; one that goes on is unfinished.
 
-    Columns: `name`, `status`, `workload`, `ended`, `seconds`; each field of the specification by
-    its dotted path, such as `loss.temperature`; and each result, such as `linear_top1`. What a run
-    does not have is missing. Raises StorageError where the storage cannot be read.
+    Columns: `name`, `status`, `ablation` (the names of all that asked for it, with commas),
+    `workload`, `preset`, `seed`, `started`, `ended`, `duration` in seconds, `error` and
+    `trained_by`; then each field of the specification by its dotted path, such as
+    `loss.temperature`; then each metric, such as `linear_top1`. What a run does not have is
+    missing. `where` and `sort` are those of `simclr-orch runs`: "loss.temperature < 0.5 and status
+    == finished", "linear_top1,seed:desc".
+
+    Raises QueryError for an expression that cannot be read or names what no run has, and
+    StorageError where the storage cannot be read.
     """
-    from orchestrator.storage.runs import all_records
+    from orchestrator.storage.query import rows_where, sorted_rows
+    from orchestrator.storage.rows import run_rows
 
     with refusing():
-        return table_of(all_records(storage_of(storage)))
+        rows = run_rows(storage_of(storage))
+        if where is not None:
+            rows = rows_where(rows, where)
+        if sort is not None:
+            rows = sorted_rows(rows, sort)
+    return table_of(rows)
 
 
-def table_of(records: "Iterable[RunRecord]") -> "DataFrame":
-    """Return a row for each record, as `runs` has them."""
+def table_of(rows: "Sequence[RunRow]") -> "DataFrame":
+    """Return a row for each run, as `runs` has them."""
     from pandas import DataFrame, Index
 
-    from workloads.spec import flatten
+    from orchestrator.storage.query import fields_of
 
-    records = list(records)
-    rows = [
-        {
-            "name": record.name,
-            "status": record.status,
-            "workload": record.workload,
-            "ended": record.ended,
-            "seconds": record.total_seconds,
-            **flatten(dict(record.spec)),
-            **record.results,
-        }
-        for record in records
-    ]
-    index = Index([record.fingerprint for record in records], name="fingerprint", dtype="object")
-    return DataFrame(rows, index=index)
+    names = [name for name in fields_of(rows) if name != "fingerprint"]
+    columns = {name: [_plain(row.value(name)) for row in rows] for name in names}
+    index = Index([row.fingerprint for row in rows], name="fingerprint", dtype="object")
+    return DataFrame(columns, index=index)
+
+
+def _plain(value: Any) -> Any:
+    """Return a list as text, which tables can be filtered and grouped by."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def run_in(fingerprint: str, storage: "Storage") -> Run:

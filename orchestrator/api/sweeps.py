@@ -98,18 +98,17 @@ class Sweep:
 
     @property
     def runs(self) -> "DataFrame":
-        """A row for each run of it that has ended, by its fingerprint.
+        """A row for each run of it that has begun, by its fingerprint.
 
         Its place on each axis, its `role` (cell, reference or candidate), and then the columns of
         `orchestrator.api.runs`.
         """
         from orchestrator.api.runs import table_of
-        from orchestrator.commands.looks import records_of
+        from orchestrator.storage.rows import run_rows
 
         plan, axes = self._report.plan, [axis.name for axis in self._report.layout.axes]
-        found = [one for one in records_of(self._storage, plan).values() if one is not None]
-        table = table_of(found)
         cells = {cell["fingerprint"]: cell for cell in reversed(plan["cells"])}
+        table = table_of([row for row in run_rows(self._storage) if row.fingerprint in cells])
         places = [_full(cells[name]["at"], len(axes)) for name in table.index]
         for number, axis in enumerate(axes):
             table.insert(number, axis, [place[number] for place in places])

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from orchestrator import api
 from orchestrator.api.asked import assignments
 from orchestrator.cli.app import app
-from orchestrator.errors import OrchestratorError, PlanError, RunError
+from orchestrator.errors import OrchestratorError, PlanError, QueryError, RunError
 from workloads.simclr.spec import RunSpec
 from workloads.written import read_assignments
 
@@ -151,8 +151,11 @@ def test_cells_have_what_their_runs_gave(finished: str) -> None:
     sweep, runs = api.sweep("temperature", finished), api.runs(finished)
     cells = sweep.cells
     assert list(cells.index) == CELLS
+    where = "loss.temperature == 0.05 and schedule.epochs == 1"
+    values = list(api.runs(finished, where=where, sort="seed")["linear_top1"])
     ours = runs[(runs["loss.temperature"] == 0.05) & (runs["schedule.epochs"] == 1)]
-    values = list(ours.sort_values("seed")["linear_top1"])
+    assert list(ours.sort_values("seed")["linear_top1"]) == values
+    assert set(runs["ablation"]) == {"temperature"}
     cell = cells.loc["yes, 0.05"]
     assert [cell["seed 0"], cell["seed 1"]] == values
     assert cell["n"] == 2
@@ -206,6 +209,8 @@ def test_what_a_storage_does_not_have_is_refused(tmp_path: Path, finished: str) 
         api.verdicts(tmp_path)
     with pytest.raises(PlanError, match="no sweep zzzz in"):
         api.sweep("temperature", finished, sweep="zzzz")
+    with pytest.raises(QueryError, match=r"loss\.temprature"):
+        api.runs(finished, where="loss.temprature < 1")
     with pytest.raises(PlanError, match="no such run"):
         api.encoder("ffff", finished)
     assert len(api.runs(tmp_path)) == 0
