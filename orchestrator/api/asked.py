@@ -1,7 +1,7 @@
 """What a caller asks for, as the request that the commands take."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,20 @@ if TYPE_CHECKING:
     from orchestrator.resources import Placement
     from orchestrator.storage import Storage
 
-__all__ = ["Asked", "Each", "Question", "assignments", "refusing", "storage_of"]
+__all__ = [
+    "Asked",
+    "Each",
+    "Only",
+    "Question",
+    "assignments",
+    "part_asked",
+    "refusing",
+    "storage_of",
+]
 
 Question = str | Path | Ablation  # a name, a file, or one that was built in Python
+# A part of a question: labels, those of each axis by its name, or a text as `--only` has it.
+Only = str | Sequence[str] | Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,7 @@ class Asked:
     preset: str | None
     config: str | Path | None
     set: Mapping[str, Any] | None
+    only: "Only" = ()
     seeds: int = 1
     max_seeds: int | None = None
     tuning: str = "per-seed"
@@ -68,6 +80,7 @@ class Asked:
             preset=self.preset,
             config=None if self.config is None else Path(self.config),
             assignments=assignments(self.set or {}),
+            only=part_asked(self.only),
             seeds=self.seeds,
             max_seeds=self.max_seeds,
             tuning=self.tuning,
@@ -87,6 +100,21 @@ class Asked:
                 "address": self.address,
             },
         )
+
+
+def part_asked(only: Only) -> tuple[str, ...]:
+    """Return the labels of a part as `--only` takes them: a text by itself is one already."""
+    if isinstance(only, str):
+        return (only,)
+    if isinstance(only, Mapping):
+        return tuple(f"{axis}={_labels(labels)}" for axis, labels in only.items())
+    return (_labels(only),) if only else ()
+
+
+def _labels(labels: Sequence[str]) -> str:
+    """Write labels with commas between; those with a comma of their own in quotes."""
+    given = [labels] if isinstance(labels, str) else [str(label) for label in labels]
+    return ",".join(f'"{label}"' if "," in label else label for label in given)
 
 
 def assignments(values: Mapping[str, Any]) -> tuple[str, ...]:

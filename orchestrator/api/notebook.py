@@ -1,12 +1,16 @@
 """Where progress is told: in the output of a notebook's cell that is replaced, else on stderr."""
 
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO, TextIOBase
 from typing import Any
 
 from rich.console import Console
 
-__all__ = ["progress_console", "quiet_console"]
+__all__ = ["progress_console", "quiet_console", "without_hints"]
 
 SHOWN = 12  # lines, of all that were told
 
@@ -49,6 +53,20 @@ def progress_console(*, wanted: bool) -> Console:
         markup=False,
         emoji=False,
     )
+
+
+@contextmanager
+def without_hints() -> Iterator[None]:
+    """Keep back what Ray and tqdm recommend to install for notebooks, and we do not use."""
+    log = logging.getLogger("ray.widgets.util")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def quiet_console() -> Console:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.api.asked import Asked, Each, Question, refusing
+from orchestrator.api.asked import Asked, Each, Only, Question, refusing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -94,6 +94,7 @@ def plan(
     preset: str | None = None,
     config: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
+    only: Only = (),
     seeds: int = 1,
     max_seeds: int | None = None,
     tuning: str = "per-seed",
@@ -107,7 +108,8 @@ def plan(
 ) -> Plan:
     """Plan a question: its name, a file, or an `Ablation` that was built in Python.
 
-    `set` has fields of the recipe, `{"loss.temperature": 0.2}`; `max_seeds` adds seeds until claims
+    `set` has fields of the recipe, `{"loss.temperature": 0.2}`; `only` the labels of a part of the
+    question, or those of each axis by its name; `max_seeds` adds seeds until claims
     are decided, as `--until-decided --max-seeds`. All else is as in `simclr-orch ablate`. Nothing
     is started, unless the cluster at `address` must be asked for its size. Raises PlanError with
     everything that is wrong.
@@ -117,6 +119,7 @@ def plan(
         preset=preset,
         config=config,
         set=set,
+        only=only,
         seeds=seeds,
         max_seeds=max_seeds,
         tuning=tuning,

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.api.asked import Asked, Each, Question, refusing
+from orchestrator.api.asked import Asked, Each, Only, Question, refusing
 from orchestrator.api.runs import Run, run_in
 from orchestrator.api.sweeps import Sweep, sweep
 from orchestrator.errors import RunError
@@ -24,6 +24,7 @@ def run(
     preset: str | None = None,
     config: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
+    only: Only = (),
     seeds: int = 1,
     max_seeds: int | None = None,
     tuning: str = "per-seed",
@@ -53,6 +54,7 @@ def run(
         preset=preset,
         config=config,
         set=set,
+        only=only,
         seeds=seeds,
         max_seeds=max_seeds,
         tuning=tuning,
@@ -122,11 +124,13 @@ def _executed(asked: Asked, *, progress: bool) -> "Finished":
     from orchestrator.environment import prepare_environment
 
     prepare_environment()
-    from orchestrator.api.notebook import progress_console, quiet_console
-    from orchestrator.commands.sweep import execute
-    from orchestrator.commands.write_plan import as_sweep
+    from orchestrator.api.notebook import progress_console, quiet_console, without_hints
 
-    with refusing(), redirect_stdout(sys.stderr):  # where Ray tells of processes that have died
+    # Ray tells on stdout of processes that have died
+    with refusing(), redirect_stdout(sys.stderr), without_hints():
+        from orchestrator.commands.sweep import execute
+        from orchestrator.commands.write_plan import as_sweep
+
         request = asked.request
         console = progress_console(wanted=progress)
         command = _call(asked) if request.built else as_sweep(request)

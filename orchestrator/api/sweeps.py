@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.api.asked import refusing, storage_of
+from orchestrator.api.asked import Only, part_asked, refusing, storage_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Index
@@ -183,18 +183,25 @@ COMPARISON = (
 )
 
 
-def sweep(name: str, storage: str | Path | None = None, *, sweep: str | None = None) -> Sweep:
+def sweep(
+    name: str,
+    storage: str | Path | None = None,
+    *,
+    sweep: str | None = None,
+    only: Only = (),
+) -> Sweep:
     """Return what a sweep of a question has found, the latest one unless `sweep` begins its id.
 
-    To look at claims counts, as with `simclr-orch report`: verdicts keep their level over all looks
-    together. Raises PlanError when the storage has no such sweep.
+    It is of the whole question, or of the part that `only` names as in `plan`. To look at claims
+    counts, as with `simclr-orch report`: verdicts keep their level over all looks together. Raises
+    PlanError when the storage has no such sweep.
     """
     from orchestrator.commands.report import collected
     from orchestrator.report.quantities import metric_quantity
 
     with refusing():
         kept = storage_of(storage)
-        report = collected(name, kept, sweep, _warn)
+        report = collected(name, kept, sweep, _warn, only=part_asked(only))
     summaries = [*report.cells, *([report.reference] if report.reference else [])]
     return Sweep(
         name=report.ablation.name,

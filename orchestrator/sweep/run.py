@@ -195,6 +195,8 @@ def _tune(
             storage_path=own_files,
             callbacks=[watcher],
             verbose=0,
+            # silent as that is; the one for notebooks would clear what their cell has shown
+            progress_reporter=tune.CLIReporter(),
             # Ray Train replaces lost workers itself; a second count around it would multiply the
             # tries.
             failure_config=tune.FailureConfig(

@@ -6,6 +6,7 @@ import pickle
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from orchestrator import api
 from orchestrator.api.asked import assignments
 from orchestrator.cli.app import app
 from orchestrator.errors import OrchestratorError, PlanError, QueryError, RunError
+from search_spaces import ABLATIONS, Ablation
 from workloads.simclr.spec import RunSpec
 from workloads.written import read_assignments
 
@@ -179,6 +181,45 @@ def test_cells_have_what_their_runs_gave(finished: str) -> None:
     assert set(of_cell["loss.temperature"]) == {0.05}
 
 
+def test_a_question_that_was_built_here_is_found_by_its_name(
+    in_process: Any, asked: dict[str, Any], question: Ablation
+) -> None:
+    plan = api.plan(question, seeds=2, **asked)
+    sweep = plan.run(progress=False)
+    assert list(sweep.cells.index) == ["0.1", "1", "untrained"]
+    assert list(sweep.claims["claim"]) == ["Lower is better."]
+    assert "orchestrator.api.run(<two-temperatures>" in str(sweep.document["plan"]["command"])
+
+    found = api.sweep("two-temperatures", asked["storage"])
+    assert found.cells.equals(sweep.cells)
+    assert list(api.verdicts(asked["storage"])["question"]) == ["two-temperatures"]
+    assert len(in_process.trained) == 6
+    assert api.plan(question, seeds=2, **asked).left == 0
+
+    with pytest.raises(PlanError, match="temperature: is the name of another ablation"):
+        api.plan(replace(question, name="temperature"), **asked)
+    own = api.plan(ABLATIONS["temperature"], **asked)
+    assert own.sweep == api.plan("temperature", **asked).sweep
+
+
+def test_a_part_is_asked_by_its_labels(
+    in_process: Any, asked: dict[str, Any], question: Ablation
+) -> None:
+    whole = api.plan(question, **asked)
+    for only in (["0.1"], {"temperature": ["0.1"]}, "0.1", {"temperature": "0.1"}):
+        plan = api.plan(question, only=only, **asked)
+        assert (plan.count, plan.left) == (2, 2)
+        assert set(plan.cells.index) < set(whole.cells.index)
+    sweep = api.run(question, only=["0.1"], progress=False, **asked)
+    assert list(sweep.cells.index) == ["0.1", "untrained"]
+    assert api.sweep(question.name, asked["storage"], only=["0.1"]).id == sweep.id
+    with pytest.raises(PlanError, match="no sweep"):
+        api.sweep(question.name, asked["storage"])
+    assert len(in_process.trained) == 2
+    labels = [label for label in CELLS if label.startswith("yes")][:2]
+    assert api.plan("temperature", only=labels, **asked).count == 3
+
+
 def test_claims_are_those_of_the_report(finished: str) -> None:
     sweep = api.sweep("temperature", finished)
     told = sweep.document["verdicts"]
@@ -337,6 +378,6 @@ def test_errors_travel() -> None:
 def test_every_function_says_what_it_does() -> None:
     for name in api.__all__:
         found: Any = getattr(api, name)
-        if name != "Question":
+        if name not in ("Only", "Question"):
             assert found.__doc__, name
             assert found.__module__.startswith("orchestrator.api")
