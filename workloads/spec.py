@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workloads.option_values import Options
 
-__all__ = ["Part", "SpecError", "digest", "flatten"]
+__all__ = ["Part", "SpecError", "digest", "flatten", "unknown_field"]
 
 
 class SpecError(ValueError):
@@ -59,7 +59,7 @@ class Part(BaseModel):
         tree = self.tree()
         problems = []
         for path, value in values.items():
-            if unknown := _unknown_field(type(self), path):
+            if unknown := unknown_field(type(self), path):
                 problems.append(unknown)
                 continue
             *parents, name = path.split(".")
@@ -129,7 +129,7 @@ def _holds_options(cls: type[Part], names: list[str]) -> bool:
     return field is not None and field.annotation is Options
 
 
-def _unknown_field(cls: type[Part], path: str) -> str | None:
+def unknown_field(cls: type[Part], path: str) -> str | None:
     """Why a dotted path names no field that holds a value, with what it could have meant.
 
     None when it does name one.
@@ -162,7 +162,7 @@ def _explain(cls: type[Part], problem: Any) -> str:
     location = [str(step) for step in problem["loc"]]
     path = ".".join(location) or "specification"
     if problem["type"] == "extra_forbidden":
-        return _unknown_field(cls, path) or (
+        return unknown_field(cls, path) or (
             f"{path}: no such field here; write the parts inside one another, without dots"
         )
     message = problem["msg"].removeprefix("Value error, ")

@@ -36,6 +36,10 @@ __all__ = [
     "MaxSeeds",
     "On",
     "Only",
+    "OverAxes",
+    "OverClaims",
+    "OverMetric",
+    "OverName",
     "Placing",
     "Preset",
     "Seeds",
@@ -49,6 +53,7 @@ __all__ = [
     "guarded",
     "print_json",
     "refuse_seeds_apart",
+    "refuse_without_over",
 ]
 
 Preset = Annotated[
@@ -149,8 +154,34 @@ Only = Annotated[
         help="The part of the ablation at these labels of its axes: crop,color; may be repeated.",
     ),
 ]
+OverAxes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--over",
+        metavar="FIELD=VALUES",
+        help="An axis of a question of your own, 0.05,0.1,0.5 or 0.05..0.5:3; up to three times.",
+    ),
+]
+OverClaims = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="TEXT",
+        help='With --over: what is to be judged, "0.1 > 0.5"; may be repeated.',
+    ),
+]
+OverMetric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric", help="With --over: what cells are compared by; default: the workload's first."
+    ),
+]
+OverName = Annotated[
+    str | None,
+    typer.Option("--name", help="With --over: the question's name; default: that of its fields."),
+]
 AblationNames = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="NAME...",
         help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions.",
@@ -171,6 +202,17 @@ def refuse_seeds_apart(*, until_decided: bool, max_seeds: int | None) -> None:
             "must end",
             err=True,
         )
+        raise typer.Exit(2)
+
+
+def refuse_without_over(
+    over: list[str] | None, claims: list[str] | None, metric: str | None, name: str | None
+) -> None:
+    """Leave with 2 where options are given that belong to --over, and it is not."""
+    given = {"--claim": claims, "--metric": metric, "--name": name}
+    lone = [option for option, value in given.items() if value]
+    if lone and not over:
+        typer.echo(f"{', '.join(lone)}: needs --over, to which it belongs", err=True)
         raise typer.Exit(2)
 
 

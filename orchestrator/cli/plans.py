@@ -14,6 +14,10 @@ from orchestrator.cli.options import (
     Json,
     MaxSeeds,
     Only,
+    OverAxes,
+    OverClaims,
+    OverMetric,
+    OverName,
     Preset,
     Seeds,
     StorageUri,
@@ -24,6 +28,7 @@ from orchestrator.cli.options import (
     console_for,
     guarded,
     refuse_seeds_apart,
+    refuse_without_over,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +50,10 @@ def plan(
         ),
     ] = None,
     only: Only = None,
+    over: OverAxes = None,
+    claims: OverClaims = None,
+    metric: OverMetric = None,
+    name: OverName = None,
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
@@ -63,6 +72,7 @@ def plan(
 ) -> None:
     """Write down the runs that are missing, for `python -m workloads run` on any machine."""
     refuse_seeds_apart(until_decided=until_decided, max_seeds=max_seeds)
+    refuse_without_over(over, claims, metric, name)
     given = {
         "--only": bool(only),
         "--seeds": seeds != 1,
@@ -70,18 +80,21 @@ def plan(
         "--tune": tune != "per-seed",
         "--vary": vary is not None,
     }
-    if not names and (of_ablations := [option for option, there in given.items() if there]):
+    of_ablations = [option for option, there in given.items() if there]
+    if of_ablations and not (names or over):
         text = f"{', '.join(of_ablations)}: needs an ablation; without a name one run is planned"
         typer.echo(text, err=True)
         raise typer.Exit(2)
 
     def work() -> "Finished":
+        from orchestrator.commands.over import over_of
         from orchestrator.commands.request import Request
         from orchestrator.commands.write_plan import write_plan
 
         request = Request(
             ablations=tuple(names or ()),
             only=tuple(only or ()),
+            over=over_of(over, claims, metric, name),
             preset=preset,
             config=config,
             assignments=tuple(assignments or ()),

@@ -23,6 +23,10 @@ from orchestrator.cli.options import (
     MaxSeeds,
     On,
     Only,
+    OverAxes,
+    OverClaims,
+    OverMetric,
+    OverName,
     Placing,
     Preset,
     Seeds,
@@ -35,6 +39,7 @@ from orchestrator.cli.options import (
     console_for,
     guarded,
     refuse_seeds_apart,
+    refuse_without_over,
 )
 
 if TYPE_CHECKING:
@@ -87,8 +92,12 @@ def pretrain(
 
 @app.command()
 def ablate(
-    names: AblationNames,
+    names: AblationNames = None,
     only: Only = None,
+    over: OverAxes = None,
+    claims: OverClaims = None,
+    metric: OverMetric = None,
+    name: OverName = None,
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
@@ -117,11 +126,17 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Run the cells of one or several ablations that have not finished, and report."""
+    from orchestrator.commands.over import over_of
     from orchestrator.commands.request import Request
 
     refuse_seeds_apart(until_decided=until_decided, max_seeds=max_seeds)
+    refuse_without_over(over, claims, metric, name)
+    if not names and not over:
+        typer.echo("name an ablation (`simclr-orch spaces` lists them), or give --over", err=True)
+        raise typer.Exit(2)
     request = Request(
-        ablations=tuple(names),
+        ablations=tuple(names or ()),
+        over=over_of(over, claims, metric, name),
         only=tuple(only or ()),
         max_seeds=max_seeds,
         tuning=tune,

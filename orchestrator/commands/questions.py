@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from orchestrator.commands.over import asked_over
 from orchestrator.commands.request import Request
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
@@ -20,11 +21,10 @@ def questions_of(request: Request) -> tuple[Ablation, ...]:
     Raises SpecError with every problem of the names and files.
     """
     known = every_ablation()
-    if taken := [
-        one.name for one in request.built if one.name in known and _asked(known, one.name) != one
-    ]:
+    own = (*request.built, *asked_over(request))
+    if taken := [one.name for one in own if one.name in known and _asked(known, one.name) != one]:
         raise SpecError([f"{name}: is the name of another ablation; choose one" for name in taken])
-    return (*ablations_named(request.ablations), *request.built)
+    return (*ablations_named(request.ablations), *own)
 
 
 def is_file(name: str) -> bool:

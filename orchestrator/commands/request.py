@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.errors import OrchestratorError, PlanError
+from orchestrator.plan.over import Over
 from orchestrator.resources import Placement
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record
@@ -40,6 +41,7 @@ class Request:
     """A request of a person, as typed. Neither ablations nor a search: a single run.
 
     `built` are ablations that were built in Python, which are asked beside those of a name.
+    `over` makes a question of fields and their values, in place of named ones.
     `only` has the labels of the part of an ablation that is asked, all of it if there are none.
     `max_seeds` None: as many as `seeds`. `vary` None: as each ablation has it.
     """
@@ -48,6 +50,7 @@ class Request:
     preset: str | None = None
     config: Path | None = None
     assignments: tuple[str, ...] = ()
+    over: Over | None = None
     only: tuple[str, ...] = ()
     seeds: int = 1
     max_seeds: int | None = None

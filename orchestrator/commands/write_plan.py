@@ -14,6 +14,7 @@ from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import PlannedCell
+from orchestrator.plan.over import Over
 from orchestrator.provenance import REPORTED_PACKAGES, git_commit
 from workloads.runs.plan_file import PlanFile, PlannedRun
 
@@ -75,14 +76,15 @@ def write_plan(request: Request, output: Path, *, with_finished: bool, out: Cons
 
 def as_sweep(request: Request) -> str:
     """Return the command that runs the same here."""
-    words = ["simclr-orch", "ablate", *request.ablations] if request.ablations else []
-    words = words or ["simclr-orch", "pretrain"]
+    asks = bool(request.ablations or request.over)
+    words = ["simclr-orch", "ablate" if asks else "pretrain", *request.ablations]
+    words += _over(request.over) if request.over else []
     if request.preset is not None:
         words += ["--preset", request.preset]
     if request.config is not None:
         words += ["--config", str(request.config)]
     words += [word for one in request.assignments for word in ("--set", one)]
-    if request.ablations:
+    if asks:
         words += [word for one in request.only for word in ("--only", one)]
         words += ["--seeds", str(request.seeds)]
         if request.max_seeds is not None:
@@ -94,6 +96,13 @@ def as_sweep(request: Request) -> str:
     if storage := request.flags.get("storage"):
         words += ["--storage", storage]
     return shlex.join(words)
+
+
+def _over(over: Over) -> list[str]:
+    words = [word for one in over.axes for word in ("--over", one)]
+    words += [word for one in over.claims for word in ("--claim", one)]
+    given = (("--metric", over.metric), ("--name", over.name))
+    return words + [word for option, text in given if text is not None for word in (option, text)]
 
 
 def _cells(planned: Round, *, with_finished: bool) -> tuple[PlannedRun, ...]:

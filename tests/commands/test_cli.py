@@ -37,13 +37,13 @@ OPTIONS = {
     | PLACE
     | JOB
     | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"}
-    | {"--tune", "--vary", "--only"},
+    | {"--tune", "--vary", "--only", "--over", "--claim", "--metric", "--name"},
     "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
     - {"--workers", "--placement", "--log-model"},
     "plan": {
         *("--output", "--preset", "--config", "--set", "--seeds", "--until-decided"),
         *("--max-seeds", "--tune", "--vary", "--only", "--with-finished", "--download"),
-        *("--storage", "--json"),
+        *("--storage", "--json", "--over", "--claim", "--metric", "--name"),
     },
     "import": {"--tracking-uri", "--storage", "--json"},
     "verdicts": {"--long", "--storage", "--json"},
