@@ -41,6 +41,8 @@ class Said:
 
         Raises ValueError if there is nothing to compare, or the bound is none.
         """
+        if not self.left.parts and not self.right.parts:
+            raise ValueError("there is no cell on either side, only numbers")
         metrics = {part.metric for part in (*self.left.parts, *self.right.parts)}
         if len(metrics) > 1:
             return self._labelled(self._any_label())

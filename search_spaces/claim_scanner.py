@@ -114,11 +114,12 @@ class Scanner:
         return value
 
     def signed(self, what: str) -> float:
-        """Take a number that may have a sign, or raise LanguageError."""
+        """Take a number that may have a sign and "points", or raise LanguageError."""
         sign = self.take("-", "+")
         value = self.number()
         if value is None:
             raise self.expected(what)
+        self.take("points", "point")
         return -value if sign == "-" else value
 
     def quoted(self) -> str | None:

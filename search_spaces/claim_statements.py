@@ -182,6 +182,9 @@ class StatementReader:
     def _pairs(self, sides: list[Sum], others: list[Sum]) -> list[tuple[Sum, Sum]]:
         if len(sides) * len(others) > _MOST:
             raise self.scanner.error(f"these are more than {_MOST} comparisons")
+        if not sides[0].parts and not others[0].parts:
+            number = re.split(r"[<>]|beats", self.scanner.text)[0].strip()
+            raise self.scanner.error(self.scanner.unknown(number, self.sums.free[0]).problem, 0)
         return list(itertools.product(sides, others))
 
     def _side(self, left: list[Sum] | None) -> list[Sum]:

@@ -63,6 +63,7 @@ SAID: list[tuple[str, tuple[Axis, ...], Comparison]] = [
     ("crop > x 1/4 + 3", WORDS, beats(A, D, by=3)),
     ("crop > color - 0.5", WORDS, beats(A, B, by=-0.5)),
     ("crop > color by more than 3", WORDS, beats(A, B, by=3)),
+    ("crop > color by more than 3 points", WORDS, beats(A, B, by=3)),
     ("crop > color in knn_top1", WORDS, beats(A, B, metric="knn_top1")),
     ("crop[knn_top1] > color[knn_top1]", WORDS, beats(A, B, metric="knn_top1")),
     ("crop > color, alike within 0.2", WORDS, beats(A, B, margin=0.2)),
@@ -274,6 +275,8 @@ WRONG: list[tuple[str, tuple[Axis, ...], str, int]] = [
     ("0.1 > 90", NUMBERS, "For a number write 'is above 90'", 7),
     ("crop > crop", WORDS, "needs a label and terms", 1),
     ("crop >= color", WORDS, "'>=' is for rates", 6),
+    ("90 > 80", WORDS, "'90' is no label of axis 'augmentation'; known are", 1),
+    ("90 differs from 90 by less than 1", WORDS, "only numbers", 1),
     ("crop = color", WORDS, "expected '± NUMBER'", 13),
     ("crop > color in", WORDS, "expected the name of a metric", 16),
     ("crop[a] > color in b", WORDS, "said twice", 20),
@@ -365,14 +368,30 @@ SIGNS_AND_WORDS = """
     linear_top1 alike to beats \\ é 1e308 0"""
 
 
+@st.composite
+def nearly_claims(draw: st.DrawFn) -> str:
+    """A claim with some of its words taken out, doubled, or replaced by others."""
+    words = draw(st.sampled_from([text for text, *_ in (*SAID, *SEVERAL, *EXAMPLES)])).split(" ")
+    for _ in range(draw(st.integers(0, 3))):
+        k = draw(st.integers(0, len(words) - 1))
+        other = draw(st.sampled_from([*words, *SIGNS_AND_WORDS.split()]))
+        words[k : k + 1] = draw(st.sampled_from([[], [words[k]] * 2, [other]]))
+        words = words or [""]
+    return draw(st.sampled_from([" ", "  ", "\n"])).join(words)
+
+
 @given(
     st.one_of(
+        nearly_claims(),
+        nearly_claims(),
         st.text(max_size=80),
         st.lists(st.sampled_from(SIGNS_AND_WORDS.split()), max_size=25).map(" ".join),
     ),
     st.sampled_from([WORDS, NUMBERS, TWO]),
 )
 @settings(max_examples=200, deadline=None)
+@example("1 > 2", WORDS)
+@example("1 differs from 1 by less than 1", WORDS)
 @example("crop > color[", WORDS)
 @example("- > crop", WORDS)
 def test_no_text_gives_anything_but_comparisons_or_a_told_error(
