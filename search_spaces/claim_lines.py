@@ -109,7 +109,7 @@ def _alike(one: Comparison, other: Comparison) -> bool:
 
 @dataclass(frozen=True)
 class _Pair:
-    """The two groups of "a > b"."""
+    """The two groups of "a > b", or of "a differs from b"."""
 
     better: tuple[Place, ...]
     worse: tuple[Place, ...]
@@ -119,36 +119,45 @@ def _of_pairs(rest: Comparisons, axes: Sequence[Axis]) -> Iterator[_Line]:
     pairs: list[_Pair] = []
     for one in rest:
         pair = _pair(one)
-        if pair is None or after(one) != after(rest[0]):
+        alike = after(one) == after(rest[0]) and one.relation == rest[0].relation
+        if pair is None or not alike:
             break
         pairs.append(pair)
     if len(pairs) < 2:
         return
     added, told = after(rest[0])
-    cells = Cells(axes)
-    better, worse = cells.group(pairs[0].better), cells.group(pairs[0].worse)
-
+    if rest[0].relation == "within":
+        yield from _each(
+            pairs, axes, " differs from ", f" by less than {number(rest[0].bound)}{told}"
+        )
+        return
+    better = Cells(axes).group(pairs[0].better)
     count = next((k for k, one in enumerate(pairs) if one.better != pairs[0].better), len(pairs))
-    others = [one.worse for one in pairs[:count]]
     yield f"{better} > every other{added}{told}", count
-    yield f"{better} > {cells.each(others)}{added}{told}", count
-    blocks = [pairs[k : k + count] for k in range(0, len(pairs) - count + 1, count)]
-    same = [block for block in blocks if [one.worse for one in block] == others]
-    if len(same) > 1 and same == blocks[: len(same)]:
-        firsts = [block[0].better for block in same]
-        text = f"{cells.each(firsts)} > {cells.each(others)}{added}{told}"
-        yield text, count * len(same)
-
-    count = next((k for k, one in enumerate(pairs) if one.worse != pairs[0].worse), len(pairs))
-    firsts = [one.better for one in pairs[:count]]
-    yield f"{cells.each(firsts)} > {worse}{added}{told}", count
+    yield from _each(pairs, axes, " > ", added + told)
     by = f" by more than {number(rest[0].bound)}" if added else ""
     yield from _chains(pairs, axes, by + told)
 
 
+def _each(pairs: Sequence[_Pair], axes: Sequence[Axis], sign: str, told: str) -> Iterator[_Line]:
+    """One group against each of some cells, each of some against one, and each against each."""
+    cells = Cells(axes)
+    first, last = cells.group(pairs[0].better), cells.group(pairs[0].worse)
+    count = next((k for k, one in enumerate(pairs) if one.better != pairs[0].better), len(pairs))
+    others = [one.worse for one in pairs[:count]]
+    yield f"{first}{sign}{cells.each(others)}{told}", count
+    blocks = [pairs[k : k + count] for k in range(0, len(pairs) - count + 1, count)]
+    same = [block for block in blocks if [one.worse for one in block] == others]
+    if len(same) > 1 and same == blocks[: len(same)]:
+        firsts = [block[0].better for block in same]
+        yield f"{cells.each(firsts)}{sign}{cells.each(others)}{told}", count * len(same)
+    count = next((k for k, one in enumerate(pairs) if one.worse != pairs[0].worse), len(pairs))
+    yield f"{cells.each([one.better for one in pairs[:count]])}{sign}{last}{told}", count
+
+
 def _pair(comparison: Comparison) -> _Pair | None:
     metrics = {term.metric for term in comparison.terms}
-    if comparison.event or comparison.relation == "within" or len(metrics) > 1:
+    if comparison.event or len(metrics) > 1:
         return None
     parts = means(comparison.terms)
     if [part.weight for part in parts] != [1, -1]:

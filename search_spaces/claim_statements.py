@@ -7,7 +7,7 @@ ordered   = side { ( ">" | "beats" | "<" ) side }
           | side "is" ( "above" | "below" ) NUMBER
           | group "is the" ( "highest" | "best" | "lowest" | "worst" )
           | [ group without AXIS ] ( "rises with" | "falls with" ) AXIS [ "from" LABEL "to" LABEL ]
-near      = sum "differs from" sum "by less than" NUMBER | sum "=" sum "±" NUMBER
+near      = side "differs from" side "by less than" NUMBER | sum "=" sum "±" NUMBER
           | sum "is within" NUMBER "of" ( "zero" | sum )
 side      = sum | ( "each of" places | "every other" [ AXIS ] ) [ ( "+" | "-" ) NUMBER ]
 """
@@ -157,8 +157,13 @@ class StatementReader:
         if scanner.take("is below"):
             number = Sum((), scanner.signed("a number; between cells write '<'"))
             return [Said(number, one) for one in sides]
+        if scanner.take("differs from"):
+            pairs = self._pairs(sides, self._side(None))
+            scanner.must("by less than")
+            within = scanner.signed("a number")
+            return [self._near(one, other, within, start) for one, other in pairs]
         if len(sides) > 1:
-            raise scanner.expected("'>', '<', 'is above' or 'is below'")
+            raise scanner.expected("'>', '<', 'differs from', 'is above' or 'is below'")
         return self._of_one(sides[0])
 
     def _chain(self, sides: list[Sum], sign: str) -> list[Said]:
@@ -183,7 +188,7 @@ class StatementReader:
         if len(sides) * len(others) > _MOST:
             raise self.scanner.error(f"these are more than {_MOST} comparisons")
         if not sides[0].parts and not others[0].parts:
-            number = re.split(r"[<>]|beats", self.scanner.text)[0].strip()
+            number = re.split(r"[<>]|beats|differs", self.scanner.text)[0].strip()
             raise self.scanner.error(self.scanner.unknown(number, self.sums.free[0]).problem, 0)
         return list(itertools.product(sides, others))
 
@@ -256,10 +261,6 @@ class StatementReader:
             scanner.must("of")
             other = Sum(()) if scanner.take("zero") else self.sums.sum()
             return [self._near(one, other, within, start)]
-        if scanner.take("differs from"):
-            other = self.sums.sum()
-            scanner.must("by less than")
-            return [self._near(one, other, scanner.signed("a number"), start)]
         if scanner.take("="):
             other = self.sums.sum()
             if scanner.take("±", "within") is None:

@@ -29,8 +29,8 @@ def describe_space(name: str, console: Console) -> Finished:
         source = "extension, not in the paper" if ablation.extension else ablation.source
         console.print(Text.assemble((ablation.name, "bold"), f"  {source}"))
         _say(console, 2, ablation.question)
-        for scale, layout in _by_scale(ablation.paper, ablation.small):
-            _say(console, 2, "", *_of_layout(layout, scale))
+        for scale, lines in _by_scale(_of_layout(ablation.paper), _of_layout(ablation.small)):
+            _say(console, 2, "", *([f"at the {scale} scale:"] if scale else []), *lines)
         for claim in ablation.claims:
             _say(console, 2, "", f"{claim.statement} ({claim.source})")
             _say(console, 4, *_of_claim(claim, ablation))
@@ -38,10 +38,9 @@ def describe_space(name: str, console: Console) -> Finished:
     return Finished(0, trees[0] if len(trees) == 1 else {"ablations": trees})
 
 
-def _of_layout(layout: Layout, scale: Scale | None) -> list[str]:
-    at = f" at the {scale} scale" if scale else ""
+def _of_layout(layout: Layout) -> list[str]:
     axes = [f"{axis.name}: {_listed(axis.labels)}" for axis in layout.axes]
-    return [f"{len(layout.cells)} cells{at}, on", *(f"  {axis}" for axis in axes)]
+    return [f"{len(layout.cells)} cells on", *(f"  {axis}" for axis in axes)]
 
 
 def _of_claim(claim: Claim, ablation: Ablation) -> list[str]:

@@ -215,6 +215,8 @@ def test_several_comparisons_may_share_a_bound_a_metric_and_a_margin() -> None:
     assert read_comparisons(said, WORDS) == tuple(
         above(one, 90, metric="knn_top1") for one in (A, B)
     )
+    said = "crop differs from each of (color, x 1/4) by less than 2"
+    assert read_comparisons(said, WORDS) == tuple(similar(A, one, within=2) for one in (B, D))
     said = "rate of converged at each of (crop, color) >= 0.9"
     assert read_comparisons(said, WORDS) == tuple(
         rate_above(one, 0.9, metric="converged") for one in (A, B)
@@ -276,7 +278,7 @@ WRONG: list[tuple[str, tuple[Axis, ...], str, int]] = [
     ("crop > crop", WORDS, "needs a label and terms", 1),
     ("crop >= color", WORDS, "'>=' is for rates", 6),
     ("90 > 80", WORDS, "'90' is no label of axis 'augmentation'; known are", 1),
-    ("90 differs from 90 by less than 1", WORDS, "only numbers", 1),
+    ("90 differs from 90 by less than 1", WORDS, "'90' is no label of axis", 1),
     ("crop = color", WORDS, "expected '± NUMBER'", 13),
     ("crop > color in", WORDS, "expected the name of a metric", 16),
     ("crop[a] > color in b", WORDS, "said twice", 20),
