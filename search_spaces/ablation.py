@@ -13,7 +13,7 @@ from search_spaces.claims import UNTRAINED, Claim
 from search_spaces.layout import Cell, Layout
 from search_spaces.values import Times, Value, as_text, check_fields, plain_values
 
-__all__ = ["Ablation", "Figure", "Overlay", "Scale", "Varied"]
+__all__ = ["AXES_OF", "Ablation", "Figure", "Overlay", "Scale", "Varied"]
 
 Scale = Literal["paper", "small"]
 Varied = Literal["subset", "split"]  # labelled images; validation and training images
@@ -22,7 +22,7 @@ Figure = Literal["heatmap", "lines", "table", "maps", "points"]
 PAPER_EPOCHS = 100  # the default of the paper's ablations
 PAPER_CORE_HOURS = 192.0  # of one default run: 1.5 h on 128 TPU v3 cores (the paper's footnote)
 
-_AXES_OF: dict[Figure, tuple[int, ...]] = {
+AXES_OF: dict[Figure, tuple[int, ...]] = {
     "heatmap": (2,),
     "lines": (2, 3),
     "table": (1,),
@@ -119,7 +119,7 @@ class Ablation:
             self._check_claims(scale)
 
     def _check_layout(self, layout: Layout) -> None:
-        if len(layout.axes) not in _AXES_OF[self.figure]:
+        if len(layout.axes) not in AXES_OF[self.figure]:
             raise ValueError(
                 f"ablation {self.name!r}: a {self.figure} cannot have {len(layout.axes)} axes"
             )

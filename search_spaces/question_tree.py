@@ -4,11 +4,12 @@
 axes whose values make the grid in place of cells.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar, get_args
 
-from search_spaces.ablation import Ablation, Figure, Overlay, Scale, Varied
+from search_spaces.ablation import AXES_OF, Ablation, Figure, Overlay, Scale, Varied
 from search_spaces.claim_tree import claim_tree, claims_in
 from search_spaces.layout import Layout
 from search_spaces.layout_tree import LAYOUT_KEYS, layout_in, layout_tree
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 OWN = "own question"  # the source of a question that is no paper's
 BASE_KEYS = ("preset", "presets", "set")
 KEYS = (
@@ -99,10 +101,36 @@ def ablation_of(tree: Mapping[str, Any]) -> Ablation:
     if layouts["paper"] is not None:
         drawn = "points" if "against" in given else FIGURES.get(len(layouts["paper"].axes), "table")
         given.setdefault("figure", drawn)
+    _check_together(pieces, given, layouts, name)
     if owner.problems:
         raise QuestionError(list(dict.fromkeys(owner.problems)))
     made = owner.attempt(lambda: Ablation(**{"claims": (), **given, "name": name}, **layouts))  # type: ignore[arg-type]
     return _checked(made, owner)
+
+
+def _check_together(
+    pieces: Mapping[str, Piece],
+    given: Mapping[str, Any],
+    layouts: Mapping[Scale, Layout | None],
+    name: str | None,
+) -> None:
+    """Say where it stands what the parts of a question have against each other."""
+    if name is not None and not re.fullmatch(NAME, name):
+        pieces["name"].say(f"{name!r}: is to be lower-case words and numbers joined by hyphens")
+    axes = {len(layout.axes) for layout in layouts.values() if layout is not None}
+    drawn: Figure | None = given.get("figure")
+    if "figure" in pieces and drawn is not None and not axes <= set(AXES_OF[drawn]):
+        fitting = [figure for figure, numbers in AXES_OF.items() if axes <= set(numbers)]
+        pieces["figure"].say(
+            f"a {drawn} cannot have {max(axes)} axes; drawn can be {', '.join(fitting)}"
+        )
+    if "figure" in pieces and drawn is not None and (drawn == "points") != ("against" in given):
+        pieces["figure"].say("points, and only points, are drawn `against:` another metric")
+    for layout in layouts.values():
+        for cell in layout.cells if layout is not None else ():
+            own = {*cell.values}.union(*cell.candidates)
+            for field in sorted(own & given.get("fixed", {}).keys()):
+                pieces["fixed"].at(field, None).say("is set by cells, too")
 
 
 def _given(pieces: Mapping[str, Piece]) -> dict[str, Any]:

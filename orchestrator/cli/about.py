@@ -29,11 +29,24 @@ def spaces(
     name: Annotated[
         str | None, typer.Argument(help="Show the axes and claims of this one.")
     ] = None,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print NAME as a file that asks it, to be changed.")
+    ] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCALE", help="With --yaml: as at one scale, paper or small; default: both."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The ablations: question, figure or table, cells and cost; with NAME, one with its claims."""
+    if (as_yaml and (name is None or as_json)) or (scale is not None and not as_yaml):
+        text = "--yaml: takes a NAME and no --json; --scale belongs to it"
+        typer.echo(text, err=True)
+        raise typer.Exit(2)
     if name is not None:
-        guarded(lambda: _one_space(name, as_json), as_json=as_json)
+        guarded(lambda: _one_space(name, as_json, as_yaml, scale), as_json=as_json)
         return
 
     from orchestrator.commands.about import list_spaces
@@ -43,9 +56,12 @@ def spaces(
         print_json(rows)
 
 
-def _one_space(name: str, as_json: bool) -> "Finished":
-    from orchestrator.commands.one_space import describe_space
+def _one_space(name: str, as_json: bool, as_yaml: bool, scale: str | None) -> "Finished | None":
+    from orchestrator.commands.one_space import describe_space, print_question
 
+    if as_yaml:
+        print_question(name, scale)
+        return None
     return describe_space(name, console_for(as_json))
 
 

@@ -184,7 +184,8 @@ AblationNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME...",
-        help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions.",
+        help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions; "
+        "PATH.yaml or PATH.py is a question of your own.",
     ),
 ]
 

@@ -224,14 +224,17 @@ def _execute(
 
             return run_as_ray_job(on, code, request, sys.argv[1:])
         from orchestrator.commands.dry_run import dry_run
+        from orchestrator.commands.on_each_recipe import on_each_recipe
         from orchestrator.commands.request import command_line
         from orchestrator.commands.sweep import execute
 
         out = console_for(as_json)
-        return (
-            dry_run(request, out)
-            if only_plan
-            else execute(request, out, command_line(sys.argv[1:]))
-        )
+
+        def do(one: "Request") -> "Finished":
+            if only_plan:
+                return dry_run(one, out)
+            return execute(one, out, command_line(sys.argv[1:]))
+
+        return on_each_recipe(request, do, out)
 
     guarded(work, as_json=as_json)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from orchestrator.commands.questions import questions_of
+from orchestrator.commands.questions import on_one_recipe, questions_of, where_in_files
 from orchestrator.commands.request import Problems, Request, base_recipe
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
@@ -101,6 +101,7 @@ def check(request: Request) -> Checked:
 
     Whether the cells fit a cluster by address is checked once it is connected.
     """
+    request = on_one_recipe(request)
     problems = Problems()
     settings = (
         problems.attempt(lambda: read_settings(request.flags, os.environ, Path.cwd())) or Settings()
@@ -152,6 +153,7 @@ def check(request: Request) -> Checked:
         )
 
     problems.found += _not_given(request, ablations or (), prepared)
+    problems.found = where_in_files(request, problems.found)
     problems.refuse()
     assert workload is not None, "whatever is missing was refused"
     assert prepared is not None, "whatever is missing was refused"

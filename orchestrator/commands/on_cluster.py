@@ -11,14 +11,15 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.cluster.job_log import LogReader, document_lines
 from orchestrator.cluster.job_server import JobServer, RayJob, reached
 from orchestrator.cluster.ray_internals import JOB_STOP_WAIT
+from orchestrator.commands.questions import travelling
 from orchestrator.commands.request import (
     BEGINS_WITH,
     Problems,
@@ -59,7 +60,8 @@ STOP_WAIT = 60
 class Submission:
     """A command as a Ray Job.
 
-    `typed` is for people, without passwords; `settings` hold for the cluster.
+    `typed` is for people, without passwords; `settings` hold for the cluster. `questions` are the
+    files of questions as they travel, each text by its path.
     """
 
     typed: str
@@ -67,6 +69,7 @@ class Submission:
     settings: Settings
     config: Path | None = None
     ships_code: bool = True
+    questions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -75,7 +78,10 @@ class Submission:
         The code does not: a Ray Job that runs is found again after an edit.
         """
         config = self.config.read_bytes().decode("latin-1") if self.config else None
-        parts = [self.arguments, self.settings.storage, self.settings.tracking_uri, config]
+        where = [self.settings.storage, self.settings.tracking_uri]
+        parts: list[object] = [self.arguments, *where, config]
+        if self.questions:
+            parts.append(dict(self.questions))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
     @property
@@ -107,7 +113,7 @@ class Submission:
     def folder(self) -> Iterator[Path | None]:
         """Make the folder that travels to the cluster, for a `with` block; None if none does.
 
-        In it are our packages, if they travel, and the file of `--config`; nothing else.
+        In it are our packages, if they travel, and the files of `--config` and of questions.
         """
         with scratch_folder() as made:
             if self.ships_code:
@@ -121,25 +127,31 @@ class Submission:
             if self.config:
                 (made / "config").mkdir()
                 shutil.copy(self.config, made / "config" / self.config.name)
-            yield made if self.ships_code or self.config else None
+            for name, text in self.questions.items():
+                (made / name).parent.mkdir(parents=True)
+                (made / name).write_text(text)
+            yield made if self.ships_code or self.config or self.questions else None
 
 
-def remote_arguments(arguments: Sequence[str], config: Path | None) -> tuple[str, ...]:
+def remote_arguments(
+    arguments: Sequence[str], config: Path | None, travelling: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Return a command's arguments as a Ray Job runs them.
 
-    They are the same, without the options that it is told otherwise.
+    They are the same, without the options that it is told otherwise, and with the paths that
+    `travelling` says for those of files.
     """
     kept, rest = list[str](), list(arguments)
     while rest:
         argument = rest.pop(0)
         name, equals, _ = argument.partition("=")
         if argument == "--":
-            kept += [argument, *rest]
+            kept += [argument, *((travelling or {}).get(one, one) for one in rest)]
             break
         if name in REPLACED:
             del rest[: 0 if equals else REPLACED[name]]
         else:
-            kept.append(argument)
+            kept.append((travelling or {}).get(argument, argument))
 
     command, *options = kept
     return (command, "--json", *(["--config", f"config/{config.name}"] if config else []), *options)
@@ -154,6 +166,7 @@ def run_as_ray_job(cluster: str, code: str, request: Request, arguments: Sequenc
     """
     typed = without_password(command_line(list(arguments)))
     problems = Problems(_own_problems(code, request))
+    questions = problems.attempt(lambda: travelling(request)) or {}
     settings = (
         problems.attempt(lambda: read_settings(request.flags, os.environ, Path.cwd())) or Settings()
     )
@@ -168,8 +181,15 @@ def run_as_ray_job(cluster: str, code: str, request: Request, arguments: Sequenc
         assert server is not None, "whoever did not answer was refused"
 
         settings = Settings(storage=_absolute(settings.storage), tracking_uri=settings.tracking_uri)
-        remote = remote_arguments(arguments, request.config)
-        submission = Submission(typed, remote, settings, request.config, ships_code=code == "ship")
+        paths = {name: path for name, (path, _) in questions.items()}
+        submission = Submission(
+            typed,
+            remote_arguments(arguments, request.config, paths),
+            settings,
+            request.config,
+            ships_code=code == "ship",
+            questions=dict(questions.values()),
+        )
 
         job = None
         try:

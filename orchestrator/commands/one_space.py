@@ -6,14 +6,18 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.commands.questions import ablations_named
+from orchestrator.commands.question_text import question_yaml
+from orchestrator.commands.questions import questions_of
+from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
+from orchestrator.errors import PlanError
 from search_spaces import Ablation, Claim, Layout
 from search_spaces.ablation import Scale
 from search_spaces.claim_lines import claim_texts
+from search_spaces.one_scale import at_scale
 from search_spaces.question_tree import tree_of
 
-__all__ = ["describe_space"]
+__all__ = ["describe_space", "print_question"]
 
 T = TypeVar("T")
 BOTH: tuple[Scale, Scale] = ("paper", "small")
@@ -24,7 +28,7 @@ def describe_space(name: str, console: Console) -> Finished:
 
     Raises SpecError that lists the known ones.
     """
-    found = ablations_named([name])
+    found = questions_of(Request(ablations=(name,)))
     for ablation in found:
         source = "extension, not in the paper" if ablation.extension else ablation.source
         console.print(Text.assemble((ablation.name, "bold"), f"  {source}"))
@@ -36,6 +40,20 @@ def describe_space(name: str, console: Console) -> Finished:
             _say(console, 4, *_of_claim(claim, ablation))
     trees = [tree_of(ablation) for ablation in found]
     return Finished(0, trees[0] if len(trees) == 1 else {"ablations": trees})
+
+
+def print_question(name: str, scale: str | None) -> None:
+    """Print a question as the YAML that asks it, of both scales unless one is named.
+
+    Raises SpecError that lists the known ones, PlanError for a scale that there is not.
+    """
+    (ablation,) = questions_of(Request(ablations=(name,)))
+    if scale is not None:
+        known = [one for one in BOTH if one == scale]
+        if not known:
+            raise PlanError([f"--scale {scale}: must be one of {', '.join(BOTH)}"])
+        ablation = at_scale(ablation, known[0])
+    print(question_yaml(tree_of(ablation)), end="")
 
 
 def _of_layout(layout: Layout) -> list[str]:

@@ -1,35 +1,150 @@
 """Which questions a request asks: the one place that turns names and files into ablations."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from orchestrator.commands.over import asked_over
+from orchestrator.commands.question_file import QuestionFile, as_yaml, is_file, read_question
+from orchestrator.commands.question_module import parts_of_name
+from orchestrator.commands.question_places import located
 from orchestrator.commands.request import Request
+from orchestrator.errors import PlanError
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
 from search_spaces import OF_THE_PAPER, Ablation, OfferedError, every_ablation
 from workloads.spec import SpecError
 
-__all__ = ["ablations_named", "is_file", "questions_of", "swept_names"]
+__all__ = [
+    "ablations_named",
+    "is_file",
+    "on_one_recipe",
+    "questions_of",
+    "requests_of",
+    "swept_names",
+    "travelling",
+    "where_in_files",
+]
 
 EVERY = "all"
-SUFFIXES = (".yaml", ".yml", ".py")
 
 
 def questions_of(request: Request) -> tuple[Ablation, ...]:
     """Return the questions that a request asks, each once; none for a single run or a search.
 
-    Raises SpecError with every problem of the names and files.
+    Raises SpecError with every problem of the names, the files and what is given beside them.
     """
-    known = every_ablation()
-    own = (*request.built, *asked_over(request))
-    if taken := [one.name for one in own if one.name in known and _asked(known, one.name) != one]:
-        raise SpecError([f"{name}: is the name of another ablation; choose one" for name in taken])
-    return (*ablations_named(request.ablations), *own)
+    known, found, problems = every_ablation(), list[Ablation](), list[str]()
+    for name in request.ablations:
+        try:
+            found += [read_question(name).ablation] if is_file(name) else ablations_named([name])
+        except SpecError as error:
+            problems += error.problems
+    try:
+        own = (*request.built, *asked_over(request))
+    except (SpecError, PlanError) as error:
+        own, problems = (), [*problems, *error.problems]
+    problems += [
+        f"{one.name}: is the name of another ablation; choose one"
+        for one in own
+        if one.name in known and _asked(known, one.name) != one
+    ]
+    different = dict[str, Ablation]()
+    for one in (*found, *own):
+        if different.setdefault(one.name, one) != one:
+            problems.append(f"{one.name}: two different questions have this name")
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
+    return tuple(different.values())
 
 
-def is_file(name: str) -> bool:
-    """Tell the file of a question from the name of one."""
-    return "/" in name or name.endswith(SUFFIXES)
+def requests_of(request: Request) -> tuple[Request, ...]:
+    """Return a request for each recipe that questions are asked on.
+
+    A file may name presets, and fields that are set on them; what is given with the command comes
+    before both. Raises SpecError with every problem of the files.
+    """
+    files, problems = dict[str, QuestionFile](), list[str]()
+    for name in filter(is_file, request.ablations):
+        try:
+            files[name] = read_question(name)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
+
+    asked = dict[tuple[str | None, tuple[str, ...]], list[str]]()
+    for name in request.ablations:
+        presets: tuple[str | None, ...] = (request.preset,)
+        assignments = request.assignments
+        if name in files:
+            base = files[name].base
+            if request.preset is None and request.config is None:
+                presets = base.presets or (None,)
+            assignments = (*_assignments(base.values or {}, assignments), *assignments)
+        for preset in presets:
+            asked.setdefault((preset, assignments), []).append(name)
+    if not files:
+        return (request,)
+    own = (request.preset, request.assignments)  # what no file asks is asked as the command says
+    if request.built:
+        asked.setdefault(own, [])
+    return tuple(
+        replace(
+            request,
+            ablations=tuple(names),
+            preset=preset,
+            assignments=assignments,
+            built=request.built if (preset, assignments) == own else (),
+        )
+        for (preset, assignments), names in asked.items()
+    )
+
+
+def on_one_recipe(request: Request) -> Request:
+    """Return a request with the recipe that its questions' files name.
+
+    Raises SpecError with every problem of the files, PlanError where they name several recipes.
+    """
+    found = requests_of(request)
+    if len(found) == 1:
+        return found[0]
+    names, recipes = ", ".join(request.ablations), "; ".join(one.recipe for one in found)
+    raise PlanError(
+        [f"{names}: asked on several recipes ({recipes}), and this is of one; name its --preset"]
+    )
+
+
+def travelling(request: Request) -> dict[str, tuple[str, str]]:
+    """Return the path and the text with which each question's file goes to a cluster, by its name.
+
+    Raises SpecError with every problem of the files and of other names.
+    """
+    questions_of(request)
+    files = [name for name in request.ablations if is_file(name)]
+    return {
+        name: (f"questions/{index}/{Path(parts_of_name(name)[0]).stem}.yaml", as_yaml(name))
+        for index, name in enumerate(files)
+    }
+
+
+def where_in_files(request: Request, problems: list[str]) -> list[str]:
+    """Return problems with file and line before those that a question's file causes."""
+    try:
+        files = [read_question(name) for name in request.ablations if is_file(name)]
+    except SpecError:
+        return problems  # which are those of the files, and have both
+    return located(files, problems)
+
+
+def _assignments(values: Mapping[str, object], given: Sequence[str]) -> Iterator[str]:
+    """Write a file's fields as `--set` has them, without those that are given with the command."""
+    names = {one.partition("=")[0].strip() for one in given}
+    for name, value in values.items():
+        if name not in names:
+            is_word = isinstance(value, str) and value not in ("", "null") and value[0] not in "\"'"
+            yield f"{name}={value if is_word else json.dumps(value)}"
 
 
 def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
@@ -58,6 +173,7 @@ def swept_names(names: Sequence[str], storage: Storage) -> list[str]:
     Questions that are not built in are known by the plans of their sweeps. Raises SpecError that
     lists what is known.
     """
+    names = [read_question(name).ablation.name if is_file(name) else name for name in names]
     known, there = every_ablation(), storage.list("sweeps")
     own = [name for name in sorted(there) if name not in known and _has_question(storage, name)]
     if not names:

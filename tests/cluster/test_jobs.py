@@ -22,6 +22,8 @@ from orchestrator.cluster.job_server import JobServer, auth_headers
 from orchestrator.commands.check import check
 from orchestrator.commands.cluster import read_status
 from orchestrator.commands.on_cluster import Submission, remote_arguments, run_as_ray_job
+from orchestrator.commands.question_file import read_question
+from orchestrator.commands.questions import travelling
 from orchestrator.commands.request import Request
 from orchestrator.errors import ClusterError, PlanError
 from orchestrator.settings import Settings
@@ -217,6 +219,36 @@ def test_arguments_of_a_job_are_those_of_the_command_without_where_it_runs() -> 
         "--on",
     )
     assert remote_arguments(typed, Path("a/own.yaml")) == expected
+
+
+def test_the_file_of_a_question_travels_as_yaml_under_a_path_of_its_own(tmp_path: Path) -> None:
+    written, built = tmp_path / "mine.yaml", tmp_path / "built.py"
+    written.write_text("question: Which?\naxes: {loss.temperature: [0.1, 0.5]}\n")
+    built.write_text(
+        "from search_spaces.question_tree import ablation_of\n"
+        "AXES = {'loss.temperature': [0.1, 0.5]}\n"
+        "MINE = ablation_of({'name': 'built', 'question': 'Which?', 'axes': AXES})\n"
+    )
+    names = (str(written), "head", str(built))
+    files = travelling(Request(ablations=names))
+    paths = {name: path for name, (path, _) in files.items()}
+    assert paths == {names[0]: "questions/0/mine.yaml", names[2]: "questions/1/built.yaml"}
+    arguments = remote_arguments(["ablate", *names, "--seeds", "3"], None, paths)
+    assert arguments == (
+        *("ablate", "--json", "questions/0/mine.yaml", "head", "questions/1/built.yaml"),
+        *("--seeds", "3"),
+    )
+    one = Submission("t", arguments, Settings(), ships_code=False, questions=dict(files.values()))
+    with one.folder() as folder:
+        assert folder is not None
+        found = [read_question(str(folder / path)).ablation for path in paths.values()]
+    assert [each.name for each in found] == ["mine", "built"]
+    assert found[0].paper == found[1].paper
+
+    before = one.digest
+    written.write_text("question: Which?\naxes: {loss.temperature: [0.1, 0.4]}\n")
+    changed = dict(travelling(Request(ablations=names)).values())
+    assert Submission("t", arguments, Settings(), questions=changed).digest != before
 
 
 def test_the_name_of_a_job_follows_what_it_computes(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.commands.question_file import read_question
 from orchestrator.commands.request import base_recipe
 from search_spaces import ABLATIONS
 from search_spaces.question_tree import ablation_of
@@ -29,7 +30,7 @@ RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--max-f
 PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker", "--gpu-type", "--placement"}
 JOB = {"--on", "--code"}
 OPTIONS = {
-    "spaces": {"--json"},
+    "spaces": {"--json", "--yaml", "--scale"},
     "presets": set(),
     "pretrain": SHARED | RECIPE | PLACE | JOB,
     "ablate": SHARED
@@ -351,6 +352,24 @@ def test_spaces_shows_the_claims_of_one_as_one_would_write_them() -> None:
     wrong = invoke("spaces", "few-label")
     assert wrong.exit_code == 2
     assert "few-label: no such ablation; known are" in wrong.stderr
+
+
+def test_spaces_prints_a_question_as_a_file_that_asks_it(tmp_path: Path) -> None:
+    file = tmp_path / "printed.yaml"
+    file.write_text(invoke("spaces", "head", "--yaml").stdout)
+    assert read_question(str(file)).ablation == ABLATIONS["head"]
+    file.write_text(invoke("spaces", "head", "--yaml", "--scale", "small").stdout)
+    assert read_question(str(file)).ablation.name == "head-small"
+    assert read_question(str(file)).ablation.paper == ABLATIONS["head"].small
+    for words, told in (
+        (("head", "--yaml", "--scale", "tiny"), "--scale tiny: must be one of paper, small"),
+        (("--yaml",), "--yaml: takes a NAME"),
+        (("head", "--scale", "small"), "--scale belongs to it"),
+        (("hed", "--yaml"), "hed: no such ablation; known are"),
+    ):
+        wrong = invoke("spaces", *words)
+        assert wrong.exit_code == 2
+        assert told in wrong.stderr
 
 
 def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(

@@ -28,14 +28,7 @@ OWN = ablation_of(
         "name": "sharpness",
         "question": "Which temperature is best here?",
         "axes": {"loss.temperature": [0.1, 0.5]},
-        "claims": [
-            {
-                "statement": "A low one.",
-                "holds": [
-                    {"label": "low", "terms": [{"at": "0.1"}, {"at": "0.5", "weight": -1}]},
-                ],
-            }
-        ],
+        "claims": [{"statement": "A low one.", "holds": "0.1 > 0.5"}],
     }
 )
 CHANGED = replace(OWN, question="Which temperature is best, after all?")
