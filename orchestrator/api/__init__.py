@@ -14,7 +14,7 @@ the like, else `simclr-orch.toml` of the working directory. Whatever is refused 
 notebook. To import this imports neither torch nor Ray nor MLflow.
 """
 
-from orchestrator.api.asked import Each, Only, Question
+from orchestrator.api.asked import Each, Only, Over, Question
 from orchestrator.api.encoder import Encoder, encoder
 from orchestrator.api.planned import Plan, plan
 from orchestrator.api.running import pretrain, run
@@ -25,6 +25,7 @@ __all__ = [
     "Each",
     "Encoder",
     "Only",
+    "Over",
     "Plan",
     "Question",
     "Run",

@@ -19,6 +19,7 @@ __all__ = [
     "Asked",
     "Each",
     "Only",
+    "Over",
     "Question",
     "assignments",
     "part_asked",
@@ -26,9 +27,42 @@ __all__ = [
     "storage_of",
 ]
 
-Question = str | Path | Ablation  # a name, a file, or one that was built in Python
 # A part of a question: labels, those of each axis by its name, or a text as `--only` has it.
 Only = str | Sequence[str] | Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Over:
+    """A question that fields and their values make, as `simclr-orch ablate --over` does.
+
+    `axes` has the values of each field, or a range as text, "0.1..1:4"; cells are all combinations.
+    `claims` say what is to be judged, as "0.1 > 0.5"; `metric` is the workload's first unless
+    given, and `name` that of the fields.
+    """
+
+    axes: Mapping[str, Sequence[Any] | str]
+    claims: Sequence[str] = ()
+    metric: str | None = None
+    name: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The axes as `--over` takes them. Raises PlanError for what is no plain value."""
+        written, problems = [], []
+        for field, values in self.axes.items():
+            try:
+                listed = values if isinstance(values, str) else json.dumps(values, default=_plain)
+            except (TypeError, ValueError):
+                problems.append(f"over {field}: {values!r}: is neither a list of values nor a text")
+                continue
+            written.append(f"{field}={listed if isinstance(values, str) else listed[1:-1]}")
+        if problems:
+            raise PlanError(problems)
+        return tuple(written)
+
+
+# A name, a file, one that was built in Python, or fields with their values.
+Question = str | Path | Ablation | Over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +104,18 @@ class Asked:
     @property
     def request(self) -> "Request":
         """The same as a command takes it. Raises PlanError for values that cannot be written."""
+        from orchestrator.commands.over import over_of
         from orchestrator.commands.request import Request
 
-        each = self.each or Each()
-        built = isinstance(self.question, Ablation)
+        each, question = self.each or Each(), self.question
+        over = None
+        if isinstance(question, Over):
+            claims = [question.claims] if isinstance(question.claims, str) else question.claims
+            over = over_of(question.texts, claims, question.metric, question.name)
         return Request(
-            ablations=() if built or self.question is None else (str(self.question),),
-            built=(self.question,) if isinstance(self.question, Ablation) else (),
+            ablations=(str(question),) if isinstance(question, str | Path) else (),
+            built=(question,) if isinstance(question, Ablation) else (),
+            over=over,
             preset=self.preset,
             config=None if self.config is None else Path(self.config),
             assignments=assignments(self.set or {}),

@@ -106,7 +106,7 @@ def plan(
     tracking_uri: str | None = None,
     address: str | None = None,
 ) -> Plan:
-    """Plan a question: its name, a file, or an `Ablation` that was built in Python.
+    """Plan a question: its name, a file, an `Ablation` that was built in Python, or an `Over`.
 
     `set` has fields of the recipe, `{"loss.temperature": 0.2}`; `only` the labels of a part of the
     question, or those of each axis by its name; `max_seeds` adds seeds until claims

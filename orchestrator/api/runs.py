@@ -44,42 +44,50 @@ class Run:
 
 
 def runs(
-    storage: str | Path | None = None, *, where: str | None = None, sort: str | None = None
+    storage: str | Path | None = None,
+    *,
+    where: str | None = None,
+    sort: str | None = None,
+    columns: Sequence[str] | None = None,
+    top: int | None = None,
 ) -> "DataFrame":
-    """Return a row for each run of a storage, by its fingerprint; one that goes on is unfinished.
+    """Return a row for each run of a storage that has begun, by its fingerprint.
 
-    Columns: `name`, `status`, `ablation` (the names of all that asked for it, with commas),
-    `workload`, `preset`, `seed`, `started`, `ended`, `duration` in seconds, `error` and
-    `trained_by`; then each field of the specification by its dotted path, such as
-    `loss.temperature`; then each metric, such as `linear_top1`. What a run does not have is
-    missing. `where` and `sort` are those of `simclr-orch runs`: "loss.temperature < 0.5 and status
-    == finished", "linear_top1,seed:desc".
+    Columns: `name`, `status`, `ablation` (all that asked for it, with commas between), `workload`,
+    `preset`, `seed`, `started`, `ended`, `duration` in seconds, `error` and `trained_by`; each
+    field of the specification by its dotted path, such as `loss.temperature`; and each metric, such
+    as `linear_top1`; or else those that `columns` names. What a run does not have is missing.
+    `where`, `sort` and `top` are those of `simclr-orch runs`: "loss.temperature < 0.5 and status ==
+    finished", "linear_top1,seed:desc".
 
     Raises QueryError for an expression that cannot be read or names what no run has, and
     StorageError where the storage cannot be read.
     """
-    from orchestrator.storage.query import rows_where, sorted_rows
+    from orchestrator.commands.runs import RunsQuestion, asked_rows
+    from orchestrator.storage.query import check_fields
     from orchestrator.storage.rows import run_rows
 
     with refusing():
-        rows = run_rows(storage_of(storage))
-        if where is not None:
-            rows = rows_where(rows, where)
-        if sort is not None:
-            rows = sorted_rows(rows, sort)
-    return table_of(rows)
+        everything = run_rows(storage_of(storage))
+        if columns is not None:
+            check_fields(columns, everything, "columns")
+        rows, _ = asked_rows(RunsQuestion(where=where, sort=sort, top=top), everything)
+    return table_of(rows, columns)
 
 
-def table_of(rows: "Sequence[RunRow]") -> "DataFrame":
-    """Return a row for each run, as `runs` has them."""
+def table_of(rows: "Sequence[RunRow]", columns: Sequence[str] | None = None) -> "DataFrame":
+    """Return a row for each run, as `runs` has them, with all fields unless some are named."""
     from pandas import DataFrame, Index
 
     from orchestrator.storage.query import fields_of
 
     names = [name for name in fields_of(rows) if name != "fingerprint"]
-    columns = {name: [_plain(row.value(name)) for row in rows] for name in names}
+    table = {
+        name: [_plain(row.value(name)) for row in rows]
+        for name in (names if columns is None else columns)
+    }
     index = Index([row.fingerprint for row in rows], name="fingerprint", dtype="object")
-    return DataFrame(columns, index=index)
+    return DataFrame(table, index=index)
 
 
 def _plain(value: Any) -> Any:

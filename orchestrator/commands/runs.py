@@ -15,7 +15,7 @@ from orchestrator.storage.files import Storage
 from orchestrator.storage.query import check_fields, rows_where, sorted_rows
 from orchestrator.storage.rows import RunRow, run_rows
 
-__all__ = ["RunsQuestion", "list_runs", "serve_dashboard"]
+__all__ = ["RunsQuestion", "asked_rows", "list_runs", "serve_dashboard"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def list_runs(question: RunsQuestion, storage: Storage, console: Console) -> Fin
     if question.columns is not None:
         columns = [name.strip() for name in question.columns.split(",")]
         check_fields(columns, everything, "--columns")
-    rows, quantities = _asked(question, everything)
+    rows, quantities = asked_rows(question, everything)
 
     if question.as_csv:
         console.file.write(csv_text(rows, columns))
@@ -61,7 +61,13 @@ def list_runs(question: RunsQuestion, storage: Storage, console: Console) -> Fin
     return Finished(0, {"runs": trees(rows, columns)} if question.as_json else {})
 
 
-def _asked(question: RunsQuestion, rows: Sequence[RunRow]) -> tuple[Sequence[RunRow], Quantities]:
+def asked_rows(
+    question: RunsQuestion, rows: Sequence[RunRow]
+) -> tuple[Sequence[RunRow], Quantities]:
+    """Return the runs that are asked for, in their order, and what their results are called.
+
+    Raises QueryError for fields and expressions that are not known.
+    """
     if question.where is not None:
         rows = rows_where(rows, question.where)
     quantities = Quantities.of(rows)

@@ -158,6 +158,11 @@ def test_cells_have_what_their_runs_gave(finished: str) -> None:
     ours = runs[(runs["loss.temperature"] == 0.05) & (runs["schedule.epochs"] == 1)]
     assert list(ours.sort_values("seed")["linear_top1"]) == values
     assert set(runs["ablation"]) == {"temperature"}
+    best = api.runs(finished, sort="linear_top1", columns=["linear_top1", "seed"], top=2)
+    assert list(best.columns) == ["linear_top1", "seed"]
+    assert list(best["linear_top1"]) == sorted(runs["linear_top1"], reverse=True)[:2]
+    with pytest.raises(QueryError, match="linear_top9"):
+        api.runs(finished, columns=["linear_top9"])
     cell = cells.loc["yes, 0.05"]
     assert [cell["seed 0"], cell["seed 1"]] == values
     assert cell["n"] == 2
@@ -200,6 +205,25 @@ def test_a_question_that_was_built_here_is_found_by_its_name(
         api.plan(replace(question, name="temperature"), **asked)
     own = api.plan(ABLATIONS["temperature"], **asked)
     assert own.sweep == api.plan("temperature", **asked).sweep
+
+
+def test_fields_and_their_values_make_the_question_that_they_make_on_the_command_line(
+    recipe: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    fields = {"loss.temperature": np.array([1e-05, 0.5]), "loss.normalize": [True, False]}
+    over = api.Over(fields, claims="0.5, true > 0.5, false", metric="knn_top1", name="mine")
+    plan = api.plan(over, **asked)
+    words = ["--over", "loss.temperature=0.00001,0.5", "--over", "loss.normalize=true,false"]
+    words += ["--claim", "0.5, true > 0.5, false", "--metric", "knn_top1", "--name", "mine"]
+    storage = ["--storage", str(asked["storage"])]
+    printed = command("ablate", *words, *as_options(recipe), *storage, "--dry-run")
+    assert (plan.name, plan.sweep) == ("mine", printed["sweep"])
+    assert list(plan.cells.index) == [cell["fingerprint"] for cell in printed["cells"]]
+    assert api.plan(api.Over({"optim.base_learning_rate": "0.1..1:4"}), **asked).count == 5
+    with pytest.raises(PlanError, match=r"over seed: .* is neither a list"):
+        api.plan(api.Over({"seed": [object()]}), **asked)
+    with pytest.raises(PlanError, match="1' is no label of axis"):
+        api.plan(api.Over({"loss.temperature": [0.1, 0.2]}, claims=["1 > 0.1"]), **asked)
 
 
 def test_a_part_is_asked_by_its_labels(
