@@ -4,8 +4,6 @@ import io
 import math
 from typing import Any
 
-import torch
-
 from workloads.spec import SpecError
 
 __all__ = ["StateError", "decode", "encode", "is_finite"]
@@ -17,6 +15,8 @@ class StateError(SpecError):
 
 def encode(state: dict[str, Any]) -> bytes:
     """Write a state of tensors, numbers, strings, lists and dictionaries as bytes."""
+    import torch  # takes seconds, which most of those who know of states can do without
+
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -27,12 +27,16 @@ def decode(data: bytes) -> dict[str, Any]:
 
     Raises pickle.UnpicklingError when it holds anything but plain data.
     """
+    import torch
+
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state
 
 
 def is_finite(tree: Any) -> bool:
     """Tell whether every number in a state is finite, of tensors and outside of them."""
+    import torch
+
     match tree:
         case torch.Tensor():
             return bool(tree.isfinite().all())

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from workloads.distributed.worker import Worker
 from workloads.evaluation_result import CardResult, EvaluationResult
 from workloads.facts import DataFacts, Embedding, Ended, Evaluation, Paper, Progress
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 
 if TYPE_CHECKING:
+    from workloads.distributed.worker import Worker
     from workloads.image_encoder import ImageEncoder
 
 __all__ = [
@@ -174,7 +174,7 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
     def weights(self) -> "Weights[Spec] | None":
         """The way in and out for trained weights; None where runs have none to give or take."""
 
-    def train(self, spec: Spec, worker: Worker, resume: State | None) -> Iterator[Result]:
+    def train(self, spec: Spec, worker: "Worker", resume: State | None) -> Iterator[Result]:
         """Yield results as training goes on, without those that `resume` has finished.
 
         A resumed run equals an uninterrupted one.
@@ -192,16 +192,16 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
         How a run is evaluated has no part in it.
         """
 
-    def evaluate(self, spec: Spec, state: State, worker: Worker) -> EvaluationResult:
+    def evaluate(self, spec: Spec, state: State, worker: "Worker") -> EvaluationResult:
         """Evaluate a trained state. Every worker of the run calls; only the first gets results."""
 
     def evaluated_on(self, spec: Spec, data: DataFacts) -> dict[str, str]:
         """Return name and content of the data whose test images an evaluation is about."""
 
-    def inspect(self, spec: Spec, state: State, worker: Worker) -> Representation:
+    def inspect(self, spec: Spec, state: State, worker: "Worker") -> Representation:
         """Return what people can see of the trained representation."""
 
-    def score(self, spec: Spec, state: State, worker: Worker) -> float:
+    def score(self, spec: Spec, state: State, worker: "Worker") -> float:
         """Return a quick evaluation on the validation split, higher is better, for a search.
 
         Every worker of the run calls and is told.
@@ -231,7 +231,7 @@ class EmbedsImages(Workload[Spec], Protocol[Spec]):
         spec: Spec,
         state: State,
         folder: str,
-        worker: Worker,
+        worker: "Worker",
         *,
         projection: bool,
         reading: Mapping[str, Any],
@@ -242,7 +242,7 @@ class EmbedsImages(Workload[Spec], Protocol[Spec]):
         """
 
     def encoder(
-        self, spec: Spec, state: State, worker: Worker, *, reading: Mapping[str, Any]
+        self, spec: Spec, state: State, worker: "Worker", *, reading: Mapping[str, Any]
     ) -> "ImageEncoder":
         """Return the encoder of a state for single images, read as `embed` reads them."""
 

@@ -26,8 +26,6 @@ from orchestrator.plan.kept_question import question_in
 from orchestrator.plan.part import check_only, is_sweep_of
 from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
-from orchestrator.report.figures.ablation import save
-from orchestrator.report.figures.both import figures_of
 from orchestrator.report.reread import ablation_in, report_in
 from orchestrator.report.text import markdown, print_report, print_verdicts
 from orchestrator.run_record import SCORE, RunRecord
@@ -281,6 +279,10 @@ def _files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:
 
     `has_curves`: there are pictures of training curves, though this report draws none.
     """
+    # takes seconds, which those who only print can do without
+    from orchestrator.report.figures.ablation import save
+    from orchestrator.report.figures.both import figures_of
+
     figures = figures_of(report)
     files = {
         "report.md": markdown(

@@ -130,7 +130,7 @@ def test_a_single_run_that_fails_is_an_error_with_its_log(
     def broken(*_: Any) -> None:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr("workloads.catalog.simclr.pretrain", broken)
+    monkeypatch.setattr("workloads.simclr.pretrain.pretrain", broken)
     with pytest.raises(RunError, match=r"(?s)the disk is on fire.*log: .*log\.txt"):
         api.pretrain(progress=False, **asked)
     monkeypatch.undo()
@@ -316,16 +316,16 @@ def test_what_ends_a_round_is_raised_as_it_is(in_process: Any, asked: dict[str, 
 def test_runs_that_fail_are_told_and_stop_no_others(
     asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workloads.catalog import simclr
+    from workloads.simclr import pretrain
 
-    real = simclr.pretrain
+    real = pretrain.pretrain
 
     def some(spec: RunSpec, *more: Any) -> Any:
         if spec.loss.temperature == 1:
             raise RuntimeError("too warm")
         return real(spec, *more)
 
-    monkeypatch.setattr(simclr, "pretrain", some)
+    monkeypatch.setattr(pretrain, "pretrain", some)
     sweep = api.run("temperature", progress=False, **asked)
     monkeypatch.undo()
     assert not sweep.complete

@@ -1,39 +1,20 @@
-"""SimCLR as a workload: what plans and executors need of it, in one object."""
+"""SimCLR as a workload: what plans and executors need of it, in one object.
+
+What trains and evaluates is imported by the methods that do so: to list runs and to judge claims
+needs the specification and the names of metrics, and no torch.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from workloads.catalog.simclr_data import content_of, pinned, prepared
-from workloads.catalog.weights import PublishedEncoders
 from workloads.datasets import load
-from workloads.distributed.worker import Worker
-from workloads.evaluation.divergence import DIVERGENCE
-from workloads.evaluation.evaluate import evaluate
-from workloads.evaluation.features.embedding import embedding_of
-from workloads.evaluation.features.frozen import FrozenEncoder
-from workloads.evaluation.features.single_images import SingleImages
-from workloads.evaluation.protocols.inspect import inspect
-from workloads.evaluation.protocols.label_subsets import finetune_problems
-from workloads.evaluation.protocols.transfer import transfer_problems
-from workloads.evaluation.validation_score import validation_score
 from workloads.evaluation_result import EvaluationResult
 from workloads.facts import Embedding
-from workloads.image_encoder import ImageEncoder
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
-from workloads.simclr.encoder import multiply_adds
-from workloads.simclr.initial import initial_problems, origin_of
 from workloads.simclr.presets import PRESETS
-from workloads.simclr.pretrain import (
-    EpochResult,
-    SimCLR,
-    pretrain,
-    problems_with,
-)
-from workloads.simclr.published import Choice, state_of_weights
 from workloads.simclr.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.simclr.spec import RunSpec
-from workloads.simclr.trained import load_model
 from workloads.workload import (
     DataFacts,
     Evaluation,
@@ -43,6 +24,11 @@ from workloads.workload import (
     Weights,
     WorkloadName,
 )
+
+if TYPE_CHECKING:
+    from workloads.distributed.worker import Worker
+    from workloads.image_encoder import ImageEncoder
+    from workloads.simclr.pretrain import EpochResult
 
 __all__ = ["SIMCLR", "SimCLRWorkload"]
 
@@ -102,14 +88,26 @@ class SimCLRWorkload:
     )
     changeable: tuple[str, ...] = ("eval.", "data.root")
     read_by: tuple[str, ...] = ("data.channels", "data.value_range", "data.max_pixels")
-    weights: Weights[RunSpec] = PublishedEncoders()
     presets: Mapping[str, Callable[[], RunSpec]] = PRESETS
     headline: tuple[str, ...] = (
         *("linear_top1", "knn_top1", "finetune_1_top1", "finetune_10_top1", "finetune_100_top1"),
         *("transfer_linear", "transfer_finetune"),
     )
-    divergence: tuple[type[Exception], ...] = DIVERGENCE
     evaluations: Mapping[str, Evaluation] = _EVALUATIONS
+
+    @property
+    def weights(self) -> Weights[RunSpec]:
+        """Published encoders: torchvision's, and files in their common layouts."""
+        from workloads.catalog.weights import PublishedEncoders
+
+        return PublishedEncoders()
+
+    @property
+    def divergence(self) -> tuple[type[Exception], ...]:
+        """What training and evaluation raise of numbers that are none."""
+        from workloads.evaluation.divergence import DIVERGENCE
+
+        return DIVERGENCE
 
     def read(self, tree: Mapping[str, Any]) -> RunSpec:
         """Read the specification in a plain tree. Raises SpecError."""
@@ -117,10 +115,17 @@ class SimCLRWorkload:
 
     def prepare(self, spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
         """Pin the images by their digest, so that the fingerprint is not of a path."""
+        from workloads.catalog.simclr_data import prepared
+
         return prepared(spec, download=download)
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Return why a run cannot train on so many images and workers, a line each."""
+        from workloads.evaluation.protocols.label_subsets import finetune_problems
+        from workloads.evaluation.protocols.transfer import transfer_problems
+        from workloads.simclr.initial import initial_problems
+        from workloads.simclr.pretrain import problems_with
+
         of_training = problems_with(spec, train_images or spec.schedule.batch_size, world_size)
         if train_images is not None:  # about to be trained, and not evaluated
             of_training += initial_problems(spec)
@@ -153,9 +158,11 @@ class SimCLRWorkload:
         return "paper" if fits else "small"
 
     def train(
-        self, spec: RunSpec, worker: Worker, resume: dict[str, Any] | None
-    ) -> Iterator[EpochResult]:
+        self, spec: RunSpec, worker: "Worker", resume: dict[str, Any] | None
+    ) -> "Iterator[EpochResult]":
         """Yield one result an epoch."""
+        from workloads.simclr.pretrain import pretrain
+
         return pretrain(spec, worker, resume)
 
     def epochs(self, spec: RunSpec) -> int:
@@ -164,25 +171,36 @@ class SimCLRWorkload:
 
     def pinned(self, spec: RunSpec) -> RunSpec:
         """Pin what the encoder is transferred to, and lists that name images with labels."""
+        from workloads.catalog.simclr_data import pinned
+
         return pinned(spec)
 
     def trained_as(self, spec: RunSpec) -> str | None:
         """Return the digest of all but `spec.eval`."""
         return spec.training_fingerprint()
 
-    def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> EvaluationResult:
+    def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: "Worker") -> EvaluationResult:
         """Evaluate by `spec.eval`, as `workloads.evaluation.evaluate.evaluate` says."""
+        from workloads.evaluation.evaluate import evaluate
+
         return evaluate(spec, state, worker)
 
     def evaluated_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
         """Return name and content of the pre-training data, or of the data of the transfer."""
+        from workloads.catalog.simclr_data import content_of
+
         if not spec.eval.transfer.protocols:
             return {"name": spec.data.name, "content": data.content}
         other = spec.eval.transfer.data
         return {"name": other.name, "content": other.content or content_of(other)}
 
-    def inspect(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> Representation:
+    def inspect(self, spec: RunSpec, state: dict[str, Any], worker: "Worker") -> Representation:
         """Inspect h, and z where there is a projection head."""
+        from workloads.evaluation.features.frozen import FrozenEncoder
+        from workloads.evaluation.protocols.inspect import inspect
+        from workloads.simclr.pretrain import SimCLR
+        from workloads.simclr.trained import load_model
+
         data, encoder = load(spec.data), FrozenEncoder.of_state(spec, state, worker)
         has_head = any(name.startswith("head.") for name in state["model"])
         model = load_model(spec, state, worker) if has_head else None
@@ -194,19 +212,23 @@ class SimCLRWorkload:
         spec: RunSpec,
         state: State,
         folder: str,
-        worker: Worker,
+        worker: "Worker",
         *,
         projection: bool,
         reading: Mapping[str, Any],
     ) -> Embedding:
         """Prepare features h, or z, of the images of a folder."""
+        from workloads.evaluation.features.embedding import embedding_of
+
         own = {name.removeprefix("data."): value for name, value in reading.items()}
         return embedding_of(spec, state, folder, worker, projection=projection, reading=own)
 
     def encoder(
-        self, spec: RunSpec, state: State, worker: Worker, *, reading: Mapping[str, Any]
-    ) -> ImageEncoder:
+        self, spec: RunSpec, state: State, worker: "Worker", *, reading: Mapping[str, Any]
+    ) -> "ImageEncoder":
         """Return the encoder of a state, for single images."""
+        from workloads.evaluation.features.single_images import SingleImages
+
         own = {name.removeprefix("data."): value for name, value in reading.items()}
         return SingleImages.of_state(spec, state, worker, own)
 
@@ -214,10 +236,14 @@ class SimCLRWorkload:
         self, source: str, spec: RunSpec, *, prefix: str | None, ignore: Sequence[str]
     ) -> tuple[State, tuple[str, ...]]:
         """Read a published encoder as the state of a run."""
+        from workloads.simclr.published import Choice, state_of_weights
+
         return state_of_weights(source, spec, Choice(prefix, tuple(ignore)))
 
-    def score(self, spec: RunSpec, state: dict[str, Any], worker: Worker) -> float:
+    def score(self, spec: RunSpec, state: dict[str, Any], worker: "Worker") -> float:
         """Return the top-1 in % of nearest training neighbours on the validation images."""
+        from workloads.evaluation.validation_score import validation_score
+
         return validation_score(spec, state, worker)
 
     def operations(self, spec: RunSpec, train_images: int, *, trained: bool = False) -> float:
@@ -226,6 +252,8 @@ class SimCLRWorkload:
         Backward costs two forwards, and a forward two operations a multiply-add. Where a batch
         goes through the encoder in chunks, there are two forwards.
         """
+        from workloads.simclr.encoder import multiply_adds
+
         views = 1 if spec.loss.name == "cross-entropy" else 2
         forward = 2 * multiply_adds(spec.encoder, spec.view_size)
         schedule = spec.schedule
@@ -259,8 +287,11 @@ class SimCLRWorkload:
         encoder = f"{tree['encoder']['architecture']} width {tree['encoder']['width']:g}"
         if (schedule := tree.get("schedule")) is None:
             return encoder
-        begun = tree.get("init", {}).get("weights")
-        given = f", begun with {origin_of(begun)}" if begun else ""
+        given = ""
+        if begun := tree.get("init", {}).get("weights"):
+            from workloads.simclr.initial import origin_of
+
+            given = f", begun with {origin_of(begun)}"
         return f"{encoder}, {schedule['epochs']} epochs, batch {schedule['batch_size']}{given}"
 
 

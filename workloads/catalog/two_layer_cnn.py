@@ -8,11 +8,9 @@ from workloads.datasets import load
 from workloads.datasets.spec import EMBEDDED
 from workloads.quantity import Curves, Quantity
 from workloads.spec import digest
-from workloads.two_layer_cnn.data import signals
 from workloads.two_layer_cnn.presets import PRESETS
 from workloads.two_layer_cnn.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.two_layer_cnn.spec import Method, PatchDataSpec, TwoLayerSpec
-from workloads.two_layer_cnn.together import train_together
 from workloads.workload import DataFacts, Paper, Progress, TrainedTogether, WorkloadName
 
 __all__ = ["TWO_LAYER_CNN", "TwoLayerWorkload"]
@@ -67,6 +65,8 @@ class TwoLayerWorkload:
         pinned = (
             spec if data.name in EMBEDDED else spec.with_values({"data.content": images.content})
         )
+        from workloads.two_layer_cnn.data import signals
+
         source = signals(pinned.data)  # refuses classes that the images do not have
         notes += [
             f"{len(one)} training images of class {label}"
@@ -135,6 +135,8 @@ class TwoLayerWorkload:
         self, specs: Sequence[TwoLayerSpec], resume: dict[str, Any] | None
     ) -> Iterator[Progress]:
         """Train cells of equal sizes as one array; equal unlabeled inputs share pre-training."""
+        from workloads.two_layer_cnn.together import train_together
+
         return train_together(specs, resume)
 
 

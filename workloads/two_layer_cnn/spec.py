@@ -6,13 +6,15 @@ stopping rules and initial scales here are ours.
 """
 
 import math
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import torch
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import EMBEDDED, DataSetName, DataSpec
 from workloads.spec import Part, digest
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["FinetuneSpec", "Method", "NetworkSpec", "PatchDataSpec", "PretrainSpec", "TwoLayerSpec"]
 
@@ -153,8 +155,10 @@ class TwoLayerSpec(Part):
     precision: Literal["float64", "float32"] = "float64"
 
     @property
-    def dtype(self) -> torch.dtype:
+    def dtype(self) -> "torch.dtype":
         """Return the type of number that training computes in."""
+        import torch
+
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
