@@ -19,7 +19,7 @@ from search_spaces.value_tree import (
     where_tree,
 )
 
-__all__ = ["LAYOUT_KEYS", "layout_in", "layout_tree"]
+__all__ = ["AXIS_KEYS", "CELL_KEYS", "LAYOUT_KEYS", "layout_in", "layout_tree"]
 
 LAYOUT_KEYS = ("axes", "cells", "candidates", "note")
 AXIS_KEYS = ("name", "field", "values", "labels", "log")

@@ -19,6 +19,7 @@ from search_spaces.value_tree import values_in, values_tree
 __all__ = [
     "BASE_KEYS",
     "KEYS",
+    "OVERLAY_KEYS",
     "OWN",
     "Base",
     "Keys",

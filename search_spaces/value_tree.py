@@ -12,6 +12,7 @@ from search_spaces.values import Step, Times, Value
 __all__ = [
     "FIELD",
     "MOST",
+    "WHERE_KEYS",
     "Values",
     "candidates_in",
     "conditions_in",

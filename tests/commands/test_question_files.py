@@ -21,8 +21,10 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import build
 from search_spaces import ABLATIONS
 from search_spaces.ablation import Scale
+from search_spaces.layout_tree import AXIS_KEYS, CELL_KEYS
 from search_spaces.one_scale import at_scale
-from search_spaces.question_tree import tree_of
+from search_spaces.question_tree import KEYS, OVERLAY_KEYS, tree_of
+from search_spaces.value_tree import WHERE_KEYS
 from workloads.catalog import workload_named
 from workloads.spec import SpecError
 
@@ -346,3 +348,43 @@ def refusal(name: str) -> SpecError | None:
     except SpecError as error:
         return error
     return None
+
+
+PAGE = Path(__file__).parents[2] / "docs/questions.md"
+
+
+def page_section() -> str:
+    return PAGE.read_text().partition("## A question in a file")[2].partition("\n## ")[0]
+
+
+def test_the_page_shows_questions_that_can_be_asked(written: Written, tmp_path: Path) -> None:
+    first, second = re.findall(r"```yaml\n(.*?)```", page_section(), re.DOTALL)
+    for text in (first, second):
+        name = written(text, "sharp-heads.yaml")
+        flags = {"storage": str(tmp_path / "storage")}
+        dry_run(Request(ablations=(name,), flags=flags), Console(file=StringIO()))
+    (python,) = re.findall(r"```python\n(.*?)```", page_section(), re.DOTALL)
+    assert len(read_question(written(python, "rates.py")).ablation.paper.cells) == 5
+
+
+def test_the_page_tells_mistakes_as_they_are_told(written: Written, tmp_path: Path) -> None:
+    (first, _) = re.findall(r"```yaml\n(.*?)```", page_section(), re.DOTALL)
+    unknown, value = re.findall(r"^\./sharp-heads\.yaml:.*$", page_section(), re.MULTILINE)
+    name = written(first.replace("schedule.epochs", "schedule.epoch"), "sharp-heads.yaml")
+    assert refused(name) == [unknown.removeprefix("./")]
+    name = written(first.replace("0.5", "-0.1"), "sharp-heads.yaml")
+    flags = {"storage": str(tmp_path / "storage")}
+    with pytest.raises(PlanError) as error:
+        dry_run(Request(ablations=(name,), flags=flags), Console(file=StringIO()))
+    found = [one.replace(name, "./sharp-heads.yaml") for one in error.value.problems]
+    assert value in found
+
+
+def test_the_page_has_every_key() -> None:
+    table = "\n".join(line for line in page_section().splitlines() if line.startswith("| `"))
+    expected = [key for key in KEYS if key != "against"]
+    expected.insert(expected.index("figure") + 1, "against")
+    rows = [row.split("|")[1] for row in table.splitlines()]
+    assert [key for row in rows for key in re.findall(r"`(\w+)`", row)] == expected
+    named = set(re.findall(r"`(\w+)`", page_section()))
+    assert named >= {*AXIS_KEYS, *CELL_KEYS, *WHERE_KEYS, *OVERLAY_KEYS}
