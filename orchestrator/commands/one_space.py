@@ -15,7 +15,7 @@ from search_spaces import Ablation, Claim, Layout
 from search_spaces.ablation import Scale
 from search_spaces.claim_lines import claim_texts
 from search_spaces.one_scale import at_scale
-from search_spaces.question_tree import tree_of
+from search_spaces.question_tree import OWN, tree_of
 
 __all__ = ["describe_space", "print_question"]
 
@@ -30,14 +30,17 @@ def describe_space(name: str, console: Console) -> Finished:
     """
     found = questions_of(Request(ablations=(name,)))
     for ablation in found:
-        source = "extension, not in the paper" if ablation.extension else ablation.source
+        extends = ablation.extension and ablation.source != OWN
+        source = "extension, not in the paper" if extends else ablation.source
         console.print(Text.assemble((ablation.name, "bold"), f"  {source}"))
         _say(console, 2, ablation.question)
         for scale, lines in _by_scale(_of_layout(ablation.paper), _of_layout(ablation.small)):
             _say(console, 2, "", *([f"at the {scale} scale:"] if scale else []), *lines)
         for claim in ablation.claims:
-            _say(console, 2, "", f"{claim.statement} ({claim.source})")
-            _say(console, 4, *_of_claim(claim, ablation))
+            said = f" ({claim.source})" if claim.source != OWN else ""
+            _say(console, 2, "", f"{claim.statement}{said}")
+            lines = _of_claim(claim, ablation)
+            _say(console, 4, *(lines if lines != [claim.statement] else ()))
     trees = [tree_of(ablation) for ablation in found]
     return Finished(0, trees[0] if len(trees) == 1 else {"ablations": trees})
 
@@ -47,7 +50,10 @@ def print_question(name: str, scale: str | None) -> None:
 
     Raises SpecError that lists the known ones, PlanError for a scale that there is not.
     """
-    (ablation,) = questions_of(Request(ablations=(name,)))
+    found = questions_of(Request(ablations=(name,)))
+    if len(found) > 1:
+        raise PlanError([f"{name}: is {len(found)} questions, and a file has one"])
+    ablation = found[0]
     if scale is not None:
         known = [one for one in BOTH if one == scale]
         if not known:

@@ -349,6 +349,9 @@ def test_spaces_shows_the_claims_of_one_as_one_would_write_them() -> None:
     assert "not asked: The small cells have the preset's encoder only." in shown
     tree = json.loads(invoke("spaces", "few-labels", "--json").stdout)
     assert ablation_of(tree) == ABLATIONS["few-labels"]
+    many = invoke("spaces", "all", "--yaml")
+    assert many.exit_code == 2
+    assert "questions, and a file has one" in many.stderr
     wrong = invoke("spaces", "few-label")
     assert wrong.exit_code == 2
     assert "few-label: no such ablation; known are" in wrong.stderr
