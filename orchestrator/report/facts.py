@@ -11,6 +11,7 @@ from orchestrator.report.tables import cell_text, interval_text
 from orchestrator.report.tuned import tuned_facts
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation
+from search_spaces.question_tree import OWN
 from workloads.catalog import workload_named
 from workloads.inventory import left_out_lines, remark_lines
 
@@ -30,10 +31,10 @@ def facts(report: Report) -> list[Fact]:
     """Return name and text of each fact, in the order in which they are read."""
     ablation, plan = report.ablation, report.plan
     paper, data = workload_named(ablation.workload).paper, plan["data"]
-    seeds = ", ".join(map(str, plan["seeds"]))
+    seeds, is_own = ", ".join(map(str, plan["seeds"])), ablation.source == OWN
     found = [
         ("Question", ablation.question),
-        ("Source", f"{paper.name}, {ablation.source}"),
+        ("Source", OWN if is_own else f"{paper.name}, {ablation.source}"),
         ("Data", f"{data['title']}: {_inputs(data)}"),
         *_left_out(report),
         ("Setting", f"preset {plan['preset']}, {_setting(report)}"),
@@ -48,14 +49,14 @@ def facts(report: Report) -> list[Fact]:
         found.append(_untrained(ablation, report.reference))
     found += tuned_facts(ablation, plan, report.tuned)
     found += _uncounted(report)
-    if ablation.extension:
+    if ablation.extension and not is_own:
         absent = "the paper does not ask this question and has no numbers for it"
         found.append(("Extension", absent))
     if report.layout.note:
         found.append(("Beside the paper", report.layout.note))
     if report.similarity is not None:
         found.append(("Rank correlation with the paper", _likeness(report, report.similarity)))
-    if report.differences:
+    if report.differences and not is_own:
         fields = [f"{one.field}={one.ours} (paper: {one.paper})" for one in report.differences]
         found.append(("Differs from the paper's setting in", "; ".join(fields)))
     return found

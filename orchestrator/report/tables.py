@@ -12,6 +12,7 @@ from orchestrator.report.summary import Summary
 from orchestrator.verdicts import Judged
 from search_spaces import Ablation, Comparison
 from search_spaces.claims import Place
+from search_spaces.question_tree import OWN
 from workloads.quantity import Quantity
 
 __all__ = ["ORDER", "TextTable", "cell_text", "interval_text", "result_tables", "verdict_tables"]
@@ -78,7 +79,8 @@ def verdict_tables(report: Report) -> list[TextTable]:
         (one["verdict"], one["claim"], one["source"], brief(one), _why(one)) for one in documents
     )
     header = ("verdict", "claim", "source", "in short", "why")
-    tables = [TextTable("verdicts on the paper's claims", header, found)]
+    whose = "the" if report.ablation.source == OWN else "the paper's"
+    tables = [TextTable(f"verdicts on {whose} claims", header, found)]
     for one, document in zip(report.verdicts, documents, strict=True):
         judged = sorted(
             zip(one.judged, document["comparisons"], strict=True),
