@@ -39,6 +39,7 @@ __all__ = [
     "find",
     "name_problem",
     "offered",
+    "part_of",
     "plain_options",
     "read_options",
 ]
@@ -73,25 +74,20 @@ class PartOption:
 
 @dataclass(frozen=True)
 class OwnPart:
-    """A part that has been found and imported: what `where` (`module:name`) is.
+    """A part that has been found and imported.
 
-    `distribution` has the name and version of what it was installed by, None for a part that lies
-    in the working directory.
+    `where` says from where, as `module:name`. `code` is what is pinned: `my-nets 1.0 6f1e…`, name
+    and version of its distribution and digest of its source, or the digest alone; None for a part
+    of this package, whose results its own revision stands for.
     """
 
     kind: Kind
     name: str
     where: str
-    source: Source
-    distribution: tuple[str, str] | None
+    code: str | None
     made_by: Callable[..., Any]
     options: type[BaseModel]
     as_one: bool  # options are one parameter, and not one each
-
-    @property
-    def code(self) -> str:
-        """Return what is pinned: `my-nets 1.0 6f1e…`, or the digest of the source alone."""
-        return " ".join([*(self.distribution or ()), self.source.digest])
 
     def make(self, *given: Any, options: BaseModel) -> Any:
         """Call the part with what its kind hands over, and options that `read_options` gave."""
@@ -159,17 +155,27 @@ def find(kind: Kind, field: str, name: str, pinned: str | None = None) -> OwnPar
             raise SpecError([f"{what}: {_no_such_name(made_by, source, word)}"])
         made_by = getattr(made_by, word)
 
-    distribution = distribution or distribution_of(source)
-    of, as_one = _options_of(kind, what, made_by)
-    part = OwnPart(kind, name, where, source, distribution, made_by, of, as_one)
-    if pinned is not None and pinned != part.code:
+    code = " ".join([*(distribution or distribution_of(source) or ()), source.digest])
+    part = part_of(kind, field, name, made_by, where, code)
+    if pinned is not None and pinned != code:
         raise SpecError(
             [
-                f"{what}: its source is {part.code} ({source.file}), and the run was planned with "
+                f"{what}: its source is {code} ({source.file}), and the run was planned with "
                 f"{pinned}; put that back, or plan again, which asks for other runs"
             ]
         )
     return part
+
+
+def part_of(
+    kind: Kind, field: str, name: str, made_by: Any, where: str, code: str | None
+) -> OwnPart:
+    """Return what was imported as a part of its kind, with its options as it declares them.
+
+    Raises SpecError for what cannot be called as its kind is.
+    """
+    options, as_one = _options_of(kind, f"{field}={name!r}", made_by)
+    return OwnPart(kind, name, where, code, made_by, options, as_one)
 
 
 def read_options(part: OwnPart, field: str, values: Mapping[str, Any]) -> BaseModel:

@@ -140,14 +140,14 @@ def _operations(
 def _operations_done(record: RunRecord) -> float:
     """Return the operations of a record's run; 0 if they cannot be told.
 
-    They cannot where this version no longer reads its specification, and where no images were
-    counted.
+    They cannot where this version no longer reads its specification, where no images were counted,
+    and where an own encoder is no longer there.
     """
     workload = workload_named(record.workload)
     try:
         spec = workload.read(record.spec)
+        if isinstance(workload, TrainedTogether):
+            return workload.cost([spec])
+        return workload.operations_done(spec, record.history)
     except SpecError:
         return 0.0
-    if isinstance(workload, TrainedTogether):
-        return workload.cost([spec])
-    return workload.operations_done(spec, record.history)

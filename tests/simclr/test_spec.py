@@ -15,6 +15,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from workloads.option_values import Options
 from workloads.simclr.spec import RunSpec
 from workloads.spec import Part, SpecError, digest
 from workloads.written import read_assignments, read_yaml
@@ -63,6 +64,7 @@ UNREAD = {
     # of other rules and losses
     *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),
     *("init.prefix", "init.ignore"),  # of given weights only, see READ_FIELDS
+    *("encoder.code", "loss.code", "optim.code"),  # of own parts only, see READ_FIELDS
     "eval.transfer.data.image_size",  # follows from the views
     # of textures only, see READ_FIELDS
     *("data.palette", "data.arrangement"),
@@ -98,6 +100,8 @@ def annotation_of(path: str) -> Any:
     part: type[Part] = RunSpec
     for parent in parents:
         inner = part.model_fields[parent].annotation
+        if inner is Options:
+            return Any
         assert isinstance(inner, type)
         assert issubclass(inner, Part)
         part = inner
@@ -469,6 +473,10 @@ UNREAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({}, "eval.finetune.base_learning_rate"),
     ({}, "eval.transfer.steps"),
     ({"schedule.epochs": 0, "schedule.warmup_epochs": 0}, "eval.online"),
+    *(({"encoder.architecture": "my:Net"}, f"encoder.{field}") for field in ("width", "stem")),
+    ({"optim.name": "my:optimizer"}, "optim.momentum"),
+    ({"optim.name": "my:optimizer"}, "optim.trust_coefficient"),
+    ({"loss.name": "my:loss"}, "loss.reduction"),
     ({}, "optim.scaling"),  # linear and sqrt agree at the anchor of 4096
 ]
 
@@ -485,6 +493,16 @@ UNTRAINED = {"schedule.epochs": 0, "schedule.warmup_epochs": 0}
 BY_ALTERNATIVES = ("semi_hard", "negative_reduction", "temperature", "normalize", "reduction")
 READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"init.weights": "a.pth"}, "init.prefix"),
+    ({"encoder.architecture": "my:Net"}, "encoder.code"),
+    ({"encoder.architecture": "my:Net"}, "encoder.architecture"),
+    ({"encoder.architecture": "my:Net", **UNTRAINED}, "encoder.code"),
+    ({"encoder.architecture": "my:Net", "encoder.options.depth": 3}, "encoder.options.depth"),
+    ({"loss.name": "my:loss", "loss.options.margin": 3}, "loss.options.margin"),
+    ({"loss.name": "my:loss"}, "loss.code"),
+    ({"loss.name": "my:loss"}, "loss.temperature"),  # of the entropy that is logged
+    ({"optim.name": "my:optimizer", "optim.options.gamma": 3}, "optim.options.gamma"),
+    ({"optim.name": "my:optimizer"}, "optim.code"),
+    ({"optim.name": "my:optimizer"}, "optim.weight_decay"),
     ({"augment.operations": ["color"], "augment.branches": "one"}, "augment.crop.min_area"),
     ({"head.num_linear_layers": 1}, "head.output_dim"),
     ({"head.num_linear_layers": 1}, "head.batch_norm"),

@@ -15,6 +15,7 @@ from workloads.representation import Representation
 from workloads.simclr.presets import PRESETS
 from workloads.simclr.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec.training import setting_of
 from workloads.workload import (
     DataFacts,
     Evaluation,
@@ -170,7 +171,7 @@ class SimCLRWorkload:
         return spec.schedule.epochs
 
     def pinned(self, spec: RunSpec) -> RunSpec:
-        """Pin what the encoder is transferred to, and lists that name images with labels."""
+        """Pin transfer data, lists that name images with labels, weights and own parts."""
         from workloads.catalog.simclr_data import pinned
 
         return pinned(spec)
@@ -182,8 +183,10 @@ class SimCLRWorkload:
     def evaluate(self, spec: RunSpec, state: dict[str, Any], worker: "Worker") -> EvaluationResult:
         """Evaluate by `spec.eval`, as `workloads.evaluation.evaluate.evaluate` says."""
         from workloads.evaluation.evaluate import evaluate
+        from workloads.simclr.own_parts import repeatable
 
-        return evaluate(spec, state, worker)
+        with repeatable(spec, "noise of the evaluation", 0, worker):
+            return evaluate(spec, state, worker)
 
     def evaluated_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
         """Return name and content of the pre-training data, or of the data of the transfer."""
@@ -284,7 +287,7 @@ class SimCLRWorkload:
 
     def setting(self, tree: Mapping[str, Any]) -> str:
         """Name the encoder, the epochs and the batch size; without training the encoder alone."""
-        encoder = f"{tree['encoder']['architecture']} width {tree['encoder']['width']:g}"
+        encoder = setting_of(tree["encoder"])
         if (schedule := tree.get("schedule")) is None:
             return encoder
         given = ""

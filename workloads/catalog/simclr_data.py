@@ -11,6 +11,7 @@ from workloads.evaluation.protocols.label_subsets import pinned_lists
 from workloads.evaluation.protocols.transfer import data_of
 from workloads.simclr.initial import pinned_start
 from workloads.simclr.labels_needed import LABELLED_RESULTS
+from workloads.simclr.own_parts import pinned_parts
 from workloads.simclr.pretrain import as_found
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
@@ -40,8 +41,11 @@ def prepared(spec: RunSpec, *, download: bool) -> tuple[RunSpec, DataFacts]:
 
 
 def pinned(spec: RunSpec) -> RunSpec:
-    """Return the recipe with the digests of transfer data, lists of images and initial weights."""
-    spec = pinned_start(pinned_lists(spec))
+    """Return the recipe with all beside its images pinned by content.
+
+    That is transfer data, lists of images, initial weights, and the code of own parts.
+    """
+    spec = pinned_start(pinned_parts(pinned_lists(spec)))
     data = spec.eval.transfer.data
     if not spec.eval.transfer.protocols or data.name in EMBEDDED or data.content is not None:
         return spec

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,7 @@ from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
 from workloads.runs.run_plan import Deadline, Ended, run_cells
 from workloads.runs.selection import per_gpu, read_numbers, read_share, share_of
 from workloads.spec import SpecError
-from workloads.workload import Specification, TrainedAlone, TrainedTogether
+from workloads.workload import AnyWorkload, Specification, TrainedAlone, TrainedTogether
 
 __all__ = ["PLANS", "run"]
 
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace, began: float) -> int:
         cells = share_of(plan.of_workload, cells, specs, read_share(options.share))
         specs = {cell.fingerprint: specs[cell.fingerprint] for cell in cells}
     paths = _paths(plan, options)
+    _check_pinned(plan.of_workload, (_at(spec, paths) for spec in specs.values()))
     devices = _devices(options, plan, list(specs.values()))
     if options.minutes is not None and not 0 < options.minutes < math.inf:
         raise SpecError([f"--minutes {options.minutes}: must be more than 0"])
@@ -156,6 +157,19 @@ def _check_data(plan: PlanFile, paths: Mapping[str, str], *, download: bool) -> 
         for line in lines_of([one.tree() for one in read]):
             _say(line)
         checked.add(facts.content)
+
+
+def _check_pinned(workload: AnyWorkload, specs: Iterable[Specification]) -> None:
+    """Raise SpecError with all that is another here than was planned, such as own code."""
+    problems: list[str] = []
+    for spec in specs:
+        try:
+            if isinstance(workload, TrainedAlone):
+                workload.pinned(spec)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
 
 
 def _with_option(error: SpecError, paths: Sequence[str]) -> SpecError:

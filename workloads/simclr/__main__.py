@@ -25,6 +25,7 @@ from workloads.evaluation.evaluate import evaluate
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.initial import pinned_start
+from workloads.simclr.own_parts import pinned_parts
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import as_found, pretrain
 from workloads.simclr.spec import RunSpec
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         with told_of_reading(partial(_took, read)):
             data = load(spec.data, download=options.download, without_labels=True)
             spec = as_found(spec, data)
-            spec = pinned_start(spec)
+            spec = pinned_start(pinned_parts(spec))
             folder = options.output / spec.fingerprint()
             _run(spec, _join_workers(options.device), folder, read)
     except SpecError as error:

@@ -10,15 +10,19 @@ first stage too, and their max-pool pads on the right and bottom only.
 """
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from workloads.simclr.batch_norm import GlobalBatchNorm
+from workloads.simclr.own_encoders import OwnEncoder, own_network
 from workloads.simclr.spec import EncoderSpec
+from workloads.spec import SpecError
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import BasicBlock, Bottleneck
@@ -45,11 +49,15 @@ STATISTICS = {
 }
 
 
-def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
+def build(encoder: EncoderSpec) -> "ConvNet | ResNet | OwnEncoder":
     """Build an encoder with fresh weights from torch's global generator.
 
-    Its `feature_dim` is the width of h.
+    Its `feature_dim` is the width of h. Raises SpecError for one of somebody's own that cannot be
+    found or built, or has other code than was pinned.
     """
+    if encoder.is_own:
+        normalize = _input_normalization(encoder.input_normalization)
+        return OwnEncoder(encoder.architecture, own_network(encoder), normalize)
     if encoder.architecture in CONVNETS:
         return ConvNet(encoder.width, CONVNETS[encoder.architecture], encoder.input_normalization)
     return ResNet(encoder)
@@ -58,8 +66,11 @@ def build(encoder: EncoderSpec) -> "ConvNet | ResNet":
 def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
     """Count the multiply-adds of convolutions and linear layers for one image.
 
-    The image has image_size x image_size pixels; nothing is allocated.
+    The image has image_size x image_size pixels; nothing is allocated. Of an own encoder they are
+    those of whatever multiplies matrices, and 0 where it cannot be told without numbers.
     """
+    if encoder.is_own:
+        return _counted(encoder, image_size)
     total = 0
 
     def count(layer: nn.Module, _: Any, output: Tensor) -> None:
@@ -75,6 +86,26 @@ def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
                 layer.register_forward_hook(count)
         network(torch.empty(1, 3, image_size, image_size))
     return total
+
+
+@lru_cache(maxsize=64)
+def _counted(encoder: EncoderSpec, image_size: int) -> int:
+    refused: SpecError | None = None
+    for device in ("meta", "cpu"):  # the second for what reads numbers as it is built
+        try:
+            # With gradients, without which torch's attention is one kernel that is not counted.
+            with torch.random.fork_rng(devices=[]), torch.device(device), torch.enable_grad():
+                network = build(encoder).eval()
+                with FlopCounterMode(display=False) as counter:
+                    network(torch.zeros(1, 3, image_size, image_size))
+            return int(counter.get_total_flops()) // 2
+        except SpecError as error:
+            refused = error
+        except Exception:  # noqa: BLE001  # whatever its author's code raises; planning tells it
+            refused = None
+    if refused is not None:
+        raise refused
+    return 0
 
 
 class InputNormalization(nn.Module):

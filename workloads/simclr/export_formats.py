@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workloads.extras import install_command
 from workloads.simclr.encoder import CONVNETS
+from workloads.simclr.own_encoders import OwnEncoder
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 
@@ -54,7 +55,7 @@ def encoder_file(
     """Write an encoder in a format. Raises SpecError where it is too large for it."""
     match format:
         case "torchvision" | "timm":
-            return _state_dict(encoder)
+            return _state_dict(encoder.network if isinstance(encoder, OwnEncoder) else encoder)
         case "safetensors":
             return _safetensors(encoder, told_of(spec, published=published))
         case "onnx":
@@ -69,14 +70,18 @@ def problems_with_format(spec: RunSpec, format: ExportFormat) -> list[str]:
         return problems
 
     encoder, instead = spec.encoder, "; safetensors and onnx can hold it"
+    if encoder.is_own and not (format == "timm" and encoder.architecture.startswith("timm/")):
+        return [
+            f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
+        ]
     if encoder.architecture in CONVNETS:
         return [
             f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
         ]
 
+    of_resnets = (("width", f"{encoder.width:g}", "1"), ("stem", encoder.stem, "imagenet"))
     for field, value, has in (
-        ("width", f"{encoder.width:g}", "1"),
-        ("stem", encoder.stem, "imagenet"),
+        *(() if encoder.is_own else of_resnets),
         ("input_normalization", encoder.input_normalization, "none"),
     ):
         if value != has:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from workloads.distributed.collectives import all_gather, all_gather_with_gradient, rank
+from workloads.simclr.own_losses import own_loss
 from workloads.simclr.spec import LossSpec
 from workloads.spec import SpecError
 
@@ -35,8 +36,11 @@ def contrastive_loss(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
     """Compute the loss that a specification asks for, of two views' embeddings [N, D].
 
     "sum-of-views" is the authors' code: the mean over the anchors of one view plus that of the
-    other, twice equation 1. Raises SpecError for cross-entropy, which compares no views.
+    other, twice equation 1. Raises SpecError for cross-entropy, which compares no views, and for
+    one of somebody's own that cannot be found or gives no number.
     """
+    if loss.is_own:
+        return own_loss(z0, z1, loss)
     mean = _mean_over_anchors(z0, z1, loss)
     match loss.reduction:
         case "mean":
@@ -80,6 +84,7 @@ def _mean_over_anchors(z0: Tensor, z1: Tensor, loss: LossSpec) -> Tensor:
                     "margin-triplet do"
                 ]
             )
+    raise AssertionError(f"{loss.name} is built in, and has no branch here")
 
 
 def nt_xent(

@@ -9,7 +9,7 @@ import yaml
 from workloads.datasets.spec import EMBEDDED
 from workloads.evaluation_result import CardResult
 from workloads.simclr.export_formats import FILES, PACKAGES, ExportFormat, told_of
-from workloads.simclr.spec import RunSpec
+from workloads.simclr.spec import EncoderSpec, RunSpec
 
 __all__ = ["CARD", "CardResult", "model_card"]
 
@@ -51,7 +51,7 @@ encoder.load_state_dict(torch.load("{FILES["torchvision"]}", weights_only=True))
 import timm
 import torch
 
-encoder = timm.create_model("{{architecture}}", num_classes=0)
+encoder = timm.create_model("{{architecture}}", num_classes=0{{options}})
 encoder.load_state_dict(torch.load("{FILES["timm"]}", weights_only=True))
 {_APPLIED}""",
     "safetensors": f"""
@@ -107,12 +107,12 @@ def model_card(
 An image encoder in `{FILES[format]}`, written by simclr-orch from run `{run}`. {history}
 
 - Input: float32 `[N, 3, {side}, {side}]`, RGB, {inputs}.
-- Output: float32 `[N, {features}]`, after the global average pool.
+- Output: float32 `[N, {features}]`{"" if encoder.is_own else ", after the global average pool"}.
 
 ## How to load it
 
 ```python
-{_SNIPPETS[format].format(architecture=encoder.architecture, side=side).strip()}
+{_snippet(format, encoder, side)}
 ```
 
 ## Data
@@ -148,6 +148,14 @@ def _table(results: Sequence[CardResult]) -> str:
         sure = "" if result.interval is None else "{:.4g} to {:.4g}".format(*result.interval)
         lines.append(f"| {result.name} | {result.value:.6g} | {sure} | {result.protocol} |")
     return "\n".join(lines)
+
+
+def _snippet(format: ExportFormat, encoder: EncoderSpec, side: int) -> str:
+    given = "".join(
+        f", {name}={value!r}" for name, value in encoder.options.items() if value is not None
+    )
+    name = encoder.architecture.removeprefix("timm/")
+    return _SNIPPETS[format].format(architecture=name, options=given, side=side).strip()
 
 
 def _training(spec: RunSpec, epochs: int) -> str:

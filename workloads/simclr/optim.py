@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from workloads.distributed.torch_internals import add_, added, multiply_, norms, subtract_
+from workloads.simclr.own_optimizers import own_optimizer
 from workloads.simclr.spec import OptimSpec
 
 __all__ = ["LARS", "build", "learning_rate", "parameter_groups"]
@@ -139,8 +140,13 @@ def parameter_groups(module: nn.Module, exclude_bias_and_norm: bool) -> list[dic
 
 
 def build(module: nn.Module, optim: OptimSpec, lr: float) -> Optimizer:
-    """Build the optimizer that a specification asks for, over a module's trainable parameters."""
+    """Build the optimizer that a specification asks for, over a module's trainable parameters.
+
+    Raises SpecError for one of somebody's own that cannot be found or built.
+    """
     groups = parameter_groups(module, optim.exclude_bias_and_norm)
+    if optim.is_own:
+        return own_optimizer(groups, optim, lr)
     match optim.name:
         case "lars":
             return LARS(groups, lr, optim.momentum, optim.weight_decay, optim.trust_coefficient)
@@ -150,6 +156,7 @@ def build(module: nn.Module, optim: OptimSpec, lr: float) -> Optimizer:
             return AdamW(
                 groups, lr=lr, betas=(optim.momentum, 0.999), weight_decay=optim.weight_decay
             )
+    raise AssertionError(f"{optim.name} is built in, and has no branch here")
 
 
 def learning_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int) -> float:

@@ -7,6 +7,7 @@ Shapes: N source images of the global batch, n = N / workers of them here, D the
 width of z.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from workloads.simclr.labels_needed import label_problems
 from workloads.simclr.model import Model, SimCLR, initial_model
 from workloads.simclr.objective import Objective, objective_of
 from workloads.simclr.online import OnlineProbe
+from workloads.simclr.own_parts import part_problems, repeatable
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised, supervised_problems
 from workloads.simclr.training_state import restore, state_of
@@ -141,7 +143,7 @@ def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str
 
     The list is empty when it can.
     """
-    found = [*supervised_problems(spec), *label_problems(spec)]
+    found = [*supervised_problems(spec), *label_problems(spec), *part_problems(spec, world_size)]
     batch = spec.schedule.batch_size
     if batch > train_images and spec.schedule.epochs:
         found.append(
@@ -204,7 +206,7 @@ def _train_epoch(
         objective = objectives[spec.schedule.side_at(step, spec.schedule.epochs * steps)]
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
         drawn = _batch(spec, objective, (images, labels), chunks, step, worker)
-        seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, worker))
+        seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, step, worker))
         if checks_now(worker, len(seen), steps):
             _refuse_infinite(spec, seen, epoch, steps, worker)
 
@@ -231,6 +233,7 @@ def _train_step(
     optimizer: torch.optim.Optimizer,
     probe: OnlineProbe | None,
     batch: Batch,
+    step: int,
     worker: Worker,
 ) -> Tensor:
     """One update. Returns the loss, the objective's other measures and the probe's.
@@ -239,13 +242,17 @@ def _train_step(
     """
     chunks, labels = batch
 
+    calls = itertools.count()
+
     def forward(part: nn.Module, views: Tensor) -> tuple[Tensor, Tensor | None]:
         # Both views of SimCLR in one pass: BN that sees them apart could tell them apart.
-        with autocast(spec, worker):
+        chunk = next(calls) % len(chunks)  # which draws alike in both passes
+        noise = repeatable(spec, f"noise of chunk {chunk}", step, worker)
+        with autocast(spec, worker), noise:
             return part(views, with_features=True) if probe else (part(views), None)
 
     def loss_of(outputs: Tensor) -> Tensor:
-        with autocast(spec, worker):
+        with autocast(spec, worker), repeatable(spec, "noise of the loss", step, worker):
             return objective.loss(outputs, labels)
 
     optimizer.zero_grad(set_to_none=True)

@@ -5,6 +5,7 @@ a bottleneck has the stride, the statistics the images were normalised with. Not
 layout is known to differ.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from workloads.simclr.published_choice import (
     others_left_out,
 )
 from workloads.simclr.published_files import Held, listed, read_tensors, read_torchvision
-from workloads.simclr.published_fit import hint, problems_with_fit, shapes_of
+from workloads.simclr.published_fit import fits, hint, problems_with_fit, shapes_of
 from workloads.simclr.published_layouts import encoders_in, is_counter, is_of_a_head
 from workloads.simclr.spec import EncoderSpec, RunSpec
 from workloads.spec import SpecError
@@ -63,6 +64,8 @@ def encoder_state(held: Held, spec: EncoderSpec, choice: Choice | None = None) -
     counters of batches may be absent. Raises SpecError with all that does not fit.
     """
     choice, needed = choice or Choice(), shapes_of(spec)
+    if spec.is_own:
+        return _own_encoder(held, spec, needed, choice)
     every = encoders_in(held)
     if not every:
         names = [name for tensors in held.values() for name in tensors]
@@ -108,6 +111,30 @@ def encoder_state(held: Held, spec: EncoderSpec, choice: Choice | None = None) -
     notes = [*others_left_out(others, found), *not_read(held, {*rest, *of_others}, found)]
     left_out = tuple(sorted(name for _, name in ignored))
     return EncoderWeights(converted, found.title, left_out, tuple(filled), tuple(notes))
+
+
+def _own_encoder(
+    held: Held, spec: EncoderSpec, needed: Mapping[str, tuple[int, ...]], choice: Choice
+) -> EncoderWeights:
+    """An own encoder's tensors under the names that its module gives them, below a prefix."""
+    prefixes = ("", "encoder.", "encoder.network.", "network.")
+    for tensors in held.values():
+        for prefix in prefixes if choice.prefix is None else (f"{choice.prefix.rstrip('.')}.",):
+            keys = {name: prefix + name.removeprefix("network.") for name in needed}
+            found = {name: tensors[key] for name, key in keys.items() if key in tensors}
+            if fits(found, needed):
+                filled = {name: torch.tensor(0) for name in needed if name not in found}
+                ignored = tuple(sorted(tensors.keys() - set(keys.values())))
+                what = f"the tensors of {spec.architecture}"
+                return EncoderWeights(found | filled, what, ignored, tuple(filled))
+    names = [name for tensors in held.values() for name in tensors]
+    wanted = listed([name.removeprefix("network.") for name in needed])
+    raise SpecError(
+        [
+            f"holds no {spec.architecture} of these options: needed are {wanted}, in their shapes; "
+            f"its keys are {listed(names)}"
+        ]
+    )
 
 
 def state_of_weights(

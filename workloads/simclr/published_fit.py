@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workloads.simclr.encoder import CONVNETS, RESNETS, build
 from workloads.simclr.published_files import listed
 from workloads.simclr.spec import EncoderSpec
+from workloads.spec import SpecError
 
 __all__ = ["fits", "hint", "problems_with_fit", "shapes_of"]
 
@@ -15,9 +16,16 @@ SHOWN = 10  # problems with shapes in a message
 
 
 def shapes_of(spec: EncoderSpec) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each of an encoder's tensors; nothing is allocated."""
-    with torch.device("meta"):
-        return {name: tuple(tensor.shape) for name, tensor in build(spec).state_dict().items()}
+    """Return the shape of each of an encoder's tensors; nothing is allocated if possible."""
+    try:
+        with torch.device("meta"):
+            network: nn.Module = build(spec)
+    except SpecError:
+        if not spec.is_own:
+            raise
+        with torch.random.fork_rng(devices=[]):  # its own code may need numbers
+            network = build(spec)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def fits(tensors: Mapping[str, Tensor], needed: Mapping[str, tuple[int, ...]]) -> bool:

@@ -27,14 +27,9 @@ from workloads.simclr.spec.eval import (
     percent,
 )
 from workloads.simclr.spec.init import InitSpec
-from workloads.simclr.spec.run import (
-    EncoderSpec,
-    HeadSpec,
-    LossSpec,
-    OptimSpec,
-    RunSpec,
-)
+from workloads.simclr.spec.run import RunSpec
 from workloads.simclr.spec.schedule import ScheduleSpec
+from workloads.simclr.spec.training import EncoderSpec, HeadSpec, LossSpec, OptimSpec
 
 __all__ = [
     "AugmentSpec",

@@ -14,123 +14,18 @@ from workloads.simclr.spec.augment import AugmentSpec, Operation
 from workloads.simclr.spec.eval import EvalSpec
 from workloads.simclr.spec.init import InitSpec, keep_what_is_begun_with
 from workloads.simclr.spec.schedule import ScheduleSpec
+from workloads.simclr.spec.training import (
+    EncoderSpec,
+    HeadSpec,
+    LossSpec,
+    OptimSpec,
+    forget_what_own_parts_do_not_read,
+)
 from workloads.spec import Part, digest
 
-__all__ = ["EncoderSpec", "HeadSpec", "LossSpec", "OptimSpec", "RunSpec"]
+__all__ = ["RunSpec"]
 
 RESULT_REVISION = 1  # raised whenever the code gives another result for an equal specification
-
-LARGEST = 1e30  # single precision, in which networks compute, ends at 3e38
-Positive = Annotated[float, Field(gt=0, le=LARGEST)]
-NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
-
-
-class EncoderSpec(Part):
-    """The base encoder f; its output h is what linear evaluation sees."""
-
-    architecture: Literal[
-        "convnet",
-        "convnet8",
-        "convnet12",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "resnet152",
-    ] = Field(
-        "resnet50", description="convnet has 4 convolutions, convnet8 and convnet12 have 8 and 12"
-    )
-    width: Annotated[float, Field(gt=0, le=8)] = Field(
-        1.0, description="multiplies every channel count, the stem too"
-    )
-    stem: Literal["imagenet", "cifar"] = Field(
-        "imagenet",
-        description="cifar: 3x3 stride 1 without max-pool (appendix B.9); convnet has no other",
-    )
-    zero_init_last_bn: bool = Field(
-        True, description="the last BN of each residual block starts at 0"
-    )
-    input_normalization: Literal["none", "imagenet", "cifar10", "cifar10-per-image"] = Field(
-        "none",
-        description="the data set's mean and standard deviation taken out of each channel first: "
-        "what most encoders trained elsewhere expect, the authors' not; cifar10-per-image: the "
-        "mean of each image's deviation, as much code has it",
-    )
-
-
-class HeadSpec(Part):
-    """The projection head g; its output z is what the contrastive loss sees (section 4.2)."""
-
-    num_linear_layers: Annotated[int, Field(ge=0, le=4)] = Field(
-        2, description="0 identity, 1 linear, 2 the paper's MLP"
-    )
-    output_dim: Annotated[int, Field(ge=1)] | None = Field(
-        128, description="null is the width of h (Table 3); unused when there is no linear layer"
-    )
-    hidden_dim: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="null is the width of h"
-    )
-    batch_norm: bool = Field(
-        True,
-        description="BN after every layer, the last without offset, as in the authors' code; the "
-        "paper shows none",
-    )
-
-
-class LossSpec(Part):
-    """The loss that training minimises: NT-Xent (equation 1) or another.
-
-    That is one of its alternatives in Table 2, or supervised cross-entropy. `nt-logistic` and
-    `margin-triplet` take their negatives from the other view only, as the paper compares them
-    (Table 4). `cross-entropy` is the supervised counterpart: encoder and a linear classifier,
-    without a projection head, on one augmented view of each image and its label.
-    """
-
-    name: Literal["nt-xent", "nt-logistic", "margin-triplet", "cross-entropy"] = "nt-xent"
-    temperature: Positive = Field(0.1, description="of nt-xent and nt-logistic")
-    normalize: bool = Field(True, description="l2-normalise z, so that similarities are cosines")
-    negatives: Literal["both", "cross"] = Field(
-        "both", description="of nt-xent; cross: negatives from the other view only (Table 4)"
-    )
-    reduction: Literal["mean", "sum-of-views"] = Field(
-        "mean",
-        description="mean over the 2N anchors (equation 1), or the authors' code's sum of two "
-        "means, twice as much",
-    )
-    margin: NonNegative = Field(0.4, description="of margin-triplet")
-    semi_hard: bool = Field(
-        False,
-        description="of the alternatives: only the closest negative farther than "
-        "the positive (B.10)",
-    )
-    negative_reduction: Literal["mean", "sum"] = Field(
-        "mean",
-        description="of the alternatives, over an anchor's negatives; the paper does not say which",
-    )
-
-
-class OptimSpec(Part):
-    """Optimizer and learning-rate scaling (appendix B.1); LARS for every batch size (B.6)."""
-
-    name: Literal["lars", "sgd", "adamw"] = "lars"
-    base_learning_rate: Positive = 0.3
-    scaling: Literal["linear", "sqrt", "none"] = Field(
-        "linear",
-        description="linear: base * B / 256; sqrt: base * sqrt(anchor * B) / 256; none: base",
-    )
-    anchor_batch_size: Annotated[int, Field(ge=1)] = Field(
-        4096,
-        description="batch at which the sqrt rule equals the linear one; the paper's 0.075 sqrt(B) "
-        "has 4096",
-    )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.9, description="of LARS and SGD; beta 1 of AdamW"
-    )
-    weight_decay: NonNegative = 1e-6
-    trust_coefficient: Positive = 0.001
-    exclude_bias_and_norm: bool = Field(
-        True, description="no weight decay and no trust ratio for biases and BN"
-    )
 
 
 class RunSpec(Part):
@@ -227,12 +122,14 @@ class RunSpec(Part):
             if self.eval.projection or self.eval.probe.tasks:
                 kept["head"] = tree["head"]
             self._keep_what_probes_read(kept)
+            forget_what_own_parts_do_not_read(kept, self.encoder, self.loss, self.optim)
             _forget_newer_defaults(kept)
             return kept | {"view_size": self.view_size, "schedule": {"epochs": 0}}
 
         self._keep_what_views_read(tree["augment"])
         self._keep_what_probes_read(tree)
-        tree["loss"] = {name: tree["loss"][name] for name in _READ_BY_LOSS[self.loss.name]}
+        read = _READ_BY_LOSS.get(self.loss.name, _OWN_LOSS)
+        tree["loss"] = {name: tree["loss"][name] for name in read}
         self._keep_what_the_head_reads(tree)
 
         # How the peak rate came about does not matter: two scaling rules may agree at a batch size.
@@ -246,6 +143,7 @@ class RunSpec(Part):
         if not self.schedule.image_sizes:
             del tree["schedule"]["image_sizes"]
 
+        forget_what_own_parts_do_not_read(tree, self.encoder, self.loss, self.optim)
         _forget_newer_defaults(tree)
         return tree
 
@@ -286,6 +184,7 @@ _READ_BY_LOSS: dict[str, tuple[str, ...]] = {
     "margin-triplet": (*_ALTERNATIVE, "margin", "temperature"),  # for the entropy that it logs
     "cross-entropy": ("name",),
 }
+_OWN_LOSS = ("name", "options", "code", "temperature", "normalize")  # the last of what is logged
 
 
 def _forget_newer_defaults(tree: dict[str, Any]) -> None:
