@@ -114,7 +114,7 @@ def problems_of_name(word: str) -> Iterator[str]:
     elif re.match(rf"(?:{'|'.join(PACKAGES)})\.[\w.]+$", path):
         yield from problems_of_module(path)
     elif match := re.match(rf"({FIELD.pattern})(=.*)?$", path):
-        if match[1] not in fields() and not match[1].endswith(".py"):
+        if not is_field(match[1]) and not match[1].endswith(".py"):
             yield f"{match[1]}: no specification has this field"
     elif (match := re.match(rf"({PREFIX}\w+)(=.*)?$", path)) and match[1] not in variables():
         yield f"{match[1]}: nothing reads this variable"
@@ -189,7 +189,7 @@ def problems_of_values(said: str, command: str, given: dict[str, Any]) -> Iterat
             yield f"{said}: there is no preset {preset!r}"
     for assignment in [*(given.get("assignments") or ()), *(given.get("search") or ())]:
         field = assignment.partition("=")[0]
-        if field not in fields() and not PLACEHOLDER.fullmatch(field):
+        if not is_field(field) and not PLACEHOLDER.fullmatch(field):
             yield f"{said}: no specification has the field {field!r}"
 
 
@@ -199,6 +199,11 @@ def fields() -> frozenset[str]:
     paths = {path for build in every_preset().values() for path in build().flat()}
     groups = {path.rsplit(".", n)[0] for path in paths for n in range(1, path.count(".") + 1)}
     return frozenset(paths | groups)
+
+
+def is_field(path: str) -> bool:
+    """Whether a specification has a field, or a part of its own whose options may be so named."""
+    return re.sub(r"\.options\.\w+$", ".code", path) in fields()
 
 
 @cache

@@ -21,7 +21,7 @@ from orchestrator.commands.consoles import plain_console
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
 
-__all__ = ["doctor", "presets", "spaces"]
+__all__ = ["doctor", "parts", "presets", "spaces"]
 
 
 @app.command()
@@ -77,6 +77,29 @@ def presets(
         list_presets(name, plain_console())
 
     guarded(show, as_json=False)
+
+
+@app.command()
+def parts(
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one, of --kind, as in my_net:PatchNet.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="encoders, losses, optimizers, datasets, operations or metrics.", metavar="KIND"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The parts of a run, built in and of others: where from, which version, what options."""
+
+    def show() -> "Finished":
+        from orchestrator.commands.parts import list_parts
+
+        return list_parts(name, kind, console_for(as_json))
+
+    guarded(show, as_json=as_json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from orchestrator.commands.request import Problems, Request, base_recipe
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
+from orchestrator.plan.cells import told_of_cells
 from orchestrator.plan.part import asked_part, check_only
 from orchestrator.plan.search import build_search, read_space
 from orchestrator.resources import ClusterShape, Resources
@@ -20,6 +21,7 @@ from orchestrator.run_record import SCORE
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import Ablation
+from search_spaces.claims import Place
 from workloads.catalog import (
     every_preset,
     every_workload,
@@ -257,7 +259,8 @@ def _pinned(plan: Plan) -> Plan:
 
     Raises one PlanError where there are none.
     """
-    workload, problems, cells = plan.workload, list[str](), list[PlannedCell]()
+    workload, cells = plan.workload, list[PlannedCell]()
+    found: list[tuple[Place, list[str]]] = []
     if not isinstance(workload, TrainedAlone):
         return plan
 
@@ -265,12 +268,14 @@ def _pinned(plan: Plan) -> Plan:
         try:
             spec = workload.pinned(cell.spec)
         except SpecError as error:
-            problems += [f"cell {' · '.join(cell.at)}: {problem}" for problem in error.problems]
+            found.append((cell.at, error.problems))
             continue
+        if cell.role != "reference":  # which has neither loss nor optimizer
+            found.append((cell.at, []))
         cells.append(replace(cell, spec=spec, fingerprint=spec.fingerprint()))
 
-    if problems:
-        raise PlanError(list(dict.fromkeys(problems)))
+    if problems := told_of_cells(found):
+        raise PlanError(problems)
     return replace(plan, cells=tuple(cells))
 
 

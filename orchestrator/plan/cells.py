@@ -3,7 +3,7 @@
 Pure: reads and starts nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "build_single",
     "by_claims",
     "jobs_of",
+    "told_of_cells",
 ]
 
 
@@ -190,18 +191,19 @@ def build(
 
     cells = [] if of_seeds else list(asked_for(ablation, scale, base.seed, ask))
     planned: list[PlannedCell] = []
+    of_cells: list[tuple[Place, list[str]]] = []
     for asked in cells:
         try:
             spec = _spec(asked, base, workload, ask)
         except SpecError as error:
-            problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in error.problems]
+            of_cells.append((asked.at, error.problems))
             continue
         if spec is None:
             continue
 
         if asked.role != "reference":
             found = workload.problems(spec, train_images, max(resources.workers, 1))
-            problems += [f"cell {' · '.join(asked.at)}: {problem}" for problem in found]
+            of_cells.append((asked.at, found))
         planned.append(
             PlannedCell(
                 asked.at,
@@ -214,9 +216,26 @@ def build(
             )
         )
 
-    if problems:
+    if problems := problems + told_of_cells(of_cells):
         raise PlanError(list(dict.fromkeys(problems)))
     return Plan(ablation, workload, scale, base, ask, tuple(planned), resources, question)
+
+
+def told_of_cells(found: Sequence[tuple[Place, Sequence[str]]]) -> list[str]:
+    """Return the problems of cells, each with its cell; once, and without, what all of them have.
+
+    `found` has every cell that was asked, with its problems.
+    """
+    everywhere = set.intersection(*(set(problems) for _, problems in found)) if found else set()
+    if len({at for at, _ in found}) == 1:
+        everywhere = set()  # whose cell it is says something
+    return list(
+        dict.fromkeys(
+            problem if problem in everywhere else f"cell {' · '.join(at)}: {problem}"
+            for at, problems in found
+            for problem in problems
+        )
+    )
 
 
 def build_single(

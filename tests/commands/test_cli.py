@@ -32,6 +32,7 @@ JOB = {"--on", "--code"}
 OPTIONS = {
     "spaces": {"--json", "--yaml", "--scale"},
     "presets": set(),
+    "parts": {"--kind", "--json"},
     "pretrain": SHARED | RECIPE | PLACE | JOB,
     "ablate": SHARED
     | RECIPE

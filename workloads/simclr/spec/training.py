@@ -15,10 +15,14 @@ from workloads.spec import Part
 
 __all__ = [
     "LIBRARIES",
+    "Architecture",
     "EncoderSpec",
     "HeadSpec",
+    "LossName",
     "LossSpec",
+    "OptimName",
     "OptimSpec",
+    "WithOptions",
     "forget_what_own_parts_do_not_read",
     "is_own_encoder",
     "setting_of",
