@@ -5,7 +5,7 @@ from typing import Literal
 
 __all__ = ["Extra", "install_command"]
 
-Extra = Literal["export", "inspect", "s3", "timm"]
+Extra = Literal["export", "inspect", "s3"]
 
 
 def install_command(extra: Extra) -> str:

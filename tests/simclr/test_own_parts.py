@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.distributed.worker import Worker
-from workloads.simclr import optim
+from workloads.simclr import library_encoders, optim
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.encoder import build, multiply_adds
 from workloads.simclr.own_encoders import OwnEncoder
@@ -284,6 +284,17 @@ def test_a_librarys_backbone_is_had_by_its_name(
     assert part_problems(spec, world_size=1) == []
     library = architecture.partition("/")[0]
     assert re.fullmatch(rf"{library} \d+\.\d+\.\d+", str(spec.encoder.code))
+
+
+def test_a_library_that_is_missing_is_told_with_its_installation(
+    own: RunSpec, monkeypatch: pytest.MonkeyPatch, repository: Path
+) -> None:
+    monkeypatch.setattr(library_encoders, "find_spec", lambda name: None)
+    fields = {"encoder.architecture": "timm/resnet18", "encoder.options": {}}
+    (found,) = part_problems(own.with_values(fields), 1)
+    assert "needs timm, which is not installed: pip install 'timm" in found
+    declared = (repository / "pyproject.toml").read_text()
+    assert all(f'"{each}"' in declared for each in library_encoders.INSTALL.values())
 
 
 def test_what_a_library_has_not_is_told_with_what_it_has(own: RunSpec) -> None:

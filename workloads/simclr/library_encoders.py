@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
-from workloads.extras import install_command
 from workloads.spec import Part, SpecError
+
+INSTALL = {"torchvision": "torchvision>=0.29,<1", "timm": "timm>=1.0,<2"}  # as pyproject.toml has
 
 __all__ = [
     "TimmOptions",
@@ -51,7 +52,10 @@ def library_version(library: str) -> str:
     """
     if find_spec(library) is None:
         raise SpecError(
-            [f"encoder.architecture: {library}/… needs {library}: {install_command('timm')}"]
+            [
+                f"encoder.architecture={library}/…: needs {library}, which is not installed: "
+                f"pip install '{INSTALL[library]}'"
+            ]
         )
     return f"{library} {version(library).partition('+')[0]}"
 
