@@ -289,7 +289,7 @@ def test_a_librarys_backbone_is_had_by_its_name(
 def test_a_library_that_is_missing_is_told_with_its_installation(
     own: RunSpec, monkeypatch: pytest.MonkeyPatch, repository: Path
 ) -> None:
-    monkeypatch.setattr(library_encoders, "find_spec", lambda name: None)
+    monkeypatch.setattr(library_encoders, "find_spec", lambda _: None)
     fields = {"encoder.architecture": "timm/resnet18", "encoder.options": {}}
     (found,) = part_problems(own.with_values(fields), 1)
     assert "needs timm, which is not installed: pip install 'timm" in found
