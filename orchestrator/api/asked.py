@@ -103,16 +103,23 @@ class Asked:
 
     @property
     def request(self) -> "Request":
-        """The same as a command takes it. Raises PlanError for values that cannot be written."""
+        """The same as a command takes it, on the recipe that a question's file names.
+
+        Raises PlanError for values that cannot be written and for several questions or recipes at
+        once, and SpecError for a file that asks none.
+        """
         from orchestrator.commands.over import over_of
+        from orchestrator.commands.questions import EVERY, on_one_recipe
         from orchestrator.commands.request import Request
 
         each, question = self.each or Each(), self.question
+        if question == EVERY:
+            raise PlanError([f"{EVERY}: is several questions; ask one at a time"])
         over = None
         if isinstance(question, Over):
             claims = [question.claims] if isinstance(question.claims, str) else question.claims
             over = over_of(question.texts, claims, question.metric, question.name)
-        return Request(
+        asked = Request(
             ablations=(str(question),) if isinstance(question, str | Path) else (),
             built=(question,) if isinstance(question, Ablation) else (),
             over=over,
@@ -139,6 +146,7 @@ class Asked:
                 "address": self.address,
             },
         )
+        return on_one_recipe(asked)
 
 
 def part_asked(only: Only) -> tuple[str, ...]:

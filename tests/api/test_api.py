@@ -226,6 +226,29 @@ def test_fields_and_their_values_make_the_question_that_they_make_on_the_command
         api.plan(api.Over({"loss.temperature": [0.1, 0.2]}, claims=["1 > 0.1"]), **asked)
 
 
+def test_a_file_asks_what_it_asks_on_the_command_line(
+    in_process: Any, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "name: from-a-file\nquestion: Which?\npreset: shapes\nset:\n  schedule.epochs: 2\n"
+        "axes:\n  loss.temperature: [0.1, 0.5]\n"
+        'claims:\n  - "0.1 > 0.5"\n'
+    )
+    asked.pop("preset")
+    asked["set"] = {name: value for name, value in asked["set"].items() if "epochs" not in name}
+    recipe = {"preset": "shapes", "set": asked["set"]}
+    plan = api.plan(file, **asked)
+    assert set(plan.cells["schedule.epochs"]) == {0, 2}, "as the file says"
+    words = [str(file), "--storage", str(asked["storage"]), *as_options(recipe)]
+    assert plan.sweep == command("ablate", *words, "--dry-run")["sweep"]
+    with pytest.raises(PlanError, match="ask one at a time"):
+        api.run("all", **asked)
+    assert plan.run(progress=False).complete
+    assert list(api.sweep("from-a-file", asked["storage"]).cells.index)[:2] == ["0.1", "0.5"]
+    assert len(in_process.trained) == 3
+
+
 def test_a_part_is_asked_by_its_labels(
     in_process: Any, asked: dict[str, Any], question: Ablation
 ) -> None:
