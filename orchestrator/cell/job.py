@@ -28,6 +28,7 @@ class CellJob:
     # whether each epoch is scored on the validation split, for a search to compare
     scored: bool = False
     trained_by: str | None = None  # the run whose state this one only evaluates
+    until: int | None = None  # the epoch at which a search stops it for now
 
     @property
     def run_folder(self) -> RunFolder:

@@ -165,15 +165,29 @@ def tune(
         list[str],
         typer.Option(
             metavar="FIELD=SPACE",
-            help="A field and its choices, 0.1,0.2,0.5, or a range, 0.01..1; may be repeated.",
+            help="A field and its choices, 0.1,0.2,0.5, or a range, 0.01..1 (uniform in the "
+            "logarithm) or linear:0..1; may be repeated.",
         ),
     ],
     samples: Annotated[
         int,
         typer.Option(
-            help="Settings drawn from the space; a space of choices is taken whole if smaller."
+            help="Settings that are tried; more of them continue the same search. A space of "
+            "choices is taken whole if smaller."
         ),
     ] = 16,
+    sampler: Annotated[
+        str,
+        typer.Option(help="What asks for settings: tpe or gp, which learn from scores, or random."),
+    ] = "tpe",
+    pruner: Annotated[
+        str,
+        typer.Option(help="asha: at each rung the better third trains on; none: all to the end."),
+    ] = "asha",
+    generation: Annotated[
+        int,
+        typer.Option(help="Settings asked at once: more of them run in parallel, and learn less."),
+    ] = 4,
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
@@ -182,6 +196,9 @@ def tune(
     gpu_type: GpuType = None,
     max_concurrent: MaxConcurrent = None,
     max_failures: MaxFailures = 2,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print space, settings and cost, and end.")
+    ] = False,
     download: Download = False,
     address: Address = None,
     on: On = None,
@@ -190,8 +207,8 @@ def tune(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Search for a good setting with ASHA, which stops the less promising ones early. Judged on the
-    validation split.
+    """Search for a good setting, judged on the validation split: a sampler learns what to try next,
+    and the less promising settings are stopped early. Interrupted, the same command continues it.
     """
     from orchestrator.commands.request import Request
 
@@ -202,6 +219,9 @@ def tune(
         assignments=tuple(assignments or ()),
         search=tuple(search),
         samples=samples,
+        sampler=sampler,
+        pruner=pruner,
+        generation=generation,
         cpus_per_worker=cpus_per_worker,
         gpus_per_worker=gpus_per_worker,
         gpu_type=gpu_type,
@@ -210,7 +230,7 @@ def tune(
         download=download,
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json, on, code)
+    _execute(request, as_json, on, code, only_plan=dry_run)
 
 
 def _execute(

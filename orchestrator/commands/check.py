@@ -15,7 +15,9 @@ from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_si
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
 from orchestrator.plan.cells import told_of_cells
 from orchestrator.plan.part import asked_part, check_only
-from orchestrator.plan.search import build_search, read_space
+from orchestrator.plan.search import build_search, with_study
+from orchestrator.plan.space import read_space
+from orchestrator.plan.study import Rules, Study
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.run_record import SCORE
 from orchestrator.settings import Settings, read_settings
@@ -91,6 +93,10 @@ class Checked:
                 train_images=self.data.train,
             )
         )
+
+    def search_again(self, plan: Plan, study: Study) -> Plan:
+        """Return the plan of a search with what a study has asked. Raises one PlanError."""
+        return _pinned(with_study(plan, study))
 
 
 def local_shape() -> ClusterShape:
@@ -209,6 +215,7 @@ def _plans(
         space = read_space(request.search, type(base))
         searched = build_search(
             space,
+            Rules(request.sampler, request.pruner, request.generation),
             request.samples,
             base,
             workload,

@@ -9,6 +9,8 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, jobs_of
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.rounds import TakenLooks, next_ask
+from orchestrator.plan.search import advanced
+from orchestrator.plan.study import Search
 from orchestrator.resources import (
     ClusterShape,
     Resources,
@@ -19,7 +21,7 @@ from orchestrator.resources import (
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import finished_records
-from orchestrator.storage.sweeps import kept_plan
+from orchestrator.storage.sweeps import kept_plan, kept_study
 
 __all__ = ["Round", "next_round"]
 
@@ -36,9 +38,9 @@ class Round:
     done: frozenset[str]
 
     @property
-    def asks(self) -> dict[str, Ask]:
-        """The ask of each ablation, by its name."""
-        return {plan.name: plan.ask for plan in self.plans}
+    def asks(self) -> dict[str, tuple[Ask, Search | None]]:
+        """What is asked of each ablation, by its name, or of a search so far."""
+        return {plan.name: (plan.ask, plan.search) for plan in self.plans}
 
     @property
     def jobs(self) -> int:
@@ -76,9 +78,15 @@ def next_round(
         raise PlanError(problems)
 
     plans, most = tuple(before or checked.plans), checked.request.max_seeds
+    if before is None:
+        plans = tuple(_continued(checked, plan) for plan in plans)
     looks = {plan.name: _looks(plan, checked.storage) if most else {} for plan in plans}
     while True:
         done = {**(failed or {}), **finished_records(plans, checked.storage)}
+        searched = tuple(_searched(checked, plan, done, failed or {}) for plan in plans)
+        if searched != plans:
+            plans = searched
+            continue
         asks = [next_ask(plan, done, max_seeds=most, taken=looks[plan.name]) for plan in plans]
         if asks == [plan.ask for plan in plans]:
             break
@@ -115,6 +123,24 @@ def _as_before(
     same = replace(resources, cpus_per_worker=int(given[0].get("cpus_per_worker", 0)))
     fits = not resource_problems(same, shape)
     return same if fits and asdict(same) == given[0] else None
+
+
+def _continued(checked: Checked, plan: Plan) -> Plan:
+    """Return a search with what it has asked before; its runs that failed are tried again."""
+    if not plan.is_search:
+        return plan
+    study = kept_study(checked.storage, plan.name, plan.sweep_id)
+    return plan if study is None else checked.search_again(plan, study.tried_again())
+
+
+def _searched(
+    checked: Checked, plan: Plan, done: Mapping[str, RunRecord], failed: Mapping[str, RunRecord]
+) -> Plan:
+    """Return a search after its next step; the same while runs are missing, and at the end."""
+    if plan.search is None:
+        return plan
+    study = advanced(plan, done, failed, train_images=checked.data.train)
+    return plan if study == plan.search.study else checked.search_again(plan, study)
 
 
 def _looks(plan: Plan, storage: Storage) -> TakenLooks:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.plan.over import Over
+from orchestrator.plan.study import GENERATION
 from orchestrator.resources import Placement
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record
@@ -58,6 +59,9 @@ class Request:
     vary: str | None = None
     search: tuple[str, ...] = ()
     samples: int = 16
+    sampler: str = "tpe"
+    pruner: str = "asha"
+    generation: int = GENERATION
     workers: int = 1
     cpus_per_worker: int | None = None
     gpus_per_worker: float | None = None

@@ -24,7 +24,7 @@ from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, all_records
-from orchestrator.storage.sweeps import keep_plan, only_one
+from orchestrator.storage.sweeps import keep_plan, keep_study, only_one
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking import Status, Tracker
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
@@ -169,6 +169,8 @@ class Sweep:
             )
             recorder.begin(kept)
             keep_plan(self._checked.storage, plan, kept)
+            if plan.is_search:
+                keep_study(self._checked.storage, plan)
             recorders.append(recorder)
         return recorders
 

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.errors import PlanError
 from orchestrator.plan.asked import MAX_SEEDS, Ask, AskedRun, Role, asked_for, by_claims
 from orchestrator.plan.kept_question import question_to_keep
+from orchestrator.plan.study import Search
 from orchestrator.resources import ClusterShape, Resources, resource_problems
 from search_spaces import Ablation, Step, Times
 from search_spaces.ablation import Scale
@@ -42,7 +43,8 @@ class PlannedCell:
 
     A `reference` is a run without training. A `candidate` is one of several settings that a tuned
     cell chooses among; it has a seed of its own, so that the choice cannot flatter the seeds that
-    are reported. A `sample` is one setting of a search, which may stop it early.
+    are reported. A `sample` is one setting of a search, which trains it up to `until` at first,
+    and to the end where that is None.
     """
 
     at: Place
@@ -52,6 +54,7 @@ class PlannedCell:
     paper: float | None = None
     role: Role = "cell"
     candidate: int | None = None
+    until: int | None = None
 
     @property
     def name(self) -> str:
@@ -71,6 +74,7 @@ class Plan:
     Candidates come before all, then seed by seed, references first and cells that decide more
     claims next. Tuned cells that have not chosen a candidate yet have no runs beside their
     candidates. `question` is the tree of a question that is not built in, as it was asked.
+    A search has the settings that were asked so far.
     """
 
     ablation: Ablation | None
@@ -81,6 +85,7 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     resources: Resources
     question: Mapping[str, Any] | None = None
+    search: Search | None = None
 
     @property
     def name(self) -> str:
@@ -92,7 +97,7 @@ class Plan:
     @property
     def is_search(self) -> bool:
         """True where less promising cells may be stopped early."""
-        return any(cell.role == "sample" for cell in self.cells)
+        return self.search is not None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -130,8 +135,8 @@ class Plan:
             "scale": self.scale,
             "base": self.base.fingerprint(),
         }
-        if self.is_search:
-            identity["samples"] = [cell.fingerprint for cell in self.cells]
+        if self.search is not None:
+            identity["search"] = self.search.identity
         # what there was at first, once and nothing, is left out
         if self.tuned and self.ask.tuning != "once":
             identity["tuning"] = self.ask.tuning

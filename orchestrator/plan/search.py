@@ -1,104 +1,38 @@
-"""A space to search in: fields with choices or ranges, and settings drawn from it. Pure."""
+"""A search as a plan: what was asked so far, and what comes next by what became of it. Pure."""
 
-import itertools
-import math
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 
 from orchestrator.errors import PlanError
 from orchestrator.plan.cells import Ask, Plan, PlannedCell
-from orchestrator.resources import ClusterShape, Resources, resource_problems
-from workloads.field_types import annotation_at, kinds_of
-from workloads.spec import SpecError
-from workloads.workload import (
-    AnyWorkload,
-    Specification,
-    TrainedAlone,
+from orchestrator.plan.sampler import next_settings
+from orchestrator.plan.space import Choices, Setting, Space, draws, setting_name
+from orchestrator.plan.study import (
+    PRUNERS,
+    SAMPLERS,
+    Failure,
+    Rules,
+    Search,
+    Study,
+    Trial,
+    rungs_of,
+    score_at,
 )
-from workloads.written import read_choices
-from workloads.yaml_nodes import number_in
+from orchestrator.resources import ClusterShape, Resources, resource_problems
+from orchestrator.run_record import RunRecord
+from workloads.spec import SpecError
+from workloads.workload import AnyTrainedAlone, AnyWorkload, Specification, TrainedAlone
 
-__all__ = ["Choices", "Range", "build_search", "drawn", "read_space"]
+__all__ = ["MOST_SAMPLES", "advanced", "build_search", "with_study"]
 
-Setting = dict[str, object]
 MOST_SAMPLES = 10_000
-
-
-@dataclass(frozen=True)
-class Choices:
-    """A field that takes one of these values."""
-
-    values: tuple[object, ...]
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number between two positive ones, uniform in its logarithm; whole when both ends are."""
-
-    low: float
-    high: float
-
-    def draw(self, generator: random.Random) -> object:
-        """Draw a value."""
-        value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
-        whole = isinstance(self.low, int) and isinstance(self.high, int)
-        return round(value) if whole else float(f"{value:.4g}")
-
-
-def read_space(texts: Sequence[str], of: type[Any]) -> dict[str, Choices | Range]:
-    """Read the fields of `of` to search in and their values. Raises PlanError with every problem.
-
-    For example `["loss.temperature=0.1,0.5", "optim.base_learning_rate=0.01..1"]`.
-    """
-    space: dict[str, Choices | Range] = {}
-    problems = []
-    for text in texts:
-        field, equals, values = text.partition("=")
-        field = field.strip()
-        if not equals or not field or not values.strip():
-            problems.append(f"--search {text}: is not of the form field=choices or field=low..high")
-        elif field in space:
-            problems.append(f"--search {text}: {field} is searched twice")
-        else:
-            try:
-                space[field] = _space(values, of, field)
-            except ValueError as error:
-                problems.append(f"--search {text}: {error}")
-
-    if problems:
-        raise PlanError(problems)
-    return space
-
-
-def drawn(space: dict[str, Choices | Range], samples: int, seed: int) -> list[Setting]:
-    """Draw different settings, the same for the same seed.
-
-    They are all of a space of choices when there are no more than asked for. A larger number begins
-    with the settings of a smaller one, unless the space is taken whole.
-    """
-    choices = [field.values for field in space.values() if isinstance(field, Choices)]
-    if len(choices) == len(space) and math.prod(map(len, choices)) <= samples:
-        return [dict(zip(space, values, strict=True)) for values in itertools.product(*choices)]
-
-    generator = random.Random(seed)
-    found: dict[str, Setting] = {}
-    for _ in range(100 * samples):
-        setting: Setting = {}
-        for name, field in space.items():
-            if isinstance(field, Choices):
-                setting[name] = generator.choice(field.values)
-            else:
-                setting[name] = field.draw(generator)
-        found.setdefault(repr(setting), setting)
-        if len(found) == samples:
-            break
-    return list(found.values())
+TRIED_AHEAD = 256  # random settings that are checked before anything starts
 
 
 def build_search(
-    space: dict[str, Choices | Range],
+    space: Space,
+    rules: Rules,
     samples: int,
     base: Specification,
     workload: AnyWorkload,
@@ -107,54 +41,183 @@ def build_search(
     train_images: int | None,
     shape: ClusterShape | None,
 ) -> Plan:
-    """Plan a search on a base recipe. Raises one PlanError that lists every violation."""
-    problems = resource_problems(resources, shape)
+    """Plan a search on a base recipe, of which nothing is asked yet.
+
+    Every choice, both ends of every range and the first random settings have to be runs that can
+    be. Raises one PlanError that lists every violation.
+    """
+    problems = [*resource_problems(resources, shape), *_rule_problems(rules, samples)]
     if not isinstance(workload, TrainedAlone):
         problems.append(
             f"tune: {workload.name} has no validation split to search by; `ablate` compares its "
             "settings"
         )
-    if not 2 <= samples <= MOST_SAMPLES:
-        problems.append(f"--samples {samples}: must lie between 2 and {MOST_SAMPLES}")
+        raise PlanError(problems)
 
-    cells: dict[str, PlannedCell] = {}
-    for setting in drawn(space, samples, base.seed) if not problems else []:
-        name = ", ".join(f"{field}={value}" for field, value in setting.items())
-        try:
-            spec = base.with_values(setting)
-        except SpecError as error:
-            problems += [f"{name}: {problem}" for problem in error.problems]
-            continue
-        problems += [
-            f"{name}: {problem}"
-            for problem in workload.problems(spec, train_images, resources.workers)
-        ]
-        cells.setdefault(
-            spec.fingerprint(),
-            PlannedCell((name,), spec.seed, spec, spec.fingerprint(), role="sample"),
-        )
-
+    of_values = _problems_of(_single(space), base, workload, train_images, resources)
+    if not of_values:
+        drawn = islice(draws(space, base.seed), min(max(samples, 0), TRIED_AHEAD))
+        of_values = _problems_of(drawn, base, workload, train_images, resources)
+    problems += of_values
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
-    return Plan(None, workload, "small", base, Ask(), tuple(cells.values()), resources)
+
+    study = Study(rungs_of(workload.epochs(base), rules.pruner))
+    search = Search(space, replace(rules, seed=base.seed), samples, study)
+    return Plan(None, workload, "small", base, Ask(), (), resources, search)
 
 
-def _space(text: str, of: type[Any], field: str) -> Choices | Range:
-    low, dots, high = text.partition("..")
-    if dots and not kinds_of(annotation_at(of, field)).text:
-        first, last = _number(low), _number(high)
-        if not 0 < first < last < math.inf:
-            raise ValueError("a range needs two positive numbers, the smaller first")
-        return Range(first, last)
-    values = tuple(read_choices(text, of, field))
-    if len(values) < 2 or len({repr(value) for value in values}) != len(values):
-        raise ValueError("needs at least two choices, none twice")
-    return Choices(values)
+def with_study(plan: Plan, study: Study) -> Plan:
+    """Return the plan of a search with the runs that a study has asked, each up to its rung."""
+    assert plan.search is not None, "the plan of a search"
+    workload = _searched(plan)
+    cells = []
+    for trial in study.trials:
+        spec = plan.base.with_values(trial.setting)
+        until = None
+        if trial.rung < study.last:
+            until = rung_epoch(study, trial.rung, workload.epochs(spec))
+        cells.append(
+            PlannedCell(
+                (setting_name(trial.setting),),
+                spec.seed,
+                spec,
+                spec.fingerprint(),
+                role="sample",
+                until=until,
+            )
+        )
+    return replace(plan, cells=tuple(cells), search=replace(plan.search, study=study))
 
 
-def _number(text: str) -> int | float:
-    """Read a number, a whole one where it is written as one. Raises ValueError."""
-    value = number_in(text.strip())
-    if value is None:
-        raise ValueError(f"{text.strip()!r} is no number")
-    return value
+def rung_epoch(study: Study, rung: int, epochs: int) -> int:
+    """Return the epoch of a rung for a run that may be longer or shorter than the recipe's."""
+    return min(epochs, max(1, -(-study.rungs[rung] * epochs // study.rungs[-1])))
+
+
+def advanced(
+    plan: Plan,
+    records: Mapping[str, RunRecord],
+    failed: Iterable[str] = (),
+    *,
+    train_images: int | None = None,
+) -> Study:
+    """Return the study after one step more; the same while runs are missing, and at the end.
+
+    In order: what has ended is told, then the better ones train on, then a generation is asked.
+    `records` are by fingerprint, `failed` runs that were tried in vain.
+    """
+    search = plan.search
+    assert search is not None, "the plan of a search"
+    study, failed = search.study, set(failed)
+    if study.is_waiting:
+        return _told(plan, study, records, failed)
+    further = study.promoted()
+    if further != study:
+        return further
+
+    count = min(search.rules.generation, search.samples - len(study.trials))
+    if count < 1:
+        return study
+    settings = next_settings(
+        search.space, study, search.rules, count, _may_be_asked(plan, train_images)
+    )
+    return study.asked(settings) if settings else study
+
+
+def _told(plan: Plan, study: Study, records: Mapping[str, RunRecord], failed: set[str]) -> Study:
+    workload = _searched(plan)
+    scores, lost = dict[int, tuple[float, ...]](), dict[int, Failure]()
+    for trial, cell in zip(study.trials, plan.cells, strict=True):
+        if not trial.is_pending:
+            continue
+        record = records.get(cell.fingerprint)
+        if cell.fingerprint in failed:
+            lost[trial.number] = "failed"
+        elif record is not None and record.diverged:
+            lost[trial.number] = "diverged"
+        elif record is not None:
+            epoch = rung_epoch(study, trial.rung, workload.epochs(cell.spec))
+            score = score_at(record, epoch)
+            if score is not None:  # else it has not come that far
+                scores[trial.number] = (*trial.scores, score)
+    return study.told(scores, lost)
+
+
+def _may_be_asked(plan: Plan, train_images: int | None) -> Callable[[Setting], bool]:
+    """Tell settings that can be runs, and are other runs than those before."""
+    known, workload = (
+        {plan.base.with_values(trial.setting).fingerprint() for trial in _trials(plan)},
+        _searched(plan),
+    )
+
+    def may(setting: Setting) -> bool:
+        spec = _spec_or_problems(setting, plan.base, workload, train_images, plan.resources)
+        if isinstance(spec, list) or spec.fingerprint() in known:
+            return False
+        known.add(spec.fingerprint())
+        return True
+
+    return may
+
+
+def _trials(plan: Plan) -> tuple[Trial, ...]:
+    assert plan.search is not None, "the plan of a search"
+    return plan.search.study.trials
+
+
+def _searched(plan: Plan) -> AnyTrainedAlone:
+    workload = plan.workload
+    assert isinstance(workload, TrainedAlone), "others are not searched"
+    return workload
+
+
+def _rule_problems(rules: Rules, samples: int) -> list[str]:
+    problems = []
+    if rules.sampler not in SAMPLERS:
+        known = ", ".join(SAMPLERS)
+        problems.append(f"--sampler {rules.sampler}: no such sampler; known are {known}")
+    if rules.pruner not in PRUNERS:
+        known = ", ".join(PRUNERS)
+        problems.append(f"--pruner {rules.pruner}: no such pruner; known are {known}")
+    if rules.generation < 1:
+        problems.append(f"--generation {rules.generation}: must be at least 1")
+    if not 2 <= samples <= MOST_SAMPLES:
+        problems.append(f"--samples {samples}: must lie between 2 and {MOST_SAMPLES}")
+    return problems
+
+
+def _single(space: Space) -> Iterator[Setting]:
+    """Yield every choice and both ends of every range, one field at a time."""
+    for name, values in space.items():
+        ends = values.values if isinstance(values, Choices) else (values.low, values.high)
+        yield from ({name: value} for value in ends)
+
+
+def _problems_of(
+    settings: Iterable[Setting],
+    base: Specification,
+    workload: AnyTrainedAlone,
+    train_images: int | None,
+    resources: Resources,
+) -> list[str]:
+    problems = []
+    for setting in settings:
+        found = _spec_or_problems(setting, base, workload, train_images, resources)
+        if isinstance(found, list):
+            problems += [f"{setting_name(setting)}: {problem}" for problem in found]
+    return problems
+
+
+def _spec_or_problems(
+    setting: Setting,
+    base: Specification,
+    workload: AnyTrainedAlone,
+    train_images: int | None,
+    resources: Resources,
+) -> Specification | list[str]:
+    try:
+        spec: Specification = base.with_values(setting)
+    except SpecError as error:
+        return list(error.problems)
+    return list(workload.problems(spec, train_images, resources.workers)) or spec

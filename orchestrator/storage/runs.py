@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan, PlannedCell, jobs_of
+from orchestrator.plan.study import score_at
 from orchestrator.run_record import EvaluationRecord, RunRecord
 from orchestrator.storage.damaged import read_sound, set_aside
 from orchestrator.storage.files import Storage
@@ -208,7 +209,7 @@ def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, RunRe
     """Read the records of the plans' runs that have ended, in these or other sweeps of the storage.
 
     A candidate of a tuned cell has ended, too, when its training diverged: it is out, and would
-    diverge again. So has a setting of a search that was stopped for better ones.
+    diverge again. A setting of a search has ended once it has a score at its rung.
     """
     found = {}
     for fingerprint, cell in jobs_of(plans).items():
@@ -219,10 +220,13 @@ def finished_records(plans: Sequence[Plan], storage: Storage) -> dict[str, RunRe
 
 
 def _is_done(record: RunRecord, cell: PlannedCell) -> bool:
-    if record.has_finished:
+    if cell.role in ("candidate", "sample") and record.diverged:
         return True
-    diverged = cell.role in ("candidate", "sample") and bool(record.diverged)
-    return diverged or (cell.role == "sample" and record.status == "stopped")
+    if cell.role != "sample":
+        return record.has_finished
+    if record.has_finished:  # perhaps in a sweep, which scores nothing
+        return score_at(record, 0) is not None
+    return cell.until is not None and score_at(record, cell.until) is not None
 
 
 def has_trained_state(storage: Storage, record: RunRecord) -> bool:

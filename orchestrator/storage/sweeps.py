@@ -1,5 +1,8 @@
-"""What the storage keeps of a sweep beside its runs: its plan, and a lock while it runs."""
+"""What the storage keeps of a sweep beside its runs: its plan, of a search its study, and a lock
+while it runs.
+"""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +10,7 @@ from contextlib import contextmanager
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text, read_plan
+from orchestrator.plan.study import Study, read_study
 from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
 from workloads.local_files import Lock, is_locked
@@ -14,14 +18,16 @@ from workloads.local_files import Lock, is_locked
 __all__ = [
     "is_running",
     "keep_plan",
+    "keep_study",
     "kept_plan",
+    "kept_study",
     "kept_sweeps",
     "latest_sweep",
     "only_one",
     "sweep_folder",
 ]
 
-PLAN, LOCK = "plan.json", "lock"
+PLAN, LOCK, STUDY = "plan.json", "lock", "study.json"
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -40,6 +46,22 @@ def kept_plan(storage: Storage, plan: Plan) -> KeptPlan | None:
     A damaged one is set aside.
     """
     return read_sound(storage, f"{sweep_folder(plan)}/{PLAN}", read_plan)
+
+
+def keep_study(storage: Storage, plan: Plan) -> None:
+    """Write what a search has asked and decided, before anything of it is run."""
+    assert plan.search is not None, "the plan of a search"
+    storage.write_json(f"{sweep_folder(plan)}/{STUDY}", plan.search.study.tree())
+
+
+def kept_study(storage: Storage, name: str, sweep: str) -> Study | None:
+    """Read what a search has asked and decided; None when it has left nothing.
+
+    A damaged one is set aside.
+    """
+    return read_sound(
+        storage, f"sweeps/{name}/{sweep}/{STUDY}", lambda data: read_study(json.loads(data))
+    )
 
 
 def kept_sweeps(storage: Storage, name: str) -> list[KeptPlan]:

@@ -8,15 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler
 
 from orchestrator.cell.job import CellJob, Pack
+from orchestrator.cell.rung import run_to_rung
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import Resources
-from orchestrator.run_record import SCORE, RunRecord
+from orchestrator.run_record import RunRecord
 from orchestrator.scratch import scratch_folder
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import (
@@ -29,13 +29,12 @@ from orchestrator.storage.sweeps import sweep_folder
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
 from orchestrator.tracking.recorder import Recorders
-from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.runs.cell import run_cell, start_of
 from workloads.runs.pack import run_pack
 from workloads.runs.packs import packed
 from workloads.runs.sharing import shared
-from workloads.workload import Specification, TrainedAlone
+from workloads.workload import Specification
 
 __all__ = ["run"]
 
@@ -93,8 +92,7 @@ def run(
             own_files = str(scratch)
             if shared_storage:
                 own_files = storage.path("ray-tune", plans[0].sweep_id)
-            scheduler = _halving(plans[0]) if plans[0].is_search else None
-            _tune(plans[0].resources, watcher, concurrent, max_failures, own_files, scheduler)
+            _tune(plans[0].resources, watcher, concurrent, max_failures, own_files)
 
         ended |= watcher.ended
         if not ended.issuperset(sharing.first):
@@ -145,23 +143,7 @@ def _job(
         max_failures=max_failures,
         scored=plan.is_search,
         trained_by=trained_by,
-    )
-
-
-def _halving(plan: Plan) -> ASHAScheduler:
-    """Return asynchronous successive halving: at each rung the better third trains on.
-
-    Source: Li et al. 2020.
-    """
-    assert isinstance(plan.workload, TrainedAlone), "others are not searched"
-    epochs = max(plan.workload.epochs(cell.spec) for cell in plan.cells)
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric=SCORE,
-        mode="max",
-        max_t=epochs,
-        grace_period=max(1, epochs // 9),
-        reduction_factor=3,
+        until=cell.until,
     )
 
 
@@ -171,7 +153,6 @@ def _tune(
     concurrent: int,
     max_failures: int,
     own_files: str,
-    scheduler: ASHAScheduler | None,
 ) -> None:
     """Run our own explicit list of packs as the one grid of a Tune experiment."""
     # With several workers the trial only waits, on the head and so on no node of GPUs that an
@@ -185,7 +166,6 @@ def _tune(
         param_space={PACK: tune.grid_search(list(watcher.packs))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=concurrent,
-            scheduler=scheduler,
             reuse_actors=resources.workers == 1,
             trial_name_creator=pack_of,
             trial_dirname_creator=pack_of,
@@ -225,18 +205,15 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
         return
 
     worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
-    record = run_cell(
-        job, worker, start_of(job), lambda metrics: _report_epoch(job, metrics), hosts=[this_host()]
-    )
-    assert record is not None, "it is the first worker"
-    last = {name: value for name, value in record.last_metrics.items() if name in ("epoch", SCORE)}
-    tune.report({**last, RUN_RECORD: record.tree()})
+    hosts = [this_host()]
 
-
-def _report_epoch(job: CellJob, metrics: dict[str, float]) -> None:
-    workload = workload_named(job.workload)
-    assert isinstance(workload, TrainedAlone), "others report by the pack"
-    # A search would stop a trial at its last epoch, before it is evaluated; its record will tell
-    # what there is to tell.
-    if not (job.scored and metrics["epoch"] >= workload.epochs(workload.read(job.spec))):
+    def report(metrics: dict[str, float]) -> None:
         tune.report(dict(metrics))
+
+    record: RunRecord | None
+    if job.scored:
+        record = run_to_rung(job, worker, report, hosts)
+    else:
+        record = run_cell(job, worker, start_of(job), report, hosts=hosts)
+    assert record is not None, "it is the first worker"
+    tune.report({RUN_RECORD: record.tree()})

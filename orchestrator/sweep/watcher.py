@@ -80,23 +80,13 @@ class Watcher(Callback):  # type: ignore[misc]
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """End what a trial leaves; one that ends without a record was stopped by the search."""
+        """End the cells of a pack that a trial leaves without having said so."""
         pack = self.packs[pack_of(trial)]
         if pack.together:
             # Among them those that had ended, and were not reported, when their process died and
             # another one went on.
             self._end_those_with_records(pack, {job.fingerprint for job in pack.jobs})
             self._progress.left(pack.name)
-            return
-
-        (job,) = pack.jobs
-        last = trial.last_result
-        if job.fingerprint not in self.ended and job.scored and last and SCORE in last:
-            record = replace(
-                record_of(job, "stopped"), results={SCORE: last[SCORE]}, epoch=last["epoch"]
-            )
-            job.run_folder.write_record(record)
-            self._end(job, record)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

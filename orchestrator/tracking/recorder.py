@@ -61,6 +61,7 @@ class Recorder:
         self._parent: ParentRun | None = None
         self._open: dict[str, CellRun] = {}
         self._recorded: dict[str, CellRun] = {}
+        self._stopped: dict[str, CellRun] = {}
         self._pending: dict[str, list[Metrics]] = {}
         self._written: dict[str, float] = {}
         self.failure: str | None = None
@@ -76,6 +77,8 @@ class Recorder:
         )
         self._tracker.reconcile(self._parent)
         self._recorded = self._tracker.finished_cells(self._parent)
+        if self._plan.is_search:
+            self._stopped = self._tracker.stopped_cells(self._parent)
 
     def started(self, fingerprint: str) -> None:
         """Open the run of a cell that has started."""
@@ -104,6 +107,9 @@ class Recorder:
 
         The curve of one that it has is mended where it lacks epochs of the record.
         """
+        stopped = self._stopped.get(fingerprint)
+        if stopped and not record.has_finished and stopped.epochs == len(record.history):
+            return
         recorded = self._recorded.get(fingerprint)
         if recorded is None or self._log_model:
             self._guarded(lambda: self._close(fingerprint, record))

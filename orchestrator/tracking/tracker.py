@@ -267,6 +267,14 @@ class Tracker:
 
         They are by fingerprint.
         """
+        return self._ended_cells(parent, "FINISHED")
+
+    def stopped_cells(self, parent: ParentRun) -> dict[str, CellRun]:
+        """Return this sweep's cells that a search has stopped, by fingerprint."""
+        found = self._ended_cells(parent, "KILLED")
+        return {name: cell for name, cell in found.items() if cell.epochs is not None}
+
+    def _ended_cells(self, parent: ParentRun, status: Status) -> dict[str, CellRun]:
         return {
             run.data.tags[FINGERPRINT]: CellRun(
                 parent.experiment_id,
@@ -274,7 +282,7 @@ class Tracker:
                 run.data.tags[FINGERPRINT],
                 int(run.data.tags[EPOCHS]) if EPOCHS in run.data.tags else None,
             )
-            for run in self._children(parent, "FINISHED")
+            for run in self._children(parent, status)
         }
 
     def reconcile(self, parent: ParentRun) -> list[str]:

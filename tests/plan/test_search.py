@@ -1,12 +1,17 @@
 """Milliseconds: what `tune` searches in, how settings are drawn, and what it refuses."""
 
+import itertools
 import math
 import statistics
+from typing import Any
 
 import pytest
 
 from orchestrator.errors import PlanError
-from orchestrator.plan.search import Choices, Range, build_search, drawn, read_space
+from orchestrator.plan import Plan
+from orchestrator.plan.search import advanced, build_search, with_study
+from orchestrator.plan.space import Choices, Range, Setting, Space, draws, read_space
+from orchestrator.plan.study import Rules
 from orchestrator.resources import Resources
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import preset
@@ -25,6 +30,10 @@ def test_choices_and_ranges_are_read() -> None:
         "optim.base_learning_rate": Range(1e-3, 1),
         "head.hidden_dim": Range(16, 512),
     }
+    assert read_space(["augment.color.strength=linear:0..1", "seed=linear:0..9"], RunSpec) == {
+        "augment.color.strength": Range(0, 1, linear=True),
+        "seed": Range(0, 9, linear=True),
+    }
     assert read_space(["augment.operations=[crop],[crop, color]"], RunSpec) == {
         "augment.operations": Choices((["crop"], ["crop", "color"]))
     }
@@ -39,6 +48,8 @@ def test_choices_and_ranges_are_read() -> None:
         ("loss.temperature=0.1,0.1", "none twice"),
         ("loss.temperature=1..0.1", "the smaller first"),
         ("loss.temperature=0..1", "two positive numbers"),
+        ("loss.temperature=linear:1..0", "needs two numbers, the smaller first"),
+        ("loss.temperature=linear:1,2", "linear: is of a range"),
         ("loss.temperature=a..b", "'a' is no number"),
     ],
 )
@@ -51,14 +62,30 @@ def test_a_space_that_makes_no_sense_is_refused(text: str, problem: str) -> None
     assert "seed is searched twice" in str(refused.value)
 
 
-def test_a_small_space_of_choices_is_taken_whole() -> None:
+def drawn(space: Space, count: int, seed: int) -> list[Setting]:
+    return list(itertools.islice(draws(space, seed), count))
+
+
+def plan_of(space: Space, samples: int, **rules: Any) -> Plan:
+    return build_search(
+        space,
+        Rules(**rules),
+        samples,
+        SHAPES,
+        SIMCLR,
+        resources=Resources(),
+        train_images=1800,
+        shape=None,
+    )
+
+
+def test_a_space_of_choices_is_drawn_from_until_it_is_taken_whole() -> None:
     space = read_space(["loss.temperature=0.1,0.5", "head.num_linear_layers=0,1,2"], RunSpec)
-    settings = drawn(space, 6, seed=0)
+    settings = drawn(space, 9, seed=0)
     assert len(settings) == 6
     assert {(one["loss.temperature"], one["head.num_linear_layers"]) for one in settings} == {
         (temperature, layers) for temperature in (0.1, 0.5) for layers in (0, 1, 2)
     }
-    assert len(drawn(space, 5, seed=0)) == 5
 
 
 def test_more_samples_begin_with_the_fewer_and_draws_are_uniform_in_the_logarithm() -> None:
@@ -73,31 +100,49 @@ def test_more_samples_begin_with_the_fewer_and_draws_are_uniform_in_the_logarith
     assert all(isinstance(one["head.hidden_dim"], int) for one in settings)
 
 
-def test_a_search_is_a_plan_of_samples_and_its_identity_is_the_settings() -> None:
+def test_a_linear_range_is_drawn_from_evenly_between_its_ends() -> None:
+    space = read_space(["augment.color.strength=linear:0..1", "seed=linear:0..9"], RunSpec)
+    settings = drawn(space, 400, seed=0)
+    strengths = [float(str(one["augment.color.strength"])) for one in settings]
+    assert min(strengths) >= 0
+    assert max(strengths) <= 1
+    assert {one["seed"] for one in settings} == set(range(10))
+
+
+def test_a_larger_search_is_the_same_one_and_other_rules_make_another() -> None:
     space = read_space(["loss.temperature=0.1,0.2,0.4"], RunSpec)
+    plan = plan_of(space, 3)
+    assert plan.name == "tune"
+    assert plan.is_search
+    assert plan.sweep_id == plan_of(space, 8).sweep_id
+    study = advanced(plan, {})
+    assert with_study(plan, study).sweep_id == plan.sweep_id
+    others = [
+        plan_of(space, 3, sampler="random"),
+        plan_of(space, 3, pruner="none"),
+        plan_of(space, 3, generation=2),
+        plan_of(read_space(["loss.temperature=0.1,0.2"], RunSpec), 3),
+    ]
+    assert len({plan.sweep_id, *(other.sweep_id for other in others)}) == 5
 
-    def plan(samples: int) -> tuple[str, list[float]]:
-        found = build_search(
-            space, samples, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None
-        )
-        assert found.name == "tune"
-        assert all(cell.role == "sample" for cell in found.cells)
-        return found.sweep_id, [float(cell.spec.flat()["loss.temperature"]) for cell in found.cells]
 
-    assert plan(3)[1] == [0.1, 0.2, 0.4]
-    assert plan(3)[0] == plan(8)[0]  # the space is whole either way
-    assert plan(2)[0] != plan(3)[0]
-
-
-def test_settings_that_cannot_run_are_refused_together() -> None:
+def test_all_that_is_wrong_with_a_search_is_said_together() -> None:
     space = read_space(["loss.temperature=0.1,-1", "schedule.batch_size=64,4096"], RunSpec)
     with pytest.raises(PlanError) as refused:
-        build_search(space, 4, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None)
+        plan_of(space, 1, sampler="anneal", pruner="median", generation=0)
     text = str(refused.value)
-    assert (
-        "loss.temperature=-1, schedule.batch_size=64: loss.temperature=-1: Input should be "
-        "greater than 0"
-    ) in text
-    assert "schedule.batch_size=4096: is larger than the 1800 training images" in text
-    with pytest.raises(PlanError, match="--samples 1: must lie between 2 and"):
-        build_search(space, 1, SHAPES, SIMCLR, resources=Resources(), train_images=1800, shape=None)
+    for problem in (
+        "--sampler anneal: no such sampler; known are tpe, gp, random",
+        "--pruner median: no such pruner; known are asha, none",
+        "--generation 0: must be at least 1",
+        "--samples 1: must lie between 2 and 10000",
+        "loss.temperature=-1: Input should be greater than 0",
+        "schedule.batch_size=4096: is larger than the 1800 training images",
+    ):
+        assert problem in text
+
+
+def test_values_that_are_fine_alone_are_refused_where_they_are_drawn_together() -> None:
+    space = read_space(["schedule.epochs=4,20", "schedule.warmup_epochs=0,5"], RunSpec)
+    with pytest.raises(PlanError, match=r"schedule.epochs=4, schedule.warmup_epochs=5: "):
+        plan_of(space, 4)
