@@ -12,7 +12,7 @@ __all__ = ["Kinds", "annotation_at", "element_of", "field_of", "kinds_of"]
 
 @dataclass(frozen=True)
 class Kinds:
-    """What a value can be: `words` are the choices of a Literal.
+    """What a value can be: `words` are the choices of a Literal, a `fraction` is no whole number.
 
     `elements` has the annotations of a sequence or mapping, one for each alternative.
     """
@@ -21,6 +21,7 @@ class Kinds:
     nothing: bool
     truth: bool
     number: bool
+    fraction: bool
     words: tuple[str, ...]
     elements: tuple[Any, ...]
     anything: bool
@@ -72,6 +73,7 @@ def kinds_of(annotation: Any) -> Kinds:
         number=int in leaves
         or float in leaves
         or any(isinstance(choice, int | float) for choice in choices),
+        fraction=float in leaves or any(isinstance(choice, float) for choice in choices),
         words=tuple(choice for choice in choices if isinstance(choice, str)),
         elements=tuple(leaf for leaf in leaves if _holds_others(leaf)),
         anything=Any in leaves,

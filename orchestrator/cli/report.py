@@ -28,7 +28,8 @@ def report(
         str,
         typer.Argument(
             metavar="NAME",
-            help="`simclr-orch spaces` lists them; or a file, PATH/report.json, to judge again.",
+            help="`simclr-orch spaces` lists them; tune: a search; or a file, PATH/report.json, to "
+            "judge again.",
         ),
     ],
     sweep: Annotated[
@@ -58,6 +59,15 @@ def report(
             if unread := [option for option, value in given.items() if value is not None]:
                 raise PlanError([f"{', '.join(unread)}: not together with a file, {name}"])
             return report_again(Path(name), console_for(as_json), output=output, details=details)
+
+        if name == "tune":
+            from orchestrator.commands.search import search_report
+
+            if only is not None:
+                raise PlanError(["--only: is of an ablation, and tune is a search"])
+            return search_report(
+                storage_at(storage), console_for(as_json), sweep=sweep, output=output
+            )
 
         return report_on(
             name,

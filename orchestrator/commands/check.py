@@ -15,8 +15,7 @@ from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_si
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
 from orchestrator.plan.cells import told_of_cells
 from orchestrator.plan.part import asked_part, check_only
-from orchestrator.plan.search import build_search, with_study
-from orchestrator.plan.space import read_space
+from orchestrator.plan.search import build_search, checked_space, with_study
 from orchestrator.plan.study import Rules, Study
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.run_record import SCORE
@@ -212,10 +211,11 @@ def _plans(
 ) -> tuple[Plan, ...]:
     """Plan what is asked at first. Raises one PlanError with the problems of all ablations."""
     if request.search:
-        space = read_space(request.search, type(base))
+        rules = Rules(request.sampler, request.pruner, request.generation)
+        space = checked_space(request.search, type(base), rules, request.samples)
         searched = build_search(
             space,
-            Rules(request.sampler, request.pruner, request.generation),
+            rules,
             request.samples,
             base,
             workload,

@@ -10,6 +10,7 @@ from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_t
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
+from orchestrator.commands.search import search_lines
 from orchestrator.plan.estimate import Estimate
 from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import all_records
@@ -62,7 +63,7 @@ def dry_run(request: Request, console: Console) -> Finished:
         for line in not_asked:
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         for cell in plan.cells:
-            state = "finished before"
+            state = "at its rung" if plan.is_search else "finished before"
             if cell.fingerprint not in planned.done:
                 state = f"about {cost.cell_seconds[cell.fingerprint]:.0f} s"
             console.print(f"{cell.fingerprint[:12]}  {cell.name:<44} {state}", highlight=False)
@@ -72,7 +73,8 @@ def dry_run(request: Request, console: Console) -> Finished:
         ]
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells, "not_asked": [*not_asked]}
 
-    console.print(cost_line(planned, cost), highlight=False, soft_wrap=True)
+    for line in _cost_lines(planned, cost):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if few := few_seeds_line(checked):
         console.print(few, highlight=False, soft_wrap=True, markup=False)
     if anew := why_trained_anew(checked, planned, records):
@@ -88,3 +90,11 @@ def dry_run(request: Request, console: Console) -> Finished:
             "read": [one.tree() for one in checked.read],
         },
     )
+
+
+def _cost_lines(planned: Round, cost: Estimate) -> list[str]:
+    plan = planned.plans[0]
+    if plan.is_search:
+        whole = max(cost.cell_seconds.values(), default=0.0)
+        return search_lines(plan, whole, cost.concurrent)
+    return [cost_line(planned, cost)]

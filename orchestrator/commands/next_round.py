@@ -21,7 +21,7 @@ from orchestrator.resources import (
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import finished_records
-from orchestrator.storage.sweeps import kept_plan, kept_study
+from orchestrator.storage.sweeps import kept_plan, kept_search
 
 __all__ = ["Round", "next_round"]
 
@@ -129,8 +129,8 @@ def _continued(checked: Checked, plan: Plan) -> Plan:
     """Return a search with what it has asked before; its runs that failed are tried again."""
     if not plan.is_search:
         return plan
-    study = kept_study(checked.storage, plan.name, plan.sweep_id)
-    return plan if study is None else checked.search_again(plan, study.tried_again())
+    kept = kept_search(checked.storage, plan.name, plan.sweep_id)
+    return plan if kept is None else checked.search_again(plan, kept.study.tried_again())
 
 
 def _searched(

@@ -10,17 +10,15 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
 from orchestrator.commands.questions import swept_names
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
-from orchestrator.plan import Plan, PlannedCell
+from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.plan.kept_question import question_in
 from orchestrator.plan.part import check_only, is_sweep_of
@@ -28,9 +26,7 @@ from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.reread import ablation_in, report_in
 from orchestrator.report.text import markdown, print_report, print_verdicts
-from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import kept_sweeps, latest_sweep, sweep_folder
 from orchestrator.verdicts import with_q_values
 
@@ -41,7 +37,6 @@ __all__ = [
     "kept_report",
     "report_again",
     "report_on",
-    "search_report",
     "verdicts_on",
 ]
 
@@ -149,44 +144,6 @@ def judged(names: Sequence[str], storage: Storage, say: Callable[[str], None]) -
         replace(report, verdicts=tuple(islice(adjusted, len(report.verdicts))))
         for report in reports
     ]
-
-
-def search_report(plan: Plan, storage: Storage, console: Console) -> dict[str, Any]:
-    """Print the settings of a search, the longest trained and best first, the best as options."""
-    rows = []
-    for cell in plan.cells:
-        record = RunFolder(storage, cell.fingerprint).record()
-        if record is not None:
-            rows.append(_searched(cell, record))
-    rows.sort(key=lambda row: (row["epochs"], row["validation_score"]), reverse=True)
-
-    table = Table("setting", "epochs", "validation, %", "status", "test, %", box=None)
-    for row in rows:
-        test = row["results"].get(plan.workload.headline[0])
-        table.add_row(
-            row["setting"].replace(", ", "\n"),
-            f"{row['epochs']:.0f}",
-            f"{row['validation_score']:.1f}",
-            row["status"],
-            "" if test is None else f"{test:.1f}",
-        )
-    console.print(table)
-    if rows:
-        options = " ".join(f"--set {part}" for part in rows[0]["setting"].split(", "))
-        console.print(f"best: {options}", highlight=False, soft_wrap=True)
-    return {"sweep": plan.sweep_id, "settings": rows}
-
-
-def _searched(cell: PlannedCell, record: RunRecord) -> dict[str, Any]:
-    last, results = record.last_metrics, dict(record.results)
-    return {
-        "setting": cell.at[0],
-        "fingerprint": cell.fingerprint,
-        "status": record.status,
-        "epochs": last.get("epoch", 0.0) if record.epoch is None else record.epoch,
-        "validation_score": results.pop(SCORE, last.get(SCORE, 0.0)),
-        "results": results,
-    }
 
 
 def collected(

@@ -14,9 +14,10 @@ from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_t
 from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.plan_tree import plan_tree
-from orchestrator.commands.report import kept_report, report_on, search_report
+from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
+from orchestrator.commands.search import kept_search_report, search_report, step_line
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.plan import Plan
 from orchestrator.plan.rounds import Outcome
@@ -181,7 +182,10 @@ class Sweep:
         records: Sequence[RunRecord] = ()
         if planned.left:
             records = all_records(self._checked.storage)
-            self.say(cost_line(planned, cost_of(self._checked, planned, records)))
+            if planned.plans[0].is_search:
+                self.say(step_line(planned.plans[0], planned.left))
+            else:
+                self.say(cost_line(planned, cost_of(self._checked, planned, records)))
             if anew := why_trained_anew(self._checked, planned, records):
                 self.say(anew)
         names = ", ".join(plan.name for plan in planned.plans)
@@ -247,7 +251,8 @@ class Sweep:
             finished = report_on(plan.name, storage, self._out, sweep=plan.sweep_id, output=None)
             return finished.document, kept_report(plan, storage)
         if plan.is_search:
-            return search_report(plan, storage, self._out), {}
+            finished = search_report(storage, self._out, sweep=plan.sweep_id)
+            return finished.document, kept_search_report(plan, storage)
         fingerprint = plan.cells[0].fingerprint
         record = RunFolder(storage, fingerprint).record()
         if record is not None and record.has_finished:

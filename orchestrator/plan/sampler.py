@@ -5,9 +5,10 @@ killed search would lose.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orchestrator.plan.space import Choices, Range, Setting, Space, draws
+from orchestrator.plan.in_optuna import distribution_of, param_of, value_of
+from orchestrator.plan.space import Setting, Space, draws
 from orchestrator.plan.study import Rules, Study, Trial
 from workloads.seeds import seed_of
 
@@ -64,13 +65,13 @@ def _learned(space: Space, study: Study, rules: Rules, most: int) -> Iterator[Se
         sampler=_sampler(rules, seed_of(rules.seed, "search", generation) % 2**32),
         direction="maximize",
     )
-    distributions = {name: _distribution(values) for name, values in space.items()}
+    distributions = {name: distribution_of(values) for name, values in space.items()}
     lowest = min(trial.scores[-1] for trial in study.trials if trial.scores)
     for trial in study.trials:
         history.add_trial(_told(trial, space, distributions, study.last, rules, lowest))
     for _ in range(most):
         params = history.ask(distributions).params
-        yield {name: _value(values, params[name]) for name, values in space.items()}
+        yield {name: value_of(values, params[name]) for name, values in space.items()}
 
 
 def _sampler(rules: Rules, seed: int) -> "BaseSampler":
@@ -79,20 +80,6 @@ def _sampler(rules: Rules, seed: int) -> "BaseSampler":
     if rules.sampler == "gp":
         return GPSampler(seed=seed, n_startup_trials=1)
     return TPESampler(seed=seed, n_startup_trials=1)
-
-
-def _distribution(values: Choices | Range) -> "BaseDistribution":
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(values, Choices):  # by position: Optuna takes no lists
-        return CategoricalDistribution(range(len(values.values)))
-    if values.whole:
-        return IntDistribution(int(values.low), int(values.high), log=not values.linear)
-    return FloatDistribution(values.low, values.high, log=not values.linear)
 
 
 def _told(
@@ -110,7 +97,7 @@ def _told(
     """
     from optuna.trial import TrialState, create_trial
 
-    params = {name: _param(values, trial.setting[name]) for name, values in space.items()}
+    params = {name: param_of(values, trial.setting[name]) for name, values in space.items()}
     seen = dict(enumerate(trial.scores))
     if len(trial.scores) > last or rules.sampler == "gp":
         value = trial.scores[-1] if trial.scores and not trial.failed else lowest
@@ -123,11 +110,3 @@ def _told(
         state=TrialState.PRUNED,
         intermediate_values={} if trial.failed else seen,
     )
-
-
-def _param(values: Choices | Range, value: object) -> Any:
-    return values.values.index(value) if isinstance(values, Choices) else value
-
-
-def _value(values: Choices | Range, param: Any) -> object:
-    return values.values[param] if isinstance(values, Choices) else values.near(param)

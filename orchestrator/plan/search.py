@@ -1,13 +1,14 @@
 """A search as a plan: what was asked so far, and what comes next by what became of it. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from orchestrator.errors import PlanError
 from orchestrator.plan.cells import Ask, Plan, PlannedCell
 from orchestrator.plan.sampler import next_settings
-from orchestrator.plan.space import Choices, Setting, Space, draws, setting_name
+from orchestrator.plan.space import Choices, Setting, Space, draws, read_space, setting_name
 from orchestrator.plan.study import (
     PRUNERS,
     SAMPLERS,
@@ -24,7 +25,7 @@ from orchestrator.run_record import RunRecord
 from workloads.spec import SpecError
 from workloads.workload import AnyTrainedAlone, AnyWorkload, Specification, TrainedAlone
 
-__all__ = ["MOST_SAMPLES", "advanced", "build_search", "with_study"]
+__all__ = ["MOST_SAMPLES", "advanced", "build_search", "checked_space", "with_study"]
 
 MOST_SAMPLES = 10_000
 TRIED_AHEAD = 256  # random settings that are checked before anything starts
@@ -64,7 +65,15 @@ def build_search(
 
     study = Study(rungs_of(workload.epochs(base), rules.pruner))
     search = Search(space, replace(rules, seed=base.seed), samples, study)
-    return Plan(None, workload, "small", base, Ask(), (), resources, search)
+    return Plan(None, workload, "small", base, Ask(), (), resources, search=search)
+
+
+def checked_space(texts: Sequence[str], of: type[Any], rules: Rules, samples: int) -> Space:
+    """Read a space. Raises one PlanError with what is wrong with it and with the rules."""
+    try:
+        return read_space(texts, of)
+    except PlanError as error:
+        raise PlanError([*error.problems, *_rule_problems(rules, samples)]) from None
 
 
 def with_study(plan: Plan, study: Study) -> Plan:

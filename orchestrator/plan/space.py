@@ -12,7 +12,17 @@ from workloads.field_types import annotation_at, kinds_of
 from workloads.written import read_choices
 from workloads.yaml_nodes import number_in
 
-__all__ = ["Choices", "Range", "Setting", "Space", "draws", "read_space", "setting_name", "shown"]
+__all__ = [
+    "Choices",
+    "Range",
+    "Setting",
+    "Space",
+    "draws",
+    "read_space",
+    "read_values",
+    "setting_name",
+    "shown",
+]
 
 Setting = dict[str, object]
 LINEAR = "linear:"
@@ -91,6 +101,13 @@ def read_space(texts: Sequence[str], of: type[Any]) -> dict[str, Choices | Range
     return space
 
 
+def read_values(tree: Mapping[str, Any]) -> Choices | Range:
+    """Read the values of a field as `tree` gives them. Raises KeyError for what is neither."""
+    if "choices" in tree:
+        return Choices(tuple(tree["choices"]))
+    return Range(tree["low"], tree["high"], tree["linear"])
+
+
 def draws(space: Space, seed: int) -> Iterator[Setting]:
     """Draw different settings, the same for the same seed; in the end all of a space of choices."""
     generator, seen, misses = random.Random(seed), set[str](), 0
@@ -133,8 +150,11 @@ def _values(text: str, of: type[Any], field: str) -> Choices | Range:
     low, dots, high = text.strip().removeprefix(LINEAR).partition("..")
     if linear and not dots:
         raise ValueError(f"{LINEAR} is of a range, {LINEAR}low..high")
-    if dots and not kinds_of(annotation_at(of, field)).text:
+    kinds = kinds_of(annotation_at(of, field))
+    if dots and not kinds.text:
         first, last = _number(low), _number(high)
+        if kinds.fraction:
+            first, last = float(first), float(last)
         if linear and not -math.inf < first < last < math.inf:
             raise ValueError("a range needs two numbers, the smaller first")
         if not linear and not 0 < first < last < math.inf:

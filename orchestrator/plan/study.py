@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
-from orchestrator.plan.space import Setting, Space
+from orchestrator.plan.space import Setting, Space, read_values
 from orchestrator.run_record import SCORE, RunRecord
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Search",
     "Study",
     "Trial",
+    "read_search",
     "read_study",
     "rungs_of",
     "score_at",
@@ -195,6 +196,22 @@ class Search:
             "rungs": list(self.study.rungs),
             **vars(self.rules),
         }
+
+    def tree(self) -> dict[str, Any]:
+        """Return plain values, as the storage keeps them and `read_search` takes them."""
+        space = {name: values.tree() for name, values in self.space.items()}
+        return {
+            "space": space,
+            "rules": vars(self.rules),
+            "samples": self.samples,
+            **self.study.tree(),
+        }
+
+
+def read_search(tree: Any) -> Search:
+    """Read a search as `tree` gives it. Raises KeyError, TypeError and ValueError for others."""
+    space = {name: read_values(values) for name, values in tree["space"].items()}
+    return Search(space, Rules(**tree["rules"]), tree["samples"], read_study(tree))
 
 
 def read_study(tree: Any) -> Study:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from orchestrator.errors import PlanError, StorageError
 from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text, read_plan
-from orchestrator.plan.study import Study, read_study
+from orchestrator.plan.study import Search, read_search
 from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
 from workloads.local_files import Lock, is_locked
@@ -20,7 +20,7 @@ __all__ = [
     "keep_plan",
     "keep_study",
     "kept_plan",
-    "kept_study",
+    "kept_search",
     "kept_sweeps",
     "latest_sweep",
     "only_one",
@@ -51,16 +51,16 @@ def kept_plan(storage: Storage, plan: Plan) -> KeptPlan | None:
 def keep_study(storage: Storage, plan: Plan) -> None:
     """Write what a search has asked and decided, before anything of it is run."""
     assert plan.search is not None, "the plan of a search"
-    storage.write_json(f"{sweep_folder(plan)}/{STUDY}", plan.search.study.tree())
+    storage.write_json(f"{sweep_folder(plan)}/{STUDY}", plan.search.tree())
 
 
-def kept_study(storage: Storage, name: str, sweep: str) -> Study | None:
-    """Read what a search has asked and decided; None when it has left nothing.
+def kept_search(storage: Storage, name: str, sweep: str) -> Search | None:
+    """Read a search with what it has asked and decided; None when it has left nothing.
 
     A damaged one is set aside.
     """
     return read_sound(
-        storage, f"sweeps/{name}/{sweep}/{STUDY}", lambda data: read_study(json.loads(data))
+        storage, f"sweeps/{name}/{sweep}/{STUDY}", lambda data: read_search(json.loads(data))
     )
 
 

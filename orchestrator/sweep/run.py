@@ -10,7 +10,6 @@ from functools import partial
 from ray import tune
 
 from orchestrator.cell.job import CellJob, Pack
-from orchestrator.cell.rung import run_to_rung
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.plan import Plan, PlannedCell, jobs_of
@@ -33,6 +32,7 @@ from workloads.distributed.worker import Worker, limit_threads
 from workloads.runs.cell import run_cell, start_of
 from workloads.runs.pack import run_pack
 from workloads.runs.packs import packed
+from workloads.runs.rung import run_to_rung
 from workloads.runs.sharing import shared
 from workloads.workload import Specification
 

@@ -40,7 +40,14 @@ OPTIONS = {
     | JOB
     | {"--seeds", "--until-decided", "--max-seeds", "--max-concurrent", "--dry-run"}
     | {"--tune", "--vary", "--only", "--over", "--claim", "--metric", "--name"},
-    "tune": (SHARED | RECIPE | PLACE | JOB | {"--search", "--samples", "--max-concurrent"})
+    "tune": (
+        SHARED
+        | RECIPE
+        | PLACE
+        | JOB
+        | {"--search", "--samples", "--max-concurrent", "--dry-run"}
+        | {"--sampler", "--pruner", "--generation"}
+    )
     - {"--workers", "--placement", "--log-model"},
     "plan": {
         *("--output", "--preset", "--config", "--set", "--seeds", "--until-decided"),
@@ -313,6 +320,12 @@ def test_a_folder_is_what_was_typed(
             ["tune", "--search", "loss.temperature=0.1"],
             "--search loss.temperature=0.1: needs at least two choices",
         ),
+        (
+            ["tune", "--search", "loss.temperature=0.1", "--sampler", "anneal"],
+            "--sampler anneal: no such sampler; known are tpe, gp, random",
+        ),
+        (["report", "tune"], "tune: no sweep in"),
+        (["report", "tune", "--only", "crop"], "--only: is of an ablation, and tune is a search"),
         (["verdicts"], "has no sweep of an ablation"),
         (["verdicts", "haed"], "haed: no such ablation; known are"),
         (["ablate", "head", "--tracking-uri", "ftp://somewhere"], "--tracking-uri ftp://somewhere"),
@@ -326,6 +339,16 @@ def test_wrong_requests_leave_with_code_2_and_a_line_each(
     assert problem in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_search_tells_its_space_and_cost_and_starts_nothing(tmp_path: Path) -> None:
+    words = ["tune", "--search", "loss.temperature=0.1..1", "--samples", "9", "--dry-run"]
+    ended = invoke(*words, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
+    assert ended.exit_code == 0, ended.stderr
+    assert "9 settings of 1 fields, sampler tpe, 4 at once; 4 asked" in ended.stdout
+    assert "loss.temperature: 0.1 to 1, uniform in the logarithm" in ended.stdout
+    assert "whole budget" in ended.stdout
+    assert not (tmp_path / "s" / "sweeps").exists()
 
 
 def test_a_taken_port_is_refused(tmp_path: Path) -> None:

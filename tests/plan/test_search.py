@@ -27,11 +27,11 @@ def test_choices_and_ranges_are_read() -> None:
     )
     assert space == {
         "loss.temperature": Choices((0.1, 0.5)),
-        "optim.base_learning_rate": Range(1e-3, 1),
+        "optim.base_learning_rate": Range(1e-3, 1.0),
         "head.hidden_dim": Range(16, 512),
     }
     assert read_space(["augment.color.strength=linear:0..1", "seed=linear:0..9"], RunSpec) == {
-        "augment.color.strength": Range(0, 1, linear=True),
+        "augment.color.strength": Range(0.0, 1.0, linear=True),
         "seed": Range(0, 9, linear=True),
     }
     assert read_space(["augment.operations=[crop],[crop, color]"], RunSpec) == {
@@ -106,6 +106,7 @@ def test_a_linear_range_is_drawn_from_evenly_between_its_ends() -> None:
     strengths = [float(str(one["augment.color.strength"])) for one in settings]
     assert min(strengths) >= 0
     assert max(strengths) <= 1
+    assert len({*strengths}) > 300  # the field takes fractions, though both ends are whole
     assert {one["seed"] for one in settings} == set(range(10))
 
 

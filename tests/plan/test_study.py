@@ -147,7 +147,7 @@ def test_settings_that_are_the_same_run_are_asked_once() -> None:
     plan = plan_of(50, fields)
     asked = []
     while study := advanced(with_study(plan, Study(study_of(plan).rungs, tuple(asked))), {}):
-        new = [trial for trial in study.trials[len(asked) :]]
+        new = study.trials[len(asked) :]
         if not new:
             break
         asked += [

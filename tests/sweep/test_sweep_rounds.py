@@ -2,6 +2,7 @@
 decided, and a search.
 """
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,46 +117,69 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(
     ]
 
 
-def test_a_search_stops_the_less_promising_settings_and_continues_by_rerunning(
+def test_a_search_that_was_killed_decides_as_one_that_was_not(
+    tmp_path: Path,
     storage_folder: Path,
     document: Document,
+    start: Callable[..., "subprocess.Popen[str]"],
     tiny_recipe: Recipe,
+    records: Records,
     written: Written,
     cells_of: Cells,
+    kill_one: Callable[[int, str], None],
+    wait_for: Callable[..., None],
 ) -> None:
     words = [
         "tune",
         "--samples",
-        "6",
+        "10",
         "--search",
         "loss.temperature=0.1,0.5,1",
         "--search",
         "optim.base_learning_rate=1e-4..1",
         *tiny_recipe(schedule__epochs=6),
-        "--storage",
-        str(storage_folder),
     ]
-    settings = document(*words)["settings"]
-    assert len(settings) == 6
+    found = document(*words, "--storage", str(storage_folder))
+    settings = found["settings"]
+    assert len(settings) == 10
     assert {each["status"] for each in settings} == {"finished", "stopped"}
+    kept = records(storage_folder)
     for each in settings:
-        if each["status"] == "finished":
-            assert each["epochs"] == 6
-            assert 0 <= each["results"]["linear_top1"] <= 100
-        else:
-            assert 1 <= each["epochs"] < 6
-            assert not each["results"]  # no test label was read for it
+        record = kept[each["fingerprint"]]
+        assert record["status"] == each["status"]
+        assert record["history"][-1]["epoch"] == each["epochs"]
+        assert (each["epochs"] == 6) == (each["status"] == "finished")
+        if each["status"] == "stopped":
+            assert record["results"] == {"validation_score": each["validation_score"]}
     order = [(each["epochs"], each["validation_score"]) for each in settings]
     assert order == sorted(order, reverse=True)
+    assert found["best"]["fingerprint"] == settings[0]["fingerprint"]
+    assert 0 <= found["best"]["results"]["linear_top1"] <= 100
     status = {each["fingerprint"]: each["status"] for each in settings}
-    runs = cells_of("tune")
-    assert {name: each.info.status for name, each in runs.items()} == {
-        name: "FINISHED" if found == "finished" else "KILLED" for name, found in status.items()
+    assert {name: each.info.status for name, each in cells_of("tune").items()} == {
+        name: "FINISHED" if ended == "finished" else "KILLED" for name, ended in status.items()
     }
 
+    # Again: nothing is run.
     before = written(storage_folder)
-    assert document(*words)["settings"] == settings
+    assert document(*words, "--storage", str(storage_folder))["settings"] == settings
     assert written(storage_folder) == before
+
+    # A worker dies, and later the driver, in a search whose second generation is under way.
+    other = tmp_path / "other"
+    process = start(*words, "--storage", str(other))
+    kill_one(process.pid, "ImplicitFunc")
+    wait_for(lambda: len(written(other)) > 5, 300)
+    process.kill()
+    process.wait()
+    assert len(written(other)) < 10
+    again = document(*words, "--storage", str(other))
+    for part in ("settings", "decisions", "importance"):
+        assert again[part] == found[part]
+    assert again["best"] == found["best"]
+
+    # The report is made from the storage alone.
+    assert document("report", "tune", "--storage", str(other))["settings"] == settings
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,10 @@ class Job(Protocol):
         """The run whose state this one only evaluates."""
 
     @property
+    def until(self) -> int | None:
+        """The epoch at which a search stops it for now; None where it is to end."""
+
+    @property
     def run_folder(self) -> RunFiles:
         """Where its files lie."""
 

@@ -24,6 +24,7 @@ class LocalJob:
     root: Path
     trained_by: str | None = None
     scored: bool = False
+    until: int | None = None
 
     @property
     def run_folder(self) -> LocalRun:

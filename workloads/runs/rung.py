@@ -8,19 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.cell.job import CellJob
-from orchestrator.run_record import SCORE, Metrics, RunRecord
 from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker
+from workloads.run_record import SCORE, Metrics, RunRecord
 from workloads.runs.cell import run_cell, start_of
-from workloads.runs.folder import Checkpoint, record_of
+from workloads.runs.folder import Checkpoint, Job, record_of
 from workloads.workload import TrainedAlone
 
 __all__ = ["run_to_rung"]
 
 
 def run_to_rung(
-    job: CellJob,
+    job: Job,
     worker: Worker,
     report: Callable[[dict[str, float]], None],
     hosts: Sequence[str] = (),
@@ -30,7 +29,7 @@ def run_to_rung(
     A run that has finished without a score, in a sweep, gets it from its last state.
     """
     before = job.run_folder.record()
-    if before is not None and before.has_finished and (kept := job.run_folder.checkpoint()):
+    if before is not None and before.has_finished and (kept := _last_state(job, before)):
         return _scored(job, before, kept.state, worker)
 
     start, until = start_of(job), job.until
@@ -46,16 +45,20 @@ def run_to_rung(
     record = run_cell(
         job, worker, start, told, hosts=hosts, stop=lambda: until is not None and reached >= until
     )
-    kept = job.run_folder.checkpoint()
     if record is None:
+        kept = job.run_folder.own_checkpoint()
         assert kept is not None, "it was kept when the run stopped"
         return _stopped(job, kept, worker)
-    if record.has_finished and kept is not None:
+    if record.has_finished and (kept := _last_state(job, record)):
         return _scored(job, record, kept.state, worker)
     return record
 
 
-def _stopped(job: CellJob, kept: Checkpoint, worker: Worker) -> RunRecord:
+def _last_state(job: Job, record: RunRecord) -> Checkpoint | None:
+    return job.run_folder.beside(record.state_of).own_checkpoint()
+
+
+def _stopped(job: Job, kept: Checkpoint, worker: Worker) -> RunRecord:
     """Leave the record of a run that waits at a rung."""
     history = _with_score(job, kept.history, kept.state, worker)
     record = replace(
@@ -70,7 +73,7 @@ def _stopped(job: CellJob, kept: Checkpoint, worker: Worker) -> RunRecord:
     return record
 
 
-def _scored(job: CellJob, record: RunRecord, state: dict[str, Any], worker: Worker) -> RunRecord:
+def _scored(job: Job, record: RunRecord, state: dict[str, Any], worker: Worker) -> RunRecord:
     """Add the score of the last state to a finished run's record, unless it has one."""
     if SCORE in record.last_metrics:
         return record
@@ -80,7 +83,7 @@ def _scored(job: CellJob, record: RunRecord, state: dict[str, Any], worker: Work
 
 
 def _with_score(
-    job: CellJob, history: Sequence[Metrics], state: dict[str, Any], worker: Worker
+    job: Job, history: Sequence[Metrics], state: dict[str, Any], worker: Worker
 ) -> list[Metrics]:
     last = history[-1] if history else {"epoch": float(state["epoch"])}
     if SCORE not in last:

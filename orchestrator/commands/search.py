@@ -1,0 +1,161 @@
+"""What is said of a search: its space and cost before it runs, each step, and its report."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.commands.result import Finished
+from orchestrator.errors import PlanError
+from orchestrator.plan import Plan
+from orchestrator.plan.space import setting_name, shown
+from orchestrator.plan.study import Search
+from orchestrator.report.figures.ablation import save
+from orchestrator.report.figures.searched import pictures_of
+from orchestrator.report.searched import (
+    Searched,
+    as_tree,
+    markdown_of,
+    options_of,
+    order_of,
+    searched,
+)
+from orchestrator.storage import Storage
+from orchestrator.storage.runs import RunFolder
+from orchestrator.storage.sweeps import kept_search, latest_sweep
+from workloads.catalog import workload_named
+
+__all__ = ["SEARCH", "kept_search_report", "search_lines", "search_report", "step_line"]
+
+SEARCH = "tune"  # the name of searches among sweeps
+FILES = ("report.md", "report.json")
+
+
+def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
+    """Describe a search before it is run: its space, rungs and cost.
+
+    `seconds` is what a setting takes with the whole budget. How many settings train on at each rung
+    is the rule's expectation.
+    """
+    search = plan.search
+    assert search is not None, "the plan of a search"
+    study, rules = search.study, search.rules
+    rungs = ", ".join(map(str, study.rungs))
+    budgets = expected_budgets(search)
+    at_once = min(rules.generation, concurrent)
+    hours = budgets * seconds / 3600
+    gpus = plan.resources.workers * plan.resources.gpus_per_worker
+    return [
+        f"tune {plan.sweep_id}: {search.samples} settings of {len(search.space)} fields, sampler "
+        f"{rules.sampler}, {rules.generation} at once; {len(study.trials)} asked before",
+        *(f"    {line}" for line in shown(search.space)),
+        f"    pruner {rules.pruner}: rungs after {rungs} epochs",
+        f"    as many epochs as about {budgets:.1f} settings with the whole budget, "
+        f"{seconds:.0f} s each: {hours:.2g} hours of runs, {hours * gpus:.2g} GPU-hours, "
+        f"{hours / max(at_once, 1):.2g} hours with {at_once} at once",
+    ]
+
+
+def expected_budgets(search: Search) -> float:
+    """Return how many whole budgets are still to be spent, if a third trains on at each rung."""
+    study, before, total = search.study, 0, 0.0
+    for rung, epochs in enumerate(study.rungs):
+        expected = max(1.0, search.samples / 3**rung)
+        done = sum(len(trial.scores) > rung for trial in study.trials)
+        total += max(0.0, expected - done) * (epochs - before) / study.rungs[-1]
+        before = epochs
+    return total
+
+
+def step_line(plan: Plan, left: int) -> str:
+    """Say in a line what the next step of a search runs."""
+    search = plan.search
+    assert search is not None, "the plan of a search"
+    study = search.study
+    rungs = sorted({study.rungs[trial.rung] for trial in study.trials if trial.is_pending})
+    return (
+        f"tune {plan.sweep_id}: {len(study.trials)} of {search.samples} settings asked, {left} to "
+        f"run now, to epoch {', '.join(map(str, rungs))} of {study.rungs[-1]}"
+    )
+
+
+def search_report(
+    storage: Storage, console: Console, *, sweep: str | None, output: Path | None = None
+) -> Finished:
+    """Print what a search has found, the latest unless named, and write its files.
+
+    Raises PlanError when the storage has no such search, or it asked nothing yet.
+    """
+    plan = latest_sweep(storage, SEARCH, sweep)
+    search = kept_search(storage, SEARCH, plan["sweep"])
+    if search is None:
+        raise PlanError(
+            [
+                f"{SEARCH}: {storage.shown()} has no history of the search {plan['sweep']}; the "
+                "same `simclr-orch tune` makes one, and takes over its runs"
+            ]
+        )
+    best = search.study.best
+    records = {
+        cell["fingerprint"]: RunFolder(storage, cell["fingerprint"]).record()
+        for cell in plan["cells"]
+        if best is not None and cell["at"][0] == setting_name(best.setting)
+    }
+    found = searched(plan, search, records)
+    _print(found, console)
+
+    folder = f"sweeps/{SEARCH}/{plan['sweep']}"
+    where = storage.shown(folder) if output is None else str(output)
+    for name, content in _files(found).items():
+        if output is None:
+            storage.write_bytes(f"{folder}/{name}", content)
+        else:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / name).write_bytes(content)
+    console.print(f"report: {where}/report.md", highlight=False, soft_wrap=True)
+    return Finished(0, as_tree(found) | {"files": where})
+
+
+def kept_search_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
+    """Read the files that `search_report` has left of a search, by name."""
+    folder = f"sweeps/{SEARCH}/{plan.sweep_id}"
+    names = [
+        name for name in storage.list(folder) if name in FILES or name.endswith((".png", ".svg"))
+    ]
+    found = {name: storage.read_bytes(f"{folder}/{name}") for name in names}
+    return {name: content for name, content in found.items() if content is not None}
+
+
+def _print(found: Searched, console: Console) -> None:
+    table = Table("setting", "epochs", "validation, %", "status", box=None)
+    for trial in order_of(found):
+        table.add_row(
+            setting_name(trial.setting).replace(", ", "\n"),
+            str(found.epochs(trial)),
+            f"{trial.scores[-1]:.1f}" if trial.scores else "",
+            found.status(trial),
+        )
+    console.print(table)
+    for field, share in found.importance.items():
+        console.print(f"importance {field}: {100 * share:.0f} %", highlight=False, markup=False)
+    if (best := found.best) is not None:
+        console.print(f"best: {options_of(best)}", highlight=False, soft_wrap=True, markup=False)
+        headline = workload_named(found.plan.get("workload", "simclr")).headline[0]
+        if (test := found.test.get(headline)) is not None:
+            console.print(f"its {headline.replace('_', ' ')} on the test images: {test:.1f} %")
+
+
+def _files(found: Searched) -> dict[str, bytes]:
+    figures = pictures_of(found)
+    files = dict[str, bytes]()
+    with tempfile.TemporaryDirectory() as folder:
+        for stem, figure in figures.items():
+            files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), stem)}
+    pictures = {stem: f"{stem}.png" for stem in figures}
+    return {
+        "report.md": markdown_of(found, pictures).encode(),
+        "report.json": (json.dumps(as_tree(found), indent=2) + "\n").encode(),
+        **files,
+    }
