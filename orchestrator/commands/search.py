@@ -43,7 +43,7 @@ def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
     assert search is not None, "the plan of a search"
     study, rules = search.study, search.rules
     rungs = ", ".join(map(str, study.rungs))
-    budgets = expected_budgets(search)
+    budgets = _expected_budgets(search)
     at_once = min(rules.generation, concurrent)
     hours = budgets * seconds / 3600
     gpus = plan.resources.workers * plan.resources.gpus_per_worker
@@ -58,7 +58,7 @@ def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
     ]
 
 
-def expected_budgets(search: Search) -> float:
+def _expected_budgets(search: Search) -> float:
     """Return how many whole budgets are still to be spent, if a third trains on at each rung."""
     study, before, total = search.study, 0, 0.0
     for rung, epochs in enumerate(study.rungs):

@@ -113,7 +113,8 @@ def advanced(
 ) -> Study:
     """Return the study after one step more; the same while runs are missing, and at the end.
 
-    In order: what has ended is told, then the better ones train on, then a generation is asked.
+    What has ended is told; once all of it has, the better ones train on, and beside them a
+    generation is asked.
     `records` are by fingerprint, `failed` runs that were tried in vain.
     """
     search = plan.search
@@ -122,16 +123,12 @@ def advanced(
     if study.is_waiting:
         return _told(plan, study, records, failed)
     further = study.promoted()
-    if further != study:
-        return further
-
     count = min(search.rules.generation, search.samples - len(study.trials))
-    if count < 1:
-        return study
-    settings = next_settings(
-        search.space, study, search.rules, count, _may_be_asked(plan, train_images)
-    )
-    return study.asked(settings) if settings else study
+    settings = []
+    if count > 0:
+        may = _may_be_asked(plan, train_images)
+        settings = next_settings(search.space, study, search.rules, count, may)
+    return further.asked(settings) if settings else further
 
 
 def _told(plan: Plan, study: Study, records: Mapping[str, RunRecord], failed: set[str]) -> Study:
