@@ -14,6 +14,7 @@ import typer
 
 from orchestrator.cli import app
 from orchestrator.commands.question_file import is_file
+from orchestrator.commands.search import SEARCH
 from orchestrator.settings import PREFIX, Settings
 from search_spaces import ABLATIONS
 from workloads.__main__ import parser
@@ -179,6 +180,8 @@ def problems_of_values(said: str, command: str, given: dict[str, Any]) -> Iterat
                 yield from problems_of_name(name)
             elif is_file(name):
                 continue  # of a reader's own, as those pages show whose tests read them
+            elif (command, name) == ("report", SEARCH):
+                continue
             elif name not in {*ABLATIONS, *OWN_QUESTIONS, "all"} and not PLACEHOLDER.fullmatch(
                 name
             ):
