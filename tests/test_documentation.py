@@ -172,6 +172,9 @@ def problems_of_command(words: list[str], *, whole: bool) -> Iterator[str]:
     yield from problems_of_values(said, command.name, given)
 
 
+OTHERS = {"report": (SEARCH,)}  # what is no ablation, and yet is taken by a command
+
+
 def problems_of_values(said: str, command: str, given: dict[str, Any]) -> Iterator[str]:
     names = given.get("names", given.get("name"))
     if command in ("ablate", "report", "verdicts"):
@@ -180,10 +183,8 @@ def problems_of_values(said: str, command: str, given: dict[str, Any]) -> Iterat
                 yield from problems_of_name(name)
             elif is_file(name):
                 continue  # of a reader's own, as those pages show whose tests read them
-            elif (command, name) == ("report", SEARCH):
-                continue
-            elif name not in {*ABLATIONS, *OWN_QUESTIONS, "all"} and not PLACEHOLDER.fullmatch(
-                name
+            elif name not in {*ABLATIONS, *OWN_QUESTIONS, "all", *OTHERS.get(command, ())} and (
+                not PLACEHOLDER.fullmatch(name)
             ):
                 yield f"{said}: there is no ablation {name!r}"
     presets = [given.get("preset"), names if command == "presets" else None]

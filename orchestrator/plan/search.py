@@ -85,7 +85,7 @@ def with_study(plan: Plan, study: Study) -> Plan:
         spec = plan.base.with_values(trial.setting)
         until = None
         if trial.rung < study.last:
-            until = rung_epoch(study, trial.rung, workload.epochs(spec))
+            until = _rung_epoch(study, trial.rung, workload.epochs(spec))
         cells.append(
             PlannedCell(
                 (setting_name(trial.setting),),
@@ -99,7 +99,7 @@ def with_study(plan: Plan, study: Study) -> Plan:
     return replace(plan, cells=tuple(cells), search=replace(plan.search, study=study))
 
 
-def rung_epoch(study: Study, rung: int, epochs: int) -> int:
+def _rung_epoch(study: Study, rung: int, epochs: int) -> int:
     """Return the epoch of a rung for a run that may be longer or shorter than the recipe's."""
     return min(epochs, max(1, -(-study.rungs[rung] * epochs // study.rungs[-1])))
 
@@ -143,7 +143,7 @@ def _told(plan: Plan, study: Study, records: Mapping[str, RunRecord], failed: se
         elif record is not None and record.diverged:
             lost[trial.number] = "diverged"
         elif record is not None:
-            epoch = rung_epoch(study, trial.rung, workload.epochs(cell.spec))
+            epoch = _rung_epoch(study, trial.rung, workload.epochs(cell.spec))
             score = score_at(record, epoch)
             if score is not None:  # else it has not come that far
                 scores[trial.number] = (*trial.scores, score)
