@@ -33,6 +33,7 @@ from workloads.catalog import (
 from workloads.cpus import usable_cpus
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 from workloads.workload import (
     AnyWorkload,
     DataFacts,
@@ -306,8 +307,9 @@ def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
     of_preset = workload_of_preset(request.preset)
     if of_preset is None:
         known = of_ablations.presets if of_ablations else every_preset()
+        hint = did_you_mean(request.preset, known)
         raise PlanError(
-            [f"--preset {request.preset}: no such preset; known are {', '.join(known)}"]
+            [f"--preset {request.preset}: no such preset; known are {', '.join(known)}{hint}"]
         )
     if of_ablations is not None and of_preset is not of_ablations:
         presets = ", ".join(of_ablations.presets)

@@ -26,6 +26,7 @@ from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.spec import digest, flatten
+from workloads.spelling import did_you_mean
 from workloads.workload import (
     AnyTrainedAlone,
     DataFacts,
@@ -81,7 +82,8 @@ def evaluate(
         if isinstance(workload, TrainedAlone):
             known |= workload.evaluations
     if protocol not in known:
-        raise PlanError([f"--protocol {protocol}: no such protocol; known are {', '.join(known)}"])
+        listed, hint = ", ".join(known), did_you_mean(protocol, known)
+        raise PlanError([f"--protocol {protocol}: no such protocol; known are {listed}{hint}"])
 
     read: list[DataRead] = []
     with told_of_reading(read.append):

@@ -13,6 +13,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record, last_state
 from workloads.catalog import every_workload, workload_named
 from workloads.evaluation_result import CardResult
+from workloads.spelling import did_you_mean
 from workloads.workload import TrainedAlone
 
 __all__ = ["export_run"]
@@ -72,7 +73,8 @@ def _check_format(name: str) -> None:
         if isinstance(workload, TrainedAlone) and workload.weights is not None:
             known |= workload.weights.files
     if name not in known:
-        raise PlanError([f"--format {name}: no such format; known are {', '.join(known)}"])
+        hint = did_you_mean(name, known)
+        raise PlanError([f"--format {name}: no such format; known are {', '.join(known)}{hint}"])
 
 
 def _results(record: RunRecord, storage: Storage) -> list[CardResult]:

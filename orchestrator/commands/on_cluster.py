@@ -35,6 +35,7 @@ from orchestrator.scratch import scratch_folder
 from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage, without_password
 from workloads.catalog import every_workload
+from workloads.spelling import did_you_mean
 
 __all__ = ["Submission", "print_to_log", "remote_arguments", "run_as_ray_job"]
 
@@ -286,7 +287,8 @@ def _own_problems(code: str, request: Request) -> list[str]:
     if request.flags.get("address"):
         problems.append("--on and --address: exclude each other")
     if code not in CODE:
-        problems.append(f"--code {code}: no such choice; known are {', '.join(CODE)}")
+        hint = did_you_mean(code, CODE)
+        problems.append(f"--code {code}: no such choice; known are {', '.join(CODE)}{hint}")
     if request.config is not None and not request.config.is_file():
         problems.append(f"--config {request.config}: cannot be read")
     paths = {path for workload in every_workload() for path in workload.paths}

@@ -7,6 +7,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan.over import Over, over_question
 from search_spaces import Ablation
 from workloads.catalog import every_preset, every_workload, workload_of_preset, workload_of_tree
+from workloads.spelling import did_you_mean
 from workloads.workload import AnyWorkload
 from workloads.written import read_yaml
 
@@ -47,6 +48,6 @@ def _workload(request: Request) -> AnyWorkload:
         return next(every_workload())
     found = workload_of_preset(request.preset)
     if found is None:
-        known = ", ".join(every_preset())
-        raise PlanError([f"--preset {request.preset}: no such preset; known are {known}"])
+        known, hint = ", ".join(every_preset()), did_you_mean(request.preset, every_preset())
+        raise PlanError([f"--preset {request.preset}: no such preset; known are {known}{hint}"])
     return found

@@ -15,6 +15,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
 from search_spaces import OF_THE_PAPER, Ablation, OfferedError, every_ablation
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 
 __all__ = [
     "ablations_named",
@@ -155,8 +156,7 @@ def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:
     """
     known = every_ablation()
     if unknown := [name for name in names if name not in known and name != EVERY]:
-        listed = f"{', '.join(known)}, {EVERY}"
-        raise SpecError([f"{name}: no such ablation; known are {listed}" for name in unknown])
+        raise SpecError([_no_such(name, (*known, EVERY)) for name in unknown])
 
     wanted: dict[str, Ablation] = {}
     for name in names:
@@ -180,10 +180,14 @@ def swept_names(names: Sequence[str], storage: Storage) -> list[str]:
         return [*(name for name in known if name in there), *own]
 
     if unknown := [name for name in names if name not in known and name not in (EVERY, *own)]:
-        listed = ", ".join((*known, *own, EVERY))
-        raise SpecError([f"{name}: no such ablation; known are {listed}" for name in unknown])
+        raise SpecError([_no_such(name, (*known, *own, EVERY)) for name in unknown])
     wanted = [one for name in names for one in (OF_THE_PAPER if name == EVERY else (name,))]
     return list(dict.fromkeys(wanted))
+
+
+def _no_such(name: str, known: Sequence[str]) -> str:
+    listed = ", ".join(known)
+    return f"{name}: no such ablation; known are {listed}{did_you_mean(name, known)}"
 
 
 def _has_question(storage: Storage, name: str) -> bool:

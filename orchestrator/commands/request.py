@@ -17,6 +17,7 @@ from orchestrator.storage.runs import RunFolder, finished_record
 from search_spaces import Ablation
 from workloads.inventory import shown
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 from workloads.workload import (
     AnyWorkload,
     Specification,
@@ -127,6 +128,7 @@ def base_recipe(
     if named not in workload.presets:
         problems.found.append(
             f"--preset {named}: no such preset; known are {', '.join(workload.presets)}"
+            f"{did_you_mean(named, workload.presets)}"
         )
 
     recipe = None

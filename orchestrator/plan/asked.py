@@ -14,6 +14,7 @@ from search_spaces.ablation import Scale, Varied
 from search_spaces.claims import Place
 from search_spaces.layout import Cell
 from search_spaces.values import Value
+from workloads.spelling import did_you_mean
 
 __all__ = [
     "MAX_SEEDS",
@@ -111,10 +112,11 @@ def varied_fields(flat: Mapping[str, Any], names: Collection[Varied]) -> list[st
 
 def read_tuning(text: str) -> Tuning:
     """Read how settings are chosen. Raises PlanError with what is known."""
-    for known in get_args(Tuning):
-        if text == known:
-            return cast(Tuning, known)
-    raise PlanError([f"--tune {text}: must be one of {', '.join(get_args(Tuning))}"])
+    if text in get_args(Tuning):
+        return cast(Tuning, text)
+    known = ", ".join(get_args(Tuning))
+    hint = did_you_mean(text, get_args(Tuning))
+    raise PlanError([f"--tune {text}: must be one of {known}{hint}"])
 
 
 def read_varied(text: str) -> tuple[Varied, ...]:
@@ -126,7 +128,8 @@ def read_varied(text: str) -> tuple[Varied, ...]:
     known = ("seed", *get_args(Varied))
     if unknown := [name for name in names if name not in known]:
         listed = ", ".join(unknown)
-        raise PlanError([f"--vary {text}: {listed!r} is none of {', '.join(known)}"])
+        hint = did_you_mean(unknown[0], known)
+        raise PlanError([f"--vary {text}: {listed!r} is none of {', '.join(known)}{hint}"])
     if "seed" not in names:
         raise PlanError([f"--vary {text}: seed is needed, else runs of one cell are equal in it"])
     return tuple(name for name in get_args(Varied) if name in names)

@@ -31,6 +31,7 @@ from workloads.runs.folder import (
     spec_bytes,
 )
 from workloads.runs.predictions import predictions_bytes, read_predictions
+from workloads.spelling import did_you_mean
 from workloads.workload import TrainedAlone
 
 __all__ = [
@@ -242,13 +243,15 @@ def has_trained_state(storage: Storage, record: RunRecord) -> bool:
 
 def run_named(run: str, storage: Storage) -> str:
     """Return the fingerprint that begins so. Raises PlanError when none does, or several."""
-    fitting = [name for name in storage.list(RUNS) if name.startswith(run)]
+    there = storage.list(RUNS)
+    fitting = [name for name in there if name.startswith(run)]
     match fitting:
         case [one]:
             return one
         case []:
+            hint = did_you_mean(run, (name[: len(run)] for name in there))
             raise PlanError(
-                [f"{run}: no such run in {storage.shown()}; `simclr-orch runs` lists them"]
+                [f"{run}: no such run in {storage.shown()}; `simclr-orch runs` lists them{hint}"]
             )
         case _:
             some = ", ".join(name[:12] for name in fitting[:5])

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 from workloads.workload import (
     AnyTrainedAlone,
     AnyTrainedTogether,
@@ -76,7 +77,8 @@ def preset_named(name: str) -> Specification:
     """Return the preset of that name. Raises SpecError that lists the known ones."""
     known = every_preset()
     if name not in known:
-        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(known)}"])
+        hint = did_you_mean(name, known)
+        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(known)}{hint}"])
     return known[name]()
 
 

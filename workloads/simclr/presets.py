@@ -5,6 +5,7 @@ from typing import Any
 
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 
 __all__ = [
     "PRESETS",
@@ -155,7 +156,8 @@ def preset(name: str) -> RunSpec:
     Raises SpecError that lists the known ones.
     """
     if name not in PRESETS:
-        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(PRESETS)}"])
+        hint = did_you_mean(name, PRESETS)
+        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(PRESETS)}{hint}"])
     return PRESETS[name]()
 
 

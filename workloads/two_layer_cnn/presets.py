@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 from workloads.two_layer_cnn.spec import TwoLayerSpec
 
 __all__ = [
@@ -75,5 +76,6 @@ def preset(name: str) -> TwoLayerSpec:
     Raises SpecError that lists the known ones.
     """
     if name not in PRESETS:
-        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(PRESETS)}"])
+        hint = did_you_mean(name, PRESETS)
+        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(PRESETS)}{hint}"])
     return PRESETS[name]()

@@ -17,6 +17,7 @@ from workloads.datasets.shards.files import MANIFEST
 from workloads.datasets.sources.folder_listing import File, Listing, content_of, listing_of
 from workloads.local_files import write_whole
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean
 
 __all__ = ["LOCK", "Entries", "Sharding", "entry_of", "plan_shards"]
 
@@ -80,6 +81,7 @@ def plan_shards(
     if chosen is None:
         problems.append(
             f"--format {format}: no such format; known are {', '.join(get_args(Format))}"
+            f"{did_you_mean(format, get_args(Format))}"
         )
     try:
         listing = listing_of(source)
