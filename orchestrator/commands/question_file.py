@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, create_model
 
+from orchestrator.commands.question_metrics import unknown_metrics
 from orchestrator.commands.question_module import ablation_in_module, parts_of_name
 from orchestrator.commands.question_text import question_yaml
 from search_spaces import Ablation, OfferedError, every_ablation
@@ -239,6 +240,11 @@ def _unknown(file: QuestionFile) -> Iterator[tuple[Keys, str]]:
     except SpecError as error:
         yield ("workload",), str(error)
         return
+    for metric, problem in unknown_metrics(file.ablation, workload):
+        of_cells = [keys for keys in file.marks if keys[-1] == "metric"]
+        places = [keys for keys in of_cells if _at(file.tree, keys) == metric]
+        for keys in places or [("metric",)]:
+            yield keys, problem
     for path, problem in _unknown_fields(file.ablation, file.base, workload).items():
         places = [keys for keys in file.marks if path in keys[-1:]]
         places += [

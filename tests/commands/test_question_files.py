@@ -155,6 +155,10 @@ def test_all_mistakes_of_a_file_are_told_with_line_and_column(written: Written) 
             "name: temperature\nquestion: Q\naxes: {seed: [1, 2]}",
             "mine.yaml:1:1: name: temperature is the name of a built-in question, of which",
         ),
+        (
+            "question: Q\naxes: {seed: [1, 2]}\nmetric: linear_topl",
+            "mine.yaml:3:1: metric: 'linear_topl': no such result; did you mean linear_top5? known",
+        ),
         ("name: X y\nquestion: Q\naxes: {seed: [1, 2]}", "mine.yaml:1:1: name: 'X y': is to be"),
         (
             "question: Q\nfixed: {seed: 3}\naxes: {seed: [1, 2]}",
