@@ -83,6 +83,23 @@ def command() -> list[str]:
     return [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 
 
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Writes a module of own parts into the working directory, which is a new one, for its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    names = []
+
+    def written(text: str) -> str:
+        names.append(f"own_{uuid4().hex}")
+        (tmp_path / f"{names[-1]}.py").write_text(text)
+        return names[-1]
+
+    yield written
+    for name in names:
+        sys.modules.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def simclr_orch(command: list[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `simclr-orch` with these words to its end, whatever that is."""

@@ -7,9 +7,10 @@ lies in no package; line ends do not count. What is imported beside that has no 
 
 import hashlib
 import importlib
+import re
 import sys
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import packages_distributions, version
@@ -19,7 +20,7 @@ from types import ModuleType
 
 from workloads.spec import SpecError
 
-__all__ = ["Source", "distribution_of", "source_of"]
+__all__ = ["Source", "distribution_of", "local_modules", "modules_named", "source_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,47 @@ def source_of(name: str, what: str) -> Source:
             [f"{what}: its source ({file}) has changed since this process imported it; start anew"]
         )
     return Source(module, file, before)
+
+
+def local_modules() -> tuple[Path, ...]:
+    """Return the folder or file of each top-level module of parts that no distribution brought.
+
+    Of those that this process has imported: what a worker on another machine would lack.
+    """
+    return tuple(
+        _placed(module)
+        for name in sorted(_known)
+        if (module := sys.modules.get(name)) is not None and not _is_installed(module)
+    )
+
+
+def modules_named(texts: Iterable[str], folder: Path) -> tuple[Path, ...]:
+    """Return the modules in a folder that texts name as parts, `module:name`; none is imported."""
+    tops = {top for text in texts for top in _PART.findall(text)}
+    places = [folder / name for top in sorted(tops) for name in (top, f"{top}.py")]
+    return tuple(
+        place
+        for place in places
+        if (place.suffix == ".py" and place.is_file()) or _is_package(place)
+    )
+
+
+_PART = re.compile(r"(?<![\w./:])([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_]")
+
+
+def _is_package(place: Path) -> bool:
+    return place.is_dir() and any(place.glob("*.py"))
+
+
+def _placed(module: ModuleType) -> Path:
+    if module.__file__ is None:  # a folder without __init__.py
+        return Path(next(iter(module.__path__)))
+    file = Path(module.__file__)
+    return file.parent if hasattr(module, "__path__") else file
+
+
+def _is_installed(module: ModuleType) -> bool:
+    return bool({"site-packages", "dist-packages"} & {*_placed(module).parts})
 
 
 def _import(what: str, name: str) -> ModuleType:

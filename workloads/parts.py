@@ -15,6 +15,7 @@ annotated with a frozen pydantic class, or further parameters that are annotated
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -39,6 +40,7 @@ __all__ = [
     "find",
     "name_problem",
     "offered",
+    "option_name",
     "part_of",
     "plain_options",
     "read_options",
@@ -57,9 +59,9 @@ class Kind:
 ENCODERS = Kind("encoder", "simclr_orch.encoders")
 LOSSES = Kind("loss", "simclr_orch.losses", ("z0", "z1"))
 OPTIMIZERS = Kind("optimizer", "simclr_orch.optimizers", ("groups", "learning_rate"))
-DATASETS = Kind("data set", "simclr_orch.datasets")
-OPERATIONS = Kind("augmentation operation", "simclr_orch.operations", ("images",))
-METRICS = Kind("evaluation metric", "simclr_orch.metrics", ("features",))
+DATASETS = Kind("data set", "simclr_orch.datasets", ("root",))
+OPERATIONS = Kind("augmentation operation", "simclr_orch.operations", ("images", "draws"))
+METRICS = Kind("evaluation metric", "simclr_orch.metrics", ("features", "labels"))
 KINDS = (ENCODERS, LOSSES, OPTIMIZERS, DATASETS, OPERATIONS, METRICS)
 
 
@@ -131,6 +133,11 @@ def name_problem(kind: Kind, field: str, name: str, built_in: Collection[str]) -
         f"{field}={name!r}: no such {kind.name}; {hint}known are {', '.join(known)}, and own ones "
         f"as module:name or an entry point of {kind.group}"
     )
+
+
+def option_name(name: str) -> str:
+    """Return the word for a part among others of its kind: `fog` of `my_parts.weather:fog`."""
+    return re.sub(r"\W", "_", name.rpartition(":")[2])
 
 
 def offered(kind: Kind) -> tuple[EntryPoint, ...]:

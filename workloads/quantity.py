@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Curves", "Quantity", "cosine", "percent"]
+__all__ = ["Curves", "Quantity", "cosine", "percent", "quantity_by_name"]
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,20 @@ def percent(name: str, better: Literal["higher", "lower"] = "higher") -> Quantit
 def cosine(name: str) -> Quantity:
     """Return the quantity of the modulus of a cosine."""
     return Quantity(name, "cosine", 3, 0.0, 1.0)
+
+
+def quantity_by_name(metric: str) -> Quantity:
+    """Return what the name of a metric says that no workload knows, such as an own one's.
+
+    Its unit follows from the end, `_percent` or `_nats`, and one with the word error or loss is the
+    better the lower it is.
+    """
+    words = metric.split("_")
+    better: Literal["higher", "lower"] = "lower" if {"error", "loss"} & {*words} else "higher"
+    if words[-1] == "percent":
+        return percent(" ".join(words[:-1]), better)
+    if metric.endswith("_mean_per_class"):
+        return percent(" ".join(words))
+    if words[-1] == "nats":
+        return Quantity(" ".join(words[:-1]), "nats", None, better=better)
+    return Quantity(" ".join(words), better=better)

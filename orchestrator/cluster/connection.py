@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from orchestrator.cluster.own_modules import imported_modules
 from orchestrator.cluster.short_folder import folder_for_ray, ray_folder
 from orchestrator.environment import prepare_environment, worker_environment
 from orchestrator.errors import ClusterError, StorageError
@@ -152,8 +153,12 @@ def _why_unseen(storage: Storage) -> str | None:
 
 
 def _code_for_the_cluster() -> dict[str, Any]:
-    """Return this very code for workers of a cluster that may have another version, or none."""
+    """Return this very code for workers of a cluster that may have another version, or none.
+
+    With it travel the modules of own parts that lie in a folder of this machine.
+    """
+    ours = [str(ROOT / package) for package in OUR_PACKAGES]
     return {
-        "py_modules": [str(ROOT / package) for package in OUR_PACKAGES],
+        "py_modules": [*ours, *imported_modules()],
         "env_vars": worker_environment(),
     }

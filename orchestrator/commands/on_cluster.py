@@ -18,6 +18,7 @@ from pathlib import Path
 
 from orchestrator.cluster.job_log import LogReader, document_lines
 from orchestrator.cluster.job_server import JobServer, RayJob, reached
+from orchestrator.cluster.own_modules import pack_modules
 from orchestrator.cluster.ray_internals import JOB_STOP_WAIT
 from orchestrator.commands.questions import travelling
 from orchestrator.commands.request import (
@@ -114,7 +115,8 @@ class Submission:
     def folder(self) -> Iterator[Path | None]:
         """Make the folder that travels to the cluster, for a `with` block; None if none does.
 
-        In it are our packages, if they travel, and the files of `--config` and of questions.
+        In it are our packages and the modules here of own parts that are named, if code travels,
+        and the files of `--config` and of questions.
         """
         with scratch_folder() as made:
             if self.ships_code:
@@ -124,6 +126,7 @@ class Submission:
                         made / package,
                         ignore=shutil.ignore_patterns("__pycache__"),
                     )
+                pack_modules(self._texts, made)
 
             if self.config:
                 (made / "config").mkdir()
@@ -132,6 +135,11 @@ class Submission:
                 (made / name).parent.mkdir(parents=True)
                 (made / name).write_text(text)
             yield made if self.ships_code or self.config or self.questions else None
+
+    @property
+    def _texts(self) -> list[str]:
+        config = [self.config.read_text()] if self.config else []
+        return [*self.arguments, *config, *self.questions.values()]
 
 
 def remote_arguments(

@@ -27,7 +27,7 @@ from search_spaces import UNTRAINED, Ablation
 from search_spaces.ablation import Scale
 from search_spaces.claims import Place
 from workloads.catalog import workload_named
-from workloads.quantity import Quantity
+from workloads.quantity import quantity_by_name
 
 __all__ = [
     "Key",
@@ -261,7 +261,7 @@ def _quantities(ablation: Ablation, keys: Iterable[Key], own: Mapping[Place, str
     """What is measured, as far as the workload says."""
     known = workload_named(ablation.workload).quantities
     named = {(at, metric): metric or own.get(at, ablation.metric) for at, metric in keys}
-    return {key: known.get(name, Quantity(name)) for key, name in named.items()}
+    return {key: known.get(name) or quantity_by_name(name) for key, name in named.items()}
 
 
 def _score(record: RunRecord, metric: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from search_spaces import Ablation
 from workloads.catalog import every_workload
-from workloads.quantity import Quantity, percent
+from workloads.quantity import Quantity, percent, quantity_by_name
 
 __all__ = ["metric_quantity", "quantity"]
 
@@ -10,13 +10,12 @@ __all__ = ["metric_quantity", "quantity"]
 def quantity(metric: str) -> Quantity:
     """Return what a metric of that name is, by the first workload that knows it.
 
-    A name that none knows stands for itself, without a unit.
+    A name that none knows, such as an own metric's, says its unit by its end.
     """
     for workload in every_workload():
         if metric in workload.quantities:
             return workload.quantities[metric]
-    name = metric.replace("_", " ")
-    return percent(name) if metric.endswith("_mean_per_class") else Quantity(name)
+    return quantity_by_name(metric)
 
 
 def metric_quantity(ablation: Ablation) -> Quantity:

@@ -66,6 +66,7 @@ UNREAD = {
     *("init.prefix", "init.ignore"),  # of given weights only, see READ_FIELDS
     *("encoder.code", "loss.code", "optim.code"),  # of own parts only, see READ_FIELDS
     "eval.transfer.data.image_size",  # follows from the views
+    *("data.code", "eval.transfer.data.code"),  # of own data only, see READ_FIELDS
     # of textures only, see READ_FIELDS
     *("data.palette", "data.arrangement"),
     *("eval.transfer.data.palette", "eval.transfer.data.arrangement"),
@@ -125,6 +126,8 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
         candidates = [spec.schedule.batch_size // 2]
     if path == "schedule.image_sizes":
         candidates = [[[16, 1.0]]]
+    if path == "eval.metrics.names":
+        candidates = [["my:size"]]
     for candidate in candidates:
         try:
             changed = spec.with_values({path: candidate})
@@ -158,7 +161,7 @@ def with_another_value(spec: RunSpec, path: str) -> RunSpec:
         ("augment.operations", [], "at least one"),
         ("augment.output_size", 64, "data.image_size=32"),
         ("eval.l2", [0.1, 0.01], "increasing"),
-        ("data.name", "mnits", "'shapes', 'textures', 'digits'"),
+        ("data.name", "mnits", "shapes, textures, digits"),
         ("data.root", "images", "'shapes' takes no root"),
         ("data.palette", "shared", "only of data.name='textures', not of 'shapes'"),
         ("data.arrangement", "shared", "only of data.name='textures', not of 'shapes'"),
@@ -503,6 +506,7 @@ READ_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"optim.name": "my:optimizer", "optim.options.gamma": 3}, "optim.options.gamma"),
     ({"optim.name": "my:optimizer"}, "optim.code"),
     ({"optim.name": "my:optimizer"}, "optim.weight_decay"),
+    ({"data.name": "my:data"}, "data.code"),
     ({"augment.operations": ["color"], "augment.branches": "one"}, "augment.crop.min_area"),
     ({"head.num_linear_layers": 1}, "head.output_dim"),
     ({"head.num_linear_layers": 1}, "head.batch_norm"),

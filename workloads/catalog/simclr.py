@@ -45,6 +45,7 @@ _ALONE: dict[str, Any] = {
     "eval.probe.tasks": [],
     "eval.finetune.labels": [],
     "eval.transfer.protocols": [],
+    "eval.metrics.names": [],
 }
 _LINEAR = {name: value for name, value in _ALONE.items() if name != "eval.protocol"}
 _EVALUATIONS = {
@@ -67,6 +68,10 @@ _EVALUATIONS = {
     "transfer": Evaluation(_ALONE | {"eval.transfer.protocols": ["linear"]}, only="transfer"),
     "transfer-finetune": Evaluation(
         _ALONE | {"eval.transfer.protocols": ["finetune"]}, only="transfer"
+    ),
+    # which metrics is said beside it
+    "metrics": Evaluation(
+        {name: value for name, value in _ALONE.items() if name != "eval.metrics.names"}
     ),
     "inspect": Evaluation(_ALONE, inspects=True),
 }
@@ -122,6 +127,7 @@ class SimCLRWorkload:
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Return why a run cannot train on so many images and workers, a line each."""
+        from workloads.catalog.simclr_data import own_problems
         from workloads.evaluation.protocols.label_subsets import finetune_problems
         from workloads.evaluation.protocols.transfer import transfer_problems
         from workloads.simclr.initial import initial_problems
@@ -130,6 +136,7 @@ class SimCLRWorkload:
         of_training = problems_with(spec, train_images or spec.schedule.batch_size, world_size)
         if train_images is not None:  # about to be trained, and not evaluated
             of_training += initial_problems(spec)
+        of_training += own_problems(spec)
         return of_training + transfer_problems(spec) + finetune_problems(spec)
 
     def reference(self, spec: RunSpec) -> RunSpec:

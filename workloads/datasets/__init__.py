@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from workloads.datasets.cache import Source, default_cache, stored
+from workloads.datasets.own_data import OwnData, pinned_data
+from workloads.datasets.own_data import source as own_data
 from workloads.datasets.shards import source as shards
 from workloads.datasets.sources import (
     digits,
@@ -21,11 +23,13 @@ from workloads.spec import SpecError, digest
 __all__ = [
     "DataSet",
     "DataSpec",
+    "OwnData",
     "Split",
     "content_digest",
     "default_cache",
     "load",
     "metric_of",
+    "pinned_data",
     "why_without_labels",
 ]
 
@@ -74,7 +78,7 @@ def load(
 
     what = {"revision": DECODING_REVISION, "content": source.content, "fields": source.fields}
     size = spec.image_size if source.images is None else "index"
-    key = f"{spec.name}-{size}-{digest(what)}"
+    key = f"{'own' if spec.is_own else spec.name}-{size}-{digest(what)}"
     images = stored(cache or default_cache(), key, source.decode, source.images)
     data = split(spec, images, source.content, source.left_out)
     tell(DataRead(spec.name, data.content, data.inventory, data.remarks))
@@ -93,6 +97,7 @@ def content_digest(spec: DataSpec) -> str:
     - torchvision's data sets in few files: the bytes of these;
     - those that list image files: what they list, with labels and sizes, and the bytes of a sample
       of the files;
+    - own ones: all that they give, unless it is pinned;
     - embedded ones: name and revision of the code that makes them.
 
     Of data with labels. Raises SpecError when there are no such data.
@@ -119,6 +124,8 @@ def _source(spec: DataSpec) -> Source:
         raise SpecError(
             [f"data.{name}={given[name]!r}: is read by data.name='shards' only" for name in unread]
         )
+    if spec.is_own:
+        return own_data(spec)
     match spec.name:
         case "shapes":
             return shapes.source(spec)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from workloads.option_values import Options, OptionsField
+from workloads.parts import DATASETS, name_problem
 from workloads.spec import Part
 
 __all__ = ["EMBEDDED", "MAX_PIXELS", "OF_8_BITS", "DataSetName", "DataSpec", "forget_newer_fields"]
@@ -43,6 +45,8 @@ NEWER = (
     "value_range",
     "palette",
     "arrangement",
+    "options",
+    "code",
 )
 WITH_FILES = ("image-folder", "imagenet", "shards")  # whose folders or members say the labels
 EMBEDDED: tuple[DataSetName, ...] = ("shapes", "textures", "digits")
@@ -62,7 +66,9 @@ class DataSpec(Part):
     by `split_seed`; test labels are read once.
     """
 
-    name: DataSetName = "shapes"
+    name: DataSetName | str = Field(
+        "shapes", description="or an own one, as module:name or by its entry point"
+    )
     root: str | None = Field(
         None,
         description="folder of the data, of shards also a URI (s3://...); not "
@@ -144,6 +150,31 @@ class DataSpec(Part):
         "the field of their .json, that has the labels; null is one that is known",
     )
 
+    options: OptionsField = Field(Options(), description="of an own data set, as it takes them")
+    code: str | None = Field(
+        None,
+        description="which source an own data set has: its distribution, version and digest; set "
+        "when runs are planned, and another one is refused then",
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> "DataSpec":
+        # With its code it was found once; whoever reads the results of such a run need not have it.
+        if self.is_own and self.code is None:
+            built_in = get_args(DataSetName)
+            if problem := name_problem(DATASETS, "data.name", self.name, built_in):
+                raise ValueError(problem)
+        if self.options and not self.is_own:
+            raise ValueError(
+                f"data.options={self.options!r}: {self.name} is built in, and takes none"
+            )
+        return self
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the data set is somebody's own."""
+        return self.name not in get_args(DataSetName)
+
     @model_validator(mode="after")
     def _pixels(self) -> "DataSpec":
         given = {"channels": self.channels, "value_range": self.value_range}
@@ -161,7 +192,7 @@ class DataSpec(Part):
 
     @model_validator(mode="after")
     def _labels(self) -> "DataSpec":
-        if self.labels == "none" and self.name not in WITH_FILES:
+        if self.labels == "none" and self.name not in WITH_FILES and not self.is_own:
             raise ValueError(
                 f"data.labels='none': is for {', '.join(WITH_FILES)}; with eval.protocol=none "
                 f"data.name={self.name!r} is trained on without labels as it is"
@@ -195,7 +226,8 @@ def forget_newer_fields(*trees: dict[str, Any]) -> None:
 
     Whoever digests a tree finds what was computed before these fields were.
     """
+    defaults = DataSpec().tree()
     for tree in trees:
         for name in NEWER:
-            if tree[name] == DataSpec.model_fields[name].default:
+            if tree[name] == defaults[name]:
                 del tree[name]

@@ -16,6 +16,7 @@ from workloads.evaluation.features.cache import cached_features
 from workloads.evaluation.features.digests import unchanged
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import classified, scored, top_k_accuracy
+from workloads.evaluation.own_metrics import measured
 from workloads.evaluation.protocols.finetune import finetuned
 from workloads.evaluation.protocols.knn import chosen_knn, knn_scores
 from workloads.evaluation.protocols.linear import LinearClassifier, fit_lbfgs, fit_sgd
@@ -48,7 +49,8 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Evaluation
     With `eval.online`: online_top1, online_top5, online_validation_top1. With
     `eval.finetune.labels`, for p % of them: `finetune_{p}_top1`, `finetune_{p}_top5`,
     `finetune_{p}_validation_top1`, `finetune_{p}_images`. With `eval.transfer.protocols`:
-    `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen. Where
+    `transfer_linear`, `transfer_finetune` in the other data's metric, and what was chosen. With
+    `eval.metrics.names`: whatever these give. Where
     the test classes are not balanced, `{name}_mean_per_class` stands beside every `{name}_top5`
     (see `classified`).
 
@@ -93,6 +95,9 @@ def evaluate(spec: RunSpec, state: dict[str, Any], worker: Worker) -> Evaluation
             result |= _of_head(spec, state, encoder, data, features)
         if spec.eval.online and spec.schedule.epochs:
             result |= online_result(spec, state, data, features["validation"], features["test"])
+        if spec.eval.metrics.names:
+            labels = {name: getattr(data, name).labels for name in features}
+            result |= measured(spec.eval.metrics, features, labels)
     return result | adapted
 
 
@@ -109,7 +114,7 @@ def _head_problems(spec: RunSpec, state: dict[str, Any]) -> list[str]:
 
 def _splits_read(spec: RunSpec) -> tuple[str, ...]:
     """The splits of whose features something is made."""
-    if spec.eval.protocol != "none" or spec.eval.projection:
+    if spec.eval.protocol != "none" or spec.eval.projection or spec.eval.metrics.names:
         return ("train", "validation", "test")
     classified = spec.eval.online or is_supervised(spec)
     return ("validation", "test") if classified and spec.schedule.epochs else ()

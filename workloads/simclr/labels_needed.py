@@ -36,6 +36,9 @@ def label_problems(spec: RunSpec) -> list[str]:
         f"eval.finetune.labels={list(spec.eval.finetune.labels)}: needs labels; needs []": bool(
             spec.eval.finetune.labels
         ),
+        f"eval.metrics.names={list(spec.eval.metrics.names)}: needs labels; needs []": bool(
+            spec.eval.metrics.names
+        ),
         f"eval.probe.tasks={list(spec.eval.probe.tasks)}: needs test images; needs []": bool(
             spec.eval.probe.tasks
         ),

@@ -15,7 +15,6 @@ import numpy as np
 
 from workloads.datasets.sources.folder_walk import folders_in
 from workloads.datasets.sources.image_lists import ImageList, ImageLists
-from workloads.datasets.spec import DataSetName
 from workloads.text_files import TextError, lines_of, read_text
 
 __all__ = ["CALTECH", "VOC", "VOC_CLASSES", "lists_of"]
@@ -43,7 +42,7 @@ CLUTTER = "BACKGROUND_Google"
 CALTECH_TRAIN = 30  # images of each class
 
 
-def lists_of(name: DataSetName, root: Path) -> ImageLists:
+def lists_of(name: str, root: Path) -> ImageLists:
     """Read the lists of a data set below `root`.
 
     Raises ValueError for lists that do not fit together, and what readers of damaged files raise.
@@ -53,7 +52,7 @@ def lists_of(name: DataSetName, root: Path) -> ImageLists:
     return lists
 
 
-def _lists(name: DataSetName, root: Path) -> ImageLists:
+def _lists(name: str, root: Path) -> ImageLists:
     match name:
         case "food101" | "cars":
             return _torchvision_lists(name, root, None)
@@ -72,7 +71,7 @@ def _lists(name: DataSetName, root: Path) -> ImageLists:
     raise AssertionError(name)
 
 
-def _torchvision_lists(name: DataSetName, root: Path, validation: str | None) -> ImageLists:
+def _torchvision_lists(name: str, root: Path, validation: str | None) -> ImageLists:
     parts: dict[str, ImageList] = {}
     classes: set[tuple[str, ...]] = set()
     for part in ("train", "test", *([validation] if validation else [])):
@@ -88,7 +87,7 @@ def _torchvision_lists(name: DataSetName, root: Path, validation: str | None) ->
     )
 
 
-def _torchvision(name: DataSetName, root: Path, part: str) -> Any:
+def _torchvision(name: str, root: Path, part: str) -> Any:
     """torchvision's reader of a part, which gives paths in place of images."""
     from torchvision import datasets
 

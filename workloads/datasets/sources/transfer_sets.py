@@ -18,7 +18,7 @@ from workloads.spec import SpecError
 __all__ = ["DOWNLOADED", "fetch", "metric_of", "source"]
 
 # The files below `data.root` that say what images there are, and what they show.
-ANNOTATIONS: dict[DataSetName, tuple[str, ...]] = {
+ANNOTATIONS: dict[str, tuple[str, ...]] = {
     "food101": ("food-101/meta/train.json", "food-101/meta/test.json"),
     "sun397": ("SUN397/ClassName.txt", "SUN397/Training_01.txt", "SUN397/Testing_01.txt"),
     "cars": (
@@ -45,7 +45,7 @@ ANNOTATIONS: dict[DataSetName, tuple[str, ...]] = {
     "caltech101": (),  # its folders say it
     "flowers": ("flowers-102/imagelabels.mat", "flowers-102/setid.mat"),
 }
-DOWNLOADED: tuple[DataSetName, ...] = (
+DOWNLOADED: tuple[str, ...] = (
     "food101",
     "sun397",
     "aircraft",
@@ -60,7 +60,7 @@ assert {*DOWNLOADED} <= {*ANNOTATIONS} <= {*get_args(DataSetName)}
 Metric = Literal["top-1", "mean per class", "mAP"]
 
 
-def metric_of(name: DataSetName) -> Metric:
+def metric_of(name: str) -> Metric:
     """Name the metric of a data set: top-1, unless its authors ask for another (B.8)."""
     match name:
         case "aircraft" | "pets" | "caltech101" | "flowers":
@@ -117,7 +117,7 @@ def fetch(spec: DataSpec, root: Path) -> None:
         ) from error
 
 
-def _missing(name: DataSetName, root: Path) -> list[str]:
+def _missing(name: str, root: Path) -> list[str]:
     if name == "caltech101":
         return [] if (root / CALTECH).is_dir() else [CALTECH]
     # An empty file is one that a broken download left.
@@ -128,7 +128,7 @@ def _missing(name: DataSetName, root: Path) -> list[str]:
     ]
 
 
-def _remedy(name: DataSetName) -> str:
+def _remedy(name: str) -> str:
     match name:
         case "cars":
             return "name the folder that has; it cannot be downloaded any more"
@@ -142,7 +142,7 @@ def _remedy(name: DataSetName) -> str:
             return "name the folder that has, or use --download"
 
 
-def _download(name: DataSetName, root: Path) -> None:
+def _download(name: str, root: Path) -> None:
     from torchvision import datasets
 
     match name:

@@ -115,7 +115,7 @@ def transfer_problems(spec: RunSpec) -> list[str]:
             )
             problems += [f"eval.transfer.data.{problem}, {what}" for problem in error.problems]
 
-    if asked.data.root is None and asked.data.name not in EMBEDDED:
+    if asked.data.root is None and not asked.data.is_own and asked.data.name not in EMBEDDED:
         problems.append(
             f"eval.transfer.data.root: is required by eval.transfer.data.name={asked.data.name!r}"
         )

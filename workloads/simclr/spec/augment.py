@@ -1,9 +1,11 @@
 """How views of an image are made: every operation with what the paper or its code says of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from workloads.option_values import Options, OptionsField
+from workloads.parts import OPERATIONS, name_problem, option_name
 from workloads.spec import Part
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "RotateSpec",
     "SobelSpec",
     "SolarizeSpec",
+    "keep_what_own_operations_read",
 ]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -190,7 +193,19 @@ class AugmentSpec(Part):
     only.
     """
 
-    operations: tuple[Operation, ...] = ("crop", "color", "blur")
+    operations: tuple[Operation | str, ...] = Field(
+        ("crop", "color", "blur"),
+        description="or own ones among them, as module:name or by their entry points",
+    )
+    options: OptionsField = Field(
+        Options(),
+        description="of own operations, by their names without the module: {fog: {density: 0.3}}",
+    )
+    code: OptionsField = Field(
+        Options(),
+        description="which source own operations have, by the same names: set when runs are "
+        "planned, and another one is refused then",
+    )
     branches: Literal["both", "one"] = "both"
     output_size: Annotated[int, Field(ge=8, le=512)] | None = Field(
         None, description="side of the views in pixels; null is data.image_size"
@@ -215,3 +230,38 @@ class AugmentSpec(Part):
                 "twice"
             )
         return self
+
+    @model_validator(mode="after")
+    def _own_operations(self) -> "AugmentSpec":
+        names = [option_name(operation) for operation in self.own]
+        for operation, name in zip(self.own, names, strict=True):
+            # With its code it was found once; whoever reads results of it need not have it.
+            problem = None
+            if name not in self.code:
+                built_in = get_args(Operation)
+                problem = name_problem(OPERATIONS, "augment.operations", operation, built_in)
+            if problem is None and names.count(name) > 1:
+                problem = f"augment.operations={operation!r}: another one has the name {name}, too"
+            if problem:
+                raise ValueError(problem)
+        for name in self.options:
+            if name in get_args(Operation):
+                raise ValueError(
+                    f"augment.options.{name}: {name} is built in; its fields are augment.{name}"
+                )
+        return self
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Return the operations that are somebody's own, in their order."""
+        return tuple(one for one in self.operations if one not in get_args(Operation))
+
+
+def keep_what_own_operations_read(tree: dict[str, Any], augment: AugmentSpec) -> None:
+    """Drop from the tree of a policy the options and code of operations that it does not use."""
+    used = [option_name(operation) for operation in augment.own]
+    for field in ("options", "code"):
+        kept = {name: tree[field][name] for name in used if tree[field].get(name)}
+        del tree[field]
+        if kept:
+            tree[field] = kept

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import DataSpec
+from workloads.option_values import Options, OptionsField
+from workloads.parts import METRICS, name_problem, option_name
 from workloads.spec import Part
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "FinetuneSpec",
     "KnnSpec",
     "LinearSgdSpec",
+    "MetricsSpec",
     "ProbeSpec",
     "ProbeTask",
     "TransferProtocol",
@@ -226,6 +229,37 @@ class TransferSpec(Part):
         return self
 
 
+class MetricsSpec(Part):
+    """Metrics of somebody's own on the frozen encoder's features (`docs/own-parts.md`)."""
+
+    names: tuple[str, ...] = Field(
+        (), description="own metrics, as module:name or by their entry points; empty: none"
+    )
+    options: OptionsField = Field(
+        Options(),
+        description="of each, by its name without the module: {uniformity: {t: 2}}",
+    )
+    code: OptionsField = Field(
+        Options(),
+        description="which source each has, by the same names: set when runs are planned, and "
+        "another one is refused then",
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> "MetricsSpec":
+        words = [option_name(name) for name in self.names]
+        for name, word in zip(self.names, words, strict=True):
+            # With its code it was found once; whoever reads results of it need not have it.
+            problem = None
+            if word not in self.code:
+                problem = name_problem(METRICS, "eval.metrics.names", name, ())
+            if problem is None and words.count(word) > 1:
+                problem = f"eval.metrics.names={name!r}: another one has the name {word}, too"
+            if problem:
+                raise ValueError(problem)
+        return self
+
+
 class EvalSpec(Part):
     """Linear evaluation on frozen features, nearest neighbours beside it, and what else to ask."""
 
@@ -250,6 +284,7 @@ class EvalSpec(Part):
     )
     finetune: FinetuneSpec = FinetuneSpec()
     transfer: TransferSpec = TransferSpec()
+    metrics: MetricsSpec = MetricsSpec()
 
     @model_validator(mode="after")
     def _candidates(self) -> "EvalSpec":

@@ -10,7 +10,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import DataSpec, forget_newer_fields
-from workloads.simclr.spec.augment import AugmentSpec, Operation
+from workloads.simclr.spec.augment import (
+    AugmentSpec,
+    Operation,
+    keep_what_own_operations_read,
+)
 from workloads.simclr.spec.eval import EvalSpec
 from workloads.simclr.spec.init import InitSpec, keep_what_is_begun_with
 from workloads.simclr.spec.schedule import ScheduleSpec
@@ -148,6 +152,7 @@ class RunSpec(Part):
         return tree
 
     def _keep_what_views_read(self, augment: dict[str, Any]) -> None:
+        keep_what_own_operations_read(augment, self.augment)
         used = {*self.augment.operations} | ({"crop"} if self.augment.branches == "one" else set())
         unread = {
             operation: augment.pop(operation)
@@ -213,6 +218,7 @@ def _forget_newer_defaults(tree: dict[str, Any]) -> None:
         "online": evaluation["online"],
         "finetune": evaluation["finetune"]["labels"],
         "transfer": evaluation["transfer"]["protocols"],
+        "metrics": evaluation["metrics"]["names"],
     }
     for name in asked:
         if not asked[name]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Generator, Tensor
 
-from workloads.simclr.spec import AugmentSpec, Operation
+from workloads.simclr.spec import AugmentSpec
 from workloads.simclr.views.color import ColorParameters, draw_color
 from workloads.simclr.views.corruptions import (
     CutoutParameters,
@@ -24,6 +24,7 @@ from workloads.simclr.views.filters import (
     draw_motion_blur,
 )
 from workloads.simclr.views.levels import AutoAugmentParameters, draw_auto_augment
+from workloads.simclr.views.own import OwnParameters, draw_own
 from workloads.simclr.views.samples import coin, joined, sliced
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
     "draw_view",
 ]
 
-BASE: tuple[Operation, ...] = ("crop",)  # what both views share when only one branch is augmented
+BASE: tuple[str, ...] = ("crop",)  # what both views share when only one branch is augmented
 
 Parameters = (
     CropParameters
@@ -67,7 +68,8 @@ class ViewParameters:
     rotate: RotateParameters | None = None
     motion_blur: MotionBlurParameters | None = None
     auto_augment: AutoAugmentParameters | None = None
-    chosen: Mapping[Operation, Tensor] = field(default_factory=dict)
+    chosen: Mapping[str, Tensor] = field(default_factory=dict)
+    own: Mapping[str, OwnParameters] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.count
@@ -85,6 +87,7 @@ class ViewParameters:
             motion_blur=self.motion_blur and sliced(self.motion_blur, rows),
             auto_augment=self.auto_augment and sliced(self.auto_augment, rows),
             chosen={operation: images[rows] for operation, images in self.chosen.items()},
+            own={operation: sliced(drawn, rows) for operation, drawn in self.own.items()},
         )
 
     def followed_by(self, other: "ViewParameters") -> "ViewParameters":
@@ -103,13 +106,19 @@ class ViewParameters:
                 operation: torch.cat([images, other.chosen[operation]])
                 for operation, images in self.chosen.items()
             },
+            own={
+                operation: replace(drawn, seed=torch.cat([drawn.seed, other.own[operation].seed]))
+                for operation, drawn in self.own.items()
+            },
         )
 
-    def of(self, operation: Operation) -> Parameters | None:
+    def of(self, operation: str) -> Parameters | OwnParameters | None:
         """Return what was drawn for one operation.
 
         None for sobel, solarize and equalize too, which need nothing.
         """
+        if operation in self.own:
+            return self.own[operation]
         drawn: Parameters | None = getattr(self, operation, None)
         return drawn
 
@@ -158,7 +167,7 @@ def draw_view(
 
 
 def _draw(
-    operations: tuple[Operation, ...],
+    operations: tuple[str, ...],
     augment: AugmentSpec,
     count: int,
     height: int,
@@ -180,7 +189,7 @@ def _draw(
 
 def _with_operation(
     drawn: ViewParameters,
-    operation: Operation,
+    operation: str,
     augment: AugmentSpec,
     height: int,
     width: int,
@@ -208,9 +217,12 @@ def _with_operation(
             return replace(drawn, auto_augment=draw_auto_augment(count, generator))
         case "sobel" | "solarize" | "equalize":
             return drawn
+        case _:
+            own = {**drawn.own, operation: draw_own(count, generator)}
+            return replace(drawn, own=own)
 
 
-def _probability(operation: Operation, augment: AugmentSpec) -> float:
+def _probability(operation: str, augment: AugmentSpec) -> float:
     """Of acting on an image at all."""
     match operation:
         case "noise":

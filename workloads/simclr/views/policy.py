@@ -11,7 +11,7 @@ operation is another, the whole image is first brought to S x S. Every later ope
 import torch
 from torch import Generator, Tensor
 
-from workloads.simclr.spec import AugmentSpec, Operation
+from workloads.simclr.spec import AugmentSpec
 from workloads.simclr.views.color import ColorParameters, apply_color
 from workloads.simclr.views.corruptions import (
     CutoutParameters,
@@ -36,6 +36,7 @@ from workloads.simclr.views.levels import (
     apply_solarize,
     as_float,
 )
+from workloads.simclr.views.own import OwnParameters, apply_own
 from workloads.simclr.views.parameters import (
     BASE,
     Parameters,
@@ -102,7 +103,7 @@ def center_view(images: Tensor, size: int) -> Tensor:
 
 def _apply(
     images: Tensor,
-    operations: tuple[Operation, ...],
+    operations: tuple[str, ...],
     parameters: ViewParameters,
     augment: AugmentSpec,
 ) -> Tensor:
@@ -120,9 +121,11 @@ def _apply(
 
 
 def _apply_where_chosen(
-    view: Tensor, operation: Operation, parameters: ViewParameters, augment: AugmentSpec, side: int
+    view: Tensor, operation: str, parameters: ViewParameters, augment: AugmentSpec, side: int
 ) -> Tensor:
     drawn, chosen = parameters.of(operation), parameters.chosen.get(operation)
+    if isinstance(drawn, OwnParameters):  # with coins of its own
+        return apply_own(view, operation, drawn, augment)
     if chosen is None:
         return _apply_operation(view, operation, drawn, augment, side)
 
@@ -135,7 +138,7 @@ def _apply_where_chosen(
 
 
 def _apply_operation(
-    view: Tensor, operation: Operation, drawn: Parameters | None, augment: AugmentSpec, side: int
+    view: Tensor, operation: str, drawn: Parameters | None, augment: AugmentSpec, side: int
 ) -> Tensor:
     match drawn:
         case CropParameters():
@@ -158,7 +161,7 @@ def _apply_operation(
             return _apply_without_parameters(view, operation, augment)
 
 
-def _apply_without_parameters(view: Tensor, operation: Operation, augment: AugmentSpec) -> Tensor:
+def _apply_without_parameters(view: Tensor, operation: str, augment: AugmentSpec) -> Tensor:
     match operation:
         case "sobel":
             return apply_sobel(view)
