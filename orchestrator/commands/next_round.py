@@ -95,7 +95,7 @@ def next_round(
     if checked.request.cpus_per_worker is None:
         kept = [kept_plan(checked.storage, plan) for plan in plans]
         resources = _as_before(plans, kept, resources, shape) or fitted_resources(
-            shape, resources, len(jobs_of(plans)), limit
+            shape, resources, _at_once(plans), limit
         )
     plans = tuple(replace(plan, resources=resources) for plan in plans)
     return Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
@@ -123,6 +123,12 @@ def _as_before(
     same = replace(resources, cpus_per_worker=int(given[0].get("cpus_per_worker", 0)))
     fits = not resource_problems(same, shape)
     return same if fits and asdict(same) == given[0] else None
+
+
+def _at_once(plans: Sequence[Plan]) -> int:
+    """Return how many runs share the machines: of a search a generation, at each of its steps."""
+    search = plans[0].search
+    return len(jobs_of(plans)) if search is None else search.rules.generation
 
 
 def _continued(checked: Checked, plan: Plan) -> Plan:

@@ -49,7 +49,7 @@ def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
     gpus = plan.resources.workers * plan.resources.gpus_per_worker
     return [
         f"tune {plan.sweep_id}: {search.samples} settings of {len(search.space)} fields, sampler "
-        f"{rules.sampler}, {rules.generation} at once; {len(study.trials)} asked before",
+        f"{rules.sampler}, {rules.generation} at once; {len(study.trials)} asked by now",
         *(f"    {line}" for line in shown(search.space)),
         f"    pruner {rules.pruner}: rungs after {rungs} epochs",
         f"    as many epochs as about {budgets:.1f} settings with the whole budget, "

@@ -117,6 +117,7 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(
     ]
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_decides_as_one_that_was_not(
     tmp_path: Path,
     storage_folder: Path,
