@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.api.asked import Asked, Each, Only, Question, refusing
 from orchestrator.api.runs import Run, run_in
 from orchestrator.api.sweeps import Sweep, sweep
-from orchestrator.errors import RunError
+from orchestrator.errors import ClusterError, RunError
 from search_spaces import Ablation
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ def _executed(asked: Asked, *, progress: bool) -> "Finished":
     """Do what the command does, and raise what it tells. Raises KeyboardInterrupt, too."""
     from orchestrator.environment import prepare_environment
 
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        # ours would end that one
+        raise ClusterError("Ray is connected in this process already: call ray.shutdown() first")
     prepare_environment()
     from orchestrator.api.notebook import progress_console, quiet_console, without_hints
 

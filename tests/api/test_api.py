@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from orchestrator import api
 from orchestrator.api.asked import assignments
 from orchestrator.cli.app import app
-from orchestrator.errors import OrchestratorError, PlanError, QueryError, RunError
+from orchestrator.errors import ClusterError, OrchestratorError, PlanError, QueryError, RunError
 from search_spaces import ABLATIONS, Ablation
 from workloads.simclr.spec import RunSpec
 from workloads.written import read_assignments
@@ -321,6 +322,15 @@ def test_an_interrupted_sweep_goes_on(in_process: Any, asked: dict[str, Any]) ->
     sweep = plan.run(progress=False)
     assert sweep.complete
     assert len(in_process.trained) == len(set(in_process.trained)) == 7
+
+
+def test_the_ray_of_somebody_else_is_left_alone(
+    in_process: Any, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    with pytest.raises(ClusterError, match="connected in this process already"):
+        api.run("temperature", progress=False, **asked)
+    assert not in_process.trained
 
 
 def test_what_ends_a_round_is_raised_as_it_is(in_process: Any, asked: dict[str, Any]) -> None:
