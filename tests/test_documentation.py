@@ -207,7 +207,13 @@ def fields() -> frozenset[str]:
 
 def is_field(path: str) -> bool:
     """Whether a specification has a field, or a part of its own whose options may be so named."""
-    return re.sub(r"\.options\.\w+$", ".code", path) in fields()
+    of_own = re.fullmatch(r"([\w.]+)\.(?:code|options(?:\.\w+)?)", path)
+    return path in fields() or (of_own is not None and of_own[1] in WITH_OWN_PARTS)
+
+
+WITH_OWN_PARTS = (
+    *("encoder", "loss", "optim", "data", "eval.transfer.data", "augment", "eval.metrics"),
+)
 
 
 @cache

@@ -40,7 +40,7 @@ FIELDS = {
     OPTIMIZERS: "optim.name",
     DATASETS: "data.name",
     OPERATIONS: "augment.operations",
-    METRICS: "eval.metrics",
+    METRICS: "eval.metrics.names",
 }
 
 
