@@ -4,12 +4,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 from orchestrator.errors import PlanError
 from search_spaces import Ablation
 from search_spaces.question_tree import QuestionError, ablation_of
 from workloads.field_types import annotation_at, kinds_of
+from workloads.parts import METRICS
 from workloads.quantity import Quantity
 from workloads.spec import unknown_field
 from workloads.spelling import did_you_mean
@@ -61,7 +63,7 @@ def over_question(over: Over, workload: AnyWorkload) -> Ablation:
             "with --set, or ask once for each of their values"
         )
     metric = over.metric or workload.headline[0]
-    if metric not in workload.quantities:
+    if not _may_be_a_result(metric, workload):
         problems.append(_no_metric(metric, workload.quantities))
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
@@ -101,6 +103,13 @@ def _problem(over: Over, keys: Sequence[str | int], text: str) -> str:
 
 def _word(field: str) -> str:
     return re.sub("[^a-z0-9]+", "-", field.lower()).strip("-")
+
+
+def _may_be_a_result(metric: str, workload: AnyWorkload) -> bool:
+    """Tell whether a run can have it; what an own metric's results are called, its part says."""
+    own = tuple(entry_points(group=METRICS.group).names)
+    known = {*workload.quantities, *workload.logged}
+    return metric in known or ":" in metric or metric.startswith(own)
 
 
 def _no_metric(name: str, known: Mapping[str, Quantity]) -> str:

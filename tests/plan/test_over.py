@@ -109,6 +109,13 @@ def test_another_workload_is_compared_by_its_own_metric() -> None:
     assert (question.workload, question.metric) == ("two-layer-cnn", "test_error")
 
 
+@pytest.mark.parametrize("metric", ["knn_top1", "loss", "mine:sharpness"])
+def test_cells_are_compared_by_any_result_of_a_run_and_by_those_of_own_metrics(
+    metric: str,
+) -> None:
+    assert over_question(Over((TEMPERATURE,), metric=metric), SIMCLR).metric == metric
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     over = Over(
         (
