@@ -189,7 +189,7 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
     def trained_as(self, spec: Spec) -> str | None:
         """Return what runs with equal trained states share; None for a run without training.
 
-        How a run is evaluated has no part in it.
+        How a run is evaluated has no part in it, its seed always has.
         """
 
     def evaluate(self, spec: Spec, state: State, worker: "Worker") -> EvaluationResult:

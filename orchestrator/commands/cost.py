@@ -6,20 +6,32 @@ from functools import partial
 from orchestrator.commands.check import Checked
 from orchestrator.commands.next_round import Round
 from orchestrator.plan import Plan, jobs_of
-from orchestrator.plan.estimate import Estimate, estimate, measured_speed
+from orchestrator.plan.estimate import Estimate, Speed, estimate, measured_speed
 from orchestrator.plan.longer import why_anew
 from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import has_trained_state
+from orchestrator.storage.useful import useful_records
 from orchestrator.verdicts.sample import FEWEST_ALONE, FEWEST_POOLED
 from workloads.runs.sharing import shared
 
-__all__ = ["cost_line", "cost_of", "few_seeds_line", "why_trained_anew"]
+__all__ = ["cost_line", "cost_of", "few_seeds_line", "records_for", "why_trained_anew"]
+
+
+def records_for(checked: Checked, planned: Round) -> Sequence[RunRecord]:
+    """Read the records of the storage that tell what is left of a round costs; none for nothing."""
+    if not planned.left:
+        return ()
+    left = [cell for name, cell in jobs_of(planned.plans).items() if name not in planned.done]
+    seeds = {cell.spec.seed for cell in left}
+    return useful_records(checked.storage, checked.workload.name, seeds)
 
 
 def cost_of(checked: Checked, planned: Round, records: Sequence[RunRecord]) -> Estimate:
     """Estimate what is left of a round, from what was measured in the storage."""
     plan = planned.plans[0]
-    speed = measured_speed(records, plan.resources, plan.workload.name)
+    speed = Speed(1.0, "nothing is left to run")
+    if planned.left:
+        speed = measured_speed(records, plan.resources, plan.workload.name)
     specs = {
         name: cell.spec for name, cell in jobs_of(planned.plans).items() if name not in planned.done
     }

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
-from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_trained_anew
+from orchestrator.commands.cost import (
+    cost_line,
+    cost_of,
+    few_seeds_line,
+    records_for,
+    why_trained_anew,
+)
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.commands.search import search_lines
 from orchestrator.plan.estimate import Estimate
 from orchestrator.run_record import RunRecord
-from orchestrator.storage.runs import all_records
 
 __all__ = ["Ahead", "dry_run", "look_ahead"]
 
@@ -41,7 +46,7 @@ def look_ahead(request: Request) -> Ahead:
     else:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = next_round(checked, shape)
-    records = all_records(checked.storage)
+    records = records_for(checked, planned)
     return Ahead(checked, planned, records, cost_of(checked, planned, records))
 
 

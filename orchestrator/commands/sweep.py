@@ -10,7 +10,13 @@ from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
 from orchestrator.commands.consoles import plain_console
-from orchestrator.commands.cost import cost_line, cost_of, few_seeds_line, why_trained_anew
+from orchestrator.commands.cost import (
+    cost_line,
+    cost_of,
+    few_seeds_line,
+    records_for,
+    why_trained_anew,
+)
 from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.plan_tree import plan_tree
@@ -181,10 +187,11 @@ class Sweep:
         """Run one round, and say before it what it will cost."""
         records: Sequence[RunRecord] = ()
         if planned.left:
-            records = all_records(self._checked.storage)
             if planned.plans[0].is_search:
+                records = all_records(self._checked.storage)
                 self.say(step_line(planned.plans[0], planned.left))
             else:
+                records = records_for(self._checked, planned)
                 self.say(cost_line(planned, cost_of(self._checked, planned, records)))
             if anew := why_trained_anew(self._checked, planned, records):
                 self.say(anew)

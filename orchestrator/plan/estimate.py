@@ -18,13 +18,14 @@ from workloads.workload import (
     WorkloadName,
 )
 
-__all__ = ["Estimate", "Speed", "estimate", "measured_speed"]
+__all__ = ["MEASURED", "Estimate", "Speed", "estimate", "measured_speed"]
 
 # Only until a first cell has been measured. A CPU core in bf16 reached 100-300 GFLOP/s with small
 # encoders.
 ASSUMED_CPU_CORE = 60e9
 ASSUMED_GPU = 40e12
 OVERHEAD_SECONDS = {"trial": 3.0, "workers": 25.0}
+MEASURED = 32  # runs that tell a speed, the newest ones: more change a median little
 RECORDING_SECONDS = 0.1  # of a cell, in the driver and in its pack
 
 
@@ -56,11 +57,13 @@ def measured_speed(
 ) -> Speed:
     """Return the median speed of a workload's finished cells, or an assumption that says so.
 
-    Counted are those on as many workers of the same kind.
+    Counted are the newest of those on as many workers of the same kind.
     """
     kind = (resources.workers, resources.gpus_per_worker > 0)
-    rates = []
-    for record in records:
+    rates = list[float]()
+    for record in sorted(records, key=lambda record: str(record.ended or ""), reverse=True):
+        if len(rates) == MEASURED:
+            break
         if record.workload != workload or not record.has_finished or record.trained_by is not None:
             continue
         if record.machine is None or not record.total_seconds or not record.history:

@@ -56,7 +56,10 @@ def shared(
 
     hows = {name: workload.trained_as(spec) for name, spec in wanted.items()}
     asked_for = {how for how in hows.values() if how is not None}
-    donors = _donors(workload, asked_for, records, has_state)
+    seeds = {spec.seed for spec in wanted.values()}
+    # to read a specification takes longer than to see that its seed is of no use
+    alike = (record for record in records if record.spec.get("seed") in seeds)
+    donors = _donors(workload, asked_for, alike, has_state)
     lent = {name: donors[how] for name, how in hows.items() if how in donors}
 
     trains: dict[str, str] = {}

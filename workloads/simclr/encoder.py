@@ -71,6 +71,12 @@ def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
     """
     if encoder.is_own:
         return _counted(encoder, image_size)
+    # a plan has many runs of few encoders, and to build one takes a while
+    return _multiply_adds(encoder, image_size)
+
+
+@lru_cache(maxsize=256)
+def _multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
     total = 0
 
     def count(layer: nn.Module, _: Any, output: Tensor) -> None:
