@@ -13,8 +13,8 @@ import pytest
 import typer
 
 from orchestrator.cli import app
-from orchestrator.commands.question_file import is_file
 from orchestrator.commands.search import SEARCH
+from orchestrator.questions.file import is_file
 from orchestrator.settings import PREFIX, Settings
 from search_spaces import ABLATIONS
 from workloads.__main__ import parser

@@ -6,16 +6,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.commands.question_text import question_yaml
 from orchestrator.commands.questions import questions_of
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
+from orchestrator.questions.text import question_yaml
 from search_spaces import Ablation, Claim, Layout
 from search_spaces.ablation import Scale
-from search_spaces.claim_lines import claim_texts
+from search_spaces.claim_language import claim_texts
 from search_spaces.one_scale import at_scale
-from search_spaces.question_tree import OWN, tree_of
+from search_spaces.trees.question import OWN, tree_of
 
 __all__ = ["describe_space", "print_question"]
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.commands.over import asked_over
-from orchestrator.commands.question_file import QuestionFile, as_yaml, is_file, read_question
-from orchestrator.commands.question_module import parts_of_name
-from orchestrator.commands.question_places import located
 from orchestrator.commands.request import Request
 from orchestrator.errors import PlanError
+from orchestrator.questions.file import QuestionFile, as_yaml, is_file, read_question
+from orchestrator.questions.module import parts_of_name
+from orchestrator.questions.places import located
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
 from search_spaces import OF_THE_PAPER, Ablation, OfferedError, every_ablation

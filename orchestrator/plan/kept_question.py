@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.errors import PlanError
 from search_spaces import ABLATIONS, Ablation, OfferedError, every_ablation
 from search_spaces.part import part_of
-from search_spaces.question_tree import QuestionError, ablation_of, tree_of
+from search_spaces.trees.question import QuestionError, ablation_of, tree_of
 
 __all__ = ["question_in", "question_to_keep"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError
 from search_spaces import Ablation
-from search_spaces.question_tree import QuestionError, ablation_of
+from search_spaces.trees.question import QuestionError, ablation_of
 from workloads.field_types import annotation_at, kinds_of
 from workloads.parts import METRICS
 from workloads.quantity import Quantity

@@ -11,7 +11,7 @@ from orchestrator.report.tables import cell_text, interval_text
 from orchestrator.report.tuned import tuned_facts
 from orchestrator.verdicts.rank_correlation import Similarity
 from search_spaces import Ablation
-from search_spaces.question_tree import OWN
+from search_spaces.trees.question import OWN
 from workloads.catalog import workload_named
 from workloads.inventory import left_out_lines, remark_lines
 

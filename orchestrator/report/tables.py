@@ -12,7 +12,7 @@ from orchestrator.report.summary import Summary
 from orchestrator.verdicts import Judged
 from search_spaces import Ablation, Comparison
 from search_spaces.claims import Place
-from search_spaces.question_tree import OWN
+from search_spaces.trees.question import OWN
 from workloads.quantity import Quantity
 
 __all__ = ["ORDER", "TextTable", "cell_text", "interval_text", "result_tables", "verdict_tables"]

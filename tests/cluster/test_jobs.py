@@ -22,10 +22,10 @@ from orchestrator.cluster.job_server import JobServer, auth_headers
 from orchestrator.commands.check import check
 from orchestrator.commands.cluster import read_status
 from orchestrator.commands.on_cluster import Submission, remote_arguments, run_as_ray_job
-from orchestrator.commands.question_file import read_question
 from orchestrator.commands.questions import travelling
 from orchestrator.commands.request import Request
 from orchestrator.errors import ClusterError, PlanError
+from orchestrator.questions.file import read_question
 from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 
@@ -225,7 +225,7 @@ def test_the_file_of_a_question_travels_as_yaml_under_a_path_of_its_own(tmp_path
     written, built = tmp_path / "mine.yaml", tmp_path / "built.py"
     written.write_text("question: Which?\naxes: {loss.temperature: [0.1, 0.5]}\n")
     built.write_text(
-        "from search_spaces.question_tree import ablation_of\n"
+        "from search_spaces.trees.question import ablation_of\n"
         "AXES = {'loss.temperature': [0.1, 0.5]}\n"
         "MINE = ablation_of({'name': 'built', 'question': 'Which?', 'axes': AXES})\n"
     )

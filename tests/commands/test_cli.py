@@ -17,10 +17,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.commands.question_file import read_question
 from orchestrator.commands.request import base_recipe
+from orchestrator.questions.file import read_question
 from search_spaces import ABLATIONS
-from search_spaces.question_tree import ablation_of
+from search_spaces.trees.question import ablation_of
 from workloads.catalog.simclr import SIMCLR
 from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.spec import RunSpec

@@ -19,7 +19,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import PLAN, sweep_folder
 from search_spaces import ABLATIONS, Ablation
-from search_spaces.question_tree import ablation_of
+from search_spaces.trees.question import ablation_of
 from workloads.simclr.presets import preset
 from workloads.spec import SpecError
 

@@ -12,19 +12,19 @@ from rich.console import Console
 
 from orchestrator.commands.dry_run import dry_run
 from orchestrator.commands.on_each_recipe import on_each_recipe
-from orchestrator.commands.question_file import is_file, read_question
-from orchestrator.commands.question_text import question_yaml
 from orchestrator.commands.questions import questions_of, requests_of
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import build
+from orchestrator.questions.file import is_file, read_question
+from orchestrator.questions.text import question_yaml
 from search_spaces import ABLATIONS
 from search_spaces.ablation import Scale
-from search_spaces.layout_tree import AXIS_KEYS, CELL_KEYS
 from search_spaces.one_scale import at_scale
-from search_spaces.question_tree import KEYS, OVERLAY_KEYS, tree_of
-from search_spaces.value_tree import WHERE_KEYS
+from search_spaces.trees.layout import AXIS_KEYS, CELL_KEYS
+from search_spaces.trees.question import KEYS, OVERLAY_KEYS, tree_of
+from search_spaces.trees.values import WHERE_KEYS
 from workloads.catalog import workload_named
 from workloads.spec import SpecError
 
@@ -252,7 +252,7 @@ def test_a_file_of_python_holds_a_question(written: Written, tmp_path: Path) -> 
             "differs in title",
         ),
         (
-            "from search_spaces.question_tree import ablation_of\n"
+            "from search_spaces.trees.question import ablation_of\n"
             "MINE = ablation_of({'name': 'a', 'question': 'Q', 'axes': {'sead': [1, 2]}})\n",
             "mine.py: no such field; did you mean seed?",
         ),

@@ -14,11 +14,11 @@ from search_spaces import ABLATIONS, UNTRAINED, Axis, Comparison, Term
 from search_spaces.ablation import Scale
 from search_spaces.claim_language import (
     LanguageError,
+    claim_texts,
     comparison_text,
     read_comparison,
     read_comparisons,
 )
-from search_spaces.claim_lines import claim_texts
 from search_spaces.claims import (
     Event,
     Place,
@@ -29,7 +29,7 @@ from search_spaces.claims import (
     similar,
     wider_gap,
 )
-from search_spaces.question_tree import ablation_of
+from search_spaces.trees.question import ablation_of
 
 WORDS = (Axis(name="augmentation", labels=("crop", "color", "1 (+blur)", "x 1/4")),)
 NUMBERS = (Axis(name="temperature", labels=("0.05", "0.1", "0.5", "supervised"), log=True),)

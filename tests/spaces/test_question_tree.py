@@ -11,7 +11,7 @@ import pytest
 from search_spaces import ABLATIONS, UNTRAINED
 from search_spaces.claims import beats
 from search_spaces.layout import Axis, Cell, Layout
-from search_spaces.question_tree import QuestionError, ablation_of, base_of, tree_of
+from search_spaces.trees.question import QuestionError, ablation_of, base_of, tree_of
 
 TREE: dict[str, Any] = {
     "name": "sharpness",

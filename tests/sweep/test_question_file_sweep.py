@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search_spaces import ABLATIONS
-from search_spaces.question_tree import ablation_of
+from search_spaces.trees.question import ablation_of
 
 pytestmark = pytest.mark.slow
 

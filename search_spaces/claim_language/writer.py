@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from search_spaces.claim_sums import Part
+from search_spaces.claim_language.sums import Part
 from search_spaces.claims import HAPPENED, UNTRAINED, Comparison, Event, Term
 from search_spaces.layout import Axis
 from search_spaces.places import Place

@@ -8,13 +8,13 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from search_spaces.claim_language import (
+from search_spaces.claim_language.texts import (
     LanguageError,
     comparison_text,
     plain_text,
     read_comparisons,
 )
-from search_spaces.claim_writer import Cells, after, axis_text, means, number, rate_text
+from search_spaces.claim_language.writer import Cells, after, axis_text, means, number, rate_text
 from search_spaces.claims import UNTRAINED, Comparison
 from search_spaces.layout import Axis
 from search_spaces.places import Place

@@ -6,8 +6,8 @@ rate  = "rate of" METRIC [ ( ">" | "<" ) NUMBER ] "at" ( place | "each of" place
 
 import itertools
 
-from search_spaces.claim_comparing import Rate
-from search_spaces.claim_sums import SumReader
+from search_spaces.claim_language.comparing import Rate
+from search_spaces.claim_language.sums import SumReader
 from search_spaces.claims import HAPPENED, Comparison, Event
 
 __all__ = ["RateReader"]

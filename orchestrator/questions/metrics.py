@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 
 from search_spaces import Ablation
-from search_spaces.tree_reading import unknown
+from search_spaces.trees.reading import unknown
 from workloads.parts import METRICS
 from workloads.workload import AnyWorkload
 

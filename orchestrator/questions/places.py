@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.commands.question_file import QuestionFile
+from orchestrator.questions.file import QuestionFile
 from search_spaces.claims import Place
-from search_spaces.question_tree import Keys
-from search_spaces.tree_reading import label_of
+from search_spaces.trees.question import Keys
+from search_spaces.trees.reading import label_of
 
 __all__ = ["located"]
 

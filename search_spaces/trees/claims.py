@@ -4,13 +4,12 @@ from collections.abc import Mapping, Set
 from typing import get_args
 
 from search_spaces.ablation import Ablation, Scale
-from search_spaces.claim_language import LanguageError, read_comparisons
-from search_spaces.claim_lines import claim_texts
+from search_spaces.claim_language import LanguageError, claim_texts, read_comparisons
 from search_spaces.claims import UNTRAINED, Claim, Comparison, Place
 from search_spaces.layout import Layout
 from search_spaces.scope import Where
-from search_spaces.tree_reading import Piece, shown
-from search_spaces.value_tree import conditions_in, where_tree
+from search_spaces.trees.reading import Piece, shown
+from search_spaces.trees.values import conditions_in, where_tree
 
 __all__ = ["claim_tree", "claims_in"]
 

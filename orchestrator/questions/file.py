@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, create_model
 
-from orchestrator.commands.question_metrics import unknown_metrics
-from orchestrator.commands.question_module import ablation_in_module, parts_of_name
-from orchestrator.commands.question_text import question_yaml
+from orchestrator.questions.metrics import unknown_metrics
+from orchestrator.questions.module import ablation_in_module, parts_of_name
+from orchestrator.questions.text import question_yaml
 from search_spaces import Ablation, OfferedError, every_ablation
-from search_spaces.question_tree import Base, Keys, QuestionError, ablation_of, base_of, tree_of
+from search_spaces.trees.question import Base, Keys, QuestionError, ablation_of, base_of, tree_of
 from workloads.catalog import workload_named, workload_of_preset
 from workloads.field_types import annotation_at
 from workloads.spec import SpecError

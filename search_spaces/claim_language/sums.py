@@ -13,7 +13,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from search_spaces.claim_scanner import Scanner, is_number
+from search_spaces.claim_language.scanner import Scanner, is_number
 from search_spaces.claims import UNTRAINED
 from search_spaces.places import Place, named
 

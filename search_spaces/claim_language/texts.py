@@ -26,9 +26,9 @@ text, the answer is comparisons or a LanguageError.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from search_spaces.claim_scanner import LanguageError, Scanner
-from search_spaces.claim_statements import StatementReader
-from search_spaces.claim_writer import quoted, texts_of
+from search_spaces.claim_language.scanner import LanguageError, Scanner
+from search_spaces.claim_language.statements import StatementReader
+from search_spaces.claim_language.writer import quoted, texts_of
 from search_spaces.claims import Comparison
 from search_spaces.layout import Axis
 from search_spaces.places import Place

@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar, get_args
 
 from search_spaces.ablation import AXES_OF, Ablation, Figure, Overlay, Scale, Varied
-from search_spaces.claim_tree import claim_tree, claims_in
 from search_spaces.layout import Layout
-from search_spaces.layout_tree import LAYOUT_KEYS, layout_in, layout_tree
-from search_spaces.tree_reading import Keys, Piece, QuestionError
-from search_spaces.value_tree import values_in, values_tree
+from search_spaces.trees.claims import claim_tree, claims_in
+from search_spaces.trees.layout import LAYOUT_KEYS, layout_in, layout_tree
+from search_spaces.trees.reading import Keys, Piece, QuestionError
+from search_spaces.trees.values import values_in, values_tree
 
 __all__ = [
     "BASE_KEYS",

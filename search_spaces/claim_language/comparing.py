@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from search_spaces.claim_sums import Sum
+from search_spaces.claim_language.sums import Sum
 from search_spaces.claims import (
     Comparison,
     Event,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from search_spaces.scope import Where
-from search_spaces.tree_reading import Piece, shown
+from search_spaces.trees.reading import Piece, shown
 from search_spaces.values import Step, Times, Value
 
 __all__ = [

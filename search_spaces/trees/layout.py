@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.layout import Axis, Cell, Layout, grid
-from search_spaces.tree_reading import Piece, label_of, shown
-from search_spaces.value_tree import (
+from search_spaces.trees.reading import Piece, label_of, shown
+from search_spaces.trees.values import (
     FIELD,
     MOST,
     Values,

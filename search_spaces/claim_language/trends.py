@@ -7,9 +7,9 @@ import itertools
 import re
 from collections.abc import Collection, Mapping
 
-from search_spaces.claim_comparing import Said
-from search_spaces.claim_scanner import Scanner
-from search_spaces.claim_sums import Part, Sum, SumReader
+from search_spaces.claim_language.comparing import Said
+from search_spaces.claim_language.scanner import Scanner
+from search_spaces.claim_language.sums import Part, Sum, SumReader
 from search_spaces.claims import UNTRAINED
 from search_spaces.places import Place
 

@@ -17,11 +17,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from search_spaces.claim_comparing import Said
-from search_spaces.claim_rates import RateReader
-from search_spaces.claim_scanner import LanguageError, Scanner, is_number
-from search_spaces.claim_sums import Part, Sum, SumReader
-from search_spaces.claim_trends import stretch, trend, unquoted
+from search_spaces.claim_language.comparing import Said
+from search_spaces.claim_language.rates import RateReader
+from search_spaces.claim_language.scanner import LanguageError, Scanner, is_number
+from search_spaces.claim_language.sums import Part, Sum, SumReader
+from search_spaces.claim_language.trends import stretch, trend, unquoted
 from search_spaces.claims import UNTRAINED, Comparison
 from search_spaces.places import Place
 

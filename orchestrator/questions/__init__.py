@@ -1,0 +1,1 @@
+"""Questions in files: read, checked against what runs give, and written."""

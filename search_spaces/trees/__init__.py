@@ -1,0 +1,1 @@
+"""Questions as plain trees: read with all that is wrong, and written."""
