@@ -93,8 +93,8 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The best of those that came furthest; the first of equal ones."""
-        scored = [trial for trial in self.trials if trial.scores]
+        """The best of those that came furthest and did not fail; the first of equal ones."""
+        scored = [trial for trial in self.trials if trial.scores and trial.failed is None]
         return max(
             scored,
             key=lambda trial: (len(trial.scores), trial.scores[-1], -trial.number),
@@ -118,18 +118,16 @@ class Study:
     def promoted(self) -> Self:
         """Let the better third of all that have a score at a rung train on, and one at least.
 
-        The same study where nobody does.
+        One that has failed counts as worst at each rung. The same study where nobody trains on.
         """
         assert not self.is_waiting, "decisions rest on all scores"
         decisions, ahead = list(self.decisions), set[int]()
         for rung in range(self.last):
             here = [trial for trial in self.trials if len(trial.scores) > rung or trial.failed]
-            scored = [trial for trial in here if len(trial.scores) > rung]
+            scored = [trial for trial in here if trial.failed is None]
             scored.sort(key=lambda trial: (-trial.scores[rung], trial.number))
             better = scored[: max(1, len(here) // REDUCTION)]
-            chosen = [
-                trial.number for trial in better if trial.rung == rung and trial.failed is None
-            ]
+            chosen = [trial.number for trial in better if trial.rung == rung]
             if chosen:
                 everyone = tuple(sorted(trial.number for trial in scored))
                 decisions.append(Decision(rung, everyone, tuple(sorted(chosen))))

@@ -208,6 +208,21 @@ def test_a_diverged_setting_is_out_and_a_failed_one_is_tried_again(first: Plan) 
     assert [trial.is_pending for trial in again.trials] == [False, True, False]
 
 
+def test_a_setting_that_diverged_after_a_rung_takes_no_place_there_and_is_not_chosen() -> None:
+    settings = [{"loss.temperature": 0.1 * (1 + number)} for number in range(4)]
+    study = Study((1, 3)).asked(list(settings))
+    study = study.told({0: (40.0,), 1: (30.0,), 2: (20.0,), 3: (10.0,)}, {}).promoted()
+    assert [trial.rung for trial in study.trials] == [1, 0, 0, 0]
+
+    lost = study.told({}, {0: "diverged"})
+    assert lost.best is not None
+    assert lost.best.number == 1
+    following = lost.promoted()
+    assert [trial.rung for trial in following.trials] == [1, 1, 0, 0]
+    assert following.decisions[-1].scored == (1, 2, 3)
+    assert study.told({}, dict.fromkeys(range(4), "failed")).best is None
+
+
 def test_a_run_that_finished_before_is_judged_at_each_rung_by_its_score_there(first: Plan) -> None:
     told = advanced(
         first,
