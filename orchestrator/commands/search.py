@@ -6,11 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
-from orchestrator.plan.space import setting_name, shown
+from orchestrator.plan.space import assignments_of, setting_name, shown
 from orchestrator.plan.study import Search
 from orchestrator.report.figures.ablation import save
 from orchestrator.report.figures.searched import pictures_of
@@ -27,7 +28,14 @@ from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import kept_search, latest_sweep
 from workloads.catalog import workload_named
 
-__all__ = ["SEARCH", "kept_search_report", "search_lines", "search_report", "step_line"]
+__all__ = [
+    "SEARCH",
+    "kept_search_report",
+    "print_search",
+    "search_lines",
+    "search_report",
+    "step_line",
+]
 
 SEARCH = "tune"  # the name of searches among sweeps
 FILES = ("report.md", "report.json")
@@ -104,7 +112,7 @@ def search_report(
         if best is not None and cell["at"][0] == setting_name(best.setting)
     }
     found = searched(plan, search, records)
-    _print(found, console)
+    print_search(found, console)
 
     folder = f"sweeps/{SEARCH}/{plan['sweep']}"
     where = storage.shown(folder) if output is None else str(output)
@@ -128,11 +136,12 @@ def kept_search_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content is not None}
 
 
-def _print(found: Searched, console: Console) -> None:
+def print_search(found: Searched, console: Console) -> None:
+    """Print a table of all settings, what mattered, and the options of the best."""
     table = Table("setting", "epochs", "validation, %", "status", box=None)
     for trial in order_of(found):
         table.add_row(
-            setting_name(trial.setting).replace(", ", "\n"),
+            Text("\n".join(assignments_of(trial.setting))),
             str(found.epochs(trial)),
             f"{trial.scores[-1]:.1f}" if trial.scores else "",
             found.status(trial),

@@ -1,6 +1,7 @@
 """A space to search in: fields with choices or ranges, and settings drawn from it. Pure."""
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +18,13 @@ __all__ = [
     "Range",
     "Setting",
     "Space",
+    "assignments_of",
     "draws",
     "read_space",
     "read_values",
     "setting_name",
     "shown",
+    "written",
 ]
 
 Setting = dict[str, object]
@@ -128,7 +131,17 @@ def draws(space: Space, seed: int) -> Iterator[Setting]:
 
 def setting_name(setting: Setting) -> str:
     """Return the name of a setting for people."""
-    return ", ".join(f"{field}={value}" for field, value in setting.items())
+    return ", ".join(assignments_of(setting))
+
+
+def assignments_of(setting: Setting) -> list[str]:
+    """Return what `--set` takes for each field."""
+    return [f"{field}={written(value)}" for field, value in setting.items()]
+
+
+def written(value: object) -> str:
+    """Return a value as `--set` and `--search` read it: a text as it is, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def shown(space: Space) -> list[str]:
@@ -136,7 +149,7 @@ def shown(space: Space) -> list[str]:
     lines = []
     for name, field in space.items():
         if isinstance(field, Choices):
-            values = ", ".join(map(str, field.values))
+            values = ", ".join(map(written, field.values))
             lines.append(f"{name}: one of {values}")
         else:
             how = "linear" if field.linear else "uniform in the logarithm"

@@ -1,12 +1,13 @@
 """What a search has found, as data and as Markdown: settings, decisions, what mattered."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.in_optuna import importances
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
-from orchestrator.plan.space import setting_name, shown
+from orchestrator.plan.space import assignments_of, setting_name, shown
 from orchestrator.plan.study import Search, Trial
 from orchestrator.run_record import RunRecord
 
@@ -76,17 +77,23 @@ def searched(plan: KeptPlan, search: Search, records: Mapping[str, RunRecord | N
 
 
 def order_of(found: Searched) -> list[Trial]:
-    """Return the trials, those that came furthest and the best of them first."""
+    """Return the trials, those that came furthest and the best of them first, the failed last."""
     return sorted(
         found.search.study.trials,
-        key=lambda trial: (len(trial.scores), *trial.scores[-1:], -trial.number),
+        key=lambda trial: (
+            trial.failed is None,
+            len(trial.scores),
+            *trial.scores[-1:],
+            -trial.number,
+        ),
         reverse=True,
     )
 
 
 def options_of(trial: Trial) -> str:
-    """Return the options of a command that ask for a setting."""
-    return " ".join(f"--set {field}={value}" for field, value in trial.setting.items())
+    """Return the options of a command that ask for a setting, as a shell takes them."""
+    assignments = assignments_of(trial.setting)
+    return shlex.join(word for one in assignments for word in ("--set", one))
 
 
 def as_tree(found: Searched) -> dict[str, Any]:

@@ -1,19 +1,27 @@
 """Seconds: what a search's report says and draws, of a history that a formula gives."""
 
 import math
+import shlex
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from rich.console import Console
 
+from orchestrator.commands.search import print_search
 from orchestrator.plan.in_optuna import importances
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.space import Choices, Range, setting_name
 from orchestrator.plan.study import Decision, Rules, Search, Study, Trial
 from orchestrator.report.figures.ablation import save
 from orchestrator.report.figures.searched import pictures_of
-from orchestrator.report.searched import Searched, as_tree, markdown_of, searched
+from orchestrator.report.searched import Searched, as_tree, markdown_of, options_of, searched
 from orchestrator.run_record import RunRecord
+from workloads.simclr.spec import RunSpec
+from workloads.written import read_assignments
 
 SPACE = {
     "optim.base_learning_rate": Range(0.001, 1.0),
@@ -115,6 +123,41 @@ def test_pictures_name_quantities_units_and_numbers(found: Searched, tmp_path: P
     assert [axes.get_xscale() for axes in figures["slices"].axes] == ["log", "linear", "linear"]
     report = markdown_of(found, {stem: f"{stem}.png" for stem in figures})
     assert all(f"]({stem}.png)" in report for stem in figures)
+
+
+def test_what_is_printed_of_the_best_asks_for_it_again(found: Searched) -> None:
+    best = found.best
+    assert best is not None
+    words = shlex.split(options_of(best))
+    assert words[::2] == ["--set"] * 3
+    assert read_assignments(words[1::2], RunSpec) == best.setting
+    two = found.search.study.trials[1]
+    assert """'augment.operations=["crop", "color"]'""" in options_of(two)
+    out = StringIO()
+    print_search(found, Console(file=out, width=120))
+    assert 'augment.operations=["crop", "color"]' in out.getvalue()
+
+
+def test_a_range_of_little_more_than_a_decade_has_marks_that_do_not_overlap() -> None:
+    space = {"head.hidden_dim": Range(16, 512), "loss.temperature": Range(0.1, 0.3)}
+    trials = tuple(
+        Trial(number, 0, {"head.hidden_dim": 16 * 2**number, "loss.temperature": 0.1}, 0, (50.0,))
+        for number in range(6)
+    )
+    plan: Any = {"sweep": "abc", "data": {"title": "shapes"}, "cells": []}
+    one = Searched(plan, Search(space, Rules(), 6, Study((1,), trials)), {}, {}, {})
+    figure = pictures_of(one)["slices"]
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        left, right = axes.get_xlim()
+        labels = [
+            label
+            for label in axes.get_xticklabels(which="both")
+            if label.get_text() and left <= label.get_position()[0] <= right
+        ]
+        assert len(labels) > 1
+        boxes = [label.get_window_extent() for label in labels]
+        assert all(one.x1 < two.x0 for one, two in pairwise(sorted(boxes, key=lambda box: box.x0)))
 
 
 def test_nothing_is_drawn_of_a_search_without_a_score(found: Searched) -> None:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from orchestrator.plan.space import Choices, Range
+from orchestrator.plan.space import Choices, Range, written
 from orchestrator.plan.study import Trial
 from orchestrator.report.figures.letters import cut, spell
 from orchestrator.report.figures.style import (
@@ -31,6 +31,8 @@ __all__ = ["pictures_of"]
 SCORE_LABEL = "validation score, %"
 ROW = 3  # panels of slices beside each other
 LONGEST = 22  # letters of a choice at an axis
+# Of the range of an axis that is logarithmic: below these, powers of ten alone are too few marks.
+ONE_DECADE, MANY_DECADES = 10, 100
 
 
 def pictures_of(found: Searched) -> dict[str, Figure]:
@@ -221,8 +223,15 @@ def _scale(axes: Axes, values: Choices | Range) -> None:
         turned = 30 if max(map(len, names)) > 6 else 0
         axes.set_xticks(range(len(names)), names, rotation=turned)
         axes.set_xlim(-0.5, len(names) - 0.5)
-    elif not values.linear:
+    elif values.linear:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=values.whole))
+    else:
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        if (span := values.high / values.low) < MANY_DECADES:
+            few = MaxNLocator(4) if span < ONE_DECADE else LogLocator(subs=(1, 2, 5))
+            axes.xaxis.set_major_locator(few)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _marks(values: Choices | Range) -> tuple[object, ...]:
@@ -230,4 +239,4 @@ def _marks(values: Choices | Range) -> tuple[object, ...]:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else cut(str(value), LONGEST)
+    return f"{value:g}" if isinstance(value, float) else cut(written(value), LONGEST)
