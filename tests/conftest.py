@@ -241,7 +241,7 @@ def kill_one(wait_for: Callable[..., None]) -> Callable[[int, str], None]:
                         return True
             return False
 
-        wait_for(killed, 60, pause=0.05)
+        wait_for(killed, 600, pause=0.05)
 
     return kill
 

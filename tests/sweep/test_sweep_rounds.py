@@ -18,6 +18,8 @@ Records = Callable[[Path], dict[str, dict[str, Any]]]
 Written = Callable[[Path], dict[str, int]]
 Cells = Callable[[str], dict[str, Run]]
 
+PATIENT = 1500  # seconds for a search on a machine that is busy otherwise
+
 
 @pytest.fixture
 def cells_of(
@@ -118,6 +120,7 @@ def test_two_ablations_share_runs_tune_on_validation_and_add_seeds(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4 * PATIENT)
 def test_a_search_that_was_killed_decides_as_one_that_was_not(
     tmp_path: Path,
     storage_folder: Path,
@@ -133,25 +136,25 @@ def test_a_search_that_was_killed_decides_as_one_that_was_not(
     words = [
         "tune",
         "--samples",
-        "10",
+        "9",
         "--generation",
         "8",
         "--search",
         "loss.temperature=0.1,0.5,1",
         "--search",
         "optim.base_learning_rate=1e-4..1",
-        *tiny_recipe(schedule__epochs=3),
+        *tiny_recipe(schedule__epochs=2),
     ]
-    found = document(*words, "--storage", str(storage_folder))
+    found = document(*words, "--storage", str(storage_folder), timeout=PATIENT)
     settings = found["settings"]
-    assert len(settings) == 10
+    assert len(settings) == 9
     assert {each["status"] for each in settings} == {"finished", "stopped"}
     kept = records(storage_folder)
     for each in settings:
         record = kept[each["fingerprint"]]
         assert record["status"] == each["status"]
         assert record["history"][-1]["epoch"] == each["epochs"]
-        assert (each["epochs"] == 3) == (each["status"] == "finished")
+        assert (each["epochs"] == 2) == (each["status"] == "finished")
         if each["status"] == "stopped":
             assert record["results"] == {"validation_score": each["validation_score"]}
     order = [(each["epochs"], each["validation_score"]) for each in settings]
@@ -165,18 +168,20 @@ def test_a_search_that_was_killed_decides_as_one_that_was_not(
 
     # Again: nothing is run.
     before = written(storage_folder)
-    assert document(*words, "--storage", str(storage_folder))["settings"] == settings
+    assert (
+        document(*words, "--storage", str(storage_folder), timeout=PATIENT)["settings"] == settings
+    )
     assert written(storage_folder) == before
 
     # A worker dies, and later the driver, before half of it is known.
     other = tmp_path / "other"
     process = start(*words, "--storage", str(other))
     kill_one(process.pid, "ImplicitFunc")
-    wait_for(lambda: len(written(other)) > 2, 400)
+    wait_for(lambda: len(written(other)) > 2, PATIENT)
     process.kill()
     process.wait()
-    assert len(written(other)) < 10
-    again = document(*words, "--storage", str(other))
+    assert len(written(other)) < 9
+    again = document(*words, "--storage", str(other), timeout=PATIENT)
     for part in ("settings", "decisions", "importance"):
         assert again[part] == found[part]
     assert again["best"] == found["best"]
