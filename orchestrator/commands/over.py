@@ -1,12 +1,14 @@
 """The question of `ablate --over`, on the workload that the recipe of the request is of."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestrator.commands.request import Request
 from orchestrator.errors import PlanError
 from orchestrator.plan.over import Over, over_question
 from search_spaces import Ablation
 from workloads.catalog import every_preset, every_workload, workload_of_preset, workload_of_tree
+from workloads.catalog.results import OWN_METRICS
 from workloads.spelling import did_you_mean
 from workloads.workload import AnyWorkload
 from workloads.written import read_yaml
@@ -38,7 +40,8 @@ def asked_over(request: Request) -> tuple[Ablation, ...]:
                 f"{', '.join(request.ablations)}"
             ]
         )
-    return (over_question(request.over, _workload(request)),)
+    own = any(one.partition("=")[0].strip() == OWN_METRICS for one in request.assignments)
+    return (over_question(replace(request.over, own_metrics=own), _workload(request)),)
 
 
 def _workload(request: Request) -> AnyWorkload:

@@ -10,6 +10,7 @@ from orchestrator.commands.request import Request
 from orchestrator.errors import PlanError
 from orchestrator.questions.file import QuestionFile, as_yaml, is_file, read_question
 from orchestrator.questions.module import parts_of_name
+from orchestrator.questions.names import name_problem
 from orchestrator.questions.places import located
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
@@ -18,6 +19,7 @@ from workloads.spec import SpecError
 from workloads.spelling import did_you_mean
 
 __all__ = [
+    "EVERY",
     "ablations_named",
     "is_file",
     "on_one_recipe",
@@ -36,7 +38,7 @@ def questions_of(request: Request) -> tuple[Ablation, ...]:
 
     Raises SpecError with every problem of the names, the files and what is given beside them.
     """
-    known, found, problems = every_ablation(), list[Ablation](), list[str]()
+    found, problems = list[Ablation](), list[str]()
     for name in request.ablations:
         try:
             found += [read_question(name).ablation] if is_file(name) else ablations_named([name])
@@ -46,11 +48,7 @@ def questions_of(request: Request) -> tuple[Ablation, ...]:
         own = (*request.built, *asked_over(request))
     except (SpecError, PlanError) as error:
         own, problems = (), [*problems, *error.problems]
-    problems += [
-        f"{one.name}: is the name of another ablation; choose one"
-        for one in own
-        if one.name in known and _asked(known, one.name) != one
-    ]
+    problems += [problem for one in own if (problem := name_problem(one))]
     different = dict[str, Ablation]()
     for one in (*found, *own):
         if different.setdefault(one.name, one) != one:

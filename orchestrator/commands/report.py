@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
-from orchestrator.commands.questions import swept_names
+from orchestrator.commands.questions import EVERY, swept_names
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
@@ -163,7 +163,11 @@ def collected(
     To look at its claims counts, and is kept; `say` is called with a sentence where it cannot be.
     Raises PlanError when the storage has no such sweep.
     """
-    (name,) = swept_names([name], storage)
+    name, *more = swept_names([name], storage)
+    if more:
+        raise PlanError(
+            [f"{EVERY}: is several questions, and a report is of one; `verdicts {EVERY}` has all"]
+        )
     plan = _sweep(name, storage, sweep, only, or_part=or_part)
     ablation = question_in(plan, name)
     if sweep is None and (others := _others(storage, plan, name)):

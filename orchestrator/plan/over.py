@@ -2,19 +2,16 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from orchestrator.errors import PlanError
 from search_spaces import Ablation
 from search_spaces.trees.question import QuestionError, ablation_of
+from workloads.catalog.results import OWN_METRICS, unknown_result
 from workloads.field_types import annotation_at, kinds_of
-from workloads.parts import METRICS
-from workloads.quantity import Quantity
 from workloads.spec import unknown_field
-from workloads.spelling import did_you_mean
 from workloads.workload import AnyWorkload
 from workloads.written import read_choices
 from workloads.yaml_nodes import number_in
@@ -29,13 +26,15 @@ _RANGE = re.compile(r"([^,]+?)\.\.([^,]+?):(\d+)(?::(log|linear))?")
 class Over:
     """What `ablate --over` was given: fields with their values, and what is asked of the cells.
 
-    Without a name it has that of its fields, without a metric the workload's first.
+    Without a name it has that of its fields, without a metric the workload's first. With
+    `own_metrics` the recipe asks for some, and `metric` may be any.
     """
 
     axes: tuple[str, ...]
     claims: tuple[str, ...] = ()
     metric: str | None = None
     name: str | None = None
+    own_metrics: bool = False
 
 
 def over_question(over: Over, workload: AnyWorkload) -> Ablation:
@@ -63,8 +62,9 @@ def over_question(over: Over, workload: AnyWorkload) -> Ablation:
             "with --set, or ask once for each of their values"
         )
     metric = over.metric or workload.headline[0]
-    if not _may_be_a_result(metric, workload):
-        problems.append(_no_metric(metric, workload.quantities))
+    problem = unknown_result(metric, workload)
+    if problem is not None and not (over.own_metrics or OWN_METRICS in axes):
+        problems.append(f"--metric {problem}")
     if problems:
         raise PlanError(list(dict.fromkeys(problems)))
     return _ablation(over, axes, metric, workload.name)
@@ -103,18 +103,6 @@ def _problem(over: Over, keys: Sequence[str | int], text: str) -> str:
 
 def _word(field: str) -> str:
     return re.sub("[^a-z0-9]+", "-", field.lower()).strip("-")
-
-
-def _may_be_a_result(metric: str, workload: AnyWorkload) -> bool:
-    """Tell whether a run can have it; what an own metric's results are called, its part says."""
-    own = tuple(entry_points(group=METRICS.group).names)
-    known = {*workload.quantities, *workload.logged}
-    return metric in known or ":" in metric or metric.startswith(own)
-
-
-def _no_metric(name: str, known: Mapping[str, Quantity]) -> str:
-    hint = did_you_mean(name, known)
-    return f"--metric {name}: no such metric{hint} (known are {', '.join(known)})"
 
 
 def _values(text: str, field: str, workload: AnyWorkload) -> list[object]:

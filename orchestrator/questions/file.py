@@ -11,8 +11,9 @@ from pydantic import BaseModel, create_model
 
 from orchestrator.questions.metrics import unknown_metrics
 from orchestrator.questions.module import ablation_in_module, parts_of_name
+from orchestrator.questions.names import name_problem
 from orchestrator.questions.text import question_yaml
-from search_spaces import Ablation, OfferedError, every_ablation
+from search_spaces import Ablation
 from search_spaces.trees.question import Base, Keys, QuestionError, ablation_of, base_of, tree_of
 from workloads.catalog import workload_named, workload_of_preset
 from workloads.field_types import annotation_at
@@ -64,7 +65,7 @@ def read_question(name: str) -> QuestionFile:
         raise SpecError([f"{name}: no question's file; its name ends in {', '.join(SUFFIXES)}"])
 
     problems = [found.told(keys, text) for keys, text in _unknown(found)]
-    if problem := _taken(found.ablation):
+    if problem := name_problem(found.ablation):
         problems.append(found.told(("name",), problem))
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
@@ -106,6 +107,8 @@ def _read_yaml(name: str) -> QuestionFile:
     tree.setdefault("name", re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-"))
     if workload is not None:
         tree.setdefault("workload", workload.name)
+        if tree.get("metric") is None:
+            tree["metric"] = workload.headline[0]
     try:
         return QuestionFile(name, ablation_of(tree), base_of(tree), tree, marks)
     except QuestionError as error:
@@ -240,7 +243,7 @@ def _unknown(file: QuestionFile) -> Iterator[tuple[Keys, str]]:
     except SpecError as error:
         yield ("workload",), str(error)
         return
-    for metric, problem in unknown_metrics(file.ablation, workload):
+    for metric, problem in unknown_metrics(file.ablation, file.base, workload):
         of_cells = [keys for keys in file.marks if keys[-1] == "metric"]
         places = [keys for keys in of_cells if _at(file.tree, keys) == metric]
         for keys in places or [("metric",)]:
@@ -303,19 +306,3 @@ def _unknown_field(path: str, workload: AnyWorkload) -> str | None:
             if problem.startswith(f"{path}: "):
                 return problem.removeprefix(f"{path}: ")
     return None
-
-
-def _taken(ablation: Ablation) -> str | None:
-    """Why a question may not have its name: it is that of a built-in one, and another question."""
-    try:
-        built_in = every_ablation().get(ablation.name)
-    except OfferedError as error:
-        return str(error)
-    if built_in is None or built_in == ablation:
-        return None
-    own, other = tree_of(ablation), tree_of(built_in)
-    keys = [key for key in {**other, **own} if own.get(key) != other.get(key)]
-    return (
-        f"{ablation.name} is the name of a built-in question, of which this one differs in "
-        f"{', '.join(keys)}; give it another name"
-    )

@@ -14,7 +14,7 @@ import yaml
 
 from orchestrator.errors import TrackingError
 from orchestrator.plan import Plan, PlannedCell
-from orchestrator.plan.kept import KeptPlan
+from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.provenance import RAY_JOB
 from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
@@ -244,6 +244,8 @@ def tags_of(plan: Plan, tree: KeptPlan) -> dict[str, str]:
     tags = {"simclr_orch.ablation": plan.name, "simclr_orch.data": tree["data"]["content"]}
     if plan.ablation:
         tags["simclr_orch.source"] = plan.ablation.source
+        if plan.ablation.only:
+            tags["simclr_orch.only"] = only_text(plan.ablation.only)
         tags["simclr_orch.vary"] = ", ".join(["seed", *plan.ask.vary])
     if plan.tuned:
         tags["simclr_orch.tuning"] = plan.ask.tuning

@@ -148,7 +148,16 @@ class Scanner:
         for label in self._bare[axis]:
             if self.text.startswith(label, self.at) and not _goes_on(self.text, self.at, label):
                 return label, self.at + len(label)
-        return None
+        return self._same_number(axis)
+
+    def _same_number(self, axis: int) -> tuple[str, int] | None:
+        """The only label that is the number which stands here, as 1 is 1.0."""
+        found = _NUMBER.match(self.text, self.at)
+        if found is None or self.text.startswith("/", found.end()):
+            return None
+        numbers = [label for label in self._bare[axis] if is_number(label)]
+        same = [label for label in numbers if float(label) == float(found[0])]
+        return (same[0], found.end()) if len(same) == 1 else None
 
     def label(self, axis: int) -> str:
         """Take a label of an axis, or raise LanguageError that lists those that there are."""

@@ -61,6 +61,7 @@ OVERLAY_KEYS = ("label", "points", "only")
 SCALES: tuple[Scale, ...] = get_args(Scale)
 FIGURES: dict[int, Figure] = {1: "table", 2: "heatmap", 3: "maps"}  # by the number of axes
 _DEFAULT = {one.name: one.default for one in fields(Ablation)} | {"extension": True, "source": OWN}
+METRICS = {"two-layer-cnn": "test_error"}  # of a question that names none; elsewhere linear_top1
 _TEXTS = ("title", "question", "source", "workload", "metric", "tuned_by", "counts_if", "against")
 
 
@@ -91,12 +92,13 @@ def ablation_of(tree: Mapping[str, Any]) -> Ablation:
             owner.say(f"needs a {key}, such as `{key}: {example}`")
     layouts = _layouts(pieces, owner)
     given = {"source": OWN, "extension": True, "title": name, **_given(pieces)}
+    given.setdefault("metric", METRICS.get(given.get("workload", ""), _DEFAULT["metric"]))
     if "claims" in pieces:
         given["claims"] = claims_in(
             pieces["claims"],
             layouts,
             source=given["source"],
-            metric=given.get("metric", _DEFAULT["metric"]),
+            metric=given["metric"],
             untrained=given.get("untrained", True),
         )
     if layouts["paper"] is not None:
@@ -160,7 +162,8 @@ def tree_of(ablation: Ablation) -> dict[str, Any]:
     tree: dict[str, Any] = {"name": ablation.name}
     for key in (*_TEXTS, "setting", "extension", "untrained", "figure"):
         value = getattr(ablation, key)
-        if value != _DEFAULT.get(key):
+        # which metric is the default is another matter for each workload
+        if value != _DEFAULT.get(key) or (key == "metric" and "workload" in tree):
             tree[key] = value
     further: dict[str, Any] = {
         "vary": list(ablation.vary),

@@ -11,6 +11,7 @@ __all__ = ["Keys", "Piece", "QuestionError", "label_of", "shown", "unknown"]
 T = TypeVar("T")
 Keys = tuple[str | int, ...]
 SHOWN = 60  # characters of a value in a message
+MOST_WHOLE = 1e15  # larger floats are written with an exponent
 
 
 class QuestionError(ValueError):
@@ -130,7 +131,7 @@ class Piece:
 
 
 def label_of(value: object) -> str:
-    """Return the text that stands for a value where labels are shown."""
+    """Return the text that stands for a value where labels are shown: equal numbers have one."""
     match value:
         case str():
             return value
@@ -146,6 +147,8 @@ def label_of(value: object) -> str:
             return f"{offset:+d}"
         case int():
             return shown(value)
+        case float() if value.is_integer() and abs(value) < MOST_WHOLE:
+            return str(int(value))
         case _:
             return repr(value)
 

@@ -202,7 +202,7 @@ def test_a_question_that_was_built_here_is_found_by_its_name(
     assert len(in_process.trained) == 6
     assert api.plan(question, seeds=2, **asked).left == 0
 
-    with pytest.raises(PlanError, match="temperature: is the name of another ablation"):
+    with pytest.raises(PlanError, match="temperature is the name of a built-in question"):
         api.plan(replace(question, name="temperature"), **asked)
     own = api.plan(ABLATIONS["temperature"], **asked)
     assert own.sweep == api.plan("temperature", **asked).sweep

@@ -132,8 +132,12 @@ def test_the_command_that_is_kept_asks_for_the_same(storage: Storage) -> None:
 
 
 def test_it_takes_no_name_of_another_question_and_stands_alone(storage: Storage) -> None:
-    with pytest.raises((PlanError, SpecError), match=r"temperature: .*another ablation"):
-        check(_request(storage, over=Over(OVER.axes, name="temperature")))
+    for name, told in (
+        ("temperature", "temperature is the name of a built-in question"),
+        ("tune", "tune stands for a search"),
+    ):
+        with pytest.raises((PlanError, SpecError), match=told):
+            check(_request(storage, over=Over(OVER.axes, name=name)))
     both = Request(ablations=("temperature",), over=OVER, flags={"storage": storage.uri})
     with pytest.raises((PlanError, SpecError), match="not asked together with temperature"):
         check(both)

@@ -170,3 +170,9 @@ def test_a_part_is_of_one_question_and_all_that_is_wrong_is_said_at_once(storage
     )
     with pytest.raises(PlanError, match="is asked of one ablation, not of few-augm"):
         check(several)
+
+
+def test_a_report_is_of_one_question(storage: Storage) -> None:
+    _sweep(storage, started="2026-01-01")
+    with pytest.raises(PlanError, match="all: is several questions, and a report is of one"):
+        report_on("all", storage, Console(file=StringIO()), sweep=None, output=None)

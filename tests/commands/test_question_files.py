@@ -17,10 +17,12 @@ from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import build
+from orchestrator.plan.over import Over, over_question
 from orchestrator.questions.file import is_file, read_question
 from orchestrator.questions.text import question_yaml
 from search_spaces import ABLATIONS
 from search_spaces.ablation import Scale
+from search_spaces.claims import beats
 from search_spaces.one_scale import at_scale
 from search_spaces.trees.layout import AXIS_KEYS, CELL_KEYS
 from search_spaces.trees.question import KEYS, OVERLAY_KEYS, tree_of
@@ -119,7 +121,24 @@ def test_a_question_is_named_after_its_file_and_its_fields_are_those_of_its_pres
     assert read_question(written(MINE, "Mine_2.yaml")).ablation.name == "mine-2"
     preset = next(iter(workload_named("two-layer-cnn").presets))
     text = f"question: How many?\npreset: {preset}\naxes: {{seed: [1, 2]}}\n"
-    assert read_question(written(text)).ablation.workload == "two-layer-cnn"
+    own = read_question(written(text)).ablation
+    assert (own.workload, own.metric) == ("two-layer-cnn", "test_error")
+    assert read_question(written(question_yaml(tree_of(own)))).ablation == own
+
+
+def test_a_number_has_one_label_in_a_file_and_on_the_command_line(written: Written) -> None:
+    text = MINE.replace("[0.05, 1e-1, 0.5]", "[1e-1, 1.0, 2]").replace("0.5, deep", "1.0, deep")
+    own = read_question(written(text)).ablation
+    asked = over_question(Over(("loss.temperature=1e-1,1.0,2",)), workload_named("simclr"))
+    assert own.paper.axes[0].labels == asked.paper.axes[0].labels == ("0.1", "1", "2")
+    assert own.claims[0].paper == (beats(("0.1", "deep"), ("1", "deep")),)
+
+
+def test_a_recipe_with_own_metrics_may_be_compared_by_any_result(written: Written) -> None:
+    text = MINE.replace("claims:", "metric: sharpness\nclaims:")
+    assert "no such result" in refused(written(text))[0]
+    own = text.replace("set: {", "set: {eval.metrics.names: ['mine:sharp'], ")
+    assert read_question(written(own)).ablation.metric == "sharpness"
 
 
 def test_all_mistakes_of_a_file_are_told_with_line_and_column(written: Written) -> None:
@@ -155,9 +174,20 @@ def test_all_mistakes_of_a_file_are_told_with_line_and_column(written: Written) 
             "name: temperature\nquestion: Q\naxes: {seed: [1, 2]}",
             "mine.yaml:1:1: name: temperature is the name of a built-in question, of which",
         ),
+        *(
+            (
+                f"name: {name}\nquestion: Q\naxes: {{seed: [1, 2]}}",
+                f"mine.yaml:1:1: name: {name} st",
+            )
+            for name in ("tune", "pretrain", "all")
+        ),
+        (
+            "question: Q\naxes: {seed: [1, 2]}\nmetric: linear_top2",
+            "mine.yaml:3:1: metric: linear_top2: no such result; did you mean linear_top",
+        ),
         (
             "question: Q\naxes: {seed: [1, 2]}\nmetric: linear_topl",
-            "mine.yaml:3:1: metric: 'linear_topl': no such result; did you mean linear_top5? known",
+            "mine.yaml:3:1: metric: linear_topl: no such result; did you mean linear_top",
         ),
         ("name: X y\nquestion: Q\naxes: {seed: [1, 2]}", "mine.yaml:1:1: name: 'X y': is to be"),
         (

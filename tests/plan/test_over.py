@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -109,11 +110,21 @@ def test_another_workload_is_compared_by_its_own_metric() -> None:
     assert (question.workload, question.metric) == ("two-layer-cnn", "test_error")
 
 
-@pytest.mark.parametrize("metric", ["knn_top1", "loss", "mine:sharpness"])
+@pytest.mark.parametrize(
+    "metric",
+    ["knn_top1", "loss", "online_top1", "finetune_5_top1", "mine:sharpness", "spread_percent"],
+)
 def test_cells_are_compared_by_any_result_of_a_run_and_by_those_of_own_metrics(
     metric: str,
 ) -> None:
     assert over_question(Over((TEMPERATURE,), metric=metric), SIMCLR).metric == metric
+
+
+def test_a_recipe_with_own_metrics_may_have_results_of_any_name() -> None:
+    over = Over((TEMPERATURE,), metric="sharpness")
+    with pytest.raises(PlanError, match="--metric sharpness: no such result"):
+        over_question(over, SIMCLR)
+    assert over_question(replace(over, own_metrics=True), SIMCLR).metric == "sharpness"
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -139,7 +150,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "--over schedule.epochs=1..3:9: there are no 9 different whole numbers",
         "--over loss.margin: is not of the form",
         "6 axes cannot be drawn, at most 3",
-        "--metric linear_top2: no such metric; did you mean linear_top",
+        "--metric linear_top2: no such result; did you mean linear_top",
     ):
         assert problem in found
     assert len(error.value.problems) == 8

@@ -12,6 +12,7 @@ from search_spaces import ABLATIONS, UNTRAINED
 from search_spaces.claims import beats
 from search_spaces.layout import Axis, Cell, Layout
 from search_spaces.trees.question import QuestionError, ablation_of, base_of, tree_of
+from workloads.catalog import workload_named
 
 TREE: dict[str, Any] = {
     "name": "sharpness",
@@ -33,6 +34,13 @@ def test_a_built_in_question_is_read_as_it_was_written(name: str) -> None:
     read = ablation_of(tree)
     assert read == ABLATIONS[name]
     assert tree_of(read) == tree
+
+
+def test_cells_are_compared_by_the_first_result_of_the_workload() -> None:
+    for name in ("simclr", "two-layer-cnn"):
+        own = ablation_of(TREE | {"workload": name})
+        assert own.metric == workload_named(name).headline[0]
+        assert ablation_of(tree_of(own)) == own
 
 
 def test_axes_with_values_make_the_grid_of_both_scales() -> None:

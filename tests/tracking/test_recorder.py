@@ -16,6 +16,7 @@ from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, recorder
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of, with_intervals
 from search_spaces import ABLATIONS
+from search_spaces.part import part_of
 from workloads.catalog import preset_named
 
 PARENT = ParentRun("experiment", "parent", "s1")
@@ -387,6 +388,14 @@ def test_the_tags_of_a_sweep_name_what_it_is_of_and_the_ray_job_that_ran_it(
     }
     assert tags_of(plan, KEPT) == expected | ({} if job is None else {"simclr_orch.job": job})
     assert "simclr_orch.git_commit" not in tags_of(plan, KEPT | {"git_commit": None})
+
+
+def test_the_tags_of_a_part_name_its_labels() -> None:
+    part = part_of(
+        ABLATIONS["few-augmentations"], "small", {"1st transformation": ["crop", "color"]}
+    )
+    tags = tags_of(build(part, preset_named("shapes")), KEPT)
+    assert tags["simclr_orch.only"] == "1st transformation=crop,color"
 
 
 # Several sweeps at once ---------------------------------------------------------------------------

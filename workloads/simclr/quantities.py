@@ -17,6 +17,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     "classifier_validation_top1": percent("supervised top-1 on validation"),
     "knn_top1": percent("nearest-neighbour top-1"),
     "knn_top5": percent("nearest-neighbour top-5"),
+    "online_top1": percent("online top-1"),
+    "online_top5": percent("online top-5"),
+    "online_validation_top1": percent("online top-1 on validation"),
     **{f"finetune_{share}_top1": percent("fine-tuned top-1") for share in ("1", "10", "100")},
     **{
         f"finetune_{share}_top5": percent(f"fine-tuned top-5, {share} % of labels")
