@@ -30,7 +30,7 @@ from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import RunFolder, all_records
+from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import keep_plan, keep_study, only_one
 from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking import Status, Tracker
@@ -187,11 +187,10 @@ class Sweep:
         """Run one round, and say before it what it will cost."""
         records: Sequence[RunRecord] = ()
         if planned.left:
+            records = records_for(self._checked, planned)
             if planned.plans[0].is_search:
-                records = all_records(self._checked.storage)
                 self.say(step_line(planned.plans[0], planned.left))
             else:
-                records = records_for(self._checked, planned)
                 self.say(cost_line(planned, cost_of(self._checked, planned, records)))
             if anew := why_trained_anew(self._checked, planned, records):
                 self.say(anew)

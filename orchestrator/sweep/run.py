@@ -20,7 +20,6 @@ from orchestrator.scratch import scratch_folder
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import (
     RunFolder,
-    all_records,
     finished_records,
     has_trained_state,
 )
@@ -57,8 +56,8 @@ def run(
     cell, or a pack of cells, runs inside its trial, in a process that the next one uses again.
     Several: the trial starts a run of Ray Train. A cell that fails does not stop the others. What
     differs only in how it is evaluated waits for the one of them that is trained, and evaluates its
-    state; `records` are those of all runs of the storage, among which there may be one that is
-    trained already. Those that were `given_up` before are not tried again.
+    state; `records` are those of the storage, among which there may be one that is trained
+    already. Those that were `given_up` before are not tried again.
     """
     finished = finished_records(plans, storage)
     cells = {
@@ -98,7 +97,9 @@ def run(
         if not ended.issuperset(sharing.first):
             break  # interrupted: what waits for these is not begun
         unshared = {name: specs[name] for name in sharing.waiting}
-        records = all_records(storage) if unshared else ()
+        if unshared:
+            left_now = (RunFolder(storage, name).record() for name in sharing.first)
+            records = [*records, *(record for record in left_now if record is not None)]
 
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]

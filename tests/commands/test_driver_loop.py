@@ -189,6 +189,24 @@ def test_a_round_runs_what_is_missing_and_a_rerun_runs_nothing(
     assert [len(cells) for cells in run.rounds] == [14, 0, 7], "more seeds run only what is new"
 
 
+def test_a_rerun_with_nothing_to_do_opens_the_records_of_its_own_runs_only(
+    asked: Callable[..., Checked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FakeRound(by_seed)
+    loop(asked("temperature"), FakeTracker(), run)
+    loop(asked("losses"), FakeTracker(), FakeRound(by_seed, tuned=by_seed))
+    opened, read = set[str](), Storage.read_bytes
+
+    def noted(storage: Storage, name: str) -> bytes | None:
+        opened.add(name)
+        return read(storage, name)
+
+    monkeypatch.setattr(Storage, "read_bytes", noted)
+    assert loop(asked("temperature"), FakeTracker(), run).exit_code == 0
+    records = {name for name in opened if name.endswith("/run.json")}
+    assert records == {f"runs/{cell.fingerprint}/run.json" for cell in run.rounds[0]}
+
+
 def test_what_is_left_of_a_sweep_gets_the_threads_that_the_rest_had(
     asked: Callable[..., Checked], tmp_path: Path
 ) -> None:
