@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError
 from workloads.field_types import annotation_at, kinds_of
+from workloads.spec import unknown_field
 from workloads.written import read_choices
 from workloads.yaml_nodes import number_in
 
@@ -159,6 +160,8 @@ def shown(space: Space) -> list[str]:
 
 
 def _values(text: str, of: type[Any], field: str) -> Choices | Range:
+    if unknown := unknown_field(of, field):
+        raise ValueError(unknown)
     linear = text.strip().startswith(LINEAR)
     low, dots, high = text.strip().removeprefix(LINEAR).partition("..")
     if linear and not dots:

@@ -51,6 +51,7 @@ def test_choices_and_ranges_are_read() -> None:
         ("loss.temperature=linear:1..0", "needs two numbers, the smaller first"),
         ("loss.temperature=linear:1,2", "linear: is of a range"),
         ("loss.temperature=a..b", "'a' is no number"),
+        ("loss.temprature=1,2", "no such field; did you mean loss.temperature?"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused(text: str, problem: str) -> None:
