@@ -234,7 +234,7 @@ def _plans(
         try:
             scale = workload.scale(base, ablation.setting)
             plan = build(
-                asked_part(ablation, scale, request.only),
+                asked_part(ablation, scale, request.only if len(ablations) == 1 else ()),
                 base,
                 ask=_first_ask(request, ablation, base),
                 resources=resources,

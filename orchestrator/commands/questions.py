@@ -171,8 +171,11 @@ def swept_names(names: Sequence[str], storage: Storage) -> list[str]:
     Questions that are not built in are known by the plans of their sweeps. Raises SpecError that
     lists what is known.
     """
-    names = [read_question(name).ablation.name if is_file(name) else name for name in names]
     known, there = every_ablation(), storage.list("sweeps")
+    asked = {name: read_question(name).ablation.name for name in names if is_file(name)}
+    if never := [name for name in asked.values() if name not in (*known, *there)]:
+        raise SpecError([f"{name}: no sweep in {storage.shown()}" for name in never])
+    names = [asked.get(name, name) for name in names]
     own = [name for name in sorted(there) if name not in known and _has_question(storage, name)]
     if not names:
         return [*(name for name in known if name in there), *own]

@@ -123,7 +123,7 @@ def _labels(text: str, axes: Sequence[Axis]) -> tuple[str, ...]:
     known = {label for axis in axes for label in axis.labels}
     pieces = [*_pieces(text)]
     if not pieces:
-        raise ValueError(f"names no label; {_listed(axes)}")
+        raise ValueError(f"names no label {_listed(axes)}")
     found, unknown, start = list[str](), list[str](), 0
     while start < len(pieces):
         ends = range(len(pieces), start, -1)

@@ -150,6 +150,12 @@ def _choices(
         if labels is not None and set(labels) != set(parts):
             piece.say(f"has labels {', '.join(parts)}, and labels says {', '.join(labels)}")
         order = labels if labels is not None and set(labels) == set(parts) else tuple(parts)
+        if field is None and all(_is_value(part.value) for part in parts.values()):
+            piece.say(
+                "has a value for each label, and the axis does not say of which field; write "
+                f"`field: {name if re.fullmatch(FIELD, name) else '...'}` beside it"
+            )
+            return None, None
         read = {
             label: values_in(parts[label]) if field is None else {field: value_in(parts[label])}
             for label in order
@@ -171,6 +177,11 @@ def _choices(
         piece.say(f"{', '.join(twice)}: is there twice")
         return None, None
     return {label: {field: value_in(one)} for label, one in zip(order, items, strict=True)}, order
+
+
+def _is_value(value: object) -> bool:
+    """Whether this is a field's value, and not fields with theirs."""
+    return not isinstance(value, Mapping) or {*value} in ({"times"}, {"step", "lists"})
 
 
 def _cell(piece: Piece) -> Cell | None:

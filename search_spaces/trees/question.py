@@ -254,6 +254,9 @@ def _layouts(pieces: Mapping[str, Piece], owner: Piece) -> dict[Scale, Layout | 
     if not own:
         layout = layout_in(shared, owner)
         return dict.fromkeys(SCALES, layout)
+    if "axes" not in shared and (bare := [scale for scale in SCALES if scale not in own]):
+        pieces["scales"].say(f"has no {bare[0]}, and no axes stand beside it for both scales")
+        return dict.fromkeys(SCALES)
     return {
         scale: layout_in(
             shared | (own[scale].mapping(LAYOUT_KEYS) if scale in own else {}),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from orchestrator.commands.dry_run import dry_run
 from orchestrator.commands.on_each_recipe import on_each_recipe
-from orchestrator.commands.questions import questions_of, requests_of
+from orchestrator.commands.questions import questions_of, requests_of, swept_names
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -20,6 +20,7 @@ from orchestrator.plan import build
 from orchestrator.plan.over import Over, over_question
 from orchestrator.questions.file import is_file, read_question
 from orchestrator.questions.text import question_yaml
+from orchestrator.storage import Storage
 from search_spaces import ABLATIONS
 from search_spaces.ablation import Scale
 from search_spaces.claims import beats
@@ -422,3 +423,9 @@ def test_the_page_has_every_key() -> None:
     assert [key for row in rows for key in re.findall(r"`(\w+)`", row)] == expected
     named = set(re.findall(r"`(\w+)`", page_section()))
     assert named >= {*AXIS_KEYS, *CELL_KEYS, *WHERE_KEYS, *OVERLAY_KEYS}
+
+
+def test_a_report_on_a_file_that_was_never_asked_says_so(written: Written, tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "storage"))
+    with pytest.raises(SpecError, match="mine: no sweep in "):
+        swept_names([written(MINE)], storage)

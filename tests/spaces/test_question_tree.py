@@ -36,6 +36,20 @@ def test_a_built_in_question_is_read_as_it_was_written(name: str) -> None:
     assert tree_of(read) == tree
 
 
+def test_a_scale_without_axes_is_named() -> None:
+    ((keys, told),) = problems(axes=..., scales={"small": {"axes": TREE["axes"]}})
+    assert (keys, told.partition(",")[0]) == (("scales",), "has no paper")
+
+
+def test_values_of_labels_without_a_field_are_told_what_is_missing() -> None:
+    choices = {"few": ["crop"], "more": ["crop", "color"]}
+    ((keys, told),) = problems(axes={"augment.operations": {"values": choices}})
+    assert keys == ("axes", "augment.operations", "values")
+    assert told.endswith("write `field: augment.operations` beside it")
+    own = {"field": "augment.operations", "values": choices}
+    assert ablation_of(TREE | {"axes": {"operations": own}}).paper.axes[0].labels == ("few", "more")
+
+
 def test_cells_are_compared_by_the_first_result_of_the_workload() -> None:
     for name in ("simclr", "two-layer-cnn"):
         own = ablation_of(TREE | {"workload": name})
