@@ -52,12 +52,13 @@ def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
     study, rules = search.study, search.rules
     rungs = ", ".join(map(str, study.rungs))
     budgets = _expected_budgets(search)
+    scored = sum(bool(trial.scores) for trial in study.trials)
     at_once = min(rules.generation, concurrent)
     hours = budgets * seconds / 3600
     gpus = plan.resources.workers * plan.resources.gpus_per_worker
     return [
         f"tune {plan.sweep_id}: {search.samples} settings of {len(search.space)} fields, sampler "
-        f"{rules.sampler}, {rules.generation} at once; {len(study.trials)} asked by now",
+        f"{rules.sampler}, {rules.generation} at once; {scored} have a score by now",
         *(f"    {line}" for line in shown(search.space)),
         f"    pruner {rules.pruner}: rungs after {rungs} epochs",
         f"    as many epochs as about {budgets:.1f} settings with the whole budget, "
