@@ -18,6 +18,7 @@ from workloads.spelling import did_you_mean
 
 __all__ = [
     "MAX_SEEDS",
+    "SAME_SEEDS",
     "Ask",
     "AskedRun",
     "Role",
@@ -35,6 +36,7 @@ Tuning = Literal["per-seed", "once"]
 Choices = Mapping[Place, Mapping[int, int]]  # of each tuned cell, by the seed of its candidates
 
 MAX_SEEDS = 1000
+SAME_SEEDS = "every cell has the same seeds; --seeds says how many"
 SPLIT = "data.split_seed"
 SUBSET, SUBSET_LISTS = "eval.finetune.subset_seed", "eval.finetune.subset_files"
 

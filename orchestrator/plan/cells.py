@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import PlanError
-from orchestrator.plan.asked import MAX_SEEDS, Ask, AskedRun, Role, asked_for, by_claims
+from orchestrator.plan.asked import (
+    MAX_SEEDS,
+    SAME_SEEDS,
+    Ask,
+    AskedRun,
+    Role,
+    asked_for,
+    by_claims,
+)
 from orchestrator.plan.kept_question import question_to_keep
 from orchestrator.plan.study import Search
 from orchestrator.resources import ClusterShape, Resources, resource_problems
@@ -276,6 +284,8 @@ def _spec(
     if asked.role == "reference":
         reference = workload.reference(base)
         return reference and with_own(reference, {})
+    if "seed" in asked.values:
+        raise SpecError([f"seed={asked.values['seed']}: {SAME_SEEDS}"])
     return with_own(base, _resolved(asked.values, base))
 
 

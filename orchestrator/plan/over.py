@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import PlanError
+from orchestrator.plan.asked import SAME_SEEDS
 from search_spaces import Ablation
 from search_spaces.trees.question import QuestionError, ablation_of
 from workloads.catalog.results import OWN_METRICS, unknown_result
@@ -114,7 +115,7 @@ def _values(text: str, field: str, workload: AnyWorkload) -> list[object]:
     if unknown := unknown_field(type(base), field):
         raise ValueError(unknown)
     if field == "seed":
-        raise ValueError("every cell has the same seeds; --seeds says how many")
+        raise ValueError(SAME_SEEDS)
     is_text = kinds_of(annotation_at(type(base), field)).text
     if (found := _RANGE.fullmatch(written)) and not is_text:
         return _spread(found, whole=isinstance(base.flat().get(field), int))

@@ -429,3 +429,15 @@ def test_a_report_on_a_file_that_was_never_asked_says_so(written: Written, tmp_p
     storage = Storage(str(tmp_path / "storage"))
     with pytest.raises(SpecError, match="mine: no sweep in "):
         swept_names([written(MINE)], storage)
+
+
+def test_cells_that_differ_in_their_seed_only_are_refused_where_they_stand(
+    written: Written, tmp_path: Path
+) -> None:
+    name = written("question: Q\npreset: shapes\naxes: {seed: [1, 2]}\n")
+    request = Request(ablations=(name,), flags={"storage": str(tmp_path / "storage")})
+    with pytest.raises(PlanError) as error:
+        dry_run(request, Console(file=StringIO()))
+    first, second = (problem.removeprefix(name) for problem in error.value.problems)
+    assert first == ":3:15: cell 1: seed=1: every cell has the same seeds; --seeds says how many"
+    assert second.startswith(":3:18: cell 2: seed=2: ")
