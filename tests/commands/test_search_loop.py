@@ -16,7 +16,6 @@ from orchestrator.commands.check import check
 from orchestrator.commands.next_round import next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
-from orchestrator.commands.search import search_lines
 from orchestrator.commands.sweep import Sweep
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
@@ -216,12 +215,3 @@ def test_a_search_that_is_asked_again_runs_nothing(
     assert study() == before
     assert f"runs/{other.fingerprint}/run.json" not in opened
     assert any(name.endswith("/run.json") for name in opened)
-
-
-def test_a_dry_run_does_not_count_what_it_would_ask(tmp_path: Path) -> None:
-    flags = {"storage": str(tmp_path), "address": None, "tracking_uri": None}
-    search = ("loss.temperature=0.1,0.2,0.3,0.4,0.5,0.6",)
-    request = Request((), preset="shapes", search=search, samples=6, flags=flags)
-    (plan,) = next_round(check(request), SHAPE).plans
-    assert len(plan.cells) == 4, "the first generation"
-    assert "0 have a score by now" in search_lines(plan, 6.0, 2)[0]
