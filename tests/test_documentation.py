@@ -280,6 +280,14 @@ def test_a_wrong_name_is_found(text: str, problem: str) -> None:
     assert [problem in found for found in problems_in(text)] == [True]
 
 
+def test_the_index_of_the_docs_has_every_page_and_notebook() -> None:
+    docs = ROOT / "docs"
+    index = (docs / "README.md").read_text()
+    pages = {path.name for path in docs.glob("*.md")} - {"README.md"}
+    pages |= {f"notebooks/{path.name}" for path in (docs / "notebooks").glob("*.ipynb")}
+    assert {page for page in pages if f"({page})" not in index} == set()
+
+
 def test_the_table_of_ablations_is_complete_and_counts_its_cells() -> None:
     rows = re.findall(r"^\| (`.*)$", (ROOT / "docs" / "ablations.md").read_text(), re.MULTILINE)
     named = [name for row in rows for name in INLINE.findall(row.split("|")[0])]

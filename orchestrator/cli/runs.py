@@ -78,7 +78,7 @@ def evaluate(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a pre-trained encoder again, by another protocol or with other settings."""
+    """Evaluate a pre-trained encoder again, by another protocol or with other settings."""
 
     def work() -> "Finished":
         from orchestrator.commands.evaluate import Question

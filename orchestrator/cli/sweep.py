@@ -207,7 +207,7 @@ def tune(
     storage: StorageUri = None,
     as_json: Json = False,
 ) -> None:
-    """Search for a good setting, judged on the validation split: a sampler learns what to try next,
+    """Search for a good setting by the validation split: a sampler learns what to try next,
     and the less promising settings are stopped early. Interrupted, the same command continues it.
     """
     from orchestrator.commands.request import Request

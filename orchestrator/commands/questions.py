@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.commands.over import asked_over
 from orchestrator.commands.request import Request
 from orchestrator.errors import PlanError
-from orchestrator.questions.file import QuestionFile, as_yaml, is_file, read_question
+from orchestrator.questions.file import SUFFIXES, QuestionFile, as_yaml, is_file, read_question
 from orchestrator.questions.module import parts_of_name
 from orchestrator.questions.names import name_problem
 from orchestrator.questions.places import located
@@ -188,7 +188,9 @@ def swept_names(names: Sequence[str], storage: Storage) -> list[str]:
 
 def _no_such(name: str, known: Sequence[str]) -> str:
     listed = ", ".join(known)
-    return f"{name}: no such ablation; known are {listed}{did_you_mean(name, known)}"
+    files = [f"./{name}{ending}" for ending in SUFFIXES if Path(name + ending).is_file()]
+    asked = "".join(f"; the question of the file is asked as {file}" for file in files)
+    return f"{name}: no such ablation; known are {listed}{did_you_mean(name, known)}{asked}"
 
 
 def _has_question(storage: Storage, name: str) -> bool:

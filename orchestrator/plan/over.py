@@ -120,6 +120,8 @@ def _values(text: str, field: str, workload: AnyWorkload) -> list[object]:
     if (found := _RANGE.fullmatch(written)) and not is_text:
         return _spread(found, whole=isinstance(base.flat().get(field), int))
     values = [_plain(value) for value in read_choices(written, type(base), field)]
+    if len(values) < 2 and ".." in written and not is_text:
+        raise ValueError("is not of the form FIELD=LOW..HIGH:NUMBER, as in 0.1..1:4")
     if len(values) < 2:
         raise ValueError("needs two values or more; --set fixes a field")
     return values

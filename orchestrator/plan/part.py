@@ -84,6 +84,10 @@ def _read(text: str, axes: Sequence[Axis]) -> Found:
     name, equals, labels = text.partition("=")
     if equals and (axis := _axis_named(name.strip(), axes)):
         return {axis.name: _labels(labels, [axis])}
+    if equals and name.strip() and not any("=" in label for axis in axes for label in axis.labels):
+        known = ", ".join(axis.name for axis in axes)
+        near = did_you_mean(name.strip(), [axis.name for axis in axes])
+        raise ValueError(f"{name.strip()!r} begins no axis, or several{near} (the axes: {known})")
 
     every = _labels(text, axes)
     one_for_all = [axes_alike for axes_alike in _alike(axes) if {*every} <= {*axes_alike[0].labels}]
@@ -146,7 +150,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _listed(axes: Sequence[Axis]) -> str:
     names = "; ".join(
-        f"{' and '.join(axis.name for axis in alike)}: {', '.join(alike[0].labels)}"
+        f"{' and '.join(axis.name for axis in alike)}: "
+        + ", ".join(f'"{label}"' if "," in label else label for label in alike[0].labels)
         for alike in _alike(axes)
     )
     return f"(the labels of {names})"

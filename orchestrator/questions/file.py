@@ -95,7 +95,7 @@ def _read_yaml(name: str) -> QuestionFile:
     except WrittenError as error:
         raise SpecError([f"{name}: {error}"]) from None
     if node is None or not isinstance(rough, dict):
-        raise SpecError([f"{name}: holds no question; it needs a name, a question and axes"])
+        raise SpecError([f"{name}: holds no question; it needs a question and axes"])
 
     nodes = {keys: (key, value) for keys, key, value in _places(node, ())}
     marks = {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from orchestrator.commands.questions import ablations_named
 from orchestrator.commands.report import report_again, report_on, verdicts_on
 from orchestrator.errors import PlanError
 from orchestrator.plan import build
@@ -103,6 +104,15 @@ def test_verdicts_are_on_own_questions_beside_the_built_in_ones(
     assert list(finished.document["verdicts"]) == ["flip-and-blur", "sharpness"]
     with pytest.raises(SpecError, match=r"^sharpnes: no such ablation; known are .*sharpness"):
         verdicts_on(["sharpnes"], storage, Console(file=StringIO()))
+
+
+def test_a_file_named_without_its_ending_is_pointed_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("question: Is it?\n")
+    with pytest.raises(SpecError, match=r"the question of the file is asked as \./mine\.yaml$"):
+        ablations_named(["mine"])
 
 
 def test_a_changed_question_is_another_sweep_and_the_newest_is_reported(

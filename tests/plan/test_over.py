@@ -136,6 +136,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             "loss.temperature=-1..1:3",
             "schedule.epochs=1..3:9",
             "loss.margin",
+            "optim.weight_decay=0.1..1",
         ),
         metric="linear_top2",
     )
@@ -149,11 +150,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "--over loss.temperature=-1..1:3: -1 has no logarithm",
         "--over schedule.epochs=1..3:9: there are no 9 different whole numbers",
         "--over loss.margin: is not of the form",
-        "6 axes cannot be drawn, at most 3",
+        "--over optim.weight_decay=0.1..1: is not of the form FIELD=LOW..HIGH:NUMBER",
+        "7 axes cannot be drawn, at most 3",
         "--metric linear_top2: no such result; did you mean linear_top",
     ):
         assert problem in found
-    assert len(error.value.problems) == 8
+    assert len(error.value.problems) == 9
 
 
 @pytest.mark.parametrize(

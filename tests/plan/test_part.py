@@ -83,7 +83,8 @@ def test_labels_are_read_with_their_commas_and_by_the_axis_that_has_them(
         ),
         ("few-labels", ["method=SimCRL"], ["did you mean SimCLR?", "supervised"]),
         ("few-labels", ["SimCLR", "supervised"], ["method is there twice"]),
-        ("temperature", [","], ["names no label", "yes, 0.05"]),
+        ("temperature", [","], ["names no label (the labels of", '"yes, 0.05", "yes, 0.1"']),
+        ("augmentations", ["second=crop"], ["'second' begins no axis", "2nd transformation"]),
     ],
 )
 def test_labels_that_are_not_there_are_one_error_with_those_that_are(
