@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from orchestrator.storage.rows import OWN_FIELDS, RunRow
 from workloads.catalog import workload_named
-from workloads.quantity import Quantity
+from workloads.quantity import Quantity, quantity_by_name
 from workloads.spec import SpecError
 
 __all__ = ["Quantities", "print_table", "varying"]
@@ -32,8 +32,12 @@ class Quantities:
 
     @classmethod
     def of(cls, rows: Iterable[RunRow]) -> "Quantities":
-        """Ask the workloads of the rows; one that is not installed has nothing to say."""
+        """Ask the workloads of the rows; one that is not installed has nothing to say.
+
+        What no workload knows, such as a metric of one's own, is what its name says.
+        """
         by_name, headline = dict[str, Quantity](), dict[str, None]()
+        rows = list(rows)
         for name in dict.fromkeys(row.workload for row in rows):
             try:
                 workload = workload_named(name)
@@ -45,6 +49,8 @@ class Quantities:
                 if metric not in by_name
             }
             headline |= dict.fromkeys(workload.headline)
+        for metric in {metric for row in rows for metric in row.results} - by_name.keys():
+            by_name[metric] = quantity_by_name(metric)
         return cls(by_name, tuple(headline))
 
     @property

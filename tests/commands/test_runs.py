@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -170,6 +171,15 @@ def shown(rows: list[RunRow], width: int = 80) -> str:
     console = Console(file=text, force_terminal=True, color_system=None, width=width)
     print_table(rows, console, None, Quantities.of(rows))
     return text.getvalue()
+
+
+def test_an_own_metric_is_the_better_the_way_its_name_says(storage: Storage) -> None:
+    row = next(row for row in run_rows(storage) if row.status == "finished")
+    own = replace(row, results={"nearest_error_percent": 20.0, "margin": 1.0})
+    quantities = Quantities.of([own])
+    assert "nearest_error_percent" in quantities.lower_is_better
+    assert "margin" not in quantities.lower_is_better
+    assert quantities.unit("nearest_error_percent") == "%"
 
 
 def test_a_terminal_shows_what_differs_and_once_what_does_not(storage: Storage) -> None:

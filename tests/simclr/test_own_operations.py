@@ -162,6 +162,10 @@ def test_options_and_code_are_pinned_and_in_the_fingerprint(
         ({"augment.operations": ["crop", "colour"]}, "did you mean color?"),
         ({"augment.operations": ["a:fog", "b:fog"]}, "another one has the name fog, too"),
         ({"augment.options.crop": {"flip": 0}}, "crop is built in; its fields are augment.crop"),
+        (
+            {"augment.operations": ["a:fog"], "augment.options.fgo": {"density": 0.7}},
+            "augment.options.fgo: no operation has that name; did you mean fog?",
+        ),
     ],
 )
 def test_names_that_cannot_be_are_told(fields: dict[str, Any], problem: str) -> None:

@@ -8,7 +8,7 @@ is the workload's:
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from workloads.spec import SpecError
@@ -37,7 +37,8 @@ GROUP = "simclr_orch.workloads"
 def workload_named(name: WorkloadName) -> AnyTrainedAlone | AnyTrainedTogether:
     """Return the workload of that name, imported when asked for.
 
-    Raises SpecError that lists the known ones.
+    Raises SpecError that lists the known ones, or says which distribution offers what cannot be
+    imported.
     """
     match name:
         case "simclr":
@@ -49,9 +50,23 @@ def workload_named(name: WorkloadName) -> AnyTrainedAlone | AnyTrainedTogether:
 
             return TWO_LAYER_CNN
     for point in entry_points(group=GROUP, name=name):
-        workload: AnyTrainedAlone | AnyTrainedTogether = point.load()
-        return workload
+        return _loaded(point)
     raise SpecError([f"workload {name}: is not installed; known are {', '.join(_names())}"])
+
+
+def _loaded(point: EntryPoint) -> AnyTrainedAlone | AnyTrainedTogether:
+    try:
+        workload: AnyTrainedAlone | AnyTrainedTogether = point.load()
+    except Exception as error:  # whatever its author's code raises
+        whose = f"{point.dist.name} {point.dist.version}" if point.dist else "a distribution"
+        why = " ".join(str(error).split())
+        raise SpecError(
+            [
+                f"workload {point.name}: entry point {point.value!r} of {whose} cannot be "
+                f"imported: {type(error).__name__}: {why}"
+            ]
+        ) from error
+    return workload
 
 
 def every_workload() -> Iterator[AnyTrainedAlone | AnyTrainedTogether]:

@@ -1,5 +1,6 @@
 """How views of an image are made: every operation with what the paper or its code says of it."""
 
+import difflib
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -248,6 +249,12 @@ class AugmentSpec(Part):
             if name in get_args(Operation):
                 raise ValueError(
                     f"augment.options.{name}: {name} is built in; its fields are augment.{name}"
+                )
+            # An operation that this policy leaves out may keep its options; a slip is none.
+            without = [one for one in names if one not in self.options]
+            if name not in names and (near := difflib.get_close_matches(name, without, n=1)):
+                raise ValueError(
+                    f"augment.options.{name}: no operation has that name; did you mean {near[0]}?"
                 )
         return self
 
