@@ -197,7 +197,9 @@ def _unfinished(storage: Storage, fingerprint: str) -> Entry | None:
 
     from orchestrator.storage.runs import SPEC
 
-    data = storage.read_bytes(f"runs/{fingerprint}/{SPEC}")
+    name = f"runs/{fingerprint}/{SPEC}"
+    # a folder of that name is for the run itself to complain of
+    data = None if storage.is_folder(name) else storage.read_bytes(name)
     try:
         tree = yaml.safe_load(data) if data else None
     except (yaml.YAMLError, ValueError, RecursionError):

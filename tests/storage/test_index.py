@@ -205,6 +205,15 @@ def test_a_damaged_record_is_set_aside_and_the_run_is_unfinished(local: Storage)
     assert "run.json.damaged" in local.list(folder.name_of())
 
 
+def test_a_folder_where_a_specification_should_lie_is_no_end_of_the_list(local: Storage) -> None:
+    write(local, record(1))
+    local.write_bytes("runs/ffff/spec.yaml/file", b"")
+    rows = {row.fingerprint: row for row in run_rows(local)}
+    assert rows["ffff"].status == "unfinished"
+    assert rows["ffff"].seed is None
+    assert len(rows) == 2
+
+
 def test_numbers_that_json_does_not_have_are_left_out(local: Storage) -> None:
     write(local, record(1))
     tree = record(1).tree() | {"results": {"a": 1.0, "b": 2.0, "c": "text"}}
