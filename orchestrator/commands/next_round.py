@@ -7,7 +7,7 @@ from orchestrator.commands.check import Checked
 from orchestrator.commands.looks import looks_before
 from orchestrator.errors import PlanError
 from orchestrator.plan import Ask, Plan, jobs_of
-from orchestrator.plan.kept import KeptPlan
+from orchestrator.plan.kept import KeptPlan, changed_code
 from orchestrator.plan.rounds import TakenLooks, next_ask
 from orchestrator.plan.search import advanced
 from orchestrator.plan.study import Search
@@ -71,7 +71,8 @@ def next_round(
     `before` are the plans of the last round, by default those that were checked: only what is
     asked in another way since then is planned again. `failed` are the runs that this request has
     tried in vain: they have ended, and other seeds may replace them. Unless `is_placed`, the shape
-    stands for a cluster that is not connected yet. Raises one PlanError for cells that do not fit.
+    stands for a cluster that is not connected yet. Raises one PlanError for cells that do not fit,
+    and for own parts whose source has changed since the sweep began.
     """
     resources, limit = checked.resources(shape), checked.request.max_concurrent
     if is_placed and (problems := resource_problems(resources, shape)):
@@ -79,6 +80,7 @@ def next_round(
 
     plans, most = tuple(before or checked.plans), checked.request.max_seeds
     if before is None:
+        _refuse_changed_code(checked, plans)
         plans = tuple(_continued(checked, plan) for plan in plans)
     looks = {plan.name: _looks(plan, checked.storage) if most else {} for plan in plans}
     while True:
@@ -99,6 +101,14 @@ def next_round(
         )
     plans = tuple(replace(plan, resources=resources) for plan in plans)
     return Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
+
+
+def _refuse_changed_code(checked: Checked, plans: Sequence[Plan]) -> None:
+    kept = [(plan, kept_plan(checked.storage, plan)) for plan in plans]
+    if problems := [
+        line for plan, old in kept if old is not None for line in changed_code(plan, old)
+    ]:
+        raise PlanError(problems)
 
 
 def _as_before(

@@ -20,6 +20,7 @@ __all__ = [
     "KeptCell",
     "KeptData",
     "KeptPlan",
+    "changed_code",
     "kept_cells",
     "only_text",
     "read_plan",
@@ -135,6 +136,31 @@ def same_run(cell: KeptCell) -> tuple[object, ...]:
     """
     candidate = cell.get("candidate") if cell["role"] == "candidate" else None
     return (tuple(cell["at"]), cell["seed"], cell["role"], candidate)
+
+
+def changed_code(plan: Plan, before: KeptPlan) -> list[str]:
+    """Return a line for each own part whose source is another since the sweep began.
+
+    Runs of both would stand in one table. The same run of the same question on the same recipe has
+    another fingerprint then; a tuned cell that chose again has so for a reason of its own.
+    """
+    kept = {same_run(cell): cell["fingerprint"] for cell in before["cells"]}
+    tuned = {cell.at for cell in plan.tuned}
+    changed: dict[str, str] = {}
+    for cell, entry in zip(plan.cells, kept_cells(plan), strict=True):
+        chosen = cell.role == "cell" and cell.at in tuned
+        if chosen or kept.get(same_run(entry), cell.fingerprint) == cell.fingerprint:
+            continue
+        changed |= {
+            path: str(value)
+            for path, value in cell.spec.flat().items()
+            if value and "code" in path.split(".")
+        }
+    return [
+        f"{plan.name}: {path}: the source is now {code}, and sweep {plan.sweep_id} began with "
+        "another; put that back, or begin anew with another --storage"
+        for path, code in changed.items()
+    ]
 
 
 def workload_of_plan(plan: KeptPlan) -> AnyWorkload:
