@@ -182,7 +182,7 @@ def test_a_stopped_driver_continues_by_the_same_command(
     driver = start(*sweep)
     wait_for(lambda: len(written(storage_folder)) >= 2)
     driver.send_signal(number)
-    _, said = driver.communicate(timeout=120)
+    _, said = driver.communicate(timeout=300)
     if number is signal.SIGKILL:
         assert driver.returncode == -signal.SIGKILL
     else:
@@ -213,10 +213,12 @@ def test_a_lost_trial_process_is_replaced(
     kill_one: Kill,
     wait_for: Wait,
 ) -> None:
-    driver = start(*ablate("--max-concurrent", "1", schedule__epochs=20))
+    # two threads of one cell wait for each other on a busy machine
+    one_thread = ("--max-concurrent", "1", "--cpus-per-worker", "1")
+    driver = start(*ablate(*one_thread, schedule__epochs=12))
     wait_for(lambda: started_cells(storage_folder) >= 2)
     kill_one(driver.pid, "ImplicitFunc")
-    _, said = driver.communicate(timeout=300)
+    _, said = driver.communicate(timeout=500)
     assert driver.returncode == 0, said
     assert len(records(storage_folder)) == 7
 
