@@ -24,13 +24,14 @@ from orchestrator.cell.job import CellJob, Pack
 from orchestrator.commands.check import check
 from orchestrator.commands.evaluate import Question, evaluate
 from orchestrator.commands.request import Request
-from orchestrator.commands.runs import list_runs
+from orchestrator.commands.run_table import Quantities, print_table
 from orchestrator.errors import PlanError
 from orchestrator.plan import build, build_single
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
 from orchestrator.resources import Resources
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
+from orchestrator.storage.rows import run_rows
 from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS
 from workloads.catalog import (
@@ -294,18 +295,15 @@ def kept(tmp_path: Path) -> tuple[Storage, str]:
 
 def test_the_list_of_runs_shows_the_test_error(kept: tuple[Storage, str]) -> None:
     storage, fingerprint = kept
-    shown = StringIO()
-    (listed,) = list_runs(storage, Console(file=shown, width=200)).document["runs"]
-    assert (listed["fingerprint"], listed["status"], listed["workload"]) == (
+    (row,) = run_rows(storage)
+    assert (row.fingerprint, row.status, row.workload) == (
         fingerprint,
         "finished",
         "two-layer-cnn",
     )
-    results = listed["results"]
-    assert (
-        f"test error {results['test_error']:.4g}, alignment {results['alignment']:.4g}"
-    ) in shown.getvalue()
-    assert "gaussian" in shown.getvalue()
+    shown = StringIO()
+    print_table([row], Console(file=shown, width=200), None, Quantities.of([row]))
+    assert f"{row.results['test_error']:.4g}" in shown.getvalue()
 
 
 def test_a_run_is_not_evaluated_again(kept: tuple[Storage, str]) -> None:
