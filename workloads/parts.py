@@ -13,7 +13,6 @@ A part takes what its kind hands over, by position, and its options: either one 
 annotated with a frozen pydantic class, or further parameters that are annotated themselves.
 """
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -25,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from workloads.part_source import Source, distribution_of, source_of
 from workloads.spec import SpecError
+from workloads.spelling import did_you_mean, nearest
 
 __all__ = [
     "DATASETS",
@@ -127,8 +127,8 @@ def name_problem(kind: Kind, field: str, name: str, built_in: Collection[str]) -
             return None
         return f"{field}={name!r}: is not of the form module:name, as in my_parts:Net"
     known = [*built_in, *(point.name for point in offered(kind))]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = nearest(name, known)
+    hint = f"did you mean {near}? " if near else ""
     return (
         f"{field}={name!r}: no such {kind.name}; {hint}known are {', '.join(known)}, and own ones "
         f"as module:name or an entry point of {kind.group}"
@@ -222,8 +222,8 @@ def plain_options(given: Mapping[str, Any], options: BaseModel) -> dict[str, Any
 
 def _unknown_option(part: OwnPart, field: str, name: str) -> str:
     known = part.options.model_fields
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = nearest(name, known)
+    hint = f"did you mean {near}? " if near else ""
     return (
         f"{field}.{name}: {part.name} has no such option; {hint}"
         f"it takes {', '.join(known) or 'none'}"
@@ -254,9 +254,7 @@ def _where(kind: Kind, what: str, name: str) -> tuple[str, tuple[str, str] | Non
 
 def _no_such_name(holder: Any, source: Source, word: str) -> str:
     names = [name for name in vars(holder) if not name.startswith("_")]
-    near = difflib.get_close_matches(word, names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{source.file} has no {word!r}{hint}"
+    return f"{source.file} has no {word!r}{did_you_mean(word, names)}"
 
 
 def _options_of(kind: Kind, what: str, made_by: Any) -> tuple[type[BaseModel], bool]:

@@ -3,17 +3,23 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean"]
+__all__ = ["did_you_mean", "nearest"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean X?", or nothing where no known name is near.
+    """Return "; did you mean X?", or nothing where no known name is near."""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is nearest to one; None where none is near.
 
     Upper and lower case are alike; so are hyphens, underscores and blanks.
     """
     plain = {_plain(one): one for one in known}
     near = difflib.get_close_matches(_plain(name), plain, n=1)
-    return f"; did you mean {plain[near[0]]}?" if near else ""
+    return plain[near[0]] if near else None
 
 
 def _plain(name: str) -> str:

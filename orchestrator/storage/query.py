@@ -1,6 +1,5 @@
 """Which runs are meant, and in which order: `--where` and `--sort` over rows."""
 
-import difflib
 import operator
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, get_args
 from orchestrator.errors import QueryError
 from orchestrator.storage import query_syntax as syntax
 from orchestrator.storage.rows import OWN_FIELDS, RowStatus, RunRow
+from workloads.spelling import nearest
 
 __all__ = ["check_fields", "fields_of", "rows_where", "sorted_rows"]
 
@@ -268,8 +268,8 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 
 def _hint(name: str, known: Sequence[str]) -> str:
     """Ask whether something known was meant, also by the last part of a dotted name."""
-    near = difflib.get_close_matches(name, known, n=1)
-    near = near or [one for one in known if one.rpartition(".")[2] == name][:3]
+    close = nearest(name, known)
+    near = [close] if close else [one for one in known if one.rpartition(".")[2] == name][:3]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 

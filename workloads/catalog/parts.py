@@ -1,6 +1,5 @@
 """The parts that a SimCLR run can have, by kind: built in, of installed distributions, or named."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -23,6 +22,7 @@ from workloads.simclr.own_encoders import encoder_part
 from workloads.simclr.spec import EncoderSpec, Operation
 from workloads.simclr.spec.training import Architecture, LossName, OptimName, WithOptions
 from workloads.spec import SpecError
+from workloads.spelling import nearest
 
 __all__ = ["ListedPart", "kind_named", "listed_parts", "part_named"]
 
@@ -61,8 +61,8 @@ def kind_named(name: str) -> Kind:
     """Return the kind of a group's name, such as `encoders`. Raises SpecError with the choices."""
     known = {_plural(kind): kind for kind in KINDS}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = nearest(name, known)
+        hint = f"did you mean {near}? " if near else ""
         raise SpecError([f"--kind {name}: no such kind; {hint}known are {', '.join(known)}"])
     return known[name]
 

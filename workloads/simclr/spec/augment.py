@@ -1,6 +1,5 @@
 """How views of an image are made: every operation with what the paper or its code says of it."""
 
-import difflib
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -8,6 +7,7 @@ from pydantic import Field, model_validator
 from workloads.option_values import Options, OptionsField
 from workloads.parts import OPERATIONS, name_problem, option_name
 from workloads.spec import Part
+from workloads.spelling import did_you_mean
 
 __all__ = [
     "AugmentSpec",
@@ -252,10 +252,8 @@ class AugmentSpec(Part):
                 )
             # An operation that this policy leaves out may keep its options; a slip is none.
             without = [one for one in names if one not in self.options]
-            if name not in names and (near := difflib.get_close_matches(name, without, n=1)):
-                raise ValueError(
-                    f"augment.options.{name}: no operation has that name; did you mean {near[0]}?"
-                )
+            if name not in names and (hint := did_you_mean(name, without)):
+                raise ValueError(f"augment.options.{name}: no operation has that name{hint}")
         return self
 
     @property
