@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from workloads.evaluation_result import EvaluationResult
-from workloads.parts import METRICS, OwnPart, find, option_name, plain_options, read_options
+from workloads.named_parts import find_named, pinned_named
+from workloads.parts import METRICS, OwnPart
 from workloads.simclr.labels_needed import LABELLED_RESULTS
 from workloads.simclr.spec import MetricsSpec
 from workloads.spec import SpecError
@@ -29,6 +30,7 @@ __all__ = ["Features", "Labels", "Measures", "measured", "metric_problems", "pin
 Features = Mapping[str, NDArray[np.float32]]
 Labels = Mapping[str, NDArray[np.int64]]
 
+METRIC = "eval.metrics.names"  # the field
 BUILT_IN = (*LABELLED_RESULTS, "transfer", "contrastive")  # how names of built-in results begin
 TRIED = {"train": 48, "validation": 24, "test": 24}  # images of 3 classes, before a run
 
@@ -65,11 +67,11 @@ def pinned_metrics(metrics: MetricsSpec) -> MetricsSpec:
 
     A part whose code is another than was pinned is an error.
     """
-    options, code = dict(metrics.options), dict(metrics.code)
-    for name, part, read in _found(metrics):
-        word = option_name(name)
-        options[word], code[word] = plain_options(options.get(word, {}), read), part.code
-    return metrics.with_values({"options": options, "code": code}) if metrics.names else metrics
+    if not metrics.names:
+        return metrics
+    return metrics.with_values(
+        pinned_named(METRICS, METRIC, metrics.names, metrics.options, metrics.code)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -92,15 +94,8 @@ def _found(metrics: MetricsSpec) -> Iterator[tuple[str, OwnPart, BaseModel]]:
     """Each metric by name with its options. Raises SpecError with the problems of all."""
     found, problems = list[tuple[str, OwnPart, BaseModel]](), list[str]()
     for name in metrics.names:
-        word = option_name(name)
         try:
-            part = find(METRICS, "eval.metrics.names", name, metrics.code.get(word))
-            given = metrics.options.get(word, {})
-            if not isinstance(given, Mapping):
-                raise SpecError(
-                    [f"eval.metrics.options.{word}={given!r}: is to be a mapping from names"]
-                )
-            found.append((name, part, read_options(part, f"eval.metrics.options.{word}", given)))
+            found.append((name, *find_named(METRICS, METRIC, name, metrics.options, metrics.code)))
         except SpecError as error:
             problems += error.problems
     if problems:

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from workloads.named_parts import check_names
 from workloads.option_values import Options, OptionsField
-from workloads.parts import OPERATIONS, name_problem, option_name
+from workloads.parts import OPERATIONS, option_name
 from workloads.spec import Part
 from workloads.spelling import did_you_mean
 
@@ -234,17 +235,8 @@ class AugmentSpec(Part):
 
     @model_validator(mode="after")
     def _own_operations(self) -> "AugmentSpec":
+        check_names(OPERATIONS, "augment.operations", self.own, self.code, get_args(Operation))
         names = [option_name(operation) for operation in self.own]
-        for operation, name in zip(self.own, names, strict=True):
-            # With its code it was found once; whoever reads results of it need not have it.
-            problem = None
-            if name not in self.code:
-                built_in = get_args(Operation)
-                problem = name_problem(OPERATIONS, "augment.operations", operation, built_in)
-            if problem is None and names.count(name) > 1:
-                problem = f"augment.operations={operation!r}: another one has the name {name}, too"
-            if problem:
-                raise ValueError(problem)
         for name in self.options:
             if name in get_args(Operation):
                 raise ValueError(

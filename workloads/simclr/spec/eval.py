@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from workloads.datasets.spec import DataSpec
+from workloads.named_parts import check_names
 from workloads.option_values import Options, OptionsField
-from workloads.parts import METRICS, name_problem, option_name
+from workloads.parts import METRICS
 from workloads.spec import Part
 
 __all__ = [
@@ -247,16 +248,7 @@ class MetricsSpec(Part):
 
     @model_validator(mode="after")
     def _named(self) -> "MetricsSpec":
-        words = [option_name(name) for name in self.names]
-        for name, word in zip(self.names, words, strict=True):
-            # With its code it was found once; whoever reads results of it need not have it.
-            problem = None
-            if word not in self.code:
-                problem = name_problem(METRICS, "eval.metrics.names", name, ())
-            if problem is None and words.count(word) > 1:
-                problem = f"eval.metrics.names={name!r}: another one has the name {word}, too"
-            if problem:
-                raise ValueError(problem)
+        check_names(METRICS, "eval.metrics.names", self.names, self.code)
         return self
 
 

@@ -7,7 +7,6 @@ of the batch: a worker sees its share of a batch, and views do not depend on the
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -16,15 +15,9 @@ import torch
 from pydantic import BaseModel
 from torch import Generator, Tensor
 
+from workloads.named_parts import find_named, pinned_named
 from workloads.option_values import Options
-from workloads.parts import (
-    OPERATIONS,
-    OwnPart,
-    find,
-    option_name,
-    plain_options,
-    read_options,
-)
+from workloads.parts import OPERATIONS, OwnPart
 from workloads.simclr.spec import AugmentSpec
 from workloads.spec import SpecError
 
@@ -38,6 +31,7 @@ __all__ = [
     "pinned_operations",
 ]
 
+OPERATION = "augment.operations"  # the field
 SIDE, FEW = 16, 4  # of the images on which an operation is tried before a run
 
 
@@ -112,18 +106,11 @@ def pinned_operations(augment: AugmentSpec) -> AugmentSpec:
 
     A part whose code is another than was pinned is an error.
     """
-    options, code, problems = dict(augment.options), dict(augment.code), list[str]()
-    for operation in augment.own:
-        name = option_name(operation)
-        try:
-            part, read = _find(operation, augment.options, augment.code)
-        except SpecError as error:
-            problems += error.problems
-            continue
-        options[name], code[name] = plain_options(options.get(name, {}), read), part.code
-    if problems:
-        raise SpecError(problems)
-    return augment.with_values({"options": options, "code": code}) if augment.own else augment
+    if not augment.own:
+        return augment
+    return augment.with_values(
+        pinned_named(OPERATIONS, OPERATION, augment.own, augment.options, augment.code)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -187,14 +174,7 @@ def _shape_problem(made: object, view: Tensor) -> str | None:
 
 
 def _find(operation: str, options: Options, code: Options) -> tuple[OwnPart, BaseModel]:
-    name = option_name(operation)
-    part = find(OPERATIONS, "augment.operations", operation, code.get(name))
-    given = options.get(name, {})
-    if not isinstance(given, Mapping):
-        raise SpecError(
-            [f"augment.options.{name}={given!r}: is to be a mapping from names to values"]
-        )
-    return part, read_options(part, f"augment.options.{name}", given)
+    return find_named(OPERATIONS, OPERATION, operation, options, code)
 
 
 _found = lru_cache(maxsize=64)(_find)  # found once for all batches
