@@ -79,10 +79,14 @@ def next_round(
         raise PlanError(problems)
 
     plans, most = tuple(before or checked.plans), checked.request.max_seeds
+    kept = [kept_plan(checked.storage, plan) for plan in plans]
     if before is None:
-        _refuse_changed_code(checked, plans)
+        _refuse_changed_code(plans, kept)
         plans = tuple(_continued(checked, plan) for plan in plans)
-    looks = {plan.name: _looks(plan, checked.storage) if most else {} for plan in plans}
+    looks = {
+        plan.name: _looks(plan, of_before, checked.storage) if most else {}
+        for plan, of_before in zip(plans, kept, strict=True)
+    }
     while True:
         done = {**(failed or {}), **finished_records(plans, checked.storage)}
         searched = tuple(_searched(checked, plan, done, failed or {}) for plan in plans)
@@ -95,7 +99,6 @@ def next_round(
         plans = tuple(checked.plan_again(plan, ask) for plan, ask in zip(plans, asks, strict=True))
 
     if checked.request.cpus_per_worker is None:
-        kept = [kept_plan(checked.storage, plan) for plan in plans]
         resources = _as_before(plans, kept, resources, shape) or fitted_resources(
             shape, resources, _at_once(plans), limit
         )
@@ -103,11 +106,14 @@ def next_round(
     return Round(plans, concurrent_cells(shape, resources, limit), frozenset(done))
 
 
-def _refuse_changed_code(checked: Checked, plans: Sequence[Plan]) -> None:
-    kept = [(plan, kept_plan(checked.storage, plan)) for plan in plans]
-    if problems := [
-        line for plan, old in kept if old is not None for line in changed_code(plan, old)
-    ]:
+def _refuse_changed_code(plans: Sequence[Plan], kept: Sequence[KeptPlan | None]) -> None:
+    problems = [
+        line
+        for plan, before in zip(plans, kept, strict=True)
+        if before is not None
+        for line in changed_code(plan, before)
+    ]
+    if problems:
         raise PlanError(problems)
 
 
@@ -159,7 +165,5 @@ def _searched(
     return plan if study == plan.search.study else checked.search_again(plan, study)
 
 
-def _looks(plan: Plan, storage: Storage) -> TakenLooks:
-    if plan.ablation is None:
-        return {}
-    return looks_before(storage, plan.ablation, kept_plan(storage, plan))
+def _looks(plan: Plan, kept: KeptPlan | None, storage: Storage) -> TakenLooks:
+    return {} if plan.ablation is None else looks_before(storage, plan.ablation, kept)
