@@ -4,7 +4,6 @@ The files are Markdown, pictures and JSON.
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -241,18 +240,14 @@ def _files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:
     `has_curves`: there are pictures of training curves, though this report draws none.
     """
     # takes seconds, which those who only print can do without
-    from orchestrator.report.figures.ablation import save
+    from orchestrator.report.figures.ablation import picture_files
     from orchestrator.report.figures.both import figures_of
 
     figures = figures_of(report)
-    files = {
+    return {
         "report.md": markdown(
             report, "report.png", "curves.png" if figures["curves"] or has_curves else None
         ).encode(),
         "report.json": (json.dumps(as_json(report), indent=2) + "\n").encode(),
+        **picture_files(figures),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        for stem, figure in figures.items():
-            if figure is not None:
-                files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), stem)}
-    return files

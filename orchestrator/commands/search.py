@@ -1,7 +1,6 @@
 """What is said of a search: its space and cost before it runs, each step, and its report."""
 
 import json
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
 from orchestrator.plan.space import assignments_of, setting_name, shown
 from orchestrator.plan.study import Search
-from orchestrator.report.figures.ablation import save
+from orchestrator.report.figures.ablation import picture_files
 from orchestrator.report.figures.searched import pictures_of
 from orchestrator.report.searched import (
     Searched,
@@ -159,13 +158,9 @@ def print_search(found: Searched, console: Console) -> None:
 
 def _files(found: Searched) -> dict[str, bytes]:
     figures = pictures_of(found)
-    files = dict[str, bytes]()
-    with tempfile.TemporaryDirectory() as folder:
-        for stem, figure in figures.items():
-            files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), stem)}
     pictures = {stem: f"{stem}.png" for stem in figures}
     return {
         "report.md": markdown_of(found, pictures).encode(),
         "report.json": (json.dumps(as_tree(found), indent=2) + "\n").encode(),
-        **files,
+        **picture_files(figures),
     }

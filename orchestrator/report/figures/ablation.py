@@ -3,6 +3,7 @@
 matplotlib's object interface only: no window, no global state.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -26,7 +27,7 @@ from search_spaces.claims import Place
 from workloads.catalog import workload_named
 from workloads.quantity import Quantity
 
-__all__ = ["draw", "save"]
+__all__ = ["draw", "picture_files", "save"]
 
 
 def draw(
@@ -83,6 +84,16 @@ def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
         figure.savefig(png, dpi=150, metadata={"Software": None})
         figure.savefig(svg, metadata={"Date": None})
     return png, svg
+
+
+def picture_files(figures: Mapping[str, Figure | None]) -> dict[str, bytes]:
+    """Return the files of figures that `save` writes, by name; those that are None have none."""
+    files = dict[str, bytes]()
+    with tempfile.TemporaryDirectory() as folder:
+        for stem, figure in figures.items():
+            if figure is not None:
+                files |= {path.name: path.read_bytes() for path in save(figure, Path(folder), stem)}
+    return files
 
 
 def _of_every_cell(layout: Layout, cells: Sequence[Summary]) -> dict[Place, Summary]:
