@@ -7,6 +7,7 @@ list of them is read where the field is one.
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from workloads.spec import SpecError
 from workloads.text_files import TextError, read_text
 from workloads.yaml_nodes import WrittenError, composed, constructed
 
-__all__ = ["read_assignments", "read_choices", "read_tree", "read_yaml"]
+__all__ = ["as_assigned", "read_assignments", "read_choices", "read_tree", "read_yaml"]
 
 MOST_BYTES = 2**20  # of a file with fields
 _QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""", re.DOTALL)
@@ -51,6 +52,16 @@ def read_assignments(assignments: list[str], of: type[Any]) -> dict[str, Any]:
     if problems:
         raise SpecError(problems)
     return values
+
+
+def as_assigned(value: Any, *, default: Callable[[Any], Any] | None = None) -> str:
+    """Return the text that `read_assignments` reads as this value.
+
+    A text is as it stands, unless it would be read as another one; all else is JSON, of what
+    `default` makes of values that JSON has not. Raises TypeError or ValueError for no plain value.
+    """
+    is_word = isinstance(value, str) and value not in ("", "null") and value[0] not in "\"'"
+    return value if is_word else json.dumps(value, default=default)
 
 
 def read_choices(text: str, of: type[Any], field: str) -> list[Any]:

@@ -169,23 +169,18 @@ def assignments(values: Mapping[str, Any]) -> tuple[str, ...]:
 
     Raises PlanError that lists what is no plain value.
     """
+    from workloads.written import as_assigned
+
     written, problems = [], []
     for field, value in values.items():
         try:
-            written.append(f"{field}={_as_text(value)}")
+            text = str(value) if isinstance(value, Path) else as_assigned(value, default=_plain)
+            written.append(f"{field}={text}")
         except (TypeError, ValueError):
             problems.append(f"set: {field}={value!r}: is neither a number, a text nor a list")
     if problems:
         raise PlanError(problems)
     return tuple(written)
-
-
-def _as_text(value: Any) -> str:
-    """Write a value so that it is read as the same one; of text that is as it stands."""
-    if isinstance(value, Path):
-        return str(value)
-    is_plain = isinstance(value, str) and value not in ("", "null") and value[0] not in "\"'"
-    return value if is_plain else json.dumps(value, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """Which questions a request asks: the one place that turns names and files into ablations."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from orchestrator.storage.sweeps import kept_sweeps
 from search_spaces import OF_THE_PAPER, Ablation, OfferedError, every_ablation
 from workloads.spec import SpecError
 from workloads.spelling import did_you_mean
+from workloads.written import as_assigned
 
 __all__ = [
     "EVERY",
@@ -142,8 +142,7 @@ def _assignments(values: Mapping[str, object], given: Sequence[str]) -> Iterator
     names = {one.partition("=")[0].strip() for one in given}
     for name, value in values.items():
         if name not in names:
-            is_word = isinstance(value, str) and value not in ("", "null") and value[0] not in "\"'"
-            yield f"{name}={value if is_word else json.dumps(value)}"
+            yield f"{name}={as_assigned(value)}"
 
 
 def ablations_named(names: Sequence[str]) -> tuple[Ablation, ...]:

@@ -1,7 +1,6 @@
 """A space to search in: fields with choices or ranges, and settings drawn from it. Pure."""
 
 import itertools
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 from orchestrator.errors import PlanError
 from workloads.field_types import annotation_at, kinds_of
 from workloads.spec import unknown_field
-from workloads.written import read_choices
+from workloads.written import as_assigned, read_choices
 from workloads.yaml_nodes import number_in
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "read_values",
     "setting_name",
     "shown",
-    "written",
 ]
 
 Setting = dict[str, object]
@@ -137,12 +135,7 @@ def setting_name(setting: Setting) -> str:
 
 def assignments_of(setting: Setting) -> list[str]:
     """Return what `--set` takes for each field."""
-    return [f"{field}={written(value)}" for field, value in setting.items()]
-
-
-def written(value: object) -> str:
-    """Return a value as `--set` and `--search` read it: a text as it is, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return [f"{field}={as_assigned(value)}" for field, value in setting.items()]
 
 
 def shown(space: Space) -> list[str]:
@@ -150,7 +143,7 @@ def shown(space: Space) -> list[str]:
     lines = []
     for name, field in space.items():
         if isinstance(field, Choices):
-            values = ", ".join(map(written, field.values))
+            values = ", ".join(map(as_assigned, field.values))
             lines.append(f"{name}: one of {values}")
         else:
             how = "linear" if field.linear else "uniform in the logarithm"

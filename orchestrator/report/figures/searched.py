@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from orchestrator.plan.space import Choices, Range, written
+from orchestrator.plan.space import Choices, Range
 from orchestrator.plan.study import Trial
 from orchestrator.report.figures.letters import cut, spell
 from orchestrator.report.figures.style import (
@@ -25,6 +25,7 @@ from orchestrator.report.figures.style import (
     wrapped,
 )
 from orchestrator.report.searched import Searched
+from workloads.written import as_assigned
 
 __all__ = ["pictures_of"]
 
@@ -239,4 +240,4 @@ def _marks(values: Choices | Range) -> tuple[object, ...]:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else cut(written(value), LONGEST)
+    return f"{value:g}" if isinstance(value, float) else cut(as_assigned(value), LONGEST)
