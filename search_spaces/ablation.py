@@ -63,7 +63,7 @@ class Ablation:
     `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False,
     an untrained run is evaluated beside the cells. `vary` names what each seed draws anew, beside
     what the seed itself draws. A part (`search_spaces.part`) has the `whole` question and, by the
-    axis, the labels that `only` it has.
+    axis, the labels that `only` it has; what is left of a question for a recipe has the `whole`.
     """
 
     name: str
@@ -155,7 +155,8 @@ class Ablation:
     def asked_of(self, recipe: Mapping[str, object]) -> "Ablation":
         """Return the ablation as far as it has a meaning on a recipe, by its dotted fields.
 
-        Cells whose condition is not met are left out, and claims say why they are not asked.
+        Cells whose condition is not met are left out, and claims say why they are not asked. What
+        is left has the `whole` question, which it is still an answer to.
         """
         recipe = {**recipe, **plain_values(self.fixed)}
         paper, without = self.paper.asked_of(recipe)
@@ -163,7 +164,7 @@ class Ablation:
         claims = tuple(claim.asked_of(recipe, without | without_small) for claim in self.claims)
         if claims == self.claims and not (without or without_small):
             return self
-        return replace(self, paper=paper, small=small, claims=claims)
+        return replace(self, paper=paper, small=small, claims=claims, whole=self.whole or self)
 
     def not_asked(self, scale: Scale) -> tuple[str, ...]:
         """Return a line for each claim that is not asked of the recipe, and for cells left out."""

@@ -16,7 +16,10 @@ __all__ = ["question_in", "question_to_keep"]
 
 
 def question_to_keep(ablation: Ablation) -> dict[str, Any] | None:
-    """Return the tree of a question, a part's whole one; None for one that is found by its name."""
+    """Return the tree of a question; None for one that is found by its name.
+
+    Of a part, and of what is left for a recipe, it is the whole question's.
+    """
     ablation = ablation.whole or ablation
     if ABLATIONS.get(ablation.name) is ablation:
         return None

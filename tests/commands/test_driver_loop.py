@@ -3,6 +3,7 @@
 What runs a round is a function of the test, which writes the records that it wants.
 """
 
+import json
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from io import StringIO
@@ -222,6 +223,21 @@ def test_what_is_left_of_a_sweep_gets_the_threads_that_the_rest_had(
     record.unlink()
     loop(asked("temperature", cpus_per_worker=2), FakeTracker(), run)
     assert run.cpus[2:] == [2], "unless it is asked for"
+
+
+def test_a_sweep_stays_the_same_in_every_round_where_cells_are_left_out(
+    asked: Callable[..., Checked], tmp_path: Path
+) -> None:
+    def noisy(cell: PlannedCell) -> float:
+        return random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
+
+    checked = asked("flip-and-blur", seeds=2, max_seeds=4)  # without the cells with blur
+    run = FakeRound(noisy)
+    assert loop(checked, FakeTracker(), run).exit_code == 0
+    assert len(run.rounds) > 1
+    (sweep,) = (tmp_path / "storage" / "sweeps" / "flip-and-blur").iterdir()
+    assert sweep.name == checked.plans[0].sweep_id
+    assert "question" not in json.loads((sweep / "plan.json").read_text()), "it is built in"
 
 
 def test_a_run_alone_uses_the_whole_machine(tmp_path: Path) -> None:
