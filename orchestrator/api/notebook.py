@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import plain_console
+
 __all__ = ["progress_console", "quiet_console", "without_hints"]
 
 SHOWN = 12  # lines, of all that were told
@@ -40,19 +42,12 @@ def progress_console(*, wanted: bool) -> Console:
     if not wanted:
         return quiet_console()
     if not _in_notebook():
-        return Console(stderr=True, markup=False, emoji=False)
+        return plain_console(stderr=True)
     from IPython.display import display
 
     handle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
     # to rich it is a plain file: of its own tables in notebooks each would stay
-    return Console(
-        file=_Shown(handle),  # type: ignore[arg-type]
-        force_terminal=False,
-        force_jupyter=False,
-        width=100,
-        markup=False,
-        emoji=False,
-    )
+    return plain_console(file=_Shown(handle), width=100)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -71,7 +66,7 @@ def without_hints() -> Iterator[None]:
 
 def quiet_console() -> Console:
     """Return a console that prints nothing."""
-    return Console(file=StringIO(), quiet=True, force_jupyter=False)
+    return plain_console(file=StringIO())
 
 
 def _in_notebook() -> bool:
