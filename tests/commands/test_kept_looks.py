@@ -14,17 +14,13 @@ from rich.console import Console
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
 from orchestrator.commands.report import verdicts_on
 from orchestrator.errors import StorageError
-from orchestrator.plan import build
-from orchestrator.plan.kept import KeptPlan, kept_cells
+from orchestrator.plan import PlannedCell
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.kept_looks import looks_in
 from orchestrator.report.collect import collect
-from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.looks import keep_looks, kept_looks
-from orchestrator.storage.runs import RunFolder
-from orchestrator.storage.sweeps import PLAN, sweep_folder
 from search_spaces import ABLATIONS
-from workloads.simclr.presets import preset
 
 ASKED = ABLATIONS["temperature"]
 Swept = Callable[..., KeptPlan]
@@ -36,39 +32,14 @@ def storage(tmp_path: Path) -> Storage:
 
 
 @pytest.fixture
-def swept(storage: Storage) -> Swept:
+def swept(storage: Storage, leave_sweep: Callable[..., KeptPlan]) -> Swept:
     """Leaves a sweep of so many seeds in the storage, in which all cells are equally good."""
 
     def leave(seeds: int, **more: Any) -> KeptPlan:
-        plan = build(ASKED, preset("shapes"), seeds=seeds)
-        tree: Any = {
-            "sweep": plan.sweep_id,
-            "ablation": plan.name,
-            "scale": plan.scale,
-            "preset": "shapes",
-            "base": plan.base.tree(),
-            "seeds": list(plan.seeds),
-            "cells": kept_cells(plan),
-            "data": {"title": "shapes", "train": 1, "validation": 1, "test": 1},
-            "command": "simclr-orch ablate temperature",
-            "looks_kept": True,
-            "started": f"2026-01-01T00:00:{seeds:02d}",
-            **more,
-        }
-        storage.write_json(f"{sweep_folder(plan)}/{PLAN}", tree)
-        for cell in plan.cells:
-            value = random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
-            record = RunRecord(
-                name=cell.name,
-                fingerprint=cell.fingerprint,
-                status="finished",
-                spec={},
-                results={"linear_top1": value},
-                history=[{"epoch": 1.0, "contrastive_accuracy": value}],
-            )
-            RunFolder(storage, cell.fingerprint).write_record(record)
-        kept: KeptPlan = tree
-        return kept
+        def noisy(cell: PlannedCell) -> float:
+            return random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
+
+        return leave_sweep(storage, ASKED, seeds, noisy, seeds, **more)
 
     return leave
 

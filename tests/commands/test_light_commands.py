@@ -3,53 +3,35 @@
 import random
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from orchestrator.plan import build
-from orchestrator.plan.kept import kept_cells
-from orchestrator.run_record import RunRecord
+from orchestrator.plan import PlannedCell
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import RunFolder
-from orchestrator.storage.sweeps import PLAN, sweep_folder
 from search_spaces import ABLATIONS
-from workloads.simclr.presets import preset
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+def storage(
+    tmp_path_factory: pytest.TempPathFactory, leave_sweep: Callable[..., KeptPlan]
+) -> Storage:
     """A finished sweep, of which nothing was trained."""
     there = Storage(str(tmp_path_factory.mktemp("storage")))
-    plan = build(ABLATIONS["temperature"], preset("shapes"), seeds=5)
-    tree: dict[str, Any] = {
-        "sweep": plan.sweep_id,
-        "ablation": plan.name,
-        "scale": plan.scale,
-        "preset": "shapes",
-        "base": plan.base.tree(),
-        "seeds": list(plan.seeds),
-        "cells": kept_cells(plan),
-        "data": {"title": "shapes", "train": 1, "validation": 1, "test": 1, "notes": []},
-        "command": "simclr-orch ablate temperature",
-        "resources": {"workers": 1, "cpus_per_worker": 1, "gpus_per_worker": 0},
-        "git_commit": None,
-        "versions": {},
-        "looks_kept": True,
-        "started": "2026-01-01T00:00:00+00:00",
-    }
-    there.write_json(f"{sweep_folder(plan)}/{PLAN}", tree)
-    for cell in plan.cells:
-        value = random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
-        record = RunRecord(
-            name=cell.name,
-            fingerprint=cell.fingerprint,
-            status="finished",
-            spec=cell.spec.tree(),
-            results={"linear_top1": value},
-            history=[{"epoch": 1.0, "loss": 1.0, "contrastive_accuracy": value}],
-        )
-        RunFolder(there, cell.fingerprint).write_record(record)
+
+    def noisy(cell: PlannedCell) -> float:
+        return random.Random(f"{cell.at} {cell.seed}").gauss(50, 5)
+
+    leave_sweep(
+        there,
+        ABLATIONS["temperature"],
+        5,
+        noisy,
+        resources={"workers": 1, "cpus_per_worker": 1, "gpus_per_worker": 0},
+        git_commit=None,
+        versions={},
+    )
     return there
 
 

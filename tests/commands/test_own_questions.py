@@ -14,11 +14,8 @@ from orchestrator.commands.questions import ablations_named
 from orchestrator.commands.report import report_again, report_on, verdicts_on
 from orchestrator.errors import PlanError
 from orchestrator.plan import build
-from orchestrator.plan.kept import kept_cells
-from orchestrator.run_record import RunRecord
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import RunFolder
-from orchestrator.storage.sweeps import PLAN, sweep_folder
 from search_spaces import ABLATIONS, Ablation
 from search_spaces.trees.question import ablation_of
 from workloads.simclr.presets import preset
@@ -41,37 +38,11 @@ def storage(tmp_path: Path) -> Storage:
 
 
 @pytest.fixture
-def swept(storage: Storage) -> Callable[[Ablation, int], str]:
+def swept(storage: Storage, leave_sweep: Callable[..., KeptPlan]) -> Callable[[Ablation, int], str]:
     """Leaves a finished sweep of a question in the storage, as of that second; returns its id."""
 
     def leave(question: Ablation, second: int) -> str:
-        plan = build(question, preset("shapes"), seeds=2)
-        tree: dict[str, Any] = {
-            "sweep": plan.sweep_id,
-            "ablation": plan.name,
-            "scale": plan.scale,
-            "preset": "shapes",
-            "base": plan.base.tree(),
-            "seeds": list(plan.seeds),
-            "cells": kept_cells(plan),
-            "data": {"title": "shapes", "train": 1, "validation": 1, "test": 1},
-            "command": "simclr-orch ablate ./sharpness.yaml",
-            "looks_kept": True,
-            "started": f"2026-01-01T00:00:{second:02d}",
-        }
-        if plan.question is not None:
-            tree["question"] = dict(plan.question)
-        storage.write_json(f"{sweep_folder(plan)}/{PLAN}", tree)
-        for cell in plan.cells:
-            record = RunRecord(
-                name=cell.name,
-                fingerprint=cell.fingerprint,
-                status="finished",
-                spec={},
-                results={"linear_top1": 60.0 + cell.seed},
-            )
-            RunFolder(storage, cell.fingerprint).write_record(record)
-        return plan.sweep_id
+        return leave_sweep(storage, question, 2, lambda cell: 60.0 + cell.seed, second)["sweep"]
 
     return leave
 

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
-from uuid import uuid4
 
 import pytest
 
@@ -18,17 +17,6 @@ from orchestrator.storage.runs import RunFolder
 from workloads.local_files import locked
 
 LONG_AGO = 1_600_000_000  # seconds since 1970: before whatever reads now
-
-
-@pytest.fixture(params=["folder", "fsspec", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    match request.param:
-        case "folder":
-            return Storage(str(tmp_path / "results"))
-        case "fsspec":
-            return Storage(f"memory://bucket/{uuid4().hex}")
-        case _:
-            return Storage(f"{request.getfixturevalue('bucket')}/results?region=us-east-1")
 
 
 @pytest.fixture

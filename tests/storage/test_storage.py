@@ -9,24 +9,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from orchestrator import errors
 from orchestrator.errors import OrchestratorError, PlanError, StorageError
 from orchestrator.storage import Storage
-
-
-@pytest.fixture(params=["folder", "fsspec", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    match request.param:
-        case "folder":
-            return Storage(str(tmp_path / "results"))
-        case "fsspec":
-            return Storage(f"memory://bucket/{uuid4().hex}")
-        case _:
-            return Storage(f"{request.getfixturevalue('bucket')}/results?region=us-east-1")
 
 
 def test_content_comes_back_and_is_replaced_as_a_whole(storage: Storage) -> None:
