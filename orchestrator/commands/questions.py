@@ -130,6 +130,8 @@ def travelling(request: Request) -> dict[str, tuple[str, str]]:
 
 def where_in_files(request: Request, problems: list[str]) -> list[str]:
     """Return problems with file and line before those that a question's file causes."""
+    if not problems:
+        return problems  # no need to read, or to run, the files
     try:
         files = [read_question(name) for name in request.ablations if is_file(name)]
     except SpecError:

@@ -9,10 +9,10 @@ from search_spaces.layout import Axis, Cell, Layout, grid
 from search_spaces.trees.reading import Piece, label_of, shown
 from search_spaces.trees.values import (
     FIELD,
-    MOST,
     Values,
     candidates_in,
     conditions_in,
+    too_many,
     value_in,
     values_in,
     values_tree,
@@ -74,11 +74,7 @@ def _grid(
     if bare := [one.axis.name for one in directions if one.choices is None]:
         piece.say(f"{', '.join(bare)}: needs values, or the question needs cells")
         return ()
-    count = 1
-    for choice in choices:
-        count *= len(choice)
-    if count > MOST:
-        piece.say(f"make {count} cells; at most {MOST} are asked for")
+    if too_many(piece, choices, "cells"):
         return ()
     twice = [
         name

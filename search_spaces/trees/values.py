@@ -1,8 +1,9 @@
 """Fields with their values, candidates and conditions as plain trees, read and written."""
 
 import itertools
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from search_spaces.scope import Where
@@ -11,11 +12,11 @@ from search_spaces.values import Step, Times, Value
 
 __all__ = [
     "FIELD",
-    "MOST",
     "WHERE_KEYS",
     "Values",
     "candidates_in",
     "conditions_in",
+    "too_many",
     "value_in",
     "values_in",
     "values_tree",
@@ -39,6 +40,14 @@ WHERE_KEYS = (
 Values = dict[str, Value]
 
 
+def too_many(piece: Piece, choices: Sequence[Collection[object]], what: str) -> bool:
+    """Tell whether so many combinations are not asked for, and say so."""
+    count = math.prod(map(len, choices))
+    if count > MOST:
+        piece.say(f"make {count} {what}; at most {MOST} are asked for")
+    return count > MOST
+
+
 def candidates_in(piece: Piece) -> tuple[Values, ...]:
     """Read the candidates of a tuned cell: a list, or choices of fields that are combined."""
     if not isinstance(piece.value, Mapping):
@@ -46,11 +55,7 @@ def candidates_in(piece: Piece) -> tuple[Values, ...]:
     choices = [
         [{name: value_in(value)} for value in one.items()] for name, one in piece.mapping().items()
     ]
-    count = 1
-    for choice in choices:
-        count *= len(choice)
-    if count > MOST:
-        piece.say(f"make {count} candidates; at most {MOST} are asked for")
+    if too_many(piece, choices, "candidates"):
         return ()
     return tuple(
         {name: value for one in combined for name, value in one.items()}
