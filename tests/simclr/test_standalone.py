@@ -186,7 +186,7 @@ def test_every_problem_is_listed_and_the_exit_code_is_2(
     for text in (
         "did you mean loss.temperature?",
         "seed=-1",
-        "'lars', 'sgd' or 'adamw'",
+        "optim.name='rmsprop': no such optimizer; known are lars, sgd, adamw, and own ones",
         "schedule.warmup_epochs=1000",
     ):
         assert text in err
