@@ -26,7 +26,7 @@ from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.reread import ablation_in, report_in
 from orchestrator.report.text import markdown, print_report, print_verdicts
 from orchestrator.storage import Storage
-from orchestrator.storage.sweeps import kept_sweeps, latest_sweep, sweep_folder
+from orchestrator.storage.sweeps import kept_sweeps, latest_of, sweep_folder
 from orchestrator.verdicts import with_q_values
 
 __all__ = [
@@ -167,9 +167,10 @@ def collected(
         raise PlanError(
             [f"{EVERY}: is several questions, and a report is of one; `verdicts {EVERY}` has all"]
         )
-    plan = _sweep(name, storage, sweep, only, or_part=or_part)
+    plans = kept_sweeps(storage, name)
+    plan = _sweep(plans, name, storage, sweep, only, or_part=or_part)
     ablation = question_in(plan, name)
-    if sweep is None and (others := _others(storage, plan, name)):
+    if sweep is None and (others := _others(plans, plan, name)):
         say(others)
     records = records_of(storage, plan)
     taken = looks_before(storage, ablation, plan, records)
@@ -180,36 +181,38 @@ def collected(
 
 
 def _sweep(
-    name: str, storage: Storage, sweep: str | None, only: Sequence[str], *, or_part: bool
+    plans: Sequence[KeptPlan],
+    name: str,
+    storage: Storage,
+    sweep: str | None,
+    only: Sequence[str],
+    *,
+    or_part: bool,
 ) -> KeptPlan:
     """The kept plan of a sweep of all of the question, of a part, or of whatever an id names."""
-    if only and (plans := kept_sweeps(storage, name)):
+    if only and plans:
         check_only([question_in(plans[-1], name)], only)
     if sweep is not None and not only:
-        return latest_sweep(storage, name, sweep)
+        return latest_of(plans, name, storage, sweep)
 
     def fits(plan: KeptPlan) -> bool:
         return is_sweep_of(question_in(plan, name), only, plan) if only else "only" not in plan
 
     try:
-        return latest_sweep(storage, name, sweep, fits)
+        return latest_of(plans, name, storage, sweep, fits)
     except PlanError:
         if not or_part:
             raise
-    return latest_sweep(storage, name)
+    return latest_of(plans, name, storage)
 
 
 def _warn(console: Console, problem: str) -> None:
     console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
-def _others(storage: Storage, plan: KeptPlan, name: str) -> str | None:
+def _others(plans: Sequence[KeptPlan], plan: KeptPlan, name: str) -> str | None:
     """What to say where the storage has sweeps of other questions of the same name."""
-    others = [
-        one["sweep"]
-        for one in kept_sweeps(storage, name)
-        if one.get("question") != plan.get("question")
-    ]
+    others = [one["sweep"] for one in plans if one.get("question") != plan.get("question")]
     if not others:
         return None
     return (

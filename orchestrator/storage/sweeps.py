@@ -4,7 +4,7 @@ while it runs.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from orchestrator.errors import PlanError, StorageError
@@ -22,6 +22,7 @@ __all__ = [
     "kept_plan",
     "kept_search",
     "kept_sweeps",
+    "latest_of",
     "latest_sweep",
     "only_one",
     "sweep_folder",
@@ -76,17 +77,25 @@ def kept_sweeps(storage: Storage, name: str) -> list[KeptPlan]:
     return sorted((plan for plan in found if plan), key=lambda plan: str(plan["started"]))
 
 
-def latest_sweep(
-    storage: Storage,
-    name: str,
-    sweep: str | None = None,
-    fits: Callable[[KeptPlan], bool] = lambda _: True,
-) -> KeptPlan:
-    """Read the kept plan of a sweep, by the beginning of its id, or the latest one that fits.
+def latest_sweep(storage: Storage, name: str, sweep: str | None = None) -> KeptPlan:
+    """Read the kept plan of a sweep, by the beginning of its id, or the latest one.
 
     Raises PlanError when there is none.
     """
-    plans = kept_sweeps(storage, name)
+    return latest_of(kept_sweeps(storage, name), name, storage, sweep)
+
+
+def latest_of(
+    plans: Sequence[KeptPlan],
+    name: str,
+    storage: Storage,
+    sweep: str | None = None,
+    fits: Callable[[KeptPlan], bool] = lambda _: True,
+) -> KeptPlan:
+    """Return, of an ablation's kept plans, the latest that fits and whose id begins so.
+
+    Raises PlanError when there is none.
+    """
     fitting: list[KeptPlan] = [
         plan for plan in plans if plan["sweep"].startswith(sweep or "") and fits(plan)
     ]
