@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from rich.console import Console
@@ -25,18 +26,22 @@ from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.commands.search import kept_search_report, search_report, step_line
 from orchestrator.errors import OrchestratorError, PlanError
+from orchestrator.live.live_sweep import LiveSweep
+from orchestrator.live.pulse import keep_end
 from orchestrator.plan import Plan
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
+from orchestrator.storage.progress import SweepState
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import keep_plan, keep_study, only_one
-from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking import Status, Tracker
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 
 __all__ = ["RunRound", "Sweep", "execute"]
+
+LEFT: dict[Status, SweepState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 
 
 class RunRound(Protocol):
@@ -47,7 +52,7 @@ class RunRound(Protocol):
         plans: Sequence[Plan],
         storage: Storage,
         recorder: Recorders,
-        progress: SweepProgress,
+        progress: LiveSweep,
         *,
         records: Sequence[RunRecord],
         given_up: Collection[str],
@@ -115,6 +120,7 @@ class Sweep:
         self._checked, self._tracker, self._run_round = checked, tracker, run
         self._out, self._command = out, command
         self._console = progress or plain_console(stderr=True)
+        self._started = datetime.now(UTC)
 
     def say_what_is_left_out(self) -> None:
         """Print a line for each reason for which examples of the data are left out."""
@@ -152,9 +158,11 @@ class Sweep:
                 planned = following
             except KeyboardInterrupt:
                 _finish(recorders, "KILLED")
+                self._left(planned, "stopped")
                 raise
             except Exception as error:  # noqa: BLE001 - see the docstring
                 _finish(recorders, "FAILED")
+                self._left(planned, "failed")
                 if not isinstance(error, OrchestratorError):
                     self._console.print_exception()
                 self.say(f"{error}; continue with: {self._command}")
@@ -186,16 +194,26 @@ class Sweep:
     ) -> Outcome:
         """Run one round, and say before it what it will cost."""
         records: Sequence[RunRecord] = ()
+        expected: dict[str, float] = {}
         if planned.left:
             records = records_for(self._checked, planned)
+            cost = cost_of(self._checked, planned, records)
             if planned.plans[0].is_search:
                 self.say(step_line(planned.plans[0], planned.left))
             else:
-                self.say(cost_line(planned, cost_of(self._checked, planned, records)))
+                self.say(cost_line(planned, cost))
+            expected = cost.cell_seconds
             if anew := why_trained_anew(self._checked, planned, records):
                 self.say(anew)
-        names = ", ".join(plan.name for plan in planned.plans)
-        with SweepProgress(self._console, names, planned.jobs, len(planned.done)) as progress:
+        with LiveSweep(
+            self._console,
+            planned.plans,
+            self._checked.storage,
+            command=self._command,
+            concurrent=planned.concurrent,
+            expected=expected,
+            started=self._started,
+        ) as progress:
             return self._run_round(
                 planned.plans,
                 self._checked.storage,
@@ -223,6 +241,7 @@ class Sweep:
         for plan, recorder in zip(planned.plans, recorders, strict=True):
             documents[plan.name], files = self._results(plan)
             recorder.finish(status, files)
+        self._left(planned, LEFT[status])
 
         for record in outcome.failed.values():
             self._console.print(
@@ -266,6 +285,11 @@ class Sweep:
                 self._out.print(f"{name:<24} {value:.6g}", highlight=False)
         tree = None if record is None else record.tree()
         return {"run": fingerprint, "record": tree}, {}
+
+    def _left(self, planned: Round, state: SweepState) -> None:
+        """Leave word of how it ended, for those who watch."""
+        for plan in planned.plans:
+            keep_end(self._checked.storage, f"{plan.name}/{plan.sweep_id}", state)
 
     def say(self, text: str) -> None:
         """Print a line for people, beside what a document is for."""

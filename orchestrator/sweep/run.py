@@ -12,6 +12,7 @@ from ray import tune
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
+from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import Resources
@@ -24,7 +25,6 @@ from orchestrator.storage.runs import (
     has_trained_state,
 )
 from orchestrator.storage.sweeps import sweep_folder
-from orchestrator.sweep.progress import SweepProgress
 from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
 from orchestrator.tracking.recorder import Recorders
 from workloads.distributed.worker import Worker, limit_threads
@@ -42,7 +42,7 @@ def run(
     plans: Sequence[Plan],
     storage: Storage,
     recorder: Recorders,
-    progress: SweepProgress,
+    progress: LiveSweep,
     *,
     records: Sequence[RunRecord],
     given_up: Collection[str],
@@ -67,6 +67,7 @@ def run(
     }
     for fingerprint, record in finished.items():
         recorder.taken_over(fingerprint, record)
+        progress.taken_over(fingerprint, record)
     if not cells:
         return Outcome(failed={}, missing=())
 

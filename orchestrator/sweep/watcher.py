@@ -10,8 +10,8 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from orchestrator.cell.job import CellJob, Pack
+from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.run_record import SCORE, RunRecord
-from orchestrator.sweep.progress import SweepProgress
 from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
 from workloads.runs.files import LOG_TAIL
@@ -35,9 +35,7 @@ def pack_of(trial: Trial) -> str:
 class Watcher(Callback):  # type: ignore[misc]
     """A callback of Tune that forwards what trials report to the recorder and the screen."""
 
-    def __init__(
-        self, packs: dict[str, Pack], recorder: Recorders, progress: SweepProgress
-    ) -> None:
+    def __init__(self, packs: dict[str, Pack], recorder: Recorders, progress: LiveSweep) -> None:
         self.packs = packs
         self.ended: set[str] = set()
         self._recorder = recorder
@@ -57,10 +55,12 @@ class Watcher(Callback):  # type: ignore[misc]
         if isinstance(workload, TrainedAlone):
             (job,) = pack.jobs
             self._recorder.started(job.fingerprint)
-            self._progress.started(pack.name, pack.title, workload.epochs(workload.read(job.spec)))
+            epochs = workload.epochs(workload.read(job.spec))
         else:
             # Hundreds of cells at once: their runs in MLflow are opened when they end.
-            self._progress.started(pack.name, pack.title, len(pack.jobs))
+            epochs = len(pack.jobs)
+        inside = [job.fingerprint for job in pack.jobs]
+        self._progress.started(pack.name, pack.title, epochs, inside)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -117,9 +117,7 @@ class Watcher(Callback):  # type: ignore[misc]
     def _end(self, job: CellJob, record: RunRecord) -> None:
         self.ended.add(job.fingerprint)
         self._recorder.ended(job.fingerprint, record)
-        self._progress.ended(
-            job.fingerprint, job.name, _outcome_line(record), failed=record.has_failed
-        )
+        self._progress.ended(job.fingerprint, record, _outcome_line(record))
 
 
 def _failed_record(job: CellJob, error: str) -> RunRecord:

@@ -1,0 +1,128 @@
+"""What a sweep shows and leaves while it runs: a live view on a terminal, plain lines elsewhere.
+
+It always goes to stderr. Beside it a file in the storage says the same to whoever looks.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from orchestrator.live.lines import standing
+from orchestrator.live.machine import MachineWatch
+from orchestrator.live.pulse import Pulse
+from orchestrator.live.tally import Tally
+from orchestrator.plan import Plan
+from orchestrator.run_record import Metrics, RunRecord
+from orchestrator.storage import Storage
+from orchestrator.storage.progress import SweepProgress
+
+__all__ = ["LiveSweep"]
+
+LINE_EVERY = 60.0  # seconds between lines on a cell that runs, where there is no terminal
+
+
+class LiveSweep:
+    """The picture of the sweeps of one round, for those at the terminal and for those elsewhere."""
+
+    def __init__(
+        self,
+        console: Console,
+        plans: Sequence[Plan],
+        storage: Storage,
+        *,
+        command: str = "",
+        concurrent: int = 1,
+        expected: Mapping[str, float] | None = None,
+        started: datetime | None = None,
+    ) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._tally = Tally(
+            plans, command=command, concurrent=concurrent, expected=expected, started=started
+        )
+        self._machine = MachineWatch()
+        self._pulse = Pulse(storage, self.now, beat=self._beat, warn=self.line)
+        self._names = {name: cell.name for plan in plans for name, cell in plan.jobs.items()}
+        self._said: dict[str, float] = {}
+        self._titles: dict[str, tuple[str, int]] = {}
+        self._ended = 0
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._open.enter_context(self._pulse)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def now(self) -> list[SweepProgress]:
+        """Return how far each sweep is."""
+        with self._lock:
+            return self._tally.progress()
+
+    def line(self, text: str) -> None:
+        """Print a line that stays, above the view on a terminal."""
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def taken_over(self, fingerprint: str, record: RunRecord) -> None:
+        """Show a cell that had finished before."""
+        with self._lock:
+            self._tally.taken_over(fingerprint, record)
+        self._ended += 1
+
+    def started(self, name: str, title: str, epochs: int, fingerprints: Iterable[str]) -> None:
+        """Show that a cell has begun, or a pack of several, by its name."""
+        with self._lock:
+            self._tally.began(name, title, epochs, fingerprints)
+        self._titles[name] = (title, epochs)
+        self._said[name] = time.monotonic()
+        self._pulse.changed()
+
+    def epoch(self, name: str, metrics: Metrics) -> None:
+        """Show that a cell has finished an epoch.
+
+        Without a terminal that is said of each cell once a minute.
+        """
+        with self._lock:
+            self._tally.epoch(name, metrics)
+        self._pulse.changed()
+        if name not in self._titles or self._console.is_terminal:
+            return
+        if time.monotonic() - self._said[name] >= LINE_EVERY:
+            self._said[name] = time.monotonic()
+            title, epochs = self._titles[name]
+            self.line(f"{title}: {standing(epochs, metrics)}")
+
+    def left(self, name: str) -> None:
+        """Drop several cells that ran as one and run no longer; each has ended by itself."""
+        with self._lock:
+            self._tally.left(name)
+        self._titles.pop(name, None)
+        self._pulse.changed()
+
+    def ended(self, fingerprint: str, record: RunRecord, outcome: str) -> None:
+        """Show that a cell has ended; `outcome` is its result or its error, in a line."""
+        with self._lock:
+            self._tally.ended(fingerprint, record)
+        self._titles.pop(fingerprint, None)
+        self._ended += 1
+        self._pulse.changed()
+        if record.has_failed or not self._console.is_terminal:
+            total = len(self._names)
+            self.line(f"[{self._ended}/{total}] {self._names[fingerprint]}: {outcome}")
+
+    def _beat(self) -> None:
+        use = self._machine.use()
+        with self._lock:
+            self._tally.machine = use
