@@ -1,10 +1,30 @@
-"""A claim's verdict in one line: how much of it holds, how large it is, how sure, what was lost."""
+"""A claim's verdict in one line: how much of it holds, how large it is, how sure, what was lost.
+
+In plain words for a short answer, with numbers for a long one.
+"""
 
 from collections.abc import Collection, Sequence
 
-from orchestrator.report.document import RULES, ComparisonDocument, VerdictDocument
+from orchestrator.report.answer import headlines, setting_lines
+from orchestrator.report.document import (
+    RULES,
+    ComparisonDocument,
+    ReportDocument,
+    VerdictDocument,
+)
+from orchestrator.verdicts.sample import FEWEST_ALONE, FEWEST_POOLED
+from search_spaces.trees.question import OWN
 
-__all__ = ["NOT_KEPT", "brief", "comparison_text", "lost_text", "spread_text"]
+__all__ = [
+    "NOT_KEPT",
+    "brief",
+    "claim_lines",
+    "comparison_text",
+    "has_too_few_seeds",
+    "lost_text",
+    "short_answer",
+    "spread_text",
+]
 
 SEEN = "seen, not judged"  # as the note of a comparison begins that has too few seeds
 NOT_KEPT = "cannot be judged again"  # as the sentence begins where a report lacks values
@@ -33,6 +53,79 @@ def brief(one: VerdictDocument) -> str:
     if one.get("rules", RULES) < RULES:
         parts.append("by the rules of the time")
     return "; ".join([*(part for part in parts if part), *_lost(one)])
+
+
+def short_answer(document: ReportDocument) -> list[str]:
+    """Return the answer of a report in a few lines: what was found, each claim, the setting.
+
+    A line is as long as it is, and no table is among them. A claim's line begins with its verdict.
+    It takes reports of earlier versions, too.
+    """
+    seeds = document["plan"]["seeds"]
+    asked = len(seeds) if isinstance(seeds, list) else 0
+    claims = claim_lines(document["verdicts"], asked)
+    return [*headlines(document), *claims, *setting_lines(document)]
+
+
+def claim_lines(documents: Sequence[VerdictDocument], asked: int = 0) -> list[str]:
+    """Return a line for each claim, its verdict and why in plain words, and what would decide.
+
+    `asked` is the number of seeds that the sweep will have in the end.
+    """
+    lines = [f"{one['verdict']}: {one['claim'].rstrip('.')}: {_plainly(one)}" for one in documents]
+    if has_too_few_seeds(documents):
+        seeds = max(one["seeds"] for one in documents)
+        so_few = "one seed decides" if seeds <= 1 else f"{seeds} seeds decide"
+        fewest = FEWEST_POOLED if seeds < FEWEST_POOLED else FEWEST_ALONE
+        more = "the sweep will have more" if asked >= fewest else f"add --seeds {fewest}"
+        lines.append(f"{so_few} nothing: {more}")
+    return lines
+
+
+def has_too_few_seeds(documents: Sequence[VerdictDocument]) -> bool:
+    """Tell whether there is a claim of which a direction was seen, for want of seeds."""
+    return any(_is_seen_only(one) for one in documents)
+
+
+def _plainly(one: VerdictDocument) -> str:
+    """Why a claim has its verdict, without a number that asks for statistics."""
+    compared = one["comparisons"]
+    if not compared or all(each["estimate"] is None for each in compared):
+        return brief(one)
+    m = len(compared)
+    of_each = {
+        word: sum(1 for each in compared if each["verdict"] == word)
+        for word in ("reproduced", "contradicted", "alike")
+    }
+    match one["verdict"]:
+        case "reproduced":
+            how_many = {1: "it holds", 2: "both comparisons hold"}
+            said = how_many.get(m, f"all {m} comparisons hold")
+        case "contradicted":
+            failing = of_each["contradicted"]
+            fail = f"{failing} of {m} comparisons fail{'s' * (failing == 1)}"
+            said = "the opposite holds" if m == 1 else fail
+        case "alike":
+            none = f"{of_each['alike']} of {m} comparisons show no difference"
+            said = "no difference" if m == 1 else none
+        case _:
+            said = _direction(one)
+    return "; ".join([said, *_lost(one)])
+
+
+def _direction(one: VerdictDocument) -> str:
+    """Which way the comparisons of an undecided claim point, and what would decide them."""
+    known = [each for each in one["comparisons"] if each["estimate"] is not None]
+    if not any("leans" in each for each in known):  # as reports of long ago
+        return brief(one)
+    pointing = sum(1 for each in known if each.get("leans") == "reproduced")
+    expected = "claimed" if one["source"] == OWN else "in the paper"
+    said = f"{pointing} of {len(known)} comparisons as {expected}"
+    if len(known) == 1:
+        said = f"it is as {expected}" if pointing else f"it is not as {expected}"
+    if not _is_seen_only(one) and (more := one["more_seeds"]) is not None:
+        said += f", about {more} more seed{'s' * (more != 1)} would decide"
+    return said
 
 
 def comparison_text(one: ComparisonDocument) -> str:
@@ -75,12 +168,19 @@ def lost_text(lost: Sequence[tuple[str, str, Sequence[int]]]) -> str:
     )
 
 
+def _is_seen_only(one: VerdictDocument) -> bool:
+    """Whether a claim has too few seeds to be judged, so that it has a direction only."""
+    if not one["comparisons"] or all(each["estimate"] is None for each in one["comparisons"]):
+        return False
+    decided = any(each["verdict"] != "undecided" for each in one["comparisons"])
+    seen = any(each.get("note", "").startswith(SEEN) for each in one["comparisons"])
+    return not decided and (seen or one["seeds"] < FEWEST_SEEDS)
+
+
 def _holding(one: VerdictDocument, measured: Sequence[ComparisonDocument]) -> str:
     """How many comparisons hold; of one seed, how many point where the paper does."""
     m = len(one["comparisons"])
-    decided = any(each["verdict"] != "undecided" for each in one["comparisons"])
-    seen = any(each.get("note", "").startswith(SEEN) for each in one["comparisons"])
-    if not decided and (seen or one["seeds"] < FEWEST_SEEDS):
+    if _is_seen_only(one):
         known = [each for each in measured if "leans" in each]
         pointing = sum(1 for each in known if each["leans"] == "reproduced")
         return f"{pointing} of {len(known)} as in the paper, {SEEN}" if known else SEEN

@@ -1,0 +1,115 @@
+"""What to type next: the one place where commands are suggested, complete and ready to be copied.
+
+A suggestion names the program as it was called here, and the storage unless it is the usual one.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.settings import Settings, read_settings
+from orchestrator.storage import Storage
+from orchestrator.verdicts.sample import FEWEST_POOLED
+from workloads.spec import SpecError
+
+__all__ = [
+    "NextStep",
+    "after_pretrain",
+    "after_sweep",
+    "next_lines",
+    "program",
+    "with_seeds",
+]
+
+NAME = "simclr-orch"
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A command to type, and what it does, in a few words."""
+
+    command: str
+    what: str
+
+
+def program() -> str:
+    """Return the word that calls this program: its name, or its path where the name is not found.
+
+    That is so in a virtual environment that is not activated.
+    """
+    called = Path(sys.argv[0])
+    if called.name != NAME or shutil.which(NAME) is not None or not called.exists():
+        return NAME
+    path = os.path.relpath(called)
+    return shlex.quote(path if not path.startswith("..") else str(called.absolute()))
+
+
+def after_sweep(
+    name: str, storage: Storage, *, command: str | None = None, too_few_seeds: bool = False
+) -> list[NextStep]:
+    """Return what one types once a sweep has ended or was reported.
+
+    `command` is that of the sweep, which is suggested again with more seeds where it had too few.
+    """
+    at = _at(storage)
+    steps = []
+    if too_few_seeds and command is not None:
+        again = with_seeds(command, FEWEST_POOLED)
+        steps.append(NextStep(again, "as many seeds as can decide claims"))
+    steps += [
+        NextStep(f"{program()} report {shlex.quote(name)} --long{at}", "every comparison"),
+        NextStep(f"{program()} runs --where 'ablation == {name}'{at}", "its runs"),
+        NextStep(f"{program()} dashboard{at}", "every run in MLflow"),
+    ]
+    return steps[:3]
+
+
+def after_pretrain(fingerprint: str, storage: Storage) -> list[NextStep]:
+    """Return what one types once a single encoder was trained."""
+    at, run = _at(storage), fingerprint[:12]
+    return [
+        NextStep(f"{program()} evaluate {run} --protocol knn{at}", "another evaluation"),
+        NextStep(f"{program()} embed {run} FOLDER -o features.csv{at}", "features of own images"),
+        NextStep(f"{program()} export {run} --format safetensors{at}", "the encoder as a file"),
+    ]
+
+
+def next_lines(steps: Sequence[NextStep]) -> list[str]:
+    """Return the lines that are printed: what a command does, and below it the command alone."""
+    if not steps:
+        return []
+    width = max(len(step.command) for step in steps)
+    return ["next:", *(f"  {step.command:<{width}}  # {step.what}" for step in steps)]
+
+
+def with_seeds(command: str, seeds: int) -> str:
+    """Return a command with this number of seeds in place of what it has."""
+    words, kept = shlex.split(command), list[str]()
+    skip = False
+    for word in words:
+        if skip or word.startswith("--seeds="):
+            skip = False
+        elif word == "--seeds":
+            skip = True
+        else:
+            kept.append(word)
+    first = [program()] if kept[:1] == [NAME] else [shlex.quote(word) for word in kept[:1]]
+    return " ".join([*first, *map(shlex.quote, kept[1:]), "--seeds", str(seeds)])
+
+
+def _at(storage: Storage) -> str:
+    """The option that names a storage; nothing for the one that commands take by themselves."""
+    try:
+        usual = read_settings({}, os.environ, Path.cwd()).storage
+    except SpecError:  # as a broken file of settings; the command that was typed has told it
+        usual = Settings().storage
+    if Storage(usual).uri == storage.uri:
+        return ""
+    path = storage.shown()
+    if storage.is_local and not (below := os.path.relpath(path)).startswith(".."):
+        path = below
+    return f" --storage {shlex.quote(path)}"
