@@ -1,8 +1,11 @@
-"""What is said of a sweep in plain lines, where there is no terminal."""
+"""What is said of a sweep in plain lines."""
+
+from datetime import datetime
 
 from orchestrator.run_record import Metrics
+from orchestrator.storage.progress import CellProgress, CellState, SweepProgress
 
-__all__ = ["standing"]
+__all__ = ["duration", "left_line", "standing", "standing_of", "summary"]
 
 
 def standing(epochs: int, metrics: Metrics) -> str:
@@ -13,3 +16,51 @@ def standing(epochs: int, metrics: Metrics) -> str:
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
     return ", ".join(parts)
+
+
+def standing_of(cell: CellProgress) -> tuple[str, str, str, str]:
+    """Return epoch, loss, images a second and time left of a running cell; empty where unknown."""
+    return (
+        f"{cell.epoch}/{cell.epochs}" if cell.epochs else "",
+        f"{cell.loss:.3f}" if cell.loss is not None else "",
+        f"{cell.images_per_second:,.0f}" if cell.images_per_second is not None else "",
+        duration(cell.seconds_left) if cell.seconds_left is not None else "",
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as one reads it on a clock: `0:07`, `12:34`, `1:02:03`, `2 d 3 h`."""
+    whole = max(round(seconds), 0)
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours}:{minutes % 60:02}:{whole % 60:02}"
+    return f"{minutes}:{whole % 60:02}"
+
+
+def left_line(progress: SweepProgress, now: datetime) -> str:
+    """Say when a sweep will end: `about 3:40 left, until 16:42`; empty where nothing is known."""
+    if progress.expected_end is None:
+        return ""
+    left = (progress.expected_end - now).total_seconds()
+    end = progress.expected_end.astimezone()
+    until = f"{end:%H:%M}" if left < 20 * 3600 else f"{end:%d %b %H:%M}"
+    return f"about {duration(left)} left, until {until}"
+
+
+def summary(progress: SweepProgress, now: datetime) -> str:
+    """Say in a line how far a sweep is."""
+    counts = progress.counts()
+    parts = [
+        f"{progress.name} {progress.sweep}",
+        f"{counts['finished']} of {len(progress.cells)} cells",
+    ]
+    told: tuple[CellState, ...] = ("running", "failed", "stopped")
+    parts += [f"{counts[state]} {state}" for state in told if counts[state]]
+    if progress.state == "running":
+        parts.append(f"{duration((now - progress.started).total_seconds())} gone")
+        parts.append(left_line(progress, now))
+    if progress.note:
+        parts.append(progress.note)
+    return ", ".join(filter(None, parts))

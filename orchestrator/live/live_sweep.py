@@ -12,18 +12,22 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.live import Live
 
-from orchestrator.live.lines import standing
+from orchestrator.live.lines import left_line, standing
 from orchestrator.live.machine import MachineWatch
 from orchestrator.live.pulse import Pulse
 from orchestrator.live.tally import Tally
+from orchestrator.live.view import SweepView
 from orchestrator.plan import Plan
 from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.progress import SweepProgress
 
-__all__ = ["LiveSweep"]
+__all__ = ["LiveSweep", "is_drawn_on"]
 
+# cells of which each has a line on a terminal when it has ended; the figure shows more
+LISTED = 100
 LINE_EVERY = 60.0  # seconds between lines on a cell that runs, where there is no terminal
 
 
@@ -52,10 +56,19 @@ class LiveSweep:
         self._said: dict[str, float] = {}
         self._titles: dict[str, tuple[str, int]] = {}
         self._ended = 0
+        self._drawn = is_drawn_on(console)
+        self._live = Live(
+            get_renderable=lambda: SweepView(self.now()),
+            console=console,
+            refresh_per_second=2,
+            transient=True,
+        )
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         self._open.enter_context(self._pulse)
+        if self._drawn:
+            self._open.enter_context(self._live)
         return self
 
     def __exit__(
@@ -97,12 +110,13 @@ class LiveSweep:
         with self._lock:
             self._tally.epoch(name, metrics)
         self._pulse.changed()
-        if name not in self._titles or self._console.is_terminal:
+        if name not in self._titles or self._drawn:
             return
         if time.monotonic() - self._said[name] >= LINE_EVERY:
             self._said[name] = time.monotonic()
             title, epochs = self._titles[name]
-            self.line(f"{title}: {standing(epochs, metrics)}")
+            left = left_line(*self._first_now())
+            self.line(f"{title}: {standing(epochs, metrics)}" + (f"; {left}" if left else ""))
 
     def left(self, name: str) -> None:
         """Drop several cells that ran as one and run no longer; each has ended by itself."""
@@ -118,11 +132,23 @@ class LiveSweep:
         self._titles.pop(fingerprint, None)
         self._ended += 1
         self._pulse.changed()
-        if record.has_failed or not self._console.is_terminal:
-            total = len(self._names)
-            self.line(f"[{self._ended}/{total}] {self._names[fingerprint]}: {outcome}")
+        total = len(self._names)
+        if record.has_failed or not self._drawn or total <= LISTED:
+            left = left_line(*self._first_now()) if not self._drawn else ""
+            said = f"[{self._ended}/{total}] {self._names[fingerprint]}: {outcome}"
+            self.line(said + (f"; {left}" if left else ""))
+
+    def _first_now(self) -> tuple[SweepProgress, datetime]:
+        """Return how far the first sweep is, with which all end, and the time of that."""
+        progress = self.now()[0]
+        return progress, progress.updated
 
     def _beat(self) -> None:
         use = self._machine.use()
         with self._lock:
             self._tally.machine = use
+
+
+def is_drawn_on(console: Console) -> bool:
+    """Tell whether a view that is drawn again and again can be shown on a console."""
+    return console.is_terminal and not console.is_dumb_terminal

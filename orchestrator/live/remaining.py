@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 __all__ = ["Pace", "left_of", "seconds_left"]
 
+TRUSTED = 0.2  # the share of a run from which on its own epochs alone tell its length
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -68,10 +70,13 @@ def seconds_left(paces: Sequence[Pace], concurrent: int) -> float | None:
 def _left(pace: Pace, slowness: float, after: float) -> float:
     if pace.running_for is None:
         return pace.expected * slowness
+    thought = max(pace.expected * slowness - pace.running_for, 0.0)
     if pace.an_epoch is None:
-        return max(pace.expected * slowness - pace.running_for, 0.0)
+        return thought
     since = pace.running_for - pace.at
-    return max(pace.an_epoch * pace.to_come + after - since, 0.0)
+    measured = max(pace.an_epoch * pace.to_come + after - since, 0.0)
+    trust = min(pace.done / pace.epochs / TRUSTED, 1.0) if pace.expected and pace.epochs else 1.0
+    return trust * measured + (1 - trust) * thought
 
 
 def _slowness(paces: Iterable[Pace]) -> float:
