@@ -20,6 +20,8 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 PLACES = {
     "mlflow": "orchestrator/tracking/",
     "typer": "orchestrator/cli/",
+    "wandb": "orchestrator/logs/",
+    "tensorboard": "orchestrator/logs/",
     "ray.tune": "orchestrator/sweep/",
     "ray.train": "orchestrator/cell/ray_train.py",
     "matplotlib": "orchestrator/report/figures/",

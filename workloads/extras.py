@@ -5,7 +5,7 @@ from typing import Literal
 
 __all__ = ["Extra", "install_command"]
 
-Extra = Literal["export", "inspect", "s3"]
+Extra = Literal["export", "inspect", "log", "s3"]
 
 
 def install_command(extra: Extra) -> str:
@@ -23,4 +23,6 @@ def install_command(extra: Extra) -> str:
         package, _, condition = line.partition(";")
         if condition.replace('"', "'").strip() == f"extra == '{extra}'":
             wanted.append(f"'{package.strip()}'")
+    if not wanted:  # installed before there was such an extra
+        return f"pip install -e '.[{extra}]'"
     return " ".join(["pip install", *wanted])

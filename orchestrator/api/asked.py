@@ -97,6 +97,7 @@ class Asked:
     max_failures: int = 2
     download: bool = False
     log_model: bool = False
+    logs: Sequence[str] = ()
     storage: str | Path | None
     tracking_uri: str | None
     address: str | None
@@ -140,6 +141,7 @@ class Asked:
             max_failures=self.max_failures,
             download=self.download,
             log_model=self.log_model,
+            logs=(self.logs,) if isinstance(self.logs, str) else tuple(self.logs),
             flags={
                 "storage": None if self.storage is None else str(self.storage),
                 "tracking_uri": self.tracking_uri,

@@ -1,6 +1,6 @@
 """What a question would run, and what that costs; nothing is started."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,14 +68,19 @@ class Plan:
         return DataFrame(rows, index=index)
 
     def run(
-        self, *, max_failures: int = 2, log_model: bool = False, progress: bool = True
+        self,
+        *,
+        max_failures: int = 2,
+        log_model: bool = False,
+        logs: Sequence[str] = (),
+        progress: bool = True,
     ) -> "Sweep":
         """Run what is left of it, as `orchestrator.api.run` does."""
         from dataclasses import replace
 
         from orchestrator.api.running import run_asked
 
-        asked = replace(self._asked, max_failures=max_failures, log_model=log_model)
+        asked = replace(self._asked, max_failures=max_failures, log_model=log_model, logs=logs)
         return run_asked(asked, progress=progress)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Run what is missing of a question, or of a single run, and hand back what there is then."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ def run(
     max_failures: int = 2,
     download: bool = False,
     log_model: bool = False,
+    logs: Sequence[str] = (),
     storage: str | Path | None = None,
     tracking_uri: str | None = None,
     address: str | None = None,
@@ -64,6 +65,7 @@ def run(
         max_failures=max_failures,
         download=download,
         log_model=log_model,
+        logs=logs,
         storage=storage,
         tracking_uri=tracking_uri,
         address=address,
@@ -86,6 +88,7 @@ def pretrain(
     max_failures: int = 2,
     download: bool = False,
     log_model: bool = False,
+    logs: Sequence[str] = (),
     storage: str | Path | None = None,
     tracking_uri: str | None = None,
     address: str | None = None,
@@ -105,6 +108,7 @@ def pretrain(
         max_failures=max_failures,
         download=download,
         log_model=log_model,
+        logs=logs,
         storage=storage,
         tracking_uri=tracking_uri,
         address=address,

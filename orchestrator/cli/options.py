@@ -31,6 +31,7 @@ __all__ = [
     "Gpus",
     "Json",
     "LogModel",
+    "Logs",
     "MaxConcurrent",
     "MaxFailures",
     "MaxSeeds",
@@ -92,6 +93,15 @@ Download = Annotated[
     bool, typer.Option("--download", help="Fetch a data set that is not in data.root yet.")
 ]
 LogModel = Annotated[bool, typer.Option("--log-model", help="Keep each encoder in MLflow, too.")]
+Logs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="KIND[=WHERE]",
+        help="Write the same records elsewhere, too: jsonl (=FILE), tensorboard (=FOLDER), wandb "
+        "(=PROJECT); may be repeated. Default: below the storage.",
+    ),
+]
 Address = Annotated[
     str | None, typer.Option(help="Address of a running Ray; none starts a local one.")
 ]

@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     GpuType,
     Json,
     LogModel,
+    Logs,
     MaxConcurrent,
     MaxFailures,
     MaxSeeds,
@@ -62,6 +63,7 @@ def pretrain(
     max_failures: MaxFailures = 2,
     download: Download = False,
     log_model: LogModel = False,
+    logs: Logs = None,
     address: Address = None,
     on: On = None,
     code: Code = "ship",
@@ -85,6 +87,7 @@ def pretrain(
         max_failures=max_failures,
         download=download,
         log_model=log_model,
+        logs=tuple(logs or ()),
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
     _execute(request, as_json, on, code)
@@ -118,6 +121,7 @@ def ablate(
     ] = False,
     download: Download = False,
     log_model: LogModel = False,
+    logs: Logs = None,
     address: Address = None,
     on: On = None,
     code: Code = "ship",
@@ -154,6 +158,7 @@ def ablate(
         max_failures=max_failures,
         download=download,
         log_model=log_model,
+        logs=tuple(logs or ()),
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
     _execute(request, as_json, on, code, only_plan=dry_run)
@@ -200,6 +205,7 @@ def tune(
         bool, typer.Option("--dry-run", help="Print space, settings and cost, and end.")
     ] = False,
     download: Download = False,
+    logs: Logs = None,
     address: Address = None,
     on: On = None,
     code: Code = "ship",
@@ -228,6 +234,7 @@ def tune(
         max_concurrent=max_concurrent,
         max_failures=max_failures,
         download=download,
+        logs=tuple(logs or ()),
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
     _execute(request, as_json, on, code, only_plan=dry_run)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
+from orchestrator.commands.places import places_problems
 from orchestrator.commands.questions import on_one_recipe, questions_of, where_in_files
 from orchestrator.commands.request import Problems, Request, base_recipe
-from orchestrator.errors import PlanError, TrackingError
+from orchestrator.errors import PlanError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
 from orchestrator.plan.cells import told_of_cells
@@ -119,8 +120,7 @@ def check(request: Request) -> Checked:
 
     if problem := storage.check_writable():
         problems.found.append(problem)
-    if problem := _tracking_problem(settings, storage):
-        problems.found.append(problem)
+    problems.found += places_problems(settings, storage, request.logs)
     if settings.address and (problem := address_problem(settings.address)):
         problems.found.append(problem)
     if request.max_concurrent is not None and request.max_concurrent < 1:
@@ -332,18 +332,3 @@ def address_problem(address: str) -> str | None:
     except (OSError, OverflowError) as error:
         return f"--address {address}: no Ray answers there ({error})"
     return None
-
-
-def _tracking_problem(settings: Settings, storage: Storage) -> str | None:
-    if settings.tracking_uri is None:
-        if storage.is_local:
-            return None
-        return (
-            f"--tracking-uri: is needed, for MLflow cannot keep its database in {storage.shown()}"
-        )
-    from orchestrator.tracking import Tracker
-
-    try:
-        return Tracker.open(settings.tracking_uri, storage).check()
-    except TrackingError as error:
-        return str(error)

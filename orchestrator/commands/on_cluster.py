@@ -31,6 +31,7 @@ from orchestrator.commands.request import (
 )
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError
+from orchestrator.logs import travel_problems
 from orchestrator.provenance import OUR_PACKAGES, RAY_JOB, ROOT, SHIPPED_COMMIT, git_commit
 from orchestrator.scratch import scratch_folder
 from orchestrator.settings import Settings, read_settings
@@ -291,7 +292,7 @@ def _ending(job: RayJob) -> str:
 
 def _own_problems(code: str, request: Request) -> list[str]:
     """Return what is wrong with a command for a cluster, whichever it is."""
-    problems = []
+    problems = travel_problems(request.logs)
     if request.flags.get("address"):
         problems.append("--on and --address: exclude each other")
     if code not in CODE:

@@ -45,6 +45,7 @@ class Request:
     `built` are ablations that were built in Python, which are asked beside those of a name.
     `over` makes a question of fields and their values, in place of named ones.
     `only` has the labels of the part of an ablation that is asked, all of it if there are none.
+    `logs` are what `--log` is given.
     `max_seeds` None: as many as `seeds`. `vary` None: as each ablation has it.
     """
 
@@ -72,6 +73,7 @@ class Request:
     max_failures: int = 2
     download: bool = False
     log_model: bool = False
+    logs: tuple[str, ...] = ()
     flags: Mapping[str, str | None] = field(default_factory=dict)
     built: tuple[Ablation, ...] = ()
 

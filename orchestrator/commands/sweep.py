@@ -1,7 +1,7 @@
 """What `pretrain`, `ablate` and `tune` do: plan, run in rounds until nothing is missing, report."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from orchestrator.commands.search import kept_search_report, search_report, step
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.live.pulse import keep_end
+from orchestrator.logs import Logs, SweepLog, read_log
 from orchestrator.plan import Plan
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
@@ -42,6 +43,9 @@ from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 __all__ = ["RunRound", "Sweep", "execute"]
 
 LEFT: dict[Status, SweepState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
+
+# the sweeps of a round, each with all that it is recorded in
+Begun = list[tuple[Plan, list[SweepLog]]]
 
 
 class RunRound(Protocol):
@@ -121,6 +125,8 @@ class Sweep:
         self._out, self._command = out, command
         self._console = progress or plain_console(stderr=True)
         self._started = datetime.now(UTC)
+        choices = [read_log(text) for text in checked.request.logs]
+        self._logs = Logs(choices, checked.storage, self._warn)
 
     def say_what_is_left_out(self) -> None:
         """Print a line for each reason for which examples of the data are left out."""
@@ -143,9 +149,11 @@ class Sweep:
         """
         failed: dict[str, RunRecord] = {}
         while True:
-            recorders = self._begin(planned)
+            begun = self._begin(planned)
             try:
-                outcome = self._run(planned, Recorders(recorders), failed)
+                outcome = self._run(
+                    planned, Recorders([one for _, places in begun for one in places]), failed
+                )
                 failed |= outcome.failed
                 outcome = replace(outcome, failed=dict(failed))
                 following = planned
@@ -153,24 +161,24 @@ class Sweep:
                 if shape is not None and not outcome.missing:
                     following = next_round(self._checked, shape, planned.plans, failed)
                 if following.asks == planned.asks:
-                    return self._report(planned, recorders, outcome)
-                _finish(recorders, "FINISHED")
+                    return self._report(planned, begun, outcome)
+                _finish(begun, "FINISHED")
                 planned = following
             except KeyboardInterrupt:
-                _finish(recorders, "KILLED")
+                _finish(begun, "KILLED")
                 self._left(planned, "stopped")
                 raise
             except Exception as error:  # noqa: BLE001 - see the docstring
-                _finish(recorders, "FAILED")
+                _finish(begun, "FAILED")
                 self._left(planned, "failed")
                 if not isinstance(error, OrchestratorError):
                     self._console.print_exception()
                 self.say(f"{error}; continue with: {self._command}")
                 return Finished(1, {"error": str(error), "command": self._command}, error)
 
-    def _begin(self, planned: Round) -> list[Recorder]:
-        """Open the sweeps' runs in MLflow and keep their plans, before anything is run."""
-        recorders = []
+    def _begin(self, planned: Round) -> Begun:
+        """Begin to record each sweep, and keep its plan, before anything is run."""
+        begun: Begun = []
         for plan in planned.plans:
             keep_older_looks(self._checked.storage, plan)
             kept = plan_tree(self._checked, plan, self._command)
@@ -180,14 +188,16 @@ class Sweep:
                 self._checked.storage,
                 tags_of(plan, kept),
                 log_model=self._checked.request.log_model,
-                warn=lambda text: self._console.print(text, style="yellow", soft_wrap=True),
+                warn=self._warn,
             )
-            recorder.begin(kept)
+            places: list[SweepLog] = [recorder, *self._logs.of(plan)]
+            begun.append((plan, places))
+            for one in places:
+                one.begin(kept)
             keep_plan(self._checked.storage, plan, kept)
             if plan.is_search:
                 keep_study(self._checked.storage, plan)
-            recorders.append(recorder)
-        return recorders
+        return begun
 
     def _run(
         self, planned: Round, recorders: Recorders, failed: Mapping[str, RunRecord]
@@ -232,15 +242,16 @@ class Sweep:
             if problem := look_at(self._checked.storage, plan):
                 self.say(problem)
 
-    def _report(self, planned: Round, recorders: Sequence[Recorder], outcome: Outcome) -> Finished:
-        """Report on every sweep, close its run in MLflow, and say what is left and how to go on."""
+    def _report(self, planned: Round, begun: Begun, outcome: Outcome) -> Finished:
+        """Report on every sweep, end its record, and say what is left and how to go on."""
         documents = {}
         status: Status = "FINISHED"
         if not outcome.complete:
             status = "FAILED" if outcome.failed else "KILLED"
-        for plan, recorder in zip(planned.plans, recorders, strict=True):
+        for plan, places in begun:
             documents[plan.name], files = self._results(plan)
-            recorder.finish(status, files)
+            for one in places:
+                one.finish(status, files)
         self._left(planned, LEFT[status])
 
         for record in outcome.failed.values():
@@ -251,15 +262,15 @@ class Sweep:
                 soft_wrap=True,
             )
             self.say("\n".join(f"    {line}" for line in record.log_tail))
-        unrecorded = any(recorder.failure for recorder in recorders)
+        unrecorded = {one.label for _, places in begun for one in places if one.failure}
         complete = outcome.complete and not unrecorded
         if not complete:
             left = f"{len(outcome.failed)} failed, {len(outcome.missing)} not run"
             if unrecorded:
-                left += ", not all recorded in MLflow"
+                left += f", not all recorded in {', '.join(sorted(unrecorded))}"
             self.say(f"{left}; continue with: {self._command}")
 
-        document = documents[planned.plans[0].name]
+        document = next(iter(documents.values()))
         if len(documents) > 1:
             document = {"ablations": documents}
         ended = {
@@ -295,7 +306,11 @@ class Sweep:
         """Print a line for people, beside what a document is for."""
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
+    def _warn(self, text: str) -> None:
+        self._console.print(text, style="yellow", soft_wrap=True, markup=False)
 
-def _finish(recorders: Iterable[Recorder], status: Status) -> None:
-    for recorder in recorders:
-        recorder.finish(status, {})
+
+def _finish(begun: Begun, status: Status) -> None:
+    for _, places in begun:
+        for one in places:
+            one.finish(status, {})

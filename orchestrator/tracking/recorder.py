@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import yaml
 
 from orchestrator.errors import TrackingError
+from orchestrator.logs.sweep_log import SweepLog
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.provenance import RAY_JOB
@@ -65,6 +66,7 @@ class Recorder:
         self._pending: dict[str, list[Metrics]] = {}
         self._written: dict[str, float] = {}
         self.failure: str | None = None
+        self.label = "MLflow"
 
     def begin(self, kept: KeptPlan) -> None:
         """Find or create the sweep's run. Raises TrackingError: nothing has started yet."""
@@ -205,9 +207,11 @@ class Recorder:
 
 
 class Recorders:
-    """Several sweeps that run together: what happens to a cell is written to each that has it."""
+    """All that sweeps which run together are written into: what happens to a cell, goes to each
+    that has it.
+    """
 
-    def __init__(self, recorders: Sequence[Recorder]) -> None:
+    def __init__(self, recorders: Sequence[SweepLog]) -> None:
         self._recorders = tuple(recorders)
 
     @property
@@ -235,7 +239,7 @@ class Recorders:
         for recorder in self._having(fingerprint):
             recorder.taken_over(fingerprint, record)
 
-    def _having(self, fingerprint: str) -> Iterator[Recorder]:
+    def _having(self, fingerprint: str) -> Iterator[SweepLog]:
         return (recorder for recorder in self._recorders if recorder.has(fingerprint))
 
 

@@ -26,7 +26,7 @@ from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.spec import RunSpec
 
 SHARED = {"--tracking-uri", "--storage", "--json", "--address"}
-RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--max-failures"}
+RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--log", "--max-failures"}
 PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker", "--gpu-type", "--placement"}
 JOB = {"--on", "--code"}
 OPTIONS = {

@@ -434,3 +434,32 @@ def test_a_failed_cell_is_told_and_does_not_stop_the_others(
     assert tracker.sweeps == ["FAILED"]
     assert sorted(filter(None, tracker.cells.values())) == ["FAILED"] + ["FINISHED"] * 6
     assert "1 failed, 0 not run; continue with: simclr-orch" in capsys.readouterr().err
+
+
+def test_what_is_asked_for_beside_mlflow_is_written_in_every_round(
+    asked: Callable[..., Checked], tmp_path: Path
+) -> None:
+    checked = asked("temperature", seeds=1, logs=("jsonl",))
+    assert loop(checked, FakeTracker(), FakeRound(by_seed)).exit_code == 0
+    (file,) = (tmp_path / "storage" / "sweeps" / "temperature").glob("*/log.jsonl")
+    kinds = [json.loads(line)["kind"] for line in file.read_text().splitlines()]
+    assert kinds == ["sweep", *["run", "epoch", "result"] * 7, "end"]
+    rerun = loop(asked("temperature", seeds=1, logs=("jsonl",)), FakeTracker(), FakeRound(by_seed))
+    assert rerun.exit_code == 0
+    again = [json.loads(line)["kind"] for line in file.read_text().splitlines()]
+    assert again == [*kinds, "sweep", "end"]
+
+
+def test_a_log_that_fails_ends_no_sweep_and_is_no_success(
+    asked: Callable[..., Checked], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked = asked("temperature", logs=(f"jsonl={tmp_path}/log/x",))
+    (tmp_path / "log").rmdir()
+    (tmp_path / "log").write_text("in the way")
+    run = FakeRound(by_seed)
+    finished = loop(checked, FakeTracker(), run)
+    assert [len(cells) for cells in run.rounds] == [7]
+    assert finished.exit_code == 1
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == 1
+    assert f"0 failed, 0 not run, not all recorded in jsonl={tmp_path}/log/x; continue" in said
