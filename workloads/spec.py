@@ -62,11 +62,8 @@ class Part(BaseModel):
             if unknown := unknown_field(type(self), path):
                 problems.append(unknown)
                 continue
-            *parents, name = path.split(".")
-            branch = tree
-            for parent in parents:
-                branch = branch[parent]
-            branch[name] = value
+            if problem := _put(tree, path, value):
+                problems.append(problem)
 
         try:
             changed = type(self).read(tree)
@@ -113,6 +110,19 @@ def _pairs(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
     return pairs
 
 
+def _put(tree: dict[str, Any], path: str, value: Any) -> str | None:
+    """Set a dotted field, of options also one that is not there yet; why not, where it cannot."""
+    *parents, name = path.split(".")
+    branch = tree
+    for depth, parent in enumerate(parents, 1):
+        inner = branch.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            return f"{path}: {'.'.join(parents[:depth])} is {inner!r}, which has no options"
+        branch = inner
+    branch[name] = value
+    return None
+
+
 def _part_at(cls: type[Part], parents: list[str]) -> type[Part] | None:
     for parent in parents:
         field = cls.model_fields.get(parent)
@@ -138,7 +148,7 @@ def unknown_field(cls: type[Part], path: str) -> str | None:
     for depth, name in enumerate(names):
         part = _part_at(cls, names[:depth])
         where = ".".join(names[:depth])
-        if part is None and depth == len(names) - 1 and _holds_options(cls, names[:depth]):
+        if part is None and _holds_options(cls, names[:depth]):
             return None  # what the part itself says of it is known once it is imported
         if part is None:
             return f"{path}: {where} is a value and has no field {name!r}"

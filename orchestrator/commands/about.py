@@ -63,16 +63,20 @@ def list_spaces(console: Console | None) -> list[dict[str, object]]:
 def list_presets(name: str | None, console: Console) -> None:
     """Print the base recipes with what they are for, or one of them as YAML.
 
-    Raises SpecError that lists the known ones.
+    Those of a workload that cannot be imported are told on stderr, and left out. Raises SpecError
+    that lists the known ones.
     """
     import yaml
 
-    from workloads.catalog import every_preset, preset_named
+    from workloads.catalog import preset_named, presets_found
 
     if name is not None:
         print(yaml.safe_dump(preset_named(name).tree(), sort_keys=False), end="")
         return
-    for known, build in every_preset().items():
+    found, problems = presets_found()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    for known, build in found.items():
         console.print(known, style="bold", highlight=False)
         for line in (build.__doc__ or "").strip().splitlines():
             console.print(f"  {line.strip()}", highlight=False, soft_wrap=True)

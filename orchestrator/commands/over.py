@@ -9,6 +9,7 @@ from orchestrator.plan.over import Over, over_question
 from search_spaces import Ablation
 from workloads.catalog import every_preset, every_workload, workload_of_preset, workload_of_tree
 from workloads.catalog.results import OWN_METRICS
+from workloads.spec import flatten
 from workloads.spelling import did_you_mean
 from workloads.workload import AnyWorkload
 from workloads.written import read_yaml
@@ -40,8 +41,15 @@ def asked_over(request: Request) -> tuple[Ablation, ...]:
                 f"{', '.join(request.ablations)}"
             ]
         )
-    own = any(one.partition("=")[0].strip() == OWN_METRICS for one in request.assignments)
-    return (over_question(replace(request.over, own_metrics=own), _workload(request)),)
+    workload = _workload(request)
+    return (over_question(replace(request.over, own_metrics=_has_own(request)), workload),)
+
+
+def _has_own(request: Request) -> bool:
+    """Whether the recipe asks for metrics of somebody's own."""
+    if any(one.partition("=")[0].strip() == OWN_METRICS for one in request.assignments):
+        return True
+    return request.config is not None and bool(flatten(read_yaml(request.config)).get(OWN_METRICS))
 
 
 def _workload(request: Request) -> AnyWorkload:

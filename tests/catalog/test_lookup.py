@@ -1,10 +1,13 @@
 """Workloads that other distributions offer: one that cannot be imported is told in a line."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from workloads.catalog import preset_named, workload_named
+from orchestrator.commands.about import list_presets
+from workloads.catalog import every_preset, preset_named, workload_named
 from workloads.spec import SpecError
 
 
@@ -31,6 +34,17 @@ def test_one_that_cannot_be_imported_names_its_distribution() -> None:
 
 
 @pytest.mark.usefixtures("_broken")
-def test_who_asks_for_all_presets_is_told_too() -> None:
+def test_the_presets_of_the_others_are_there_and_the_broken_one_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert preset_named("shapes").tree()["data"]["name"] == "shapes"
+    with pytest.raises(SpecError, match="known are shapes") as caught:
+        preset_named("shappes")
+    assert len(caught.value.problems) == 2
+    assert "my-workload 2.0 cannot be imported" in caught.value.problems[1]
     with pytest.raises(SpecError, match="my-workload"):
-        preset_named("shapes")
+        every_preset()
+    printed = StringIO()
+    list_presets(None, Console(file=printed, width=200))
+    assert "shapes" in printed.getvalue().splitlines()
+    assert "my-workload 2.0 cannot be imported" in capsys.readouterr().err

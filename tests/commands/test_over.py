@@ -2,11 +2,14 @@
 
 import json
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -25,6 +28,7 @@ from orchestrator.settings import Settings
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import keep_plan
+from workloads.catalog.simclr import SIMCLR
 from workloads.runs.command import PLANS
 from workloads.spec import SpecError
 
@@ -171,3 +175,38 @@ def test_options_that_need_others_are_refused_before_anything(
     ended = CliRunner().invoke(app, words)
     assert ended.exit_code == 2
     assert problem in ended.output
+
+
+def test_results_of_own_metrics_that_a_config_file_asks_for_may_be_compared(
+    storage: Storage, own_module: Callable[[str], str]
+) -> None:
+    metric = own_module("def mean(features, labels):\n    return {'sharpness': 1.0}\n")
+    recipe = SIMCLR.presets["shapes"]().with_values({"eval.metrics.names": [f"{metric}:mean"]})
+    config = Path("recipe.yaml")
+    config.write_text(yaml.safe_dump(recipe.tree()))
+    over = Over(("loss.temperature=0.1,0.5",), metric="sharpness")
+    request = Request(ablations=(), over=over, config=config, flags={"storage": storage.uri})
+    assert check(request).plans[0].ablation.metric == "sharpness"
+    config.write_text(yaml.safe_dump(SIMCLR.presets["shapes"]().tree()))
+    with pytest.raises((PlanError, SpecError), match="sharpness: no such result"):
+        check(request)
+
+
+def test_an_option_of_an_own_operation_is_an_axis(
+    storage: Storage, own_module: Callable[[str], str]
+) -> None:
+    name = own_module("def fog(images, draws, *, density: float = 0.5):\n    return images\n")
+    over = Over(("augment.options.fog.density=0.1,0.3",))
+    request = Request(
+        ablations=(),
+        over=over,
+        preset="shapes",
+        assignments=(f"augment.operations=[crop,{name}:fog]",),
+        flags={"storage": storage.uri},
+    )
+    (plan,) = check(request).plans
+    options = [cell.spec.tree()["augment"]["options"] for cell in plan.cells]
+    assert {"fog": {"density": 0.1}} in options
+    assert {"fog": {"density": 0.3}} in options
+    with pytest.raises((PlanError, SpecError), match="has no such option; did you mean density"):
+        check(replace(request, over=Over(("augment.options.fog.densty=0.1,0.3",))))

@@ -34,6 +34,20 @@ def test_an_option_is_set_by_its_dotted_name() -> None:
         Whole().with_values({"net.name.depth": 3})
 
 
+def test_options_of_options_are_set_by_their_dotted_names() -> None:
+    whole = Whole().with_values({"net.options.fog.density": 1, "net.options.fog.share": 2})
+    assert dict(whole.net.options) == {"fog": {"density": 1, "share": 2}}
+    changed = whole.with_values({"net.options.fog.density": 3})
+    assert dict(changed.net.options) == {"fog": {"density": 3, "share": 2}}
+    assert Whole().with_values(whole.flat()) == whole
+    with pytest.raises(SpecError) as caught:
+        whole.with_values({"net.options.fog.share.x": 1, "net.nam.x": 1})
+    assert caught.value.problems == [
+        "net.options.fog.share.x: net.options.fog.share is 2, which has no options",
+        "net.nam.x: no such field; did you mean net.name? (fields of net: name, options)",
+    ]
+
+
 @pytest.mark.parametrize("options", [3, [1], {"a": float("nan")}, {"a b": 1}, {"a": object()}])
 def test_what_is_no_plain_value_is_refused_by_the_fields_name(options: object) -> None:
     with pytest.raises(SpecError) as caught:

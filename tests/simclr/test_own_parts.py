@@ -34,6 +34,18 @@ Fields = Callable[..., dict[str, Any]]
 Write = Callable[[str, str], str]
 
 
+TWOFOLD = """
+from torch import nn
+
+class Twofold(nn.Module):
+    feature_dim = 3
+
+    def forward(self, images):
+        h = images.mean((2, 3))
+        return (h, h) if self.training else h
+"""
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes a module into the working directory, and returns the name that it has there."""
@@ -284,6 +296,27 @@ def test_a_librarys_backbone_is_had_by_its_name(
     assert part_problems(spec, world_size=1) == []
     library = architecture.partition("/")[0]
     assert re.fullmatch(rf"{library} \d+\.\d+\.\d+", str(spec.encoder.code))
+
+
+def test_torchvisions_auxiliary_classifiers_are_left_out() -> None:
+    """They answer with several outputs while they train."""
+    for name, side in (("googlenet", 32), ("inception_v3", 96)):
+        with torch.device("meta"):
+            encoder = build(EncoderSpec(architecture=f"torchvision/{name}")).train()
+            features = encoder(torch.zeros(2, 3, side, side))
+        assert list(features.shape) == [2, encoder.feature_dim]
+
+
+def test_what_gives_no_features_while_it_trains_is_refused_before_it_does(
+    own: RunSpec, write: Write
+) -> None:
+    name = write(
+        "twofold",
+        TWOFOLD,
+    )
+    spec = own.with_values({"encoder.architecture": f"{name}:Twofold", "encoder.options": {}})
+    (found,) = part_problems(spec, world_size=1)
+    assert "gives tuple for 2 images, and not [2, 3]" in found
 
 
 def test_a_library_that_is_missing_is_told_with_its_installation(

@@ -4,10 +4,11 @@ works under torchrun.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,13 @@ VALUES = {
 }
 SETS = [word for name, value in VALUES.items() for word in ("--set", f"{name}={value}")]
 COMMAND = ["--preset", "shapes", "--device", "cpu", *SETS]
+
+
+def with_values(more: dict[str, Any]) -> list[str]:
+    """The command with these fields in place of its own."""
+    fields = [f"{name}={value}" for name, value in (VALUES | more).items()]
+    sets = [word for field in fields for word in ("--set", field)]
+    return ["--preset", "shapes", "--device", "cpu", *sets]
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +282,47 @@ def test_a_specification_may_come_from_a_file(
     first, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first == {"epoch": 0}
     assert Path(last["folder"]).name == spec.with_values({"schedule.epochs": 0}).fingerprint()
+
+
+def test_own_data_operations_and_metrics_are_pinned_as_in_a_sweep(
+    repository: Path, own_module: Callable[[str], str], tmp_path: Path
+) -> None:
+    page = (repository / "docs" / "own-parts.md").read_text()
+    blocks = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", page, re.DOTALL))
+    data, weather, metric = (
+        own_module(blocks[name]) for name in ("my_data", "my_weather", "my_metric")
+    )
+    asked = with_values(
+        {
+            "data.name": f"{data}:stripes",
+            "augment.operations": f"[crop,{weather}:fog]",
+            "eval.metrics.names": f"[{metric}:spread]",
+            "schedule.epochs": 1,
+            "schedule.warmup_epochs": 0,
+        }
+    )
+    assert main([*asked, "--output", str(tmp_path / "runs")]) == 0
+    (written,) = (tmp_path / "runs").glob("*/spec.yaml")
+    spec = RunSpec.read(yaml.safe_load(written.read_text()))
+    assert spec.data.code is not None
+    assert dict(spec.data.options) == {"count": 400, "noise": 60}
+    assert dict(spec.augment.options) == {"fog": {"density": 0.5, "share": 0.8}}
+    assert spec.augment.code.keys() == {"fog"}
+    assert spec.eval.metrics.code.keys() == {"spread"}
+    assert written.parent.name == spec.fingerprint()
+    assert "spread_nats" in json.loads((written.parent / "results.json").read_text())
+
+
+def test_an_own_operation_that_gives_no_images_is_refused_before_training(
+    own_module: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = own_module("def bright(images, draws):\n    return images + 1\n")
+    asked = [
+        "--set",
+        f"augment.operations=[crop,{name}:bright]",
+        "--output",
+        str(tmp_path / "runs"),
+    ]
+    assert main([*COMMAND, *asked]) == 2
+    assert f"{name}:bright" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

@@ -25,6 +25,7 @@ __all__ = [
     "every_preset",
     "every_workload",
     "preset_named",
+    "presets_found",
     "workload_named",
     "workload_of_preset",
     "workload_of_tree",
@@ -89,20 +90,36 @@ def workload_of_tree(tree: Mapping[str, Any]) -> AnyWorkload:
 
 
 def preset_named(name: str) -> Specification:
-    """Return the preset of that name. Raises SpecError that lists the known ones."""
-    known = every_preset()
+    """Return the preset of that name.
+
+    Raises SpecError that lists the known ones, and says which workloads cannot be imported.
+    """
+    known, problems = presets_found()
     if name not in known:
         hint = did_you_mean(name, known)
-        raise SpecError([f"--preset {name}: no such preset; known are {', '.join(known)}{hint}"])
+        no_such = f"--preset {name}: no such preset; known are {', '.join(known)}{hint}"
+        raise SpecError([no_such, *problems])
     return known[name]()
 
 
 def every_preset() -> dict[str, Callable[[], Specification]]:
-    """Return the presets of all workloads, by name."""
+    """Return the presets of all workloads, by name. Raises SpecError for one without its code."""
+    known, problems = presets_found()
+    if problems:
+        raise SpecError(problems)
+    return known
+
+
+def presets_found() -> tuple[dict[str, Callable[[], Specification]], list[str]]:
+    """Return the presets that there are, by name, and why those of some workloads are not."""
     found: dict[str, Callable[[], Specification]] = {}
-    for workload in every_workload():
-        found |= workload.presets
-    return found
+    problems: list[str] = []
+    for name in _names():
+        try:
+            found |= workload_named(name).presets
+        except SpecError as error:
+            problems += error.problems
+    return found, problems
 
 
 def _names() -> tuple[str, ...]:

@@ -127,7 +127,7 @@ class SimCLRWorkload:
 
     def problems(self, spec: RunSpec, train_images: int | None, world_size: int) -> list[str]:
         """Return why a run cannot train on so many images and workers, a line each."""
-        from workloads.catalog.simclr_data import own_problems
+        from workloads.evaluation.pinned import own_problems
         from workloads.evaluation.protocols.label_subsets import finetune_problems
         from workloads.evaluation.protocols.transfer import transfer_problems
         from workloads.simclr.initial import initial_problems
@@ -179,7 +179,7 @@ class SimCLRWorkload:
 
     def pinned(self, spec: RunSpec) -> RunSpec:
         """Pin transfer data, lists that name images with labels, weights and own parts."""
-        from workloads.catalog.simclr_data import pinned
+        from workloads.evaluation.pinned import pinned
 
         return pinned(spec)
 
@@ -197,7 +197,7 @@ class SimCLRWorkload:
 
     def evaluated_on(self, spec: RunSpec, data: DataFacts) -> dict[str, str]:
         """Return name and content of the pre-training data, or of the data of the transfer."""
-        from workloads.catalog.simclr_data import content_of
+        from workloads.evaluation.pinned import content_of
 
         if not spec.eval.transfer.protocols:
             return {"name": spec.data.name, "content": data.content}

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workloads.catalog.simclr_data import pinned, prepared
+from workloads.catalog.simclr_data import prepared
 from workloads.datasets.spec import forget_newer_fields
 from workloads.evaluation.features.digests import tensors_digest
+from workloads.evaluation.pinned import pinned
 from workloads.evaluation_result import CardResult
 from workloads.simclr.export import CARD, FILES, FORMATS, exported
 from workloads.simclr.published import Choice, state_of_weights

@@ -22,6 +22,7 @@ from workloads.datasets import load
 from workloads.distributed.worker import Worker
 from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
+from workloads.evaluation.pinned import own_problems, pinned_own
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.initial import pinned_start
@@ -52,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         with told_of_reading(partial(_took, read)):
             data = load(spec.data, download=options.download, without_labels=True)
             spec = as_found(spec, data)
-            spec = pinned_start(pinned_parts(spec))
+            spec = pinned_own(pinned_start(pinned_parts(spec)))
+            if problems := own_problems(spec):
+                raise SpecError(problems)
             folder = options.output / spec.fingerprint()
             _run(spec, _join_workers(options.device), folder, read)
     except SpecError as error:

@@ -16,6 +16,7 @@ from workloads.extras import install_command
 from workloads.simclr.encoder import CONVNETS
 from workloads.simclr.own_encoders import OwnEncoder
 from workloads.simclr.spec import RunSpec
+from workloads.simclr.vit import VisionTransformer
 from workloads.spec import SpecError
 
 __all__ = [
@@ -55,11 +56,11 @@ def encoder_file(
     """Write an encoder in a format. Raises SpecError where it is too large for it."""
     match format:
         case "torchvision" | "timm":
-            return _state_dict(encoder.network if isinstance(encoder, OwnEncoder) else encoder)
+            return _state_dict(encoder, spec.view_size)
         case "safetensors":
             return _safetensors(encoder, told_of(spec, published=published))
         case "onnx":
-            return _onnx(encoder, spec.view_size)
+            return _onnx(encoder, spec)
 
 
 def problems_with_format(spec: RunSpec, format: ExportFormat) -> list[str]:
@@ -70,11 +71,9 @@ def problems_with_format(spec: RunSpec, format: ExportFormat) -> list[str]:
         return problems
 
     encoder, instead = spec.encoder, "; safetensors and onnx can hold it"
-    if encoder.is_own and not (format == "timm" and encoder.architecture.startswith("timm/")):
-        return [
-            f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
-        ]
-    if encoder.architecture in CONVNETS:
+    name = encoder.architecture
+    of_format = name.startswith(f"{format}/") or (name, format) == ("vit-s16", "timm")
+    if name in CONVNETS or (encoder.is_own and not of_format):
         return [
             f"encoder.architecture={encoder.architecture}: {format} has no such network{instead}"
         ]
@@ -119,9 +118,14 @@ def told_of(spec: RunSpec, *, published: bool) -> dict[str, Any]:
     }
 
 
-def _state_dict(encoder: nn.Module) -> bytes:
+def _state_dict(encoder: nn.Module, side: int) -> bytes:
+    network = encoder.network if isinstance(encoder, OwnEncoder) else encoder
+    if isinstance(network, VisionTransformer):
+        tensors = network.timm_state(side)
+    else:
+        tensors = dict(network.state_dict())
     buffer = io.BytesIO()
-    torch.save(dict(encoder.state_dict()), buffer)
+    torch.save(tensors, buffer)
     return buffer.getvalue()
 
 
@@ -134,7 +138,7 @@ def _safetensors(encoder: nn.Module, told: Mapping[str, Any]) -> bytes:
     )
 
 
-def _onnx(encoder: nn.Module, side: int) -> bytes:
+def _onnx(encoder: nn.Module, spec: RunSpec) -> bytes:
     size = sum(tensor.numel() * tensor.element_size() for tensor in encoder.state_dict().values())
     if size > ONNX_BYTES:
         raise SpecError(
@@ -143,8 +147,28 @@ def _onnx(encoder: nn.Module, side: int) -> bytes:
                 "safetensors can hold it"
             ]
         )
-
+    side = spec.view_size
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    if not isinstance(encoder, OwnEncoder):
+        return _traced(encoder, images)
+    try:
+        return _traced(encoder, images)
+    except Exception as error:  # whatever its author's code does
+        lines = str(error).strip().splitlines() or [""]
+        why = f"{type(error).__name__}: {lines[0]}"
+        raise SpecError(
+            [
+                f"encoder.architecture={spec.encoder.architecture}: cannot be written as onnx "
+                f"({why}); safetensors can hold it"
+            ]
+        ) from error
+
+
+def _traced(encoder: nn.Module, images: Tensor) -> bytes:
+    """Write the encoder for any number of images, as it maps these two.
+
+    Raises ValueError where its code fixes their number, RuntimeError for other features.
+    """
     program = torch.onnx.export(
         encoder,
         (images,),
@@ -154,8 +178,13 @@ def _onnx(encoder: nn.Module, side: int) -> bytes:
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         verbose=False,
     )
-
     assert program is not None, "dynamo=True gives a program"
+    batch = program.model_proto.graph.input[0].type.tensor_type.shape.dim[0]
+    if not batch.dim_param:
+        raise ValueError(
+            "its code fixes the number of images as it is traced, as len(images) does and "
+            "images.shape[0] does not"
+        )
     content: bytes = program.model_proto.SerializeToString()
     if find_spec("onnxruntime") is not None:
         _compare(content, encoder, torch.cat([images, images[:1].flip(3)]))

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from pydantic import Field
 from torch import nn
 
@@ -23,7 +24,15 @@ __all__ = [
     "library_version",
     "timm_backbone",
     "torchvision_backbone",
+    "torchvision_code",
 ]
+
+
+# Of torchvision's with auxiliary classifiers, which answer with several outputs while they train.
+_ONE_OUTPUT = {
+    "googlenet": {"aux_logits": False, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "init_weights": True},
+}
 
 
 class TorchvisionOptions(Part):
@@ -68,15 +77,38 @@ def torchvision_backbone(name: str, options: TorchvisionOptions) -> nn.Module:
     from torchvision import models
 
     _check_name("torchvision", name, models.list_models(module=models))
-    given = {} if options.image_size is None else {"image_size": options.image_size}
-    network: nn.Module = models.get_model(name, weights=None, **given)
-    linear = [path for path, layer in network.named_modules() if isinstance(layer, nn.Linear)]
-    if not linear:
+    network: nn.Module = models.get_model(name, weights=None, **_given(name, options))
+    path = _last_linear(network)
+    if path is None:
         raise SpecError([f"encoder.architecture=torchvision/{name}: has no last linear layer"])
-    last = network.get_submodule(linear[-1])
-    network.set_submodule(linear[-1], nn.Identity())
+    last = network.get_submodule(path)
+    network.set_submodule(path, nn.Identity())
     network.feature_dim = last.in_features
     return network
+
+
+def torchvision_code(name: str, options: TorchvisionOptions) -> str:
+    """Return the lines of Python that build the same network as `encoder`, by torchvision alone."""
+    from torchvision import models
+
+    given = _given(name, options)
+    with torch.device("meta"):
+        path = _last_linear(models.get_model(name, weights=None, **given))
+    words = "".join(f", {key}={value!r}" for key, value in given.items())
+    return (
+        f'encoder = torchvision.models.get_model("{name}"{words})\n'
+        f'encoder.set_submodule("{path}", torch.nn.Identity())'
+    )
+
+
+def _given(name: str, options: TorchvisionOptions) -> dict[str, Any]:
+    given: dict[str, Any] = dict(_ONE_OUTPUT.get(name, {}))
+    return given if options.image_size is None else given | {"image_size": options.image_size}
+
+
+def _last_linear(network: nn.Module) -> str | None:
+    paths = [path for path, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    return paths[-1] if paths else None
 
 
 def timm_backbone(name: str, options: TimmOptions) -> nn.Module:

@@ -2,14 +2,17 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from workloads.datasets.spec import EMBEDDED
 from workloads.evaluation_result import CardResult
 from workloads.simclr.export_formats import FILES, PACKAGES, ExportFormat, told_of
+from workloads.simclr.library_encoders import TorchvisionOptions, torchvision_code
 from workloads.simclr.spec import EncoderSpec, RunSpec
+from workloads.simclr.vit import VisionTransformerOptions
 
 __all__ = ["CARD", "CardResult", "model_card"]
 
@@ -43,15 +46,14 @@ _SNIPPETS: dict[ExportFormat, str] = {
 import torch
 import torchvision
 
-encoder = torchvision.models.{{architecture}}()
-encoder.fc = torch.nn.Identity()
+{{torchvision}}
 encoder.load_state_dict(torch.load("{FILES["torchvision"]}", weights_only=True))
 {_APPLIED}""",
     "timm": f"""
 import timm
 import torch
 
-encoder = timm.create_model("{{architecture}}", num_classes=0{{options}})
+encoder = timm.create_model("{{timm}}", num_classes=0{{options}})
 encoder.load_state_dict(torch.load("{FILES["timm"]}", weights_only=True))
 {_APPLIED}""",
     "safetensors": f"""
@@ -114,7 +116,7 @@ An image encoder in `{FILES[format]}`, written by simclr-orch from run `{run}`. 
 ```python
 {_snippet(format, encoder, side)}
 ```
-
+{_needed(format, encoder)}
 ## Data
 
 {"Judged" if published else "Trained"} on {_data(spec)}
@@ -151,11 +153,49 @@ def _table(results: Sequence[CardResult]) -> str:
 
 
 def _snippet(format: ExportFormat, encoder: EncoderSpec, side: int) -> str:
-    given = "".join(
-        f", {name}={value!r}" for name, value in encoder.options.items() if value is not None
+    """The Python that loads the file, in the words of the format's library."""
+    torchvision, timm = "", encoder.architecture.removeprefix("timm/")
+    options: Mapping[str, Any] = encoder.options
+    if format == "torchvision":
+        torchvision = _torchvision(encoder)
+    elif encoder.architecture == "vit-s16":
+        timm, options = "vit_small_patch16_224", _sizes(encoder, side)
+    given = "".join(f", {name}={value!r}" for name, value in options.items() if value is not None)
+    code = _SNIPPETS[format].format(torchvision=torchvision, timm=timm, options=given, side=side)
+    return code.strip()
+
+
+def _torchvision(encoder: EncoderSpec) -> str:
+    library, slash, name = encoder.architecture.partition("/")
+    if slash and library == "torchvision":
+        return torchvision_code(name, TorchvisionOptions.read(encoder.options))
+    return (
+        f"encoder = torchvision.models.{encoder.architecture}()\nencoder.fc = torch.nn.Identity()"
     )
-    name = encoder.architecture.removeprefix("timm/")
-    return _SNIPPETS[format].format(architecture=name, options=given, side=side).strip()
+
+
+def _sizes(encoder: EncoderSpec, side: int) -> dict[str, Any]:
+    """What timm calls the sizes of a vision transformer."""
+    sizes = VisionTransformerOptions.read(encoder.options)
+    return {
+        "img_size": side,
+        "patch_size": sizes.patch_size,
+        "embed_dim": sizes.width,
+        "depth": sizes.depth,
+        "num_heads": sizes.heads,
+        "mlp_ratio": sizes.mlp_ratio,
+    }
+
+
+def _needed(format: ExportFormat, encoder: EncoderSpec) -> str:
+    """What loading takes beside the file: the code of an own encoder, where the file has none."""
+    if format != "safetensors" or not encoder.is_own or encoder.architecture == "vit-s16":
+        return ""
+    what = f"`{encoder.architecture}`"
+    return (
+        f"\nThe network is {what} of code `{encoder.code}`, which has to be there: a module in the "
+        "working directory, or installed.\n"
+    )
 
 
 def _training(spec: RunSpec, epochs: int) -> str:

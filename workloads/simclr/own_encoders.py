@@ -58,7 +58,7 @@ class OwnEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images [B, 3, H, W] to h [B, feature_dim]."""
         h: Tensor = self.network(self.normalize(images))
-        expected = (len(images), self.feature_dim)
+        expected = (images.shape[0], self.feature_dim)  # len() would fix it in what is exported
         if not isinstance(h, Tensor) or h.shape != expected:
             got = list(h.shape) if isinstance(h, Tensor) else type(h).__name__
             raise ValueError(
@@ -152,9 +152,10 @@ def probe_problem(
 def _try(build: Callable[[EncoderSpec], nn.Module], encoder: EncoderSpec, side: int) -> None:
     def seen(device: str) -> None:
         with torch.device(device), torch.no_grad():
-            network = build(encoder).eval()
-            images = torch.zeros(2, 3, side, side)
-            network(images.contiguous(memory_format=torch.channels_last))
+            network = build(encoder)
+            images = torch.zeros(2, 3, side, side).contiguous(memory_format=torch.channels_last)
+            for training in (False, True):  # some have further outputs while they train
+                network.train(training)(images)
 
     try:
         seen("meta")

@@ -63,9 +63,18 @@ class VisionTransformer(nn.Module):
         rows, columns = grid.shape[-2:]
         patches = grid.flatten(2).transpose(1, 2)
         patches = patches + positions(rows, columns, self.feature_dim).to(patches)
-        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1).to(patches), patches], 1)
+        # the number of images from the shape: len() would be fixed in what is exported
+        first = self.cls_token.expand(patches.shape[0], -1, -1).to(patches)
+        tokens = torch.cat([first, patches], 1)
         features: Tensor = self.norm(self.blocks(tokens)[:, 0])
         return features
+
+    def timm_state(self, side: int) -> dict[str, Tensor]:
+        """Return the weights under timm's names, with positions for square images of this side."""
+        count = side // self.patch_size
+        places = positions(count, count, self.feature_dim)
+        of_class = torch.zeros(1, self.feature_dim)
+        return {**self.state_dict(), "pos_embed": torch.cat([of_class, places])[None]}
 
     def _initialize(self) -> None:
         """Draw weights as MoCo v3 does: Glorot's, with query, key and value apart."""
