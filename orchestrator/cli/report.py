@@ -29,7 +29,7 @@ def report(
         typer.Argument(
             metavar="NAME",
             help="`simclr-orch spaces` lists them; tune: a search; or a file, PATH/report.json, to "
-            "judge again.",
+            "judge again. With --html also all: every sweep; or a folder of such files.",
         ),
     ],
     sweep: Annotated[
@@ -38,6 +38,12 @@ def report(
     only: Only = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the files here and not into the storage.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write one page to send around, which needs no network: a file, or a folder."
+        ),
     ] = None,
     details: Long = False,
     storage: StorageUri = None,
@@ -54,11 +60,24 @@ def report(
         from orchestrator.commands.stores import storage_at
         from orchestrator.errors import PlanError
 
+        if html is not None and (name == "all" or Path(name).is_dir()):
+            from orchestrator.commands.pages import pages_again, pages_on
+
+            given = {"--sweep": sweep, "--only": only, "--output": output}
+            given |= {} if name == "all" else {"--storage": storage}
+            if unread := [option for option, value in given.items() if value is not None]:
+                raise PlanError([f"{', '.join(unread)}: not together with {name}"])
+            if name == "all":
+                return pages_on(storage_at(storage), console_for(as_json), html)
+            return pages_again(Path(name), console_for(as_json), html)
+
         if name.endswith(".json"):
             given = {"--sweep": sweep, "--only": only, "--storage": storage}
             if unread := [option for option, value in given.items() if value is not None]:
                 raise PlanError([f"{', '.join(unread)}: not together with a file, {name}"])
-            return report_again(Path(name), console_for(as_json), output=output, details=details)
+            return report_again(
+                Path(name), console_for(as_json), output=output, details=details, html=html
+            )
 
         if name == "tune":
             from orchestrator.commands.search import search_report
@@ -66,7 +85,7 @@ def report(
             if only is not None:
                 raise PlanError(["--only: is of an ablation, and tune is a search"])
             return search_report(
-                storage_at(storage), console_for(as_json), sweep=sweep, output=output
+                storage_at(storage), console_for(as_json), sweep=sweep, output=output, html=html
             )
 
         return report_on(
@@ -77,6 +96,7 @@ def report(
             only=tuple(only or ()),
             output=output,
             details=details,
+            html=html,
         )
 
     guarded(show, as_json=as_json)

@@ -4,7 +4,7 @@ The files are Markdown, pictures and JSON.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -35,6 +35,8 @@ __all__ = [
     "judged",
     "kept_report",
     "report_again",
+    "report_files",
+    "report_in_file",
     "report_on",
     "verdicts_on",
 ]
@@ -52,32 +54,51 @@ def report_on(
     output: Path | None,
     only: Sequence[str] = (),
     details: bool = False,
+    html: Path | None = None,
 ) -> Finished:
     """Print the report of an ablation's sweep, the latest unless named, and write its files.
 
     `only` names the part that it is of, as `--only` does. The files have all of it, what is printed
-    the comparisons with `details` only.
+    the comparisons with `details` only. `html` is the file or folder of its page, if one is wanted.
 
     Raises PlanError when the storage has no such sweep.
     """
     report = collected(name, storage, sweep, partial(_warn, console), only=only)
     print_report(report, console, details=details)
     if output is not None:
-        return _written(report, output, console)
+        return _written(report, output, console, html)
 
-    folder = f"sweeps/{name}/{report.plan['sweep']}"
-    for file, content in _files(report).items():
+    folder, files = f"sweeps/{name}/{report.plan['sweep']}", report_files(report)
+    for file, content in files.items():
         storage.write_bytes(f"{folder}/{file}", content)
-    return _finished(report, storage.shown(folder), console)
+    return _finished(report, storage.shown(folder), console, _page(report, files, html, console))
 
 
 def report_again(
-    file: Path, console: Console, *, output: Path | None, details: bool = False
+    file: Path,
+    console: Console,
+    *,
+    output: Path | None,
+    details: bool = False,
+    html: Path | None = None,
 ) -> Finished:
     """Print a report from its `report.json` alone, its claims judged anew, and write its files.
 
-    Without `output` nothing is written. Raises PlanError for a file that holds no report, and
-    for a report of an ablation that is not known.
+    Without `output` and `html` nothing is written. Raises PlanError for a file that holds no
+    report, and for a report of an ablation that is not known.
+    """
+    report = report_in_file(file)
+    print_report(report, console, details=details)
+    if output is not None:
+        return _written(report, output, console, html)
+    files = report_files(report) if html is not None else {}
+    return Finished(0, dict(as_json(report)) | _page(report, files, html, console))
+
+
+def report_in_file(file: Path) -> Report:
+    """Make a report again from its `report.json`, its claims judged anew.
+
+    Raises PlanError for a file that holds no report, and for one of an ablation that is not known.
     """
     try:
         document = json.loads(file.read_bytes())
@@ -87,11 +108,7 @@ def report_again(
     except ValueError as error:
         raise PlanError([f"{file}: {error}"]) from None
     kept = document["plan"]
-    report = report_in(document, question_in(kept if isinstance(kept, dict) else {}, name))
-    print_report(report, console, details=details)
-    if output is None:
-        return Finished(0, dict(as_json(report)))
-    return _written(report, output, console)
+    return report_in(document, question_in(kept if isinstance(kept, dict) else {}, name))
 
 
 def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
@@ -221,23 +238,37 @@ def _others(plans: Sequence[KeptPlan], plan: KeptPlan, name: str) -> str | None:
     )
 
 
-def _written(report: Report, output: Path, console: Console) -> Finished:
+def _written(report: Report, output: Path, console: Console, html: Path | None) -> Finished:
     output.mkdir(parents=True, exist_ok=True)
     # a report that is made again has no histories to draw, but may lie where they were drawn
     has_curves = report.not_kept is not None and (output / "curves.png").exists()
-    for file, content in _files(report, has_curves=has_curves).items():
+    files = report_files(report, has_curves=has_curves)
+    for file, content in files.items():
         (output / file).write_bytes(content)
-    return _finished(report, str(output), console)
+    return _finished(report, str(output), console, _page(report, files, html, console))
 
 
-def _finished(report: Report, where: str, console: Console) -> Finished:
+def _page(
+    report: Report, files: Mapping[str, bytes], html: Path | None, console: Console
+) -> dict[str, str]:
+    """Write the page, if one is wanted; returns its place, for the document."""
+    if html is None:
+        return {}
+    from orchestrator.commands.page import say_page, write_report_page
+
+    page = write_report_page(report, files, html)
+    say_page(page, console)
+    return {"page": str(page)}
+
+
+def _finished(report: Report, where: str, console: Console, more: Mapping[str, str]) -> Finished:
     console.print(
         f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
     )
-    return Finished(0, {**as_json(report), "files": where})
+    return Finished(0, {**as_json(report), "files": where, **more})
 
 
-def _files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:
+def report_files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:
     """Return the files of a report, by name.
 
     `has_curves`: there are pictures of training curves, though this report draws none.

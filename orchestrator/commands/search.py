@@ -1,12 +1,14 @@
 """What is said of a search: its space and cost before it runs, each step, and its report."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.commands.page import page_at, say_page
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
@@ -14,6 +16,7 @@ from orchestrator.plan.space import assignments_of, setting_name, shown
 from orchestrator.plan.study import Search
 from orchestrator.report.figures.ablation import picture_files
 from orchestrator.report.figures.searched import pictures_of
+from orchestrator.report.page.search_page import search_page
 from orchestrator.report.searched import (
     Searched,
     as_tree,
@@ -34,6 +37,7 @@ __all__ = [
     "search_lines",
     "search_report",
     "step_line",
+    "write_search_page",
 ]
 
 SEARCH = "tune"  # the name of searches among sweeps
@@ -90,12 +94,56 @@ def step_line(plan: Plan, left: int) -> str:
 
 
 def search_report(
-    storage: Storage, console: Console, *, sweep: str | None, output: Path | None = None
+    storage: Storage,
+    console: Console,
+    *,
+    sweep: str | None,
+    output: Path | None = None,
+    html: Path | None = None,
 ) -> Finished:
     """Print what a search has found, the latest unless named, and write its files.
 
-    Raises PlanError when the storage has no such search, or it asked nothing yet.
+    `html` is the file or folder of its page, if one is wanted. Raises PlanError when the storage
+    has no such search, or it asked nothing yet.
     """
+    found = _kept_search(storage, sweep)
+    print_search(found, console)
+
+    folder = f"sweeps/{SEARCH}/{found.plan['sweep']}"
+    where = storage.shown(folder) if output is None else str(output)
+    files = _files(found)
+    for name, content in files.items():
+        if output is None:
+            storage.write_bytes(f"{folder}/{name}", content)
+        else:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / name).write_bytes(content)
+    console.print(f"report: {where}/report.md", highlight=False, soft_wrap=True)
+    more = {}
+    if html is not None:
+        page = _write_page(found, files, html)
+        say_page(page, console)
+        more = {"page": str(page)}
+    return Finished(0, as_tree(found) | {"files": where} | more)
+
+
+def write_search_page(storage: Storage, html: Path, *, index: str) -> Path:
+    """Write the page of the latest search, which names the index of pages; returns its place."""
+    found = _kept_search(storage, None)
+    return _write_page(found, _files(found), html, index=index)
+
+
+def _write_page(
+    found: Searched, files: Mapping[str, bytes], html: Path, *, index: str = ""
+) -> Path:
+    file = page_at(html, SEARCH)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(search_page(found, files, index=index), encoding="utf-8")
+    return file
+
+
+def _kept_search(storage: Storage, sweep: str | None) -> Searched:
+    """What a search has left, the latest unless named."""
     plan = latest_sweep(storage, SEARCH, sweep)
     search = kept_search(storage, SEARCH, plan["sweep"])
     if search is None:
@@ -111,19 +159,7 @@ def search_report(
         for cell in plan["cells"]
         if best is not None and cell["at"][0] == setting_name(best.setting)
     }
-    found = searched(plan, search, records)
-    print_search(found, console)
-
-    folder = f"sweeps/{SEARCH}/{plan['sweep']}"
-    where = storage.shown(folder) if output is None else str(output)
-    for name, content in _files(found).items():
-        if output is None:
-            storage.write_bytes(f"{folder}/{name}", content)
-        else:
-            output.mkdir(parents=True, exist_ok=True)
-            (output / name).write_bytes(content)
-    console.print(f"report: {where}/report.md", highlight=False, soft_wrap=True)
-    return Finished(0, as_tree(found) | {"files": where})
+    return searched(plan, search, records)
 
 
 def kept_search_report(plan: Plan, storage: Storage) -> dict[str, bytes]:

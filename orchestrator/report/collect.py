@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.plan.kept import KeptPlan, workload_of_plan
 from orchestrator.plan.rounds import TakenLooks, lost_of, verdicts_of
+from orchestrator.report.cost import Cost, cost_of
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.report.tuned import Tuned, tuned_cells
@@ -37,7 +38,7 @@ class Report:
     curves of the finished runs, those that do not count as well. `not_kept` says what claims ask
     for and the `report.json` from which this one was made again does not have; None for a report
     from records. `judged_before` are the claims whose verdicts are those of that file, with the
-    rules that they were made by.
+    rules that they were made by. `cost` is None where nothing has ended, or was not kept.
     """
 
     ablation: Ablation
@@ -56,6 +57,7 @@ class Report:
     histories: Mapping[Place, Sequence[History]]
     not_kept: tuple[str, ...] | None = None
     judged_before: Mapping[str, int] = field(default_factory=dict)
+    cost: Cost | None = None
 
     @property
     def finished(self) -> int:
@@ -115,6 +117,7 @@ def collect(
         tuned=tuple(tuned_cells(ablation, plan, records)),
         differences=tuple(_differences(ablation, plan)),
         histories={at: _histories(run.record for run in mine) for at, mine in runs.items()},
+        cost=cost_of(records.values()),
     )
 
 

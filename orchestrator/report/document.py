@@ -140,6 +140,7 @@ class ReportDocument(TypedDict):
     """A whole report.
 
     `not_kept` is what the claims of one that was made again ask for and its file did not have.
+    `cost` older reports do not have.
     """
 
     ablation: str
@@ -162,6 +163,7 @@ class ReportDocument(TypedDict):
     differences: list[dict[str, object]]
     not_kept: list[str]
     plan: dict[str, object]
+    cost: NotRequired[dict[str, Any] | None]
 
 
 def as_json(report: Report) -> ReportDocument:
@@ -203,6 +205,7 @@ def as_json(report: Report) -> ReportDocument:
         "differences": [vars(one) for one in report.differences],
         "not_kept": list(report.not_kept or ()),
         "plan": plan | {"base": base},
+        "cost": None if report.cost is None else vars(report.cost),
     }
 
 

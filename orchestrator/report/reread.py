@@ -15,6 +15,7 @@ from orchestrator.plan.kept_looks import looks_in, looks_of
 from orchestrator.plan.rounds import Key, TakenLooks, swept_keys, values_of, verdicts
 from orchestrator.report.brief import NOT_KEPT
 from orchestrator.report.collect import Difference, Report
+from orchestrator.report.cost import Cost
 from orchestrator.report.measured import values_in
 from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed
@@ -91,6 +92,7 @@ def report_in(document: Document, ablation: Ablation) -> Report:
         histories={},
         not_kept=tuple(_lines(lacking)),
         judged_before={one.claim.statement: rules for one, rules in shown if rules},
+        cost=Cost(**document["cost"]) if document.get("cost") else None,
     )
 
 

@@ -56,7 +56,7 @@ OPTIONS = {
     },
     "import": {"--tracking-uri", "--storage", "--json"},
     "verdicts": {"--long", "--storage", "--json"},
-    "report": {"--sweep", "--only", "--output", "--long", "--storage", "--json"},
+    "report": {"--html", "--sweep", "--only", "--output", "--long", "--storage", "--json"},
     "evaluate": {
         "--protocol",
         "--preset",

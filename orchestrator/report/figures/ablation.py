@@ -18,13 +18,12 @@ from orchestrator.report.figures.lines import lines
 from orchestrator.report.figures.maps import maps
 from orchestrator.report.figures.points import points
 from orchestrator.report.figures.rows import rows
-from orchestrator.report.figures.sides import Side
+from orchestrator.report.figures.sides import sides_of
 from orchestrator.report.figures.style import RC_PARAMETERS, SMALLEST, wrapped
 from orchestrator.report.quantities import metric_quantity, quantity
 from orchestrator.report.summary import Summary
 from search_spaces import Ablation, Layout
 from search_spaces.claims import Place
-from workloads.catalog import workload_named
 from workloads.quantity import Quantity
 
 __all__ = ["draw", "picture_files", "save"]
@@ -44,9 +43,8 @@ def draw(
     preset, data, hardware. Raises ValueError for a summary of no cell.
     """
     summaries = _of_every_cell(layout, cells)
-    paper, metric = _paper(summaries, ablation), metric_quantity(ablation)
-    run = _this_run(summaries, reference, title="This run" if paper else "")
-    sides = [run, *paper]
+    sides, metric = sides_of(ablation, summaries, reference), metric_quantity(ablation)
+    run = sides[0]
 
     with mpl.rc_context(RC_PARAMETERS):
         match ablation.figure:
@@ -105,30 +103,6 @@ def _of_every_cell(layout: Layout, cells: Sequence[Summary]) -> dict[Place, Summ
         cell.at: found.get(cell.at) or Summary(cell.at, (), 0, 1, cell.paper)
         for cell in layout.cells
     }
-
-
-def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None, *, title: str) -> Side:
-    return Side(
-        title=title,
-        values={at: cell.mean for at, cell in summaries.items() if cell.mean is not None},
-        spreads={at: cell.spread for at, cell in summaries.items() if cell.spread is not None},
-        gaps={at: cell.gap for at, cell in summaries.items() if cell.gap is not None},
-        reference=reference.mean if reference else None,
-        marks_gaps=True,
-        partial=frozenset(at for at, cell in summaries.items() if cell.n and cell.ended_without),
-    )
-
-
-def _paper(summaries: Mapping[Place, Summary], ablation: Ablation) -> list[Side]:
-    """The paper's side, if the paper has a number for any of the cells."""
-    values = {at: cell.paper for at, cell in summaries.items() if cell.paper is not None}
-    if not values:
-        return []
-
-    known = workload_named(ablation.workload).paper.data_of_setting.get(ablation.setting)
-    data = f" ({known})" if known else ""
-    gaps = {at: "not in paper" for at, cell in summaries.items() if cell.paper is None}
-    return [Side(title=f"Paper: {ablation.source}{data}", values=values, spreads={}, gaps=gaps)]
 
 
 def _against(ablation: Ablation) -> Quantity:

@@ -19,7 +19,7 @@ from search_spaces.claims import Place
 from workloads.catalog import workload_named
 from workloads.quantity import Quantity
 
-__all__ = ["chosen_cells", "draw_curves"]
+__all__ = ["chosen_cells", "draw_curves", "points_of"]
 
 Numbers = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def draw_curves(
     phases = [
         (phase, name)
         for phase, name in enumerate(curves.phases)
-        if any(len(_points(run, key, phase)[0]) > 1 for run in runs for key in shown)
+        if any(len(points_of(run, key, phase)[0]) > 1 for run in runs for key in shown)
     ]
     if not phases:
         return None
@@ -63,7 +63,7 @@ def draw_curves(
         for (row, key), (column, (phase, name)) in product(enumerate(shown), enumerate(phases)):
             axes: Axes = grid[row, column]
             for index, at in enumerate(cells):
-                _curve(axes, [_points(history, key, phase) for history in histories[at]], index)
+                _curve(axes, [points_of(history, key, phase) for history in histories[at]], index)
             _finish(axes, curves.quantities[key], column)
             axes.set(title=name.capitalize() if row == 0 else "")
             axes.set_xlabel(curves.unit_of_time if row == len(shown) - 1 else "")
@@ -100,18 +100,8 @@ def chosen_cells(layout: Layout) -> tuple[Place, ...]:
     return tuple(at for at in cells if at in wanted)
 
 
-def _spread(labels: Sequence[str], count: int) -> tuple[str, ...]:
-    """So many labels from the first to the last, as evenly as can be."""
-    positions = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
-    return tuple(labels[position] for position in positions)
-
-
-def _has_logged(history: History, key: str) -> bool:
-    return any(key in entry for entry in history)
-
-
-def _points(history: History, key: str, phase: int) -> tuple[list[float], list[float]]:
-    """When and what a run logged in one phase.
+def points_of(history: History, key: str, phase: int) -> tuple[list[float], list[float]]:
+    """Return when and what a run logged in one phase.
 
     Workloads with one phase need not say which. The time of phases after the first counts from 0.
     """
@@ -122,6 +112,16 @@ def _points(history: History, key: str, phase: int) -> tuple[list[float], list[f
     ]
     first = found[0][0] if phase and found else 0.0
     return [epoch - first for epoch, _ in found], [value for _, value in found]
+
+
+def _spread(labels: Sequence[str], count: int) -> tuple[str, ...]:
+    """So many labels from the first to the last, as evenly as can be."""
+    positions = np.linspace(0, len(labels) - 1, min(count, len(labels))).round().astype(int)
+    return tuple(labels[position] for position in positions)
+
+
+def _has_logged(history: History, key: str) -> bool:
+    return any(key in entry for entry in history)
 
 
 def _curve(axes: Axes, runs: Sequence[tuple[list[float], list[float]]], index: int) -> None:

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from orchestrator.plan.space import Choices, Range
 from orchestrator.plan.study import Trial
-from orchestrator.report.figures.letters import cut, spell
+from orchestrator.report.figures.letters import spell
+from orchestrator.report.figures.places import height, marks, place, value_text
 from orchestrator.report.figures.style import (
     COLORS,
     DARK_GREY,
@@ -25,13 +26,11 @@ from orchestrator.report.figures.style import (
     wrapped,
 )
 from orchestrator.report.searched import Searched
-from workloads.written import as_assigned
 
 __all__ = ["pictures_of"]
 
 SCORE_LABEL = "validation score, %"
 ROW = 3  # panels of slices beside each other
-LONGEST = 22  # letters of a choice at an axis
 # Of the range of an axis that is logarithmic: below these, powers of ten alone are too few marks.
 ONE_DECADE, MANY_DECADES = 10, 100
 
@@ -87,7 +86,7 @@ def _slices(found: Searched, scored: Sequence[Trial]) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     panels = [axes for row in grid for axes in row]
     for axes, (name, values) in zip(panels, space.items(), strict=False):
-        places = [_place(values, trial.setting[name]) for trial in scored]
+        places = [place(values, trial.setting[name]) for trial in scored]
         _points(axes, found, scored, places, rung=0)
         _scale(axes, values)
         axes.set_xlabel(name)
@@ -110,19 +109,19 @@ def _parallel(found: Searched, scored: Sequence[Trial]) -> Figure:
     colors = mpl.colormaps["cividis_r"]  # the good ones dark
     at = range(len(space))
     for trial in sorted(scored, key=lambda trial: trial.scores[0]):
-        heights = [_height(values, trial.setting[name]) for name, values in space.items()]
+        heights = [height(values, trial.setting[name]) for name, values in space.items()]
         axes.plot(at, heights, color=colors(norm(trial.scores[0])), linewidth=1.2, marker="o", ms=3)
     best = found.best
     if best is not None:
-        heights = [_height(values, best.setting[name]) for name, values in space.items()]
+        heights = [height(values, best.setting[name]) for name, values in space.items()]
         axes.plot(at, heights, color="black", linewidth=2.2, linestyle="--", label="chosen setting")
         axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     for position, values in zip(at, space.values(), strict=True):
         axes.axvline(position, color=DARK_GREY, linewidth=0.8, zorder=0)
-        for value in _marks(values):
+        for value in marks(values):
             axes.annotate(
-                _shown(value),
-                (position, _height(values, value)),
+                value_text(value),
+                (position, height(values, value)),
                 xytext=(4, 0),
                 textcoords="offset points",
                 fontsize=8,
@@ -163,8 +162,8 @@ def _points(
     """Draw trials as points, by how far they came, at the score of a rung or of their last."""
     for reached in range(len(found.search.study.rungs)):
         here = [
-            (place, trial.scores[-1 if rung is None else rung])
-            for place, trial in zip(places, scored, strict=True)
+            (at, trial.scores[-1 if rung is None else rung])
+            for at, trial in zip(places, scored, strict=True)
             if len(trial.scores) == reached + 1
         ]
         style = style_of(reached) | {"linestyle": "none", "markersize": 6.5}
@@ -200,27 +199,9 @@ def _title(figure: Figure, found: Searched, what: str, scored: Sequence[Trial]) 
     figure.suptitle(wrapped(lines, figure, points=10), fontsize=10)
 
 
-def _place(values: Choices | Range, value: object) -> float:
-    """Return where a value lies on its axis: a choice by its position."""
-    if isinstance(values, Choices):
-        return float(values.values.index(value))
-    assert isinstance(value, int | float), "of a range"
-    return float(value)
-
-
-def _height(values: Choices | Range, value: object) -> float:
-    """Return where a value lies between the ends of its axis, which are 0 and 1."""
-    place = _place(values, value)
-    if isinstance(values, Choices):
-        return place / (len(values.values) - 1)
-    if values.linear:
-        return (place - values.low) / (values.high - values.low)
-    return math.log(place / values.low) / math.log(values.high / values.low)
-
-
 def _scale(axes: Axes, values: Choices | Range) -> None:
     if isinstance(values, Choices):
-        names = [_shown(value) for value in values.values]
+        names = [value_text(value) for value in values.values]
         turned = 30 if max(map(len, names)) > 6 else 0
         axes.set_xticks(range(len(names)), names, rotation=turned)
         axes.set_xlim(-0.5, len(names) - 0.5)
@@ -233,11 +214,3 @@ def _scale(axes: Axes, values: Choices | Range) -> None:
             few = MaxNLocator(4) if span < ONE_DECADE else LogLocator(subs=(1, 2, 5))
             axes.xaxis.set_major_locator(few)
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _marks(values: Choices | Range) -> tuple[object, ...]:
-    return values.values if isinstance(values, Choices) else (values.low, values.high)
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else cut(as_assigned(value), LONGEST)

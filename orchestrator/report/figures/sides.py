@@ -7,10 +7,13 @@ own scale (of colour in heat maps), but in lines and rows a difference is equall
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.report.summary import Summary
+from search_spaces import Ablation
 from search_spaces.claims import Place
+from workloads.catalog import workload_named
 from workloads.quantity import Quantity
 
-__all__ = ["Side", "windows"]
+__all__ = ["Side", "sides_of", "windows"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,17 @@ class Side:
         return low, high
 
 
+def sides_of(
+    ablation: Ablation, summaries: Mapping[Place, Summary], reference: Summary | None
+) -> list[Side]:
+    """Return this run, and the paper's side if the paper has a number for any of the cells.
+
+    `summaries` has every cell of the layout, `reference` is the untrained encoder.
+    """
+    paper = _paper(summaries, ablation)
+    return [_this_run(summaries, reference, title="This run" if paper else ""), *paper]
+
+
 def windows(sides: Sequence[Side], quantity: Quantity) -> list[tuple[float, float]]:
     """Return limits for each side that hold its values and span equally much."""
     extents = [side.extent() for side in sides]
@@ -69,3 +83,27 @@ def _window(extent: tuple[float, float], span: float, quantity: Quantity) -> tup
     highest, lowest = quantity.high + margin - span, quantity.low - margin
     bottom = max(min((sum(extent) - span) / 2, highest), lowest)
     return bottom, bottom + span
+
+
+def _this_run(summaries: Mapping[Place, Summary], reference: Summary | None, *, title: str) -> Side:
+    return Side(
+        title=title,
+        values={at: cell.mean for at, cell in summaries.items() if cell.mean is not None},
+        spreads={at: cell.spread for at, cell in summaries.items() if cell.spread is not None},
+        gaps={at: cell.gap for at, cell in summaries.items() if cell.gap is not None},
+        reference=reference.mean if reference else None,
+        marks_gaps=True,
+        partial=frozenset(at for at, cell in summaries.items() if cell.n and cell.ended_without),
+    )
+
+
+def _paper(summaries: Mapping[Place, Summary], ablation: Ablation) -> list[Side]:
+    """The paper's side, if the paper has a number for any of the cells."""
+    values = {at: cell.paper for at, cell in summaries.items() if cell.paper is not None}
+    if not values:
+        return []
+
+    known = workload_named(ablation.workload).paper.data_of_setting.get(ablation.setting)
+    data = f" ({known})" if known else ""
+    gaps = {at: "not in paper" for at, cell in summaries.items() if cell.paper is None}
+    return [Side(title=f"Paper: {ablation.source}{data}", values=values, spreads={}, gaps=gaps)]
