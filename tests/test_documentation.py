@@ -207,7 +207,7 @@ def fields() -> frozenset[str]:
 
 def is_field(path: str) -> bool:
     """Whether a specification has a field, or a part of its own whose options may be so named."""
-    of_own = re.fullmatch(r"([\w.]+)\.(?:code|options(?:\.\w+)?)", path)
+    of_own = re.fullmatch(r"([\w.]+)\.(?:code|options(?:\.\w+){0,2})", path)
     return path in fields() or (of_own is not None and of_own[1] in WITH_OWN_PARTS)
 
 
