@@ -18,7 +18,7 @@ from orchestrator.tracking import store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
     from mlflow.store.entities import PagedList
 
 __all__ = ["MetricEntry", "PatientClient", "with_tags"]
@@ -149,6 +149,12 @@ class PatientClient:
         entries = [Param(key, value[:LONGEST_PARAM]) for key, value in params.items()]
         for batch in _batches(entries, PARAMS_PER_BATCH):
             self._persist("store parameters", partial(self._client.log_batch, run_id, params=batch))
+
+    def log_inputs(self, run_id: str, inputs: "Sequence[DatasetInput]") -> None:
+        """Store data sets that a run has used; those that it has already stay once."""
+        self._persist(
+            "store data sets", lambda: self._client.log_inputs(run_id, datasets=list(inputs))
+        )
 
     def log_metrics(
         self, run_id: str, values: Sequence[MetricEntry], tags: Mapping[str, str] | None = None

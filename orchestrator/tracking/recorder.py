@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import yaml
 
 from orchestrator.errors import TrackingError
+from orchestrator.logs.logged_sweep import logged_metrics
 from orchestrator.logs.sweep_log import SweepLog
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.plan.kept import KeptPlan, only_text
@@ -21,6 +22,7 @@ from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import LOG, RECORD, SPEC, RunFolder
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
+from orchestrator.tracking.provenance import data_splits, machine_tags, source_tags
 
 __all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
 
@@ -60,6 +62,7 @@ class Recorder:
         self._log_model = log_model
         self._warn = warn
         self._parent: ParentRun | None = None
+        self._kept: KeptPlan
         self._open: dict[str, CellRun] = {}
         self._recorded: dict[str, CellRun] = {}
         self._stopped: dict[str, CellRun] = {}
@@ -70,6 +73,7 @@ class Recorder:
 
     def begin(self, kept: KeptPlan) -> None:
         """Find or create the sweep's run. Raises TrackingError: nothing has started yet."""
+        self._kept = kept
         self._parent = self._tracker.sweep(
             self._plan.name,
             self._plan.sweep_id,
@@ -77,6 +81,7 @@ class Recorder:
             tags=self._tags,
             plan=kept,
         )
+        self._tracker.log_data(self._parent, data_splits(self._plan.workload.data_name, kept))
         self._tracker.reconcile(self._parent)
         self._recorded = self._tracker.finished_cells(self._parent)
         if self._plan.is_search:
@@ -92,8 +97,7 @@ class Recorder:
         They are written now and then, several epochs at once.
         """
         waiting = self._pending.setdefault(fingerprint, [])
-        named = (*self._logged, "epoch")
-        waiting.append({name: metrics[name] for name in named if name in metrics})
+        waiting.append(logged_metrics(metrics, (*self._logged, "epoch")))
         if time.monotonic() - self._written.get(fingerprint, 0.0) > SECONDS_BETWEEN_WRITES:
             self._guarded(lambda: self._write_curve(fingerprint, waiting))
             self._written[fingerprint] = time.monotonic()
@@ -139,13 +143,15 @@ class Recorder:
         assert self._parent is not None, "begin comes first"
         if fingerprint not in self._open:
             cell = self._plan.jobs[fingerprint]
-            self._open[fingerprint] = self._tracker.cell(
+            run = self._open[fingerprint] = self._tracker.cell(
                 self._parent,
                 fingerprint,
                 name=cell.name,
                 tags=self._tags_of(cell),
                 params=cell.spec.flat(),
             )
+            splits = data_splits(self._plan.workload.data_name, self._kept, cell.spec.tree())
+            self._tracker.log_data(run, splits)
         return self._open[fingerprint]
 
     def _tags_of(self, cell: PlannedCell) -> dict[str, str]:
@@ -159,10 +165,7 @@ class Recorder:
         return self._tags | own
 
     def _curve(self, epochs: Sequence[Metrics]) -> dict[int, Metrics]:
-        return {
-            int(epoch["epoch"]): {name: epoch[name] for name in self._logged if name in epoch}
-            for epoch in epochs
-        }
+        return {int(epoch["epoch"]): logged_metrics(epoch, self._logged) for epoch in epochs}
 
     def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
         self._tracker.log_epochs(self._run_of(fingerprint), self._curve(epochs))
@@ -188,7 +191,12 @@ class Recorder:
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
         self._tracker.finish(
-            run, results, files, STATUSES[record.status], epochs=len(record.history)
+            run,
+            results,
+            files,
+            STATUSES[record.status],
+            epochs=len(record.history),
+            about=machine_tags(record.machine),
         )
         del self._open[fingerprint]
 
@@ -253,6 +261,7 @@ def tags_of(plan: Plan, tree: KeptPlan) -> dict[str, str]:
         tags["simclr_orch.vary"] = ", ".join(["seed", *plan.ask.vary])
     if plan.tuned:
         tags["simclr_orch.tuning"] = plan.ask.tuning
+    tags |= source_tags(tree)
     if tree["git_commit"]:
         tags["simclr_orch.git_commit"] = tree["git_commit"]
     if RAY_JOB in os.environ:

@@ -16,6 +16,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.runs import RECORD
 from orchestrator.tracking import store
 from orchestrator.tracking.client import PatientClient, with_tags
+from orchestrator.tracking.provenance import DataSplit
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -165,6 +166,10 @@ class Tracker:
         self._log_absent_params(run, params)
         return CellRun(experiment_id, run.info.run_id, fingerprint)
 
+    def log_data(self, run: CellRun | ParentRun, splits: Iterable[DataSplit]) -> None:
+        """Store the parts of data sets that a run has used, as its inputs."""
+        self._client.log_inputs(run.run_id, [split.as_input() for split in splits])
+
     def log_epoch(self, cell: CellRun, metrics: Mapping[str, float], step: int) -> None:
         """Store all metrics of an epoch in one request.
 
@@ -208,8 +213,9 @@ class Tracker:
         artifacts: Mapping[str, str | bytes],
         status: Status = "FINISHED",
         epochs: int | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
-        """Close a cell's run with its results, at the last step, and its files.
+        """Close a cell's run with its results, at the last step, its files, and tags `about` it.
 
         Files are content by name, folders included. `epochs` says of how many epochs its curve is
         whole. The status is written last: a FINISHED run has its results and `run.json`.
@@ -219,7 +225,9 @@ class Tracker:
         fresh = [
             (key, float(value), last) for key, value in results.items() if before.get(key) != value
         ]
-        tags = {} if epochs is None else {EPOCHS: str(epochs)}
+        tags = dict(about or {})
+        if epochs is not None:
+            tags[EPOCHS] = str(epochs)
         self._client.log_metrics(cell.run_id, fresh, tags)
         self._client.log_files(cell.run_id, artifacts)
         self._client.close(cell.run_id, status)

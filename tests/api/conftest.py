@@ -72,7 +72,7 @@ class FakeTracker:
 
     def log_epochs(self, *_: Any, **__: Any) -> None: ...
 
-    finish = finish_sweep = log_epochs
+    finish = finish_sweep = log_data = log_epochs
 
 
 class InProcess:
@@ -111,7 +111,7 @@ class InProcess:
             record = run_cell(job, Worker.here("cpu"), start_of(job), lambda _: None, hosts=[])
             assert record is not None
             recorder.ended(name, record)
-            progress.ended(name, cell.name, record.status, failed=record.has_failed)
+            progress.ended(name, record, record.status)
             self.trained.append(cell.name)
             if record.has_failed:
                 failed[name] = record

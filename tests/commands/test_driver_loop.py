@@ -75,11 +75,20 @@ class FakeTracker:
         self.cells.setdefault(fingerprint, None)
         return CellRun(parent.experiment_id, fingerprint, fingerprint)
 
+    def log_data(self, *_: Any) -> None:
+        pass
+
     def log_epochs(self, *_: Any) -> None:
         self._answer("curve")
 
     def finish(
-        self, cell: CellRun, _: object, __: object, status: str = "FINISHED", epochs: int = 0
+        self,
+        cell: CellRun,
+        _: object,
+        __: object,
+        status: str = "FINISHED",
+        epochs: int = 0,
+        about: object = None,  # noqa: ARG002
     ) -> None:
         self.cells[cell.fingerprint], self.epochs[cell.fingerprint] = status, epochs
 

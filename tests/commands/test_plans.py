@@ -15,6 +15,7 @@ from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
 from workloads.__main__ import main
+from workloads.runs import machine_use
 from workloads.runs.plan_file import PlanFile, read_plan_file
 
 Recipe = Callable[..., list[str]]
@@ -290,7 +291,7 @@ def test_a_sweep_by_ray_has_the_same_results(
 
 
 def compare(elsewhere: Path, storage: Path) -> None:
-    timed = {"seconds", "images_per_second"}
+    timed = {"seconds", "images_per_second", *machine_use.NAMES}
     cells = plan_in(elsewhere).cells
     assert cells
     for cell in cells:

@@ -18,6 +18,7 @@ from workloads.__main__ import main
 from workloads.catalog.simclr import SIMCLR
 from workloads.distributed.worker import Worker
 from workloads.run_record import RunRecord
+from workloads.runs import machine_use
 from workloads.runs.cell import run_cell
 from workloads.runs.folder import LocalRun
 from workloads.runs.in_use import InUse
@@ -29,7 +30,8 @@ from workloads.simclr.spec import RunSpec
 from workloads.two_layer_cnn.presets import preset as two_layer_preset
 
 PlanOf = Callable[..., PlanFile]
-TIMED = {"seconds", "images_per_second"}  # what no two runs have in common
+# what no two runs have in common
+TIMED = {"seconds", "images_per_second", *machine_use.NAMES}
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Milliseconds, in process: what a sweep writes into MLflow, and what it does when MLflow fails."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,22 @@ from orchestrator.provenance import RAY_JOB
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, recorder
+from orchestrator.tracking.provenance import DataSplit, data_splits
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of, with_intervals
 from search_spaces import ABLATIONS
 from search_spaces.part import part_of
 from workloads.catalog import preset_named
+from workloads.catalog.simclr import SIMCLR
 
 PARENT = ParentRun("experiment", "parent", "s1")
-KEPT: Any = {"cells": [], "data": {"content": "c0ffee"}, "git_commit": "abc"}
+BASE = preset_named("shapes").tree()
+KEPT: Any = {
+    "base": BASE,
+    "cells": [],
+    "command": "simclr-orch ablate temperature --preset shapes --storage /some/where",
+    "data": {"content": "c0ffee", "train": 1800, "validation": 200, "test": 1000},
+    "git_commit": "abc-changed",
+}
 TAGS = {"simclr_orch.ablation": "temperature"}
 REPORT = {"report.md": b"# Temperature"}
 
@@ -34,6 +43,8 @@ class Ledger:
         self.whole: dict[str, int | None] = {}
         self.mended: dict[str, Mapping[int, Mapping[str, float]]] = {}
         self.asked: list[str] = []
+        self.about: dict[str, Mapping[str, str] | None] = {}
+        self.data: dict[str, list[tuple[str, str, int | None]]] = {}
         self.opened: dict[str, dict[str, Any]] = {}
         self.curves: list[tuple[str, Mapping[int, Mapping[str, float]]]] = []
         self.models: dict[str, tuple[bytes, str]] = {}
@@ -69,6 +80,10 @@ class Ledger:
         self.opened[fingerprint] = about
         return CellRun(parent.experiment_id, f"run of {fingerprint}", fingerprint)
 
+    def log_data(self, run: CellRun | ParentRun, splits: Iterable[DataSplit]) -> None:
+        self._answer("log_data")
+        self.data[run.run_id] = [(split.name, split.context, split.images) for split in splits]
+
     def log_epochs(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
         self._answer("log_epochs")
         self.curves.append((cell.fingerprint, curve))
@@ -88,8 +103,10 @@ class Ledger:
         artifacts: Mapping[str, str | bytes],
         status: Status = "FINISHED",
         epochs: int | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         self._answer("finish")
+        self.about[cell.fingerprint] = about
         self.whole[cell.fingerprint] = epochs
         self.closed[cell.fingerprint] = (status, results, artifacts)
 
@@ -230,12 +247,14 @@ def test_errors_of_ours_are_not_taken_for_the_stores(begun: Recorder) -> None:
 def test_a_sweep_is_opened_with_its_plan_and_a_cell_once_with_its_specification(
     begun: Recorder, ledger: Ledger, plan: Plan, cells: list[str]
 ) -> None:
-    assert ledger.asked == ["sweep", "reconcile", "finished_cells"]
+    assert ledger.asked == ["sweep", "log_data", "reconcile", "finished_cells"]
     name = f"temperature {plan.sweep_id}"
     assert ledger.opened == {name: {"name": name, "tags": TAGS, "plan": KEPT}}
     for _ in range(2):
         begun.started(cells[0])
-    assert ledger.asked[3:] == ["cell"]
+    assert ledger.asked[4:] == ["cell", "log_data"]
+    whole = [("shapes", "train", 1800), ("shapes", "validation", 200), ("shapes", "test", 1000)]
+    assert ledger.data == {PARENT.run_id: whole, f"run of {cells[0]}": whole}
     cell = plan.jobs[cells[0]]
     assert ledger.opened[cells[0]] == {
         "name": cell.name,
@@ -383,11 +402,15 @@ def test_the_tags_of_a_sweep_name_what_it_is_of_and_the_ray_job_that_ran_it(
         "simclr_orch.ablation": "temperature",
         "simclr_orch.data": "c0ffee",
         "simclr_orch.source": ABLATIONS["temperature"].source,
-        "simclr_orch.git_commit": "abc",
+        "simclr_orch.git_commit": "abc-changed",
         "simclr_orch.vary": "seed",
+        "mlflow.source.name": "simclr-orch ablate temperature",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": "abc",
     }
     assert tags_of(plan, KEPT) == expected | ({} if job is None else {"simclr_orch.job": job})
-    assert "simclr_orch.git_commit" not in tags_of(plan, KEPT | {"git_commit": None})
+    without = tags_of(plan, KEPT | {"git_commit": None})
+    assert not {"simclr_orch.git_commit", "mlflow.source.git.commit"} & without.keys()
 
 
 def test_the_tags_of_a_part_name_its_labels() -> None:
@@ -451,3 +474,40 @@ def test_a_sweep_that_cannot_be_recorded_does_not_keep_the_others_from_it(
     assert [one.failure for one in both] == ["no answer to cell", None]
     assert len(warnings) == 1
     assert set(sound.closed) == set(cells[:2])
+
+
+def test_sizes_of_data_are_told_where_a_run_has_the_images_that_were_counted() -> None:
+    shapes = preset_named("shapes")
+    other_split = shapes.with_values({"data.split_seed": 7, "loss.temperature": 2.0}).tree()
+    fewer = shapes.with_values({"data.train_images": 100, "data.content": "another"}).tree()
+    kept = KEPT | {"data": KEPT["data"] | {"validation": 0}}
+    assert [split.images for split in data_splits(SIMCLR.data_name, kept, other_split)] == [
+        1800,
+        1000,
+    ]
+    assert [
+        (split.images, split.digest) for split in data_splits(SIMCLR.data_name, kept, fewer)
+    ] == [(None, "another")] * 3
+
+
+def test_what_a_run_was_measured_on_is_in_its_tags(
+    begun: Recorder, ledger: Ledger, cells: list[str]
+) -> None:
+    machine = {"device": "A100", "gpu": True, "threads": 2, "workers": 1, "precision": "bf16"}
+    more = {"torch": "2.14", "python": "3.12", "hosts": ["node-1"]}
+    begun.ended(cells[0], record(cells[0], machine=machine | more))
+    begun.ended(cells[1], record(cells[1]))
+    about = ledger.about[cells[0]] or {}
+    assert about["simclr_orch.device"] == "A100"
+    assert about["simclr_orch.hosts"] == "node-1"
+    assert not ledger.about[cells[1]]
+
+
+def test_use_of_the_machine_is_part_of_the_curve(
+    begun: Recorder, ledger: Ledger, cells: list[str]
+) -> None:
+    history = [{"epoch": 1.0, "loss": 5.0, "system/cpu_utilization_percentage": 50.0, "other": 1.0}]
+    begun.ended(cells[0], record(cells[0], history=history))
+    assert ledger.curves == [
+        (cells[0], {1: {"loss": 5.0, "system/cpu_utilization_percentage": 50.0}})
+    ]

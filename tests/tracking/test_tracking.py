@@ -19,6 +19,7 @@ from mlflow.entities import Run
 from orchestrator.errors import TrackingError
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
+from orchestrator.tracking.provenance import DataSplit
 
 EXPERIMENT = "temperature"
 
@@ -232,6 +233,27 @@ def test_a_finished_cell_has_its_results_files_and_status(
     assert sorted(history(tracker, run, "loss")) == [(4, 0.25), (4, 1.0)]
     assert artifact(tracker, run, "run.json", tmp_path) == b'{"top1": 0.5}'
     assert artifact(tracker, run, "log/tail.txt", tmp_path) == b"\x00"
+
+
+def test_data_are_inputs_once_by_their_purpose(tracker: Tracker) -> None:
+    parent = sweep(tracker)
+    run = cell(tracker, parent)
+    splits = [
+        DataSplit("shapes", "train", "c0ffee", None, 1800),
+        DataSplit("shapes", "test", "c0ffee", "/data/shapes", None),
+    ]
+    for _ in range(2):  # as when a driver was killed
+        tracker.log_data(run, splits)
+        tracker.log_data(parent, splits)
+    for one in (run, parent):
+        inputs = oracle(tracker).get_run(one.run_id).inputs.dataset_inputs
+        found = {each.tags[0].value: each.dataset for each in inputs}
+        assert len(inputs) == 2
+        assert found.keys() == {"train", "test"}
+        assert found["train"].name == "shapes train"
+        assert found["train"].digest == "c0ffee"
+        assert json.loads(found["train"].profile) == {"num_rows": 1800}
+        assert json.loads(found["test"].source) == {"uri": "/data/shapes"}
 
 
 def test_encoders_are_kept(tracker: Tracker, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from workloads.inventory import told_of_reading
 from workloads.run_record import SCORE, Metrics, RunRecord
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Checkpoint, Job
+from workloads.runs.machine_use import MachineUse
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyTrainedAlone,
@@ -76,7 +77,8 @@ def run_cell(
     run = _Run(job, worker, start, hosts)
     try:
         with told_of_reading(run.files.took):
-            state = run.train(report, stop)
+            with run.use:
+                state = run.train(report, stop)
             run.files.note("evaluating the frozen encoder")
             result = run.workload.evaluate(run.spec, state, worker)
         return None if worker.rank > 0 else run.finish(result)
@@ -99,6 +101,7 @@ class _Run:
         self, job: Job, worker: Worker, start: Checkpoint | None, hosts: Sequence[str]
     ) -> None:
         self.job, self.worker, self.files = job, worker, CellFiles(job, worker, hosts)
+        self.use = MachineUse(worker.device)
         workload = workload_named(job.workload)
         assert isinstance(workload, TrainedAlone), "other cells are run as packs"
         self.workload: AnyTrainedAlone = workload
@@ -166,8 +169,11 @@ class _Run:
             yield from self.workload.train(self.spec, self.worker, None)
 
     def _logged(self, result: Result, seconds: float) -> dict[str, float]:
-        """Add an epoch's metrics to the history, with its time and what a search compares."""
+        """Add an epoch's metrics to the history: with its time, and what it used of the machine,
+        and what a search compares.
+        """
         metrics = result.metrics | {"epoch": float(result.epoch), "seconds": seconds}
+        metrics |= self.use.since()
         if self.job.scored:
             metrics[SCORE] = self.workload.score(self.spec, result.state, self.worker)
         self.history.append(metrics)
