@@ -3,7 +3,7 @@
 Heavy imports wait for the command.
 """
 
-from orchestrator.cli import about, cluster, data, plans, report, runs, sweep
+from orchestrator.cli import about, cluster, data, plans, report, runs, show, sweep
 from orchestrator.cli.app import app
 from orchestrator.environment import prepare_environment
 
@@ -16,6 +16,7 @@ COMMANDS = (
     plans,
     report,
     runs,
+    show,
     sweep,
 )  # imported for the commands that they add
 

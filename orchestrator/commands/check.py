@@ -10,7 +10,7 @@ import torch
 
 from orchestrator.commands.places import places_problems
 from orchestrator.commands.questions import on_one_recipe, questions_of, where_in_files
-from orchestrator.commands.request import Problems, Request, base_recipe
+from orchestrator.commands.request import Problems, Request, base_recipe, workload_asked
 from orchestrator.errors import PlanError
 from orchestrator.plan import MAX_SEEDS, Ask, Plan, PlannedCell, build, build_single
 from orchestrator.plan.asked import read_tuning, read_varied, varied_fields
@@ -24,24 +24,15 @@ from orchestrator.settings import Settings, read_settings
 from orchestrator.storage import Storage
 from search_spaces import Ablation
 from search_spaces.claims import Place
-from workloads.catalog import (
-    every_preset,
-    every_workload,
-    workload_named,
-    workload_of_preset,
-    workload_of_tree,
-)
 from workloads.cpus import usable_cpus
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.spec import SpecError
-from workloads.spelling import did_you_mean
 from workloads.workload import (
     AnyWorkload,
     DataFacts,
     Specification,
     TrainedAlone,
 )
-from workloads.written import read_yaml
 
 __all__ = ["ADDRESS_TIMEOUT", "Checked", "address_problem", "check", "local_shape"]
 
@@ -137,7 +128,7 @@ def check(request: Request) -> Checked:
     problems.attempt(lambda: read_varied(request.vary or "seed"))
     ablations = problems.attempt(lambda: questions_of(request))
     problems.attempt(lambda: check_only(ablations or (), request.only))
-    workload = problems.attempt(lambda: _workload(request, ablations or ()))
+    workload = problems.attempt(lambda: workload_asked(request, ablations or ()))
     base = None
     if workload is not None:
         base = problems.attempt(
@@ -285,41 +276,6 @@ def _pinned(plan: Plan) -> Plan:
     if problems := told_of_cells(found):
         raise PlanError(problems)
     return replace(plan, cells=tuple(cells))
-
-
-def _workload(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
-    """Return the workload that all ablations and the preset are of. Raises PlanError."""
-    names = {ablation.workload for ablation in ablations}
-    if len(names) > 1:
-        raise PlanError(
-            [
-                f"{', '.join(one.name for one in ablations)}: are of different workloads "
-                f"({', '.join(sorted(names))})"
-            ]
-        )
-
-    of_ablations = workload_named(names.pop()) if names else None
-    if request.config is not None:
-        return of_ablations or workload_of_tree(read_yaml(request.config))
-    if request.preset is None:
-        return of_ablations or next(every_workload())
-
-    of_preset = workload_of_preset(request.preset)
-    if of_preset is None:
-        known = of_ablations.presets if of_ablations else every_preset()
-        hint = did_you_mean(request.preset, known)
-        raise PlanError(
-            [f"--preset {request.preset}: no such preset; known are {', '.join(known)}{hint}"]
-        )
-    if of_ablations is not None and of_preset is not of_ablations:
-        presets = ", ".join(of_ablations.presets)
-        raise PlanError(
-            [
-                f"--preset {request.preset}: is not for {ablations[0].name}, whose presets are "
-                f"{presets}"
-            ]
-        )
-    return of_preset
 
 
 def address_problem(address: str) -> str | None:

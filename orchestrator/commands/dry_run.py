@@ -20,7 +20,7 @@ from orchestrator.commands.search import search_lines
 from orchestrator.plan.estimate import Estimate
 from orchestrator.run_record import RunRecord
 
-__all__ = ["Ahead", "dry_run", "look_ahead"]
+__all__ = ["Ahead", "dry_run", "look_ahead", "tell_ahead"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ def dry_run(request: Request, console: Console) -> Finished:
 
     Starts nothing, unless the cluster by address must be asked for its size.
     """
-    ahead = look_ahead(request)
+    return tell_ahead(look_ahead(request), console)
+
+
+def tell_ahead(ahead: Ahead, console: Console) -> Finished:
+    """Print what is ahead: the runs of each plan, and what they cost."""
     checked, planned, records, cost = ahead.checked, ahead.planned, ahead.records, ahead.cost
     for line in checked.left_out:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

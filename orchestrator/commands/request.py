@@ -15,6 +15,13 @@ from orchestrator.resources import Placement
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder, finished_record
 from search_spaces import Ablation
+from workloads.catalog import (
+    every_preset,
+    every_workload,
+    workload_named,
+    workload_of_preset,
+    workload_of_tree,
+)
 from workloads.inventory import shown
 from workloads.spec import SpecError
 from workloads.spelling import did_you_mean
@@ -32,6 +39,7 @@ __all__ = [
     "command_line",
     "is_no_path",
     "is_of_a_run",
+    "workload_asked",
 ]
 
 T = TypeVar("T")
@@ -163,6 +171,41 @@ def base_recipe(
             ]
         )
     return base.with_values(absolute)
+
+
+def workload_asked(request: Request, ablations: Sequence[Ablation]) -> AnyWorkload:
+    """Return the workload that all ablations and the preset are of. Raises PlanError."""
+    names = {ablation.workload for ablation in ablations}
+    if len(names) > 1:
+        raise PlanError(
+            [
+                f"{', '.join(one.name for one in ablations)}: are of different workloads "
+                f"({', '.join(sorted(names))})"
+            ]
+        )
+
+    of_ablations = workload_named(names.pop()) if names else None
+    if request.config is not None:
+        return of_ablations or workload_of_tree(read_yaml(request.config))
+    if request.preset is None:
+        return of_ablations or next(every_workload())
+
+    of_preset = workload_of_preset(request.preset)
+    if of_preset is None:
+        known = of_ablations.presets if of_ablations else every_preset()
+        hint = did_you_mean(request.preset, known)
+        raise PlanError(
+            [f"--preset {request.preset}: no such preset; known are {', '.join(known)}{hint}"]
+        )
+    if of_ablations is not None and of_preset is not of_ablations:
+        presets = ", ".join(of_ablations.presets)
+        raise PlanError(
+            [
+                f"--preset {request.preset}: is not for {ablations[0].name}, whose presets are "
+                f"{presets}"
+            ]
+        )
+    return of_preset
 
 
 def is_no_path(value: str) -> bool:

@@ -29,6 +29,7 @@ SHARED = {"--tracking-uri", "--storage", "--json", "--address"}
 RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--log", "--max-failures"}
 PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker", "--gpu-type", "--placement"}
 JOB = {"--on", "--code"}
+LOOK = {"--preset", "--config", "--set", "--json"}
 OPTIONS = {
     "spaces": {"--json", "--yaml", "--scale"},
     "presets": set(),
@@ -103,6 +104,12 @@ OPTIONS = {
     "cluster logs": {"--on", "--follow"},
     "cluster stop": {"--on", "--json"},
     "data shard": {"--images-per-shard", "--format", "--decode", "--workers", "--json"},
+    "show views": LOOK | {"--output", "--images", "--pairs", "--download"},
+    "show schedule": LOOK | {"--output", "--download"},
+    "show encoder": LOOK,
+    "show plan": LOOK
+    | {"--output", "--download", "--storage", "--seeds", "--only"}
+    | {"--over", "--claim", "--metric", "--name"},
     "data verify": {"--decode", "--workers", "--json"},
 }
 

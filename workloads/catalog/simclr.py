@@ -12,6 +12,7 @@ from workloads.evaluation_result import EvaluationResult
 from workloads.facts import Embedding
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
+from workloads.shown import EncoderShown, ExampleViews, ScheduleShown
 from workloads.simclr.presets import PRESETS
 from workloads.simclr.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.simclr.spec import RunSpec
@@ -287,6 +288,26 @@ class SimCLRWorkload:
         epochs = len(history)
         images = sum(epoch["images_per_second"] * epoch["seconds"] for epoch in history)
         return self.operations(spec, round(images / epochs)) * epochs / self.epochs(spec)
+
+    def example_views(
+        self, spec: RunSpec, *, images: int, pairs: int, download: bool = False
+    ) -> ExampleViews:
+        """Return views of some of the training images."""
+        from workloads.simclr.shown import views_shown
+
+        return views_shown(spec, images=images, pairs=pairs, download=download)
+
+    def schedule(self, spec: RunSpec, *, download: bool = False) -> ScheduleShown:
+        """Return the learning rate and the size of the views by step."""
+        from workloads.simclr.shown import schedule_shown
+
+        return schedule_shown(spec, download=download)
+
+    def layers(self, spec: RunSpec) -> EncoderShown:
+        """Return the layers of encoder and head."""
+        from workloads.simclr.layers import network_shown
+
+        return network_shown(spec)
 
     def data_name(self, tree: Mapping[str, Any]) -> str:
         """Return the name of the data set."""

@@ -13,9 +13,9 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from workloads.distributed.torch_internals import add_, added, multiply_, norms, subtract_
 from workloads.simclr.own_optimizers import own_optimizer
-from workloads.simclr.spec import OptimSpec
+from workloads.simclr.spec import OptimSpec, RunSpec
 
-__all__ = ["LARS", "build", "learning_rate", "parameter_groups"]
+__all__ = ["LARS", "build", "learning_rate", "parameter_groups", "rate_at"]
 
 
 class LARS(Optimizer):
@@ -179,3 +179,13 @@ def learning_rate(step: int, *, peak: float, warmup_steps: int, total_steps: int
         return peak
     progress = (step - warmup_steps) / (total_steps - warmup_steps)
     return peak * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def rate_at(spec: RunSpec, step: int, steps_per_epoch: int, peak: float | None = None) -> float:
+    """Return the learning rate of a step of a run, towards its own peak or another."""
+    return learning_rate(
+        step,
+        peak=spec.learning_rate if peak is None else peak,
+        warmup_steps=round(spec.schedule.warmup_epochs * steps_per_epoch),
+        total_steps=spec.schedule.epochs * steps_per_epoch,
+    )

@@ -197,11 +197,11 @@ def _train_epoch(
 
     started, seen = time.perf_counter(), list[Tensor]()
     for step, images in enumerate(data.train.stream(rows), start=epoch * steps):
-        rate = _learning_rate(spec, step, steps)
+        rate = optim.rate_at(spec, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         if probe:
-            probe.set_rate(_learning_rate(spec, step, steps, probe.peak))
+            probe.set_rate(optim.rate_at(spec, step, steps, probe.peak))
 
         objective = objectives[spec.schedule.side_at(step, spec.schedule.epochs * steps)]
         labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
@@ -214,14 +214,14 @@ def _train_epoch(
     # from them.
     last = (epoch + 1) * steps - 1
     if not all_finite(model):
-        raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epoch)
+        raise LossNotFiniteError(math.nan, last, optim.rate_at(spec, last, steps), epoch)
 
     means = means_over_workers(torch.stack(seen).mean(0), worker)
     measured = objectives[None].metrics
     names = (*measured, probe.metric) if probe else measured
     return {
         **dict(zip(names, means, strict=True)),
-        "learning_rate": _learning_rate(spec, last, steps),
+        "learning_rate": optim.rate_at(spec, last, steps),
         "images_per_second": steps * batch / (time.perf_counter() - started),
     }
 
@@ -294,17 +294,6 @@ def _batch(
     return [partial(made, *one) for one in zip(parts, chunks, strict=True)], labels
 
 
-def _learning_rate(
-    spec: RunSpec, step: int, steps_per_epoch: int, peak: float | None = None
-) -> float:
-    return optim.learning_rate(
-        step,
-        peak=spec.learning_rate if peak is None else peak,
-        warmup_steps=round(spec.schedule.warmup_epochs * steps_per_epoch),
-        total_steps=spec.schedule.epochs * steps_per_epoch,
-    )
-
-
 def _refuse_infinite(
     spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, worker: Worker
 ) -> None:
@@ -313,7 +302,7 @@ def _refuse_infinite(
     for back, loss in enumerate(recent, start=len(seen) - len(recent)):
         if not math.isfinite(loss):
             step = epoch * steps + back
-            raise LossNotFiniteError(loss, step, _learning_rate(spec, step, steps), epoch)
+            raise LossNotFiniteError(loss, step, optim.rate_at(spec, step, steps), epoch)
 
 
 def _refuse_infinite_features(spec: RunSpec, data: DataSet, model: Model, worker: Worker) -> None:
@@ -329,7 +318,7 @@ def _refuse_infinite_features(spec: RunSpec, data: DataSet, model: Model, worker
     if means_over_workers(finite[None], worker) != [1.0]:
         steps, epochs = len(data.train) // spec.schedule.batch_size, spec.schedule.epochs
         last = epochs * steps - 1
-        raise LossNotFiniteError(math.nan, last, _learning_rate(spec, last, steps), epochs - 1)
+        raise LossNotFiniteError(math.nan, last, optim.rate_at(spec, last, steps), epochs - 1)
 
 
 def _generator(seed: int, purpose: str, index: int) -> Generator:

@@ -6,36 +6,18 @@ gets: both branches of an asymmetric policy, the one view of a supervised run, o
 Legend: N images, P draws of views, V views of an image (2, or 1 of a supervised run), S side.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from workloads.parts import option_name
 from workloads.seeds import seed_of
+from workloads.shown import OperationAlone, Pixels
 from workloads.simclr.objective import objective_of
 from workloads.simclr.spec import AugmentSpec, RunSpec
 from workloads.simclr.views.parameters import draw_view
 from workloads.simclr.views.policy import apply_view
 
-__all__ = ["OperationAlone", "Pixels", "example_views", "operations_alone"]
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class OperationAlone:
-    """What one operation of a policy makes of whole images: `views` uint8 [N, P, S, S, 3].
-
-    `probability` is of acting on an image at all; the views are those on which it acts.
-    """
-
-    name: str
-    parameters: dict[str, object]
-    probability: float | None
-    views: Pixels
+__all__ = ["example_views", "operations_alone"]
 
 
 def example_views(spec: RunSpec, images: Tensor, n: int, side: int | None = None) -> Pixels:
