@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.commands.example_views import views_of
 from orchestrator.report.collect import Report
 from orchestrator.report.page.payload import plotly_text
 from orchestrator.report.page.report_page import report_page
@@ -30,7 +31,7 @@ def write_report_page(
     """Write the page of a report, whose other files are given; returns where it lies."""
     file = page_at(html, report.ablation.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(report_page(report, files, None, index=index), encoding="utf-8")
+    file.write_text(report_page(report, files, views_of(report), index=index), encoding="utf-8")
     return file
 
 

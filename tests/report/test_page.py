@@ -190,6 +190,29 @@ def test_a_page_goes_into_a_file_or_a_folder(
     assert written == tmp_path / "deep" / "folder" / "hostile.html"
 
 
+def test_a_page_shows_what_each_operation_does(
+    hostile_report: Callable[[str], Report], tmp_path: Path
+) -> None:
+    report = hostile_report("table")
+    page = write_report_page(report, {}, tmp_path).read_text()
+    pictures = re.findall(r"<h3>([^<]+)</h3><img src=\"data:image/webp;base64,(\w+)", page)
+    used = report.plan["base"]["augment"]["operations"]
+    assert [name for name, _ in pictures] == ["The recipe&#39;s own policy", *used]
+    assert len(page) < MOST
+
+
+def test_a_page_says_that_images_are_not_at_hand(
+    hostile_report: Callable[[str], Report], tmp_path: Path
+) -> None:
+    report = hostile_report("table")
+    base = report.plan["base"]
+    away = base | {"data": base["data"] | {"name": "cifar10", "root": str(tmp_path / "nowhere")}}
+    elsewhere = replace(report, plan=report.plan | {"base": away})
+    assert (
+        "The images are not at hand here" in write_report_page(elsewhere, {}, tmp_path).read_text()
+    )
+
+
 def test_the_scorecard_counts_every_claim(hostile_report: Callable[[str], Report]) -> None:
     report = hostile_report("table")
     page = scorecard_page([Entry(report, "a.html", None), Entry(report, "b.html", None)])

@@ -1,6 +1,11 @@
 """Seconds: what a search's report says and draws, of a history that a formula gives."""
 
+import base64
+import gzip
+import html
+import json
 import math
+import re
 import shlex
 from io import StringIO
 from itertools import pairwise
@@ -18,6 +23,7 @@ from orchestrator.plan.space import Choices, Range, setting_name
 from orchestrator.plan.study import Decision, Rules, Search, Study, Trial
 from orchestrator.report.figures.ablation import save
 from orchestrator.report.figures.searched import pictures_of
+from orchestrator.report.page.search_page import search_page
 from orchestrator.report.searched import Searched, as_tree, markdown_of, options_of, searched
 from orchestrator.run_record import RunRecord
 from workloads.simclr.spec import RunSpec
@@ -65,6 +71,7 @@ def found() -> Searched:
         "workload": "simclr",
         "data": {"title": "shapes"},
         "cells": cells,
+        "command": "simclr-orch tune --storage /home/someone --samples 8",
     }
     kept: KeptPlan = plan
     records = {
@@ -165,6 +172,32 @@ def test_nothing_is_drawn_of_a_search_without_a_score(found: Searched) -> None:
     assert pictures_of(empty) == {}
     assert as_tree(empty)["best"] is None
     assert "| setting |" in markdown_of(empty, {})
+
+
+def test_its_page_has_every_setting_in_every_chart(found: Searched) -> None:
+    page = search_page(found, {})
+    (packed,) = re.findall(r'id="charts">([^<]+)<', page)
+    charts = json.loads(gzip.decompress(base64.b64decode(packed)))
+    titles = ["Each line is a setting", "Each setting's score where it stopped", *SPACE]
+    if found.importance:
+        titles.insert(0, "Importance")
+    assert [html.unescape(one) for one in re.findall(r"<h3>([^<]+)</h3>", page)] == titles
+    parallel, history, *slices = charts[-2 - len(SPACE) :]
+    scored = [one for one in STUDY.trials if one.scores]
+    assert len(parallel["data"]) == 1 + len(scored)  # and the scale
+    chosen = parallel["data"][-1]
+    assert chosen["showlegend"]
+    assert chosen["y"] == pytest.approx([1 / 3, 0.0, 0.5], abs=1e-3)
+    for chart in (history, *slices):
+        assert sum(len(one["x"]) for one in chart["data"] if one["mode"] == "markers") == 5
+    assert "simclr-orch tune --samples 8" in page
+    assert "/home/someone" not in page
+    plain = json.loads(re.sub(r"var\(--\w+\)", "#000000", json.dumps(charts)))
+    for chart in plain:
+        pytest.importorskip("plotly.graph_objects").Figure(chart["data"], chart["layout"])
+
+    empty = Searched(found.plan, Search(SPACE, Rules(), 8, Study((1,))), {}, {}, {})
+    assert "No setting has a score yet." in search_page(empty, {})
 
 
 def test_importance_finds_the_field_that_matters() -> None:

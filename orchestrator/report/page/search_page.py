@@ -48,6 +48,7 @@ def search_page(found: Searched, pictures: Mapping[str, bytes], *, index: str = 
         figures=figures,
         table=_table(found),
         facts=[
+            *([("Options of the best", options_of(found.best))] if found.best else []),
             ("Sampler", f"{rules.sampler}, {rules.generation} settings at once"),
             ("Pruner", f"{rules.pruner}, rungs after {_epochs(found)} epochs"),
             ("Settings", f"{len(found.search.study.trials)} of {found.search.samples} asked"),
@@ -66,7 +67,7 @@ def _answer(found: Searched) -> str:
         return "No setting has a score yet."
     return (
         f"Best: {', '.join(assignments_of(best.setting))}, {best.scores[-1]:.1f} % on the "
-        f"validation split after {found.epochs(best)} epochs. {options_of(best)}"
+        f"validation split after {found.epochs(best)} epochs."
     )
 
 
@@ -227,7 +228,7 @@ def _parallel(found: Searched, scored: Sequence[Trial]) -> Chart:
     ]
     ticks = {"tickvals": list(range(len(space))), "ticktext": [shown(name) for name in space]}
     drawn = layout(
-        xaxis=axis("", **ticks, zeroline=False, range=[-0.15, len(space) - 0.6]),
+        xaxis=axis("", **ticks, zeroline=False, range=[-0.35, len(space) - 0.5]),
         yaxis=axis(visible=False, range=[-0.06, 1.06]),
         annotations=names,
         legend={"orientation": "h", "y": -0.2},
@@ -252,7 +253,7 @@ def _points(
                 {
                     "type": "scatter",
                     "mode": "markers",
-                    "name": f"trained for {epochs} epochs",
+                    "name": f"trained for {epochs} epoch{'s' * (epochs != 1)}",
                     "x": [at for at, _ in here],
                     "y": [trial.scores[-1 if rung is None else rung] for _, trial in here],
                     "marker": series_style(reached)["marker"],
@@ -266,7 +267,12 @@ def _points(
 def _scale(values: Choices | Range) -> dict[str, object]:
     if isinstance(values, Choices):
         names = [shown(value_text(value)) for value in values.values]
-        return {"tickvals": list(range(len(names))), "ticktext": names, "zeroline": False}
+        return {
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+            "zeroline": False,
+            "range": [-0.5, len(names) - 0.5],
+        }
     return {} if values.linear else {"type": "log"}
 
 
