@@ -25,6 +25,7 @@ from orchestrator.report.page.scorecard import Entry, scorecard_page
 from orchestrator.report.reread import report_in
 from orchestrator.report.summary import Summary
 from orchestrator.run_record import RunRecord
+from search_spaces.trees.question import OWN
 from workloads.quantity import percent
 
 MOST = 3_000_000  # bytes of a page
@@ -168,6 +169,17 @@ def test_settings_that_differ_are_grouped_by_part(hostile_report: Callable[[str]
     assert int(counted["Encoder"]) == differs.count("encoder")
     assert sum(map(int, counted.values())) == len(differs)
     assert "loss.temperature" not in " ".join(differs)  # which every cell sets
+
+
+def test_an_own_question_has_no_settings_of_a_paper(
+    hostile_report: Callable[[str], Report],
+) -> None:
+    report = hostile_report("lines")
+    own = replace(report, ablation=replace(report.ablation, source=OWN))
+    page = report_page.report_page(own, {}, None)
+    assert OWN in page
+    assert "Settings that differ" not in page
+    assert Read(page).charts
 
 
 def test_without_plotly_a_page_has_the_picture(
