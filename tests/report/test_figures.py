@@ -191,8 +191,26 @@ def test_the_colour_bar_marks_the_untrained_encoder() -> None:
     figure = picture("augmentations", summaries(ABLATIONS["augmentations"].small))
     bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
     assert {line.get_ydata()[0] for line in bars[0].lines if len(line.get_ydata())} >= {21.0}  # type: ignore[arg-type,index]
-    assert [axes.get_ylabel() for axes in bars] == ["linear evaluation top-1 (%)"] * 2
-    assert "Untrained encoder: 21.0 ± 1.4 % (n = 2; dashed on the colour bar)." in caption(figure)
+    assert [axes.get_ylabel() for axes in bars] == ["linear evaluation top-1 (%)"]
+
+
+def test_a_heat_map_and_the_papers_have_one_scale_of_colour() -> None:
+    figure = picture("augmentations", summaries(ABLATIONS["augmentations"].small))
+    norms = [image.norm for axes in panels(figure) for image in axes.images]
+    assert len(norms) == 2
+    assert len({(norm.vmin, norm.vmax) for norm in norms}) == 1
+    assert "one scale of colour" in caption(figure)
+
+
+def test_cells_that_are_not_above_the_untrained_encoder_are_underlined() -> None:
+    cells = summaries(ABLATIONS["augmentations"].small)
+    best = max(cell.mean for cell in cells if cell.mean is not None)
+    figure = picture("augmentations", cells, reference=Summary((), (best,), 0, 0, None))
+    marks = [line for line in panels(figure)[0].lines if line.get_gid() == "no-gain"]
+    assert len(marks) == len(cells)
+    assert f"Underlined: {len(cells)} cells are" in caption(figure)
+    below = Summary((), (0.0,), 0, 0, None)
+    assert "Underlined" not in caption(picture("augmentations", cells, reference=below))
 
 
 # Lines --------------------------------------------------------------------------------------------

@@ -32,18 +32,22 @@ def caption(
 ) -> list[str]:
     """Return the caption of a figure with these sides, this run's first, in paragraphs."""
     return [
-        *_results(ablation, summaries),
+        *_results(ablation, summaries, sides),
         *_untrained(ablation, sides, reference),
         layout.note,
     ]
 
 
-def _results(ablation: Ablation, summaries: Mapping[Place, Summary]) -> list[str]:
+def _results(
+    ablation: Ablation, summaries: Mapping[Place, Summary], sides: Sequence[Side]
+) -> list[str]:
     """Seeds and spread of the cells that have a value, and the names of those that have none."""
     spread = _spread(summaries, metric_quantity(ablation), colored=ablation.figure in _COLORED)
     first = _seeds(summaries.values()) + spread
     if ablation.figure == "heatmap":
         first += f" {AVERAGE}: of the row's values as shown."
+        if len(sides) > 1:
+            first += " Both maps have one scale of colour."
 
     sentences = [first]
     for word, gap in (("Failed", "failed"), ("Missing", "missing")):
@@ -135,4 +139,12 @@ def _untrained(ablation: Ablation, sides: Sequence[Side], reference: Summary | N
             low, high = windows(sides, metric_quantity(ablation))[0]
         where = "dashed line" if low <= reference.mean <= high else "out of the panel's range"
     told = metric.told(reference.mean, reference.spread)
-    return [f"Untrained encoder: {told} (n = {reference.n}; {where})."]
+    sentence = f"Untrained encoder: {told} (n = {reference.n}; {where})."
+    if ablation.figure == "heatmap" and (none := _without_gain(sides[0], reference.mean)):
+        cells = "1 cell is" if none == 1 else f"{none} cells are"
+        sentence += f" Underlined: {cells} on average not above it."
+    return [sentence]
+
+
+def _without_gain(side: Side, untrained: float) -> int:
+    return sum(value <= untrained for value in side.values.values())

@@ -1,12 +1,17 @@
-"""Heat maps: two axes as rows and columns, this run on the left, the paper beside it."""
+"""Heat maps: two axes as rows and columns, this run on the left, the paper beside it.
+
+Both have one scale of colour: a small spread beside a large one looks small.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from orchestrator.report.figures.marks import hatch, mark_partial, mark_reference
+from orchestrator.report.figures.marks import hatch, mark_no_gain, mark_partial, mark_reference
 from orchestrator.report.figures.sides import Side
 from search_spaces import Axis, Layout
 from workloads.quantity import Quantity
@@ -21,32 +26,39 @@ def heatmaps(layout: Layout, sides: Sequence[Side], quantity: Quantity) -> Figur
     down, across = layout.axes
     size = ((0.65 * len(across.labels) + 2.1) * len(sides), 0.5 * len(down.labels) + 2.5)
     figure = Figure(figsize=size, layout="constrained")
-    for axes, side in zip(figure.subplots(1, len(sides), squeeze=False)[0], sides, strict=True):
-        _heatmap(figure, axes, down, across, side, quantity)
+    norm = _norm(sides, quantity)
+    grid = figure.subplots(1, len(sides), squeeze=False)[0]
+    for axes, side in zip(grid, sides, strict=True):
+        image = _heatmap(axes, (down, across), side, quantity, norm)
+    bar = figure.colorbar(image, ax=list(grid), label=quantity.label, pad=0.02)
+    mark_reference(bar.ax, sides[0].reference)
     return figure
 
 
+def _norm(sides: Sequence[Side], quantity: Quantity) -> Normalize:
+    known = [value for side in sides for value in side.values.values()]
+    known += [side.reference for side in sides if side.reference is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 100.0)
+    return Normalize(low, max(high, low + quantity.resolution))
+
+
 def _heatmap(
-    figure: Figure, axes: Axes, down: Axis, across: Axis, side: Side, quantity: Quantity
-) -> None:
+    axes: Axes, plane: tuple[Axis, Axis], side: Side, quantity: Quantity, norm: Normalize
+) -> AxesImage:
+    down, across = plane
     matrix = np.full((len(down.labels), len(across.labels)), np.nan)
     for (first, second), value in side.values.items():
         matrix[down.labels.index(first), across.labels.index(second)] = value
     shown = np.column_stack([matrix, matrix.mean(axis=1)])
 
-    known = shown[np.isfinite(shown)].tolist()
-    if side.reference is not None:
-        known.append(side.reference)
-    low, high = (min(known), max(known)) if known else (0.0, 100.0)
-    high = max(high, low + quantity.resolution)
-    image = axes.imshow(
-        np.ma.masked_invalid(shown), cmap="cividis", vmin=low, vmax=high, aspect="auto"
-    )
-
+    image = axes.imshow(np.ma.masked_invalid(shown), cmap="cividis", norm=norm, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
         if np.isfinite(value):
-            shade = "black" if value > (low + high) / 2 else "white"
+            shade = "black" if norm(value) > 0.5 else "white"
             axes.text(column, row, quantity.text(value), ha="center", va="center", color=shade)
+            untrained = -np.inf if side.reference is None else side.reference
+            if column < len(across.labels) and value <= untrained:
+                mark_no_gain(axes, column, row + 0.32, shade)
         elif column == len(across.labels):
             hatch(axes, (column - 0.5, row - 0.5, 1, 1), "n/a")
         elif gap := side.gaps.get((down.labels[row], across.labels[column])):
@@ -60,5 +72,4 @@ def _heatmap(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel=across.name, ylabel=down.name, title=side.title)
-    bar = figure.colorbar(image, ax=axes, label=quantity.label, pad=0.02)
-    mark_reference(bar.ax, side.reference)
+    return image

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 from orchestrator.report.figures.sides import Side
 from orchestrator.report.figures.style import DARK_GREY, GREY, SMALLEST
 
-__all__ = ["hatch", "mark_partial", "mark_reference", "reference_line"]
+__all__ = ["hatch", "mark_no_gain", "mark_partial", "mark_reference", "reference_line"]
 
 
 def hatch(axes: Axes, box: tuple[float, float, float, float], text: str) -> None:
@@ -40,6 +40,11 @@ def mark_partial(axes: Axes, x: float, y: float) -> None:
         gid="partial",
         zorder=4,
     )
+
+
+def mark_no_gain(axes: Axes, x: float, y: float, color: str) -> None:
+    """Draw the bar under the number of a cell that is not above the untrained encoder."""
+    axes.plot((x - 0.18, x + 0.18), (y, y), color=color, linewidth=1.2, gid="no-gain")
 
 
 def mark_reference(bar: Axes, reference: float | None) -> None:

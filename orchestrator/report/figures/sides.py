@@ -1,7 +1,7 @@
 """What a figure shows of this run and, beside it, of the paper; and the limits that suit both.
 
-Both sides have the same axes in the same order. Other data give other values, so each side has its
-own scale (of colour in heat maps), but in lines and rows a difference is equally long on both.
+Both sides have the same axes in the same order. Other data give other values, so in lines and rows
+each side has its own scale, on which a difference is equally long; heat maps share one of colour.
 """
 
 from collections.abc import Mapping, Sequence
