@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     guarded,
     print_json,
 )
+from orchestrator.commands.completion import ablation_names, preset_names
 from orchestrator.commands.consoles import plain_console
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ __all__ = ["doctor", "parts", "presets", "spaces"]
 @app.command()
 def spaces(
     name: Annotated[
-        str | None, typer.Argument(help="Show the axes and claims of this one.")
+        str | None,
+        typer.Argument(help="Show the axes and claims of this one.", autocompletion=ablation_names),
     ] = None,
     as_yaml: Annotated[
         bool, typer.Option("--yaml", help="Print NAME as a file that asks it, to be changed.")
@@ -67,7 +69,10 @@ def _one_space(name: str, as_json: bool, as_yaml: bool, scale: str | None) -> "F
 
 @app.command()
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print this one as YAML for --config.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Print this one as YAML for --config.", autocompletion=preset_names),
+    ] = None,
 ) -> None:
     """The base recipes; with NAME, one of them as YAML."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from orchestrator.commands.completion import ablation_names, field_names, preset_names
 from orchestrator.commands.consoles import plain_console
 from orchestrator.resources import Placement
 
@@ -58,14 +59,23 @@ __all__ = [
 ]
 
 Preset = Annotated[
-    str | None, typer.Option(help="Base recipe; `simclr-orch presets` lists them. Default: shapes.")
+    str | None,
+    typer.Option(
+        help="Base recipe; `simclr-orch presets` lists them. Default: shapes.",
+        autocompletion=preset_names,
+    ),
 ]
 Config = Annotated[
     Path | None, typer.Option(help="A whole specification as YAML, in place of a preset.")
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Set a field; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Set a field; may be repeated.",
+        autocompletion=field_names,
+    ),
 ]
 Workers = Annotated[
     int, typer.Option(help="Processes that share a cell; more than one use Ray Train.")
@@ -196,6 +206,7 @@ AblationNames = Annotated[
         metavar="NAME...",
         help="`simclr-orch spaces` lists them; `all` is all of the paper, without extensions; "
         "PATH.yaml or PATH.py is a question of your own.",
+        autocompletion=ablation_names,
     ),
 ]
 

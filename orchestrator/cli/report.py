@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     console_for,
     guarded,
 )
+from orchestrator.commands.completion import sweep_names
 from orchestrator.commands.result import Finished
 
 __all__ = ["report", "verdicts"]
@@ -30,6 +31,7 @@ def report(
             metavar="NAME",
             help="`simclr-orch spaces` lists them; tune: a search; or a file, PATH/report.json, to "
             "judge again. With --html also all: every sweep; or a folder of such files.",
+            autocompletion=sweep_names,
         ),
     ],
     sweep: Annotated[
@@ -106,7 +108,11 @@ def report(
 def verdicts(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="Default: every ablation that was run."),
+        typer.Argument(
+            metavar="[NAME...]",
+            help="Default: every ablation that was run.",
+            autocompletion=sweep_names,
+        ),
     ] = None,
     details: Long = False,
     storage: StorageUri = None,
