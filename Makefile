@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster test-hosts check benchmarks clean
+.PHONY: demo test test-cluster test-hosts check benchmarks docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate few-augmentations --preset textures --seeds 3 --storage demo-results
@@ -25,6 +25,10 @@ check: $(VENV)/.dev
 benchmarks: $(VENV)/.dev
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo 'open build/site/index.html'
+
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +37,10 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 clean:
