@@ -31,8 +31,15 @@ PAGES_OF_THE_ROOT = ("CONTRIBUTING.md", "CHANGELOG.md")
 
 
 def on_config(config: Any) -> Any:
-    """Name headings as where the repository is read, so that a link works in both places."""
+    """Name headings as where the repository is read, and place pages that the file has not placed.
+
+    So a link works in both places, and a page that is added to `docs/` is among the guides.
+    """
     config["mdx_configs"].setdefault("toc", {})["slugify"] = slug
+    listed = set(re.findall(r"[\w./-]+\.md", str(config["nav"])))
+    there = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    guides = next(part["Guides"] for part in config["nav"] if "Guides" in part)
+    guides.extend(sorted(there - listed))
     return config
 
 
