@@ -29,6 +29,7 @@ class CellJob:
     scored: bool = False
     trained_by: str | None = None  # the run whose state this one only evaluates
     until: int | None = None  # the epoch at which a search stops it for now
+    stops: tuple[str, ...] = ()  # folders, in the storage, of requests to stop it
 
     @property
     def run_folder(self) -> RunFolder:

@@ -1,7 +1,6 @@
 """The options that commands share, each with its help, and how every command ends."""
 
 import json
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from rich.console import Console
 from orchestrator.commands.completion import ablation_names, field_names, preset_names
 from orchestrator.commands.consoles import plain_console
 from orchestrator.resources import Placement
+from orchestrator.stages import over
 
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
@@ -36,6 +36,7 @@ __all__ = [
     "MaxConcurrent",
     "MaxFailures",
     "MaxSeeds",
+    "Notify",
     "On",
     "Only",
     "OverAxes",
@@ -167,6 +168,14 @@ StorageUri = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SIMCLR_ORCH_NOTIFY",
+        help="POST a line there when it ends or fails, as Slack and Discord take it.",
+    ),
+]
 Only = Annotated[
     list[str] | None,
     typer.Option(
@@ -265,14 +274,17 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             finished = work()
     except (OrchestratorError, SpecError) as error:
+        over()
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        typer.echo(
-            f"interrupted; continue with: {shlex.join(['simclr-orch', *sys.argv[1:]])}", err=True
-        )
+        over()
+        from orchestrator.commands.request import command_line
+
+        typer.echo(f"interrupted; continue with: {command_line(sys.argv[1:])}", err=True)
         raise typer.Exit(1) from None
 
+    over()
     if finished is not None:
         if as_json:
             print_json(finished.document)

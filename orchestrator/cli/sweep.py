@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
     MaxConcurrent,
     MaxFailures,
     MaxSeeds,
+    Notify,
     On,
     Only,
     OverAxes,
@@ -69,6 +70,7 @@ def pretrain(
     code: Code = "ship",
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
+    notify: Notify = None,
     as_json: Json = False,
 ) -> None:
     """Pre-train one encoder and evaluate it."""
@@ -90,7 +92,7 @@ def pretrain(
         logs=tuple(logs or ()),
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json, on, code)
+    _execute(request, as_json, on, code, notify)
 
 
 @app.command()
@@ -127,6 +129,7 @@ def ablate(
     code: Code = "ship",
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
+    notify: Notify = None,
     as_json: Json = False,
 ) -> None:
     """Run the cells of one or several ablations that have not finished, and report."""
@@ -161,7 +164,7 @@ def ablate(
         logs=tuple(logs or ()),
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json, on, code, only_plan=dry_run)
+    _execute(request, as_json, on, code, notify, only_plan=dry_run)
 
 
 @app.command()
@@ -211,6 +214,7 @@ def tune(
     code: Code = "ship",
     tracking_uri: TrackingUri = None,
     storage: StorageUri = None,
+    notify: Notify = None,
     as_json: Json = False,
 ) -> None:
     """Search for a good setting by the validation split: a sampler learns what to try next,
@@ -237,19 +241,37 @@ def tune(
         logs=tuple(logs or ()),
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
-    _execute(request, as_json, on, code, only_plan=dry_run)
+    _execute(request, as_json, on, code, notify, only_plan=dry_run)
 
 
 def _execute(
-    request: "Request", as_json: bool, on: str | None, code: str, *, only_plan: bool = False
+    request: "Request",
+    as_json: bool,
+    on: str | None,
+    code: str,
+    notify: str | None,
+    *,
+    only_plan: bool = False,
 ) -> None:
     """Run a request here, or with `--on` as a Ray Job of a cluster."""
 
     def work() -> "Finished":
+        from orchestrator.commands.notify import check_url, notified
+        from orchestrator.commands.request import command_line
+
+        if notify is not None:
+            check_url(notify)
+        if only_plan:
+            return run()
+        say = console_for(as_json=True).print
+        return notified(notify, run, command_line(sys.argv[1:]), say)
+
+    def run() -> "Finished":
         if on is not None:
             from orchestrator.commands.on_cluster import run_as_ray_job
+            from orchestrator.commands.request import without_notify
 
-            return run_as_ray_job(on, code, request, sys.argv[1:])
+            return run_as_ray_job(on, code, request, without_notify(sys.argv[1:]))
         from orchestrator.commands.dry_run import dry_run
         from orchestrator.commands.on_each_recipe import on_each_recipe
         from orchestrator.commands.request import command_line

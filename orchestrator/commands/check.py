@@ -21,6 +21,7 @@ from orchestrator.plan.study import Rules, Study
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.run_record import SCORE
 from orchestrator.settings import Settings, read_settings
+from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from search_spaces import Ablation
 from search_spaces.claims import Place
@@ -139,12 +140,14 @@ def check(request: Request) -> Checked:
     prepared, read = None, list[DataRead]()
     if workload is not None and base is not None:
         with told_of_reading(read.append):
+            stage("reading the data, and decoding images that are new here")
             prepared = problems.attempt(lambda: workload.prepare(base, download=request.download))
 
     plans = None
     if workload is not None and base is not None:
         # Without the data only the number of images is missing; the rest of the plan is checked
         # anyway.
+        stage("planning")
         pinned, images = (prepared[0], prepared[1].train) if prepared else (base, None)
         resources = _resources(request, gpus=0.0)
         plans = problems.attempt(

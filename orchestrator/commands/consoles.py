@@ -6,9 +6,19 @@ a style and drop it, `:dog:` for an emoji, and a bracket that closes nothing for
 
 from typing import IO
 
-from rich.console import Console
+from rich.console import Console, ConsoleRenderable, RenderHook
+
+from orchestrator.stages import over
 
 __all__ = ["plain_console"]
+
+
+class _AfterStages(RenderHook):
+    """Wipes what is said of stages, where something is printed for good."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        over()
+        return renderables
 
 
 def plain_console(
@@ -19,7 +29,9 @@ def plain_console(
     It prints to a terminal or what stands for it; to a `file`, wherever that is read, plain lines.
     """
     if file is None:
-        return Console(stderr=stderr, width=width, markup=False, emoji=False)
+        console = Console(stderr=stderr, width=width, markup=False, emoji=False)
+        console.push_render_hook(_AfterStages())
+        return console
     return Console(
         file=file,
         width=width,

@@ -17,6 +17,7 @@ from orchestrator.commands.request import base_recipe
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.run_record import EvaluationRecord, RunRecord
+from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import Checkpoint, RunFolder, finished_record, last_state
 from orchestrator.tracking import Tracker
@@ -85,6 +86,7 @@ def evaluate(
         listed, hint = ", ".join(known), did_you_mean(protocol, known)
         raise PlanError([f"--protocol {protocol}: no such protocol; known are {listed}{hint}"])
 
+    stage("reading the data, and decoding images that are new here")
     read: list[DataRead] = []
     with told_of_reading(read.append):
         subject = (
@@ -105,6 +107,7 @@ def evaluate(
     console.print(
         f"{subject.name} ({subject.fingerprint[:12]}){trained}, {protocol}", highlight=False
     )
+    stage("evaluating")
     try:
         result, files = _evaluated(subject, evaluation, console)
     except subject.workload.divergence as error:

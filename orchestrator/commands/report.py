@@ -25,6 +25,7 @@ from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.reread import ablation_in, report_in
 from orchestrator.report.text import markdown, print_report, print_verdicts
+from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps, latest_of, sweep_folder
 from orchestrator.verdicts import with_q_values
@@ -63,11 +64,13 @@ def report_on(
 
     Raises PlanError when the storage has no such sweep.
     """
+    stage("judging the claims")
     report = collected(name, storage, sweep, partial(_warn, console), only=only)
     print_report(report, console, details=details)
     if output is not None:
         return _written(report, output, console, html)
 
+    stage("drawing the figures")
     folder, files = f"sweeps/{name}/{report.plan['sweep']}", report_files(report)
     for file, content in files.items():
         storage.write_bytes(f"{folder}/{file}", content)

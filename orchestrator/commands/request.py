@@ -39,10 +39,12 @@ __all__ = [
     "command_line",
     "is_no_path",
     "is_of_a_run",
+    "without_notify",
     "workload_asked",
 ]
 
 T = TypeVar("T")
+NOTIFY = "--notify"  # the option whose URL is a secret
 BEGINS_WITH = "init.weights"  # the field of weights that a run begins with, a file or a run
 
 
@@ -114,9 +116,22 @@ class Problems:
             raise PlanError(list(dict.fromkeys(self.found)))
 
 
-def command_line(arguments: list[str]) -> str:
-    """Return the command as one would type it again."""
-    return shlex.join(["simclr-orch", *arguments])
+def without_notify(arguments: Sequence[str]) -> list[str]:
+    """Return a command's words without the URL, for all that keeps or shows the command."""
+    kept, skip = list[str](), False
+    for word in arguments:
+        if skip:
+            skip = False
+        elif word == NOTIFY:
+            skip = True
+        elif not word.startswith(f"{NOTIFY}="):
+            kept.append(word)
+    return kept
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return the command as one would type it again, without what is secret."""
+    return shlex.join(["simclr-orch", *without_notify(arguments)])
 
 
 def base_recipe(

@@ -33,9 +33,11 @@ from orchestrator.plan import Plan
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
+from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.progress import SweepState
 from orchestrator.storage.runs import RunFolder
+from orchestrator.storage.stop_requests import forget_stops
 from orchestrator.storage.sweeps import keep_plan, keep_study, only_one
 from orchestrator.tracking import Status, Tracker
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
@@ -80,6 +82,7 @@ def execute(
     from orchestrator.tracking import Tracker
 
     checked = check(request)
+    stage("opening MLflow")
     storage, address = checked.storage, checked.settings.address
     tracker = Tracker.open(checked.settings.tracking_uri, storage)
     sweep = Sweep(checked, tracker, run, out, command, progress)
@@ -101,6 +104,7 @@ def execute(
         if not planned.left:
             return sweep.run(planned, None)
 
+        stage("starting Ray" if address is None else "connecting to Ray")
         shape = stack.enter_context(
             connected(address, dashboard=request.workers > 1, may_start=checked.may_start)
         )
@@ -148,6 +152,8 @@ class Sweep:
         request was right, and the same command continues what has begun.
         """
         failed: dict[str, RunRecord] = {}
+        for plan in planned.plans:
+            forget_stops(self._checked.storage, f"{plan.name}/{plan.sweep_id}")
         while True:
             begun = self._begin(planned)
             try:
@@ -266,6 +272,8 @@ class Sweep:
         complete = outcome.complete and not unrecorded
         if not complete:
             left = f"{len(outcome.failed)} failed, {len(outcome.missing)} not run"
+            if outcome.stopped:
+                left += f" ({len(outcome.stopped)} stopped on request)"
             if unrecorded:
                 left += f", not all recorded in {', '.join(sorted(unrecorded))}"
             self.say(f"{left}; continue with: {self._command}")
@@ -276,6 +284,7 @@ class Sweep:
         ended = {
             "failed": sorted(outcome.failed),
             "missing": sorted(outcome.missing),
+            "stopped": sorted(outcome.stopped),
             "command": self._command,
         }
         return Finished(0 if complete else 1, document | ended)
@@ -301,6 +310,7 @@ class Sweep:
         """Leave word of how it ended, for those who watch."""
         for plan in planned.plans:
             keep_end(self._checked.storage, f"{plan.name}/{plan.sweep_id}", state)
+            forget_stops(self._checked.storage, f"{plan.name}/{plan.sweep_id}")
 
     def say(self, text: str) -> None:
         """Print a line for people, beside what a document is for."""

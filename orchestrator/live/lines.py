@@ -1,11 +1,12 @@
 """What is said of a sweep in plain lines."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from orchestrator.run_record import Metrics
 from orchestrator.storage.progress import CellProgress, CellState, SweepProgress
 
-__all__ = ["duration", "left_line", "standing", "standing_of", "summary"]
+__all__ = ["changes", "duration", "left_line", "standing", "standing_of", "summary"]
 
 
 def standing(epochs: int, metrics: Metrics) -> str:
@@ -61,6 +62,22 @@ def summary(progress: SweepProgress, now: datetime) -> str:
     if progress.state == "running":
         parts.append(f"{duration((now - progress.started).total_seconds())} gone")
         parts.append(left_line(progress, now))
+        if not counts["running"] and counts["waiting"]:
+            parts.append("workers are starting")
     if progress.note:
         parts.append(progress.note)
     return ", ".join(filter(None, parts))
+
+
+def changes(before: SweepProgress, now: SweepProgress) -> Iterator[str]:
+    """Say in a line each which cells have ended since before."""
+    ended = sum(cell.state not in ("waiting", "running") for cell in before.cells.values())
+    for name, cell in now.cells.items():
+        old = before.cells.get(name)
+        if cell.state in ("waiting", "running") or (old is not None and old.state == cell.state):
+            continue
+        ended += 1
+        told = cell.message if cell.state == "failed" else ""
+        if cell.result is not None:
+            told = f"{now.metric.replace('_', ' ')} {cell.result:.{now.digits}f}"
+        yield f"[{ended}/{len(now.cells)}] {cell.name}: {cell.state}{told and f', {told}'}"

@@ -6,7 +6,7 @@ It always goes to stderr. Beside it a file in the storage says the same to whoev
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -14,6 +14,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
+from orchestrator.errors import StorageError
 from orchestrator.live.lines import left_line, standing
 from orchestrator.live.machine import MachineWatch
 from orchestrator.live.pulse import Pulse
@@ -23,6 +24,12 @@ from orchestrator.plan import Plan
 from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.progress import SweepProgress
+from orchestrator.storage.stop_requests import (
+    ALL,
+    is_asked_to_stop,
+    stop_folder,
+    stops_asked,
+)
 
 __all__ = ["LiveSweep", "is_drawn_on"]
 
@@ -54,6 +61,10 @@ class LiveSweep:
         self._pulse = Pulse(storage, self.now, beat=self._beat, warn=self.line)
         self._names = {name: cell.name for plan in plans for name, cell in plan.jobs.items()}
         self._said: dict[str, float] = {}
+        self._storage = storage
+        self._stop_folders = [stop_folder(f"{plan.name}/{plan.sweep_id}") for plan in plans]
+        self._asked: frozenset[str] = frozenset()
+        self._beats, self._beats_a_look = 0, 1 if storage.is_local else 2
         self._titles: dict[str, tuple[str, int]] = {}
         self._ended = 0
         self._drawn = is_drawn_on(console)
@@ -118,10 +129,10 @@ class LiveSweep:
             left = left_line(*self._first_now())
             self.line(f"{title}: {standing(epochs, metrics)}" + (f"; {left}" if left else ""))
 
-    def left(self, name: str) -> None:
+    def left(self, name: str, *, stopped: bool = False) -> None:
         """Drop several cells that ran as one and run no longer; each has ended by itself."""
         with self._lock:
-            self._tally.left(name)
+            self._tally.left(name, stopped=stopped)
         self._titles.pop(name, None)
         self._pulse.changed()
 
@@ -138,12 +149,34 @@ class LiveSweep:
             said = f"[{self._ended}/{total}] {self._names[fingerprint]}: {outcome}"
             self.line(said + (f"; {left}" if left else ""))
 
+    def stopped(self, fingerprint: str, record: RunRecord | None) -> None:
+        """Show that a cell was stopped on request; without a record it has kept nothing yet."""
+        with self._lock:
+            self._tally.stopped(fingerprint, record)
+        self._titles.pop(fingerprint, None)
+        self._pulse.changed()
+        after = f" after epoch {record.epoch:.0f}" if record and record.epoch is not None else ""
+        self.line(f"{self._names[fingerprint]}: stopped on request{after}")
+
+    def is_asked_to_stop(self, fingerprints: Iterable[str]) -> bool:
+        """Tell whether all of these cells are asked to stop."""
+        return all(is_asked_to_stop(name, self._asked) for name in fingerprints)
+
+    @property
+    def all_asked_to_stop(self) -> bool:
+        """True where the whole sweep is asked to stop."""
+        return ALL in self._asked
+
     def _first_now(self) -> tuple[SweepProgress, datetime]:
         """Return how far the first sweep is, with which all end, and the time of that."""
         progress = self.now()[0]
         return progress, progress.updated
 
     def _beat(self) -> None:
+        self._beats += 1
+        if self._beats % self._beats_a_look == 0:
+            with suppress(StorageError):  # the next look may see it
+                self._asked = stops_asked(self._storage, self._stop_folders)
         use = self._machine.use()
         with self._lock:
             self._tally.machine = use

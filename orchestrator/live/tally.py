@@ -142,11 +142,11 @@ class Tally:
         elif unit.ended is None:
             unit.ended = self._clock()
 
-    def stopped(self, fingerprint: str) -> None:
+    def stopped(self, fingerprint: str, record: RunRecord | None) -> None:
         """Count a run that waited or ran as stopped on request."""
         cell = self._cells[fingerprint]
         if cell.state in ("waiting", "running"):
-            cell.state = "stopped"
+            cell.state, cell.record = "stopped", record
 
     def progress(self, state: SweepState = "running") -> list[SweepProgress]:
         """Return how far each sweep is now; `state` is how it is left."""
@@ -205,6 +205,8 @@ class Tally:
 
     def _running(self, cell: _Cell, left: Mapping[str, float]) -> dict[str, Any]:
         """What is known of a run that runs, or of the pack that it is in."""
+        if cell.state == "stopped" and cell.record is not None:
+            return {"epoch": int(cell.record.epoch or 0)}
         unit = self._units.get(cell.unit or "") if cell.state == "running" else None
         if unit is None or cell.unit is None:
             return {}

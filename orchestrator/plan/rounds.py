@@ -50,10 +50,14 @@ Key = tuple[Place, str | None]  # a cell, and a metric or None for its own
 
 @dataclass(frozen=True)
 class Outcome:
-    """The runs that rounds have left undone: failed ones by fingerprint, and those not begun."""
+    """The runs that rounds have left undone: failed ones by fingerprint, and those not begun.
+
+    Among the missing are those that were `stopped` on request.
+    """
 
     failed: Mapping[str, RunRecord]
     missing: tuple[str, ...]
+    stopped: frozenset[str] = frozenset()
 
     @property
     def complete(self) -> bool:

@@ -4,12 +4,14 @@ Cells that have finished are taken over. A trial is a pack: one cell, or as many
 trains together in a process.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from ray import tune
 
 from orchestrator.cell.job import CellJob, Pack
+from orchestrator.cell.stop_watch import GRACE, StopWatch
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.live.live_sweep import LiveSweep
@@ -24,8 +26,9 @@ from orchestrator.storage.runs import (
     finished_records,
     has_trained_state,
 )
+from orchestrator.storage.stop_requests import stop_folder
 from orchestrator.storage.sweeps import sweep_folder
-from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, Watcher, pack_of
+from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, STOPPED, Watcher, pack_of
 from orchestrator.tracking.recorder import Recorders
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.runs.cell import run_cell, start_of
@@ -72,7 +75,7 @@ def run(
         return Outcome(failed={}, missing=())
 
     workload, specs = plans[0].workload, {name: cell.spec for name, cell in cells.items()}
-    ended: set[str] = set()
+    ended, stopped = set[str](), set[str]()
     unshared = dict(specs)
     while unshared:
         sharing = shared(
@@ -83,7 +86,7 @@ def run(
             is_search=plans[0].is_search,
         )
         jobs = {
-            name: _job(plans[0], cells[name], storage, max_failures, sharing.lent.get(name))
+            name: _job(plans, cells[name], storage, max_failures, sharing.lent.get(name))
             for name in sharing.first
         }
 
@@ -95,6 +98,7 @@ def run(
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files)
 
         ended |= watcher.ended
+        stopped |= watcher.stopped
         if not ended.issuperset(sharing.first):
             break  # interrupted: what waits for these is not begun
         unshared = {name: specs[name] for name in sharing.waiting}
@@ -115,7 +119,8 @@ def run(
         left_by = RunFolder(storage, name).record() if name in ended else None
         if left_by is not None:
             failed[name] = left_by
-    return Outcome(failed=failed, missing=tuple(name for name in left if name not in failed))
+    missing = tuple(name for name in left if name not in failed)
+    return Outcome(failed, missing, frozenset(stopped.intersection(missing)))
 
 
 def _packs(
@@ -133,8 +138,14 @@ def _folder(plan: Plan) -> str:
 
 
 def _job(
-    plan: Plan, cell: PlannedCell, storage: Storage, max_failures: int, trained_by: str | None
+    plans: Sequence[Plan],
+    cell: PlannedCell,
+    storage: Storage,
+    max_failures: int,
+    trained_by: str | None,
 ) -> CellJob:
+    plan = plans[0]
+    sweeps = [one for one in plans if cell.fingerprint in one.jobs]
     return CellJob(
         name=cell.name,
         workload=plan.workload.name,
@@ -146,6 +157,7 @@ def _job(
         scored=plan.is_search,
         trained_by=trained_by,
         until=cell.until,
+        stops=tuple(stop_folder(f"{one.name}/{one.sweep_id}") for one in sweeps),
     )
 
 
@@ -176,6 +188,7 @@ def _tune(
             name="tune",
             storage_path=own_files,
             callbacks=[watcher],
+            stop=_OnceAllHaveStopped(watcher),
             verbose=0,
             # silent as that is; the one for notebooks would clear what their cell has shown
             progress_reporter=tune.CLIReporter(),
@@ -189,12 +202,39 @@ def _tune(
     tuner.fit()
 
 
+class _OnceAllHaveStopped(tune.Stopper):  # type: ignore[misc]
+    """Ends the experiment once all that ran has left on request; what waits is not begun."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - Tune's
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether it is time to end."""
+        return isinstance(self._watcher, Watcher) and self._watcher.all_stopped
+
+
 def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
     """Run one pack inside a Tune trial."""
     pack = packs[config[PACK]]
     limit_threads(pack.jobs[0].resources.cpus_per_worker)
+    # the first worker cannot stop at an epoch while the others go on
+    several = pack.jobs[0].resources.workers > 1
+    with StopWatch(pack.jobs, grace=0.0 if several else GRACE) as watch:
+        if not watch.is_asked():
+            _do(pack, watch.is_asked)
+        if watch.is_asked():
+            tune.report({STOPPED: True})
+
+
+def _do(pack: Pack, stop: Callable[[], bool]) -> None:
+    """Run a pack until it ends, or is to stop; report the record of its only run, if it has one."""
     if pack.together:
-        run_pack(pack, lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}))
+        run_pack(
+            pack, lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}), stop=stop
+        )
         return
 
     (job,) = pack.jobs
@@ -214,8 +254,8 @@ def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
 
     record: RunRecord | None
     if job.scored:
-        record = run_to_rung(job, worker, report, hosts)
+        record = run_to_rung(job, worker, report, hosts, stop=stop)
     else:
-        record = run_cell(job, worker, start_of(job), report, hosts=hosts)
-    assert record is not None, "it is the first worker"
-    tune.report({RUN_RECORD: record.tree()})
+        record = run_cell(job, worker, start_of(job), report, hosts=hosts, stop=stop)
+    if record is not None:  # it has not stopped
+        tune.report({RUN_RECORD: record.tree()})

@@ -3,6 +3,7 @@
 The driver also writes the records of what could not write its own.
 """
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from orchestrator.cell.job import CellJob, Pack
+from orchestrator.cell.stop_watch import leave_stopped
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.tracking.recorder import Recorders
@@ -18,12 +20,13 @@ from workloads.runs.files import LOG_TAIL
 from workloads.runs.folder import record_of
 from workloads.workload import TrainedAlone
 
-__all__ = ["ENDED", "PACK", "RUN_RECORD", "Watcher", "pack_of"]
+__all__ = ["ENDED", "PACK", "RUN_RECORD", "STOPPED", "Watcher", "pack_of"]
 
 PACK = "pack"  # in a trial's configuration: which one it runs
 # In what a trial reports: the record of its only cell, or the fingerprints of cells whose records
 # lie in the storage.
 RUN_RECORD, ENDED = "record", "ended"
+STOPPED = "stopped"  # the trial has left what it was asked to stop
 
 
 def pack_of(trial: Trial) -> str:
@@ -38,6 +41,8 @@ class Watcher(Callback):  # type: ignore[misc]
     def __init__(self, packs: dict[str, Pack], recorder: Recorders, progress: LiveSweep) -> None:
         self.packs = packs
         self.ended: set[str] = set()
+        self.stopped: set[str] = set()
+        self._running: set[str] = set()
         self._recorder = recorder
         self._progress = progress
 
@@ -51,6 +56,9 @@ class Watcher(Callback):  # type: ignore[misc]
     ) -> None:
         """Show that a pack has begun, and open the run in MLflow of a cell trained alone."""
         pack = self.packs[pack_of(trial)]
+        if self._is_stopped(pack):
+            return  # it looks once more, and leaves
+        self._running.add(pack.name)
         workload = workload_named(pack.jobs[0].workload)
         if isinstance(workload, TrainedAlone):
             (job,) = pack.jobs
@@ -67,7 +75,9 @@ class Watcher(Callback):  # type: ignore[misc]
     ) -> None:
         """Forward the record of a cell, the cells of a pack that have ended, or an epoch."""
         pack = self.packs[pack_of(trial)]
-        if RUN_RECORD in result:
+        if STOPPED in result:
+            self._stop(pack)
+        elif RUN_RECORD in result:
             self._end(pack.jobs[0], RunRecord.read(result[RUN_RECORD]))
         elif ENDED in result:
             self._end_those_with_records(pack, {*result[ENDED]})
@@ -82,17 +92,30 @@ class Watcher(Callback):  # type: ignore[misc]
     ) -> None:
         """End the cells of a pack that a trial leaves without having said so."""
         pack = self.packs[pack_of(trial)]
+        self._running.discard(pack.name)
         if pack.together:
             # Among them those that had ended, and were not reported, when their process died and
             # another one went on.
             self._end_those_with_records(pack, {job.fingerprint for job in pack.jobs})
             self._progress.left(pack.name)
 
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """See that a process has ended itself because its cells were asked to stop."""
+        pack = self.packs[pack_of(trial)]
+        if self._progress.is_asked_to_stop(pack.fingerprints):
+            self._stop(pack)
+
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """End the cells of a trial whose process died too often, or that Ray Train gave up."""
         pack = self.packs[pack_of(trial)]
+        if self._progress.is_asked_to_stop(pack.fingerprints):
+            self._stop(pack)
+            return
+        self._running.discard(pack.name)
         for job in pack.jobs:
             if job.fingerprint in self.ended:
                 continue
@@ -106,12 +129,38 @@ class Watcher(Callback):  # type: ignore[misc]
             self._end(job, record)
         self._progress.left(pack.name)
 
+    @property
+    def all_stopped(self) -> bool:
+        """True once all that ran has left, where the whole sweep is asked to stop."""
+        return self._progress.all_asked_to_stop and not self._running
+
+    def _is_stopped(self, pack: Pack) -> bool:
+        return all(name in self.stopped for name in pack.fingerprints)
+
+    def _stop(self, pack: Pack) -> None:
+        """Take the cells of a pack that have not ended as stopped; they go on in a rerun."""
+        self._running.discard(pack.name)
+        if pack.together:
+            self._end_those_with_records(pack, {*pack.fingerprints})
+        for job in pack.jobs:
+            if job.fingerprint in self.ended or job.fingerprint in self.stopped:
+                continue
+            record = None if pack.together else leave_stopped(job)
+            if record is not None and record.has_finished:
+                self._end(job, record)
+                continue
+            self.stopped.add(job.fingerprint)
+            if record is not None:
+                self._recorder.ended(job.fingerprint, record)
+            self._progress.stopped(job.fingerprint, record)
+        self._progress.left(pack.name, stopped=True)
+
     def _end_those_with_records(self, pack: Pack, fingerprints: set[str]) -> None:
         for job in pack.jobs:
             if job.fingerprint not in fingerprints or job.fingerprint in self.ended:
                 continue
             record = job.run_folder.record()
-            if record is not None:
+            if record is not None and record.status != "stopped":
                 self._end(job, record)
 
     def _end(self, job: CellJob, record: RunRecord) -> None:
@@ -132,7 +181,7 @@ def _failed_record(job: CellJob, error: str) -> RunRecord:
 def _outcome_line(record: RunRecord) -> str:
     """Say in a line how a run ended: first result and time, or error and where the log lies."""
     if record.status == "stopped":
-        score = record.results[SCORE]
+        score = record.results.get(SCORE, math.nan)
         return f"stopped after epoch {record.epoch:.0f}, validation score {score:.1f}"
     if record.has_failed:
         return f"FAILED: {record.error_line} (log: {record.log})"

@@ -28,7 +28,7 @@ from workloads.simclr.spec import RunSpec
 SHARED = {"--tracking-uri", "--storage", "--json", "--address"}
 RECIPE = {"--preset", "--config", "--set", "--download", "--log-model", "--log", "--max-failures"}
 PLACE = {"--workers", "--cpus-per-worker", "--gpus-per-worker", "--gpu-type", "--placement"}
-JOB = {"--on", "--code"}
+JOB = {"--on", "--code", "--notify"}
 LOOK = {"--preset", "--config", "--set", "--json"}
 OPTIONS = {
     "spaces": {"--json", "--yaml", "--scale"},
@@ -94,6 +94,8 @@ OPTIONS = {
         "--json",
     },
     "dashboard": {"--allowed-host", "--host", "--port", "--tracking-uri", "--storage"},
+    "watch": {"--sweep", "--once", "--storage", "--json"},
+    "stop": {"--sweep", "--storage", "--json"},
     "doctor": SHARED,
     "cluster up": {"--restart", "--yes"},
     "cluster down": {"--yes"},

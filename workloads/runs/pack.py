@@ -59,6 +59,11 @@ class PackOfRuns(ABC, Generic[J]):
         names = [job.fingerprint for job in self.jobs]
         return names[0] if len(names) == 1 else digest({"pack": names})
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of its runs."""
+        return tuple(job.fingerprint for job in self.jobs)
+
     @abstractmethod
     def kept_state(self) -> State | None:
         """Read the state that an earlier process has kept; None when there is none."""

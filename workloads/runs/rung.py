@@ -11,7 +11,7 @@ from typing import Any
 from workloads.catalog import workload_named
 from workloads.distributed.worker import Worker
 from workloads.run_record import SCORE, Metrics, RunRecord
-from workloads.runs.cell import run_cell, start_of
+from workloads.runs.cell import never, run_cell, start_of
 from workloads.runs.folder import Checkpoint, Job, record_of
 from workloads.workload import TrainedAlone
 
@@ -23,10 +23,13 @@ def run_to_rung(
     worker: Worker,
     report: Callable[[dict[str, float]], None],
     hosts: Sequence[str] = (),
-) -> RunRecord:
+    *,
+    stop: Callable[[], bool] = never,
+) -> RunRecord | None:
     """Train up to the epoch `job.until`, and to the end where it is None; return the record.
 
-    A run that has finished without a score, in a sweep, gets it from its last state.
+    None where `stop` says before that it is to stop; its state is kept. A run that has finished
+    without a score, in a sweep, gets it from its last state.
     """
     before = job.run_folder.record()
     if before is not None and before.has_finished and (kept := _last_state(job, before)):
@@ -42,9 +45,12 @@ def run_to_rung(
         reached = metrics["epoch"]
         report(metrics)
 
-    record = run_cell(
-        job, worker, start, told, hosts=hosts, stop=lambda: until is not None and reached >= until
-    )
+    def at_rung() -> bool:
+        return until is not None and reached >= until
+
+    record = run_cell(job, worker, start, told, hosts=hosts, stop=lambda: at_rung() or stop())
+    if record is None and not at_rung():
+        return None
     if record is None:
         kept = job.run_folder.own_checkpoint()
         assert kept is not None, "it was kept when the run stopped"
