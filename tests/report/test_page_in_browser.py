@@ -52,6 +52,7 @@ class Opened:
 
     def __init__(self, browser: "Browser", file: Path, **how: Any) -> None:
         self.context = browser.new_context(**how)
+        self.context.set_default_timeout(120_000)  # on machines that do much else
         self.page: Page = self.context.new_page()
         self.asked: list[str] = []
         self.said: list[str] = []
@@ -112,7 +113,9 @@ def test_the_pointer_finds_n_spread_and_interval(
         assert "the paper: 42.0 %" in text
 
 
-def test_words_are_readable_in_light_and_dark(browser: "Browser", pages: dict[str, Path]) -> None:
+def test_words_are_readable_in_light_and_dark(
+    browser: "Browser", pages: dict[str, Path], wait_for: Callable[..., None]
+) -> None:
     def channels(color: str) -> list[float]:
         return [float(number) for number in re.findall(r"[\d.]+", color)[:3]]
 
@@ -123,11 +126,12 @@ def test_words_are_readable_in_light_and_dark(browser: "Browser", pages: dict[st
         ]
         return sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
+    tick = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"  # which follows
     grounds = {}
     with Opened(browser, pages["lines"], color_scheme="light") as it:
         for scheme in ("light", "dark"):
-            it.page.emulate_media(color_scheme=scheme)  # which charts follow
-            it.page.wait_for_timeout(300)
+            it.page.emulate_media(color_scheme=scheme)
+            wait_for(lambda: it.value(tick) == it.value("getComputedStyle(document.body).color"))
             ground = it.value("getComputedStyle(document.body).backgroundColor")
             grounds[scheme] = luminance(ground)
             for selector in ("body", ".note", ".verdict", "a", ".plot .xtick text"):
