@@ -21,6 +21,8 @@ from orchestrator.storage import Storage
 from workloads.checkpoint import encode
 from workloads.simclr.encoder import build
 from workloads.simclr.export import CARD, FILES, CardResult, ExportFormat, exported, load_exported
+from workloads.simclr.export_formats import FORMATS, problems_with_format
+from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError, digest
 
@@ -117,6 +119,37 @@ def test_the_card_tells_how_to_load_the_same_features(
     torch.testing.assert_close(
         torch.from_numpy(theirs), ours, rtol=0, atol=1e-5 * float(ours.abs().max())
     )
+
+
+# one preset of each architecture: to write the same one again would take seconds
+OF_ARCHITECTURE = {preset(name).encoder.architecture: name for name in PRESETS}
+
+
+@pytest.mark.parametrize("name", OF_ARCHITECTURE.values(), ids=OF_ARCHITECTURE.keys())
+def test_the_encoder_of_every_preset_loads_without_this_project(name: str) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    recipe = preset(name)
+    assert problems_with_format(recipe, "onnx") == []
+    small = {"encoder.width": 0.0625, "data.image_size": 32, "augment.output_size": None}
+    spec = recipe.with_values(small)
+    encoder, state = trained(spec)
+    session = runtime.InferenceSession(exported(state, spec, "onnx", [])[FILES["onnx"]])
+    images = torch.rand(2, 3, 32, 32)
+    (theirs,) = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        ours = encoder(images)
+    assert ours.shape == (2, encoder.feature_dim)
+    torch.testing.assert_close(
+        torch.from_numpy(theirs), ours, rtol=0, atol=1e-5 * float(ours.abs().max())
+    )
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_format_that_cannot_hold_a_presets_encoder_names_those_that_can(name: str) -> None:
+    for format in FORMATS:
+        for problem in problems_with_format(preset(name), format):
+            assert "safetensors and onnx can hold it" in problem
 
 
 def test_safetensors_bring_the_specification(tmp_path: Path) -> None:
