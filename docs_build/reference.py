@@ -224,7 +224,7 @@ def _facts(one: Ablation) -> list[str]:
         + (f"; at the paper's scale {hours}" if hours else ""),
         f"- Compared by: `{one.metric}`" if getattr(one, "metric", None) else "",
     ]
-    small = [f"- Axis *{axis.name}*: {', '.join(axis.labels)}" for axis in one.small.axes]
+    small = [f"- Axis *{axis.name}*: {'; '.join(axis.labels)}" for axis in one.small.axes]
     return [line for line in (*lines, *small, "") if line or line == ""]
 
 
