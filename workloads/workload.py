@@ -17,6 +17,8 @@ from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from workloads.distributed.worker import Worker
     from workloads.image_encoder import ImageEncoder
 
@@ -320,6 +322,12 @@ class Weights(Protocol[Spec]):
         """Return the tree of a run of such weights without a training, of which nothing is known.
 
         What it has is read as the rest of a specification.
+        """
+
+    def network(self, state: State, spec: Spec) -> "tuple[nn.Module, int]":
+        """Return the encoder of a state by itself, on the CPU and in inference mode.
+
+        It takes images [N, 3, S, S] in [0, 1], of the side S that is returned with it.
         """
 
     def write(

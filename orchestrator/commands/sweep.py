@@ -18,6 +18,7 @@ from orchestrator.commands.cost import (
     records_for,
     why_trained_anew,
 )
+from orchestrator.commands.logged_encoder import logged_encoder
 from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.plan_tree import plan_tree
@@ -195,6 +196,7 @@ class Sweep:
                 tags_of(plan, kept),
                 log_model=self._checked.request.log_model,
                 warn=self._warn,
+                encoder_of=lambda record: logged_encoder(record, self._checked.storage),
             )
             places: list[SweepLog] = [recorder, *self._logs.of(plan)]
             begun.append((plan, places))

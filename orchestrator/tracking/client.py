@@ -156,6 +156,34 @@ class PatientClient:
             "store data sets", lambda: self._client.log_inputs(run_id, datasets=list(inputs))
         )
 
+    def log_model(
+        self, experiment_id: str, run_id: str, name: str, save: Callable[[Path], None], step: int
+    ) -> None:
+        """Keep what `save` writes into a folder as the logged model of a run, unless it has one."""
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        def there() -> bool:
+            condition = f"source_run_id = '{run_id}' AND name = '{name}'"
+            found = self._client.search_logged_models([experiment_id], condition)
+            return any(model.status == LoggedModelStatus.READY for model in found)
+
+        if self._persist("find a model", there):
+            return
+        with scratch_folder() as scratch:
+            folder = scratch / name
+            save(folder)
+
+            def keep() -> None:
+                made = self._client.create_logged_model(
+                    experiment_id, name=name, source_run_id=run_id
+                )
+                self._client.log_model_artifacts(made.model_id, str(folder))
+                self._client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+                output = LoggedModelOutput(made.model_id, step)
+                self._client.log_outputs(run_id, [output])
+
+            self._persist("store a model", keep)
+
     def log_metrics(
         self, run_id: str, values: Sequence[MetricEntry], tags: Mapping[str, str] | None = None
     ) -> None:

@@ -22,6 +22,7 @@ from orchestrator.run_record import Metrics, RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import LOG, RECORD, SPEC, RunFolder
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
+from orchestrator.tracking.encoder_model import LoggedEncoder, ModelError
 from orchestrator.tracking.provenance import data_splits, machine_tags, source_tags
 
 __all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
@@ -56,10 +57,12 @@ class Recorder:
         *,
         log_model: bool,
         warn: Callable[[str], None],
+        encoder_of: Callable[[RunRecord], LoggedEncoder | None] = lambda _: None,
     ) -> None:
+        """Write `plan`; `encoder_of` gives the encoder that `log_model` keeps as MLflow's own."""
         self._tracker, self._plan, self._storage = tracker, plan, storage
         self._tags, self._logged = dict(tags), plan.workload.logged
-        self._log_model = log_model
+        self._log_model, self._encoder_of = log_model, encoder_of
         self._warn = warn
         self._parent: ParentRun | None = None
         self._kept: KeptPlan
@@ -190,6 +193,7 @@ class Recorder:
             checkpoint = RunFolder(self._storage, record.state_of).checkpoint_bytes()
             if checkpoint is not None:
                 self._tracker.log_model(run, checkpoint, spec)
+                self._log_encoder(run, record)
         self._tracker.finish(
             run,
             results,
@@ -199,6 +203,15 @@ class Recorder:
             about=machine_tags(record.machine),
         )
         del self._open[fingerprint]
+
+    def _log_encoder(self, run: CellRun, record: RunRecord) -> None:
+        encoder = self._encoder_of(record)
+        if encoder is None:
+            return
+        try:
+            self._tracker.log_encoder(run, encoder)
+        except ModelError as error:
+            self._warn(f"{record.name}: its encoder is kept, and is no model of MLflow: {error}")
 
     def _guarded(self, write: Callable[[], object]) -> None:
         """Write unless MLflow has failed before in this sweep; say so once."""

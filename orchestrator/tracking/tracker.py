@@ -6,6 +6,7 @@ Runs are found again by their tags.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from orchestrator.storage import Storage
 from orchestrator.storage.runs import RECORD
 from orchestrator.tracking import store
 from orchestrator.tracking.client import PatientClient, with_tags
+from orchestrator.tracking.encoder_model import NAME, LoggedEncoder, save_encoder
 from orchestrator.tracking.provenance import DataSplit
 
 if TYPE_CHECKING:
@@ -243,11 +245,20 @@ class Tracker:
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
         """Keep an encoder as artifacts, with the specification that builds it.
 
-        These are `encoder/encoder.pt` and `encoder/spec.yaml`. Not MLflow's `log_model`, whose
-        files need MLflow, and an example input, to be read again.
+        These are `encoder/encoder.pt` and `encoder/spec.yaml`: what this program continues from.
         """
         files: dict[str, str | bytes] = {"encoder/encoder.pt": state, "encoder/spec.yaml": spec}
         self._client.log_files(cell.run_id, files)
+
+    def log_encoder(self, cell: CellRun, encoder: LoggedEncoder) -> None:
+        """Keep an encoder as a logged model, unless the run has one.
+
+        `mlflow.pytorch.load_model` loads it where none of our packages are. Raises ModelError for
+        an encoder that cannot be written so.
+        """
+        last = max(chain.from_iterable(self._steps.get(cell.run_id, {}).values()), default=0)
+        save = partial(save_encoder, encoder, run_id=cell.run_id)
+        self._client.log_model(cell.experiment_id, cell.run_id, NAME, save, last)
 
     def finished(self, experiment: str, fingerprints: Iterable[str]) -> dict[str, RunRecord]:
         """Read the records of finished cells, by fingerprint: for a sweep whose storage was lost.

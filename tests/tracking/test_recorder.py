@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from orchestrator.errors import TrackingError
@@ -14,6 +15,7 @@ from orchestrator.provenance import RAY_JOB
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, recorder
+from orchestrator.tracking.encoder_model import LoggedEncoder, ModelError
 from orchestrator.tracking.provenance import DataSplit, data_splits
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of, with_intervals
 from search_spaces import ABLATIONS
@@ -43,6 +45,8 @@ class Ledger:
         self.whole: dict[str, int | None] = {}
         self.mended: dict[str, Mapping[int, Mapping[str, float]]] = {}
         self.asked: list[str] = []
+        self.no_program = set[str]()
+        self.encoders: dict[str, LoggedEncoder] = {}
         self.about: dict[str, Mapping[str, str] | None] = {}
         self.data: dict[str, list[tuple[str, str, int | None]]] = {}
         self.opened: dict[str, dict[str, Any]] = {}
@@ -95,6 +99,11 @@ class Ledger:
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
         self._answer("log_model")
         self.models[cell.fingerprint] = (state, spec)
+
+    def log_encoder(self, cell: CellRun, encoder: LoggedEncoder) -> None:
+        if cell.fingerprint in self.no_program:
+            raise ModelError("it branches by its input")
+        self.encoders[cell.fingerprint] = encoder
 
     def finish(
         self,
@@ -511,3 +520,30 @@ def test_use_of_the_machine_is_part_of_the_curve(
     assert ledger.curves == [
         (cells[0], {1: {"loss": 5.0, "system/cpu_utilization_percentage": 50.0}})
     ]
+
+
+def test_an_encoder_that_is_no_program_is_told_and_ends_nothing(
+    ledger: Ledger, plan: Plan, cells: list[str], storage: Storage, warnings: list[str]
+) -> None:
+    network = LoggedEncoder(torch.nn.Identity(), 4)
+    mine = Recorder(
+        ledger,  # type: ignore[arg-type]
+        plan,
+        storage,
+        TAGS,
+        log_model=True,
+        warn=warnings.append,
+        encoder_of=lambda _: network,
+    )
+    mine.begin(KEPT)
+    for name in cells[:2]:
+        storage.write_bytes(f"runs/{name}/checkpoint.pt", b"state")
+    ledger.no_program = {cells[0]}
+    for name in cells[:2]:
+        mine.ended(name, record(name))
+    assert ledger.encoders == {cells[1]: network}
+    assert warnings == [
+        "a cell: its encoder is kept, and is no model of MLflow: it branches by its input"
+    ]
+    assert mine.failure is None
+    assert ledger.closed.keys() == {*cells[:2]}

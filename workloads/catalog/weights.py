@@ -1,7 +1,7 @@
 """Encoders that were trained elsewhere and are evaluated here, and ours that go elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workloads.catalog.simclr_data import prepared
 from workloads.datasets.spec import forget_newer_fields
@@ -14,6 +14,9 @@ from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised
 from workloads.spec import SpecError, digest
 from workloads.workload import ReadWeights, State
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["PublishedEncoders"]
 
@@ -65,6 +68,15 @@ class PublishedEncoders:
         tree = spec.tree()
         of_evaluations = ("data", "augment", "encoder", "eval", "seed", "precision")
         return {name: tree[name] for name in of_evaluations}
+
+    def network(self, state: State, spec: RunSpec) -> "tuple[nn.Module, int]":
+        """Return the encoder by itself, and the side of the views that it was trained on."""
+        import torch
+
+        from workloads.distributed.worker import Worker
+        from workloads.simclr.trained import load_encoder
+
+        return load_encoder(spec, state, Worker(torch.device("cpu"))), spec.view_size
 
     def write(
         self,
