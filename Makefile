@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-cluster test-hosts check benchmarks docs clean
 
 demo: $(VENV)/.run
-	$(BIN)/simclr-orch ablate few-augmentations --preset textures --seeds 3 --storage demo-results
+	$(BIN)/simclr-orch ablate few-augmentations --preset textures --seeds 3
 
 test: check
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -rs -m "not cluster"

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from workloads import allocator
 
-__all__ = ["VARIABLES", "prepare_environment", "worker_environment"]
+__all__ = ["DEBUGGING", "VARIABLES", "is_debugging", "prepare_environment", "worker_environment"]
+
+DEBUGGING = "SIMCLR_ORCH_DEBUG"
 
 # Checked on Ray 2.60, which documents those of Tune and of usage statistics only. A variable that
 # Ray does not know any more is ignored, and its own default holds.
@@ -26,6 +28,11 @@ VARIABLES = {
 } | allocator.VARIABLES
 # Where this machine's decoded images and features lie, and how many of them are kept.
 OF_CACHES = ("SIMCLR_ORCH_CACHE", "SIMCLR_ORCH_FEATURES", "SIMCLR_ORCH_FEATURES_GB")
+
+
+def is_debugging() -> bool:
+    """Tell whether tracebacks are asked for, by `--debug` or its variable."""
+    return bool(os.environ.get(DEBUGGING))
 
 
 def prepare_environment() -> None:

@@ -3,16 +3,19 @@
 Heavy imports wait for the command.
 """
 
+import os
 import sys
 from contextlib import nullcontext
 
 from orchestrator.cli import about, cluster, data, plans, report, runs, show, sweep, watch
-from orchestrator.cli.app import app
-from orchestrator.environment import prepare_environment
+from orchestrator.cli.app import app, in_order_of_work
+from orchestrator.cli.examples import EXAMPLES
+from orchestrator.environment import DEBUGGING, prepare_environment
 from orchestrator.stages import told
 
 __all__ = ["app", "main"]
 
+DEBUG = "--debug"
 COMMANDS = (
     about,
     cluster,
@@ -24,6 +27,7 @@ COMMANDS = (
     sweep,
     watch,
 )  # imported for the commands that they add
+in_order_of_work(app, EXAMPLES, "")
 
 
 # What is said at once of a command that takes seconds, before it imports what it needs.
@@ -40,6 +44,9 @@ FIRST_WORDS = {
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    if DEBUG in sys.argv:  # anywhere: people add it to the end of what they have just typed
+        sys.argv.remove(DEBUG)
+        os.environ[DEBUGGING] = "1"
     words = sys.argv[1:]
     first = FIRST_WORDS.get(words[0]) if words and not {"--help", "-h"} & {*words} else None
     with told(first) if first else nullcontext():

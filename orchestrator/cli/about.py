@@ -22,7 +22,7 @@ from orchestrator.commands.consoles import plain_console
 if TYPE_CHECKING:
     from orchestrator.commands.result import Finished
 
-__all__ = ["doctor", "parts", "presets", "spaces"]
+__all__ = ["doctor", "fields", "parts", "presets", "spaces"]
 
 
 @app.command()
@@ -71,10 +71,13 @@ def _one_space(name: str, as_json: bool, as_yaml: bool, scale: str | None) -> "F
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(help="Print this one as YAML for --config.", autocompletion=preset_names),
+        typer.Argument(
+            help="Print this one as YAML for --config, its fields explained.",
+            autocompletion=preset_names,
+        ),
     ] = None,
 ) -> None:
-    """The base recipes; with NAME, one of them as YAML."""
+    """The base recipes; with NAME, one of them as YAML with the meaning of each field."""
 
     def show() -> None:
         from orchestrator.commands.about import list_presets
@@ -82,6 +85,24 @@ def presets(
         list_presets(name, plain_console())
 
     guarded(show, as_json=False)
+
+
+@app.command()
+def fields(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[FIELD]", help="Only this one, or those of a part: loss."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What --set and --config take: each field with meaning, choices, default and presets."""
+
+    def show() -> "Finished":
+        from orchestrator.commands.fields import list_fields
+
+        return list_fields(name, console_for(as_json))
+
+    guarded(show, as_json=as_json)
 
 
 @app.command()

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["shard", "verify"]
 
 data = typer.Typer(
-    name="data", help="Data sets in shards.", no_args_is_help=True, rich_markup_mode=None
+    name="data",
+    help="Data sets in shards.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.add_typer(data)
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from orchestrator.commands.completion import ablation_names, field_names, preset_names
 from orchestrator.commands.consoles import plain_console
+from orchestrator.environment import is_debugging
 from orchestrator.resources import Placement
 from orchestrator.stages import over
 
@@ -163,7 +165,10 @@ Vary = Annotated[
     ),
 ]
 StorageUri = Annotated[
-    str | None, typer.Option("--storage", help="Folder or URI for everything that is kept.")
+    str | None,
+    typer.Option(
+        "--storage", help="Folder or URI for everything that is kept; default: simclr-orch-results."
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
@@ -264,7 +269,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
-    """Do the work; leave with 0 done, 1 something failed, 2 the request was wrong."""
+    """Do the work; leave with 0 done, 1 something failed, 2 the request was wrong.
+
+    Tracebacks are shown to who asks for them.
+    """
     from orchestrator.errors import OrchestratorError
     from workloads.spec import SpecError
 
@@ -275,6 +283,8 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
             finished = work()
     except (OrchestratorError, SpecError) as error:
         over()
+        if is_debugging():
+            traceback.print_exc()
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
@@ -282,6 +292,13 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
         from orchestrator.commands.request import command_line
 
         typer.echo(f"interrupted; continue with: {command_line(sys.argv[1:])}", err=True)
+        raise typer.Exit(1) from None
+    except Exception as error:
+        over()
+        if is_debugging():
+            raise
+        told = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+        typer.echo(f"{told}\nthis is a fault of simclr-orch; --debug shows where", err=True)
         raise typer.Exit(1) from None
 
     over()

@@ -59,7 +59,7 @@ def report(
 
     def show() -> "Finished":
         from orchestrator.commands.report import report_again, report_on
-        from orchestrator.commands.stores import storage_at
+        from orchestrator.commands.stores import results_at
         from orchestrator.errors import PlanError
 
         if html is not None and (name == "all" or Path(name).is_dir()):
@@ -70,7 +70,7 @@ def report(
             if unread := [option for option, value in given.items() if value is not None]:
                 raise PlanError([f"{', '.join(unread)}: not together with {name}"])
             if name == "all":
-                return pages_on(storage_at(storage), console_for(as_json), html)
+                return pages_on(results_at(storage), console_for(as_json), html)
             return pages_again(Path(name), console_for(as_json), html)
 
         if name.endswith(".json"):
@@ -87,12 +87,12 @@ def report(
             if only is not None:
                 raise PlanError(["--only: is of an ablation, and tune is a search"])
             return search_report(
-                storage_at(storage), console_for(as_json), sweep=sweep, output=output, html=html
+                results_at(storage), console_for(as_json), sweep=sweep, output=output, html=html
             )
 
         return report_on(
             name,
-            storage_at(storage),
+            results_at(storage),
             console_for(as_json),
             sweep=sweep,
             only=tuple(only or ()),
@@ -122,8 +122,8 @@ def verdicts(
 
     def show() -> "Finished":
         from orchestrator.commands.report import verdicts_on
-        from orchestrator.commands.stores import storage_at
+        from orchestrator.commands.stores import results_at
 
-        return verdicts_on(names or [], storage_at(storage), console_for(as_json), details=details)
+        return verdicts_on(names or [], results_at(storage), console_for(as_json), details=details)
 
     guarded(show, as_json=as_json)

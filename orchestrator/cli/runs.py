@@ -256,10 +256,10 @@ def runs(
 
     def show() -> "Finished":
         from orchestrator.commands.runs import RunsQuestion, list_runs
-        from orchestrator.commands.stores import storage_at
+        from orchestrator.commands.stores import results_at
 
         question = RunsQuestion(where, sort, columns, top, as_csv, as_json, parquet)
-        return list_runs(question, storage_at(storage), console_for(as_json))
+        return list_runs(question, results_at(storage), console_for(as_json))
 
     guarded(show, as_json=as_json)
 

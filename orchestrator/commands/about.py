@@ -66,12 +66,14 @@ def list_presets(name: str | None, console: Console) -> None:
     Those of a workload that cannot be imported are told on stderr, and left out. Raises SpecError
     that lists the known ones.
     """
-    import yaml
-
-    from workloads.catalog import preset_named, presets_found
+    from workloads.catalog import preset_named, presets_found, workload_of_preset
 
     if name is not None:
-        print(yaml.safe_dump(preset_named(name).tree(), sort_keys=False), end="")
+        from orchestrator.commands.fields import commented_yaml
+
+        spec, workload = preset_named(name), workload_of_preset(name)
+        assert workload is not None, "of a preset that is known"
+        print(commented_yaml(workload, spec.tree()), end="")
         return
     found, problems = presets_found()
     for problem in problems:

@@ -20,12 +20,17 @@ __all__ = [
     "NextStep",
     "after_pretrain",
     "after_sweep",
+    "after_verdicts",
+    "first_sweep",
+    "near",
     "next_lines",
     "program",
     "with_seeds",
 ]
 
 NAME = "simclr-orch"
+SHOWN_NAMES = 3
+WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,29 @@ def program() -> str:
     return shlex.quote(path if not path.startswith("..") else str(called.absolute()))
 
 
-def after_sweep(
-    name: str, storage: Storage, *, command: str | None = None, too_few_seeds: bool = False
-) -> list[NextStep]:
-    """Return what one types once a sweep has ended or was reported.
+def first_sweep() -> str:
+    """Return a command for somebody who has run nothing yet; it takes minutes."""
+    return f"{program()} ablate temperature --preset shapes --seeds {FEWEST_POOLED}"
 
-    `command` is that of the sweep, which is suggested again with more seeds where it had too few.
+
+def after_sweep(
+    name: str,
+    storage: Storage,
+    *,
+    command: str | None = None,
+    too_few_seeds: bool = False,
+    has_missing: bool = False,
+) -> list[NextStep]:
+    """Return what one types once a sweep has ended or was reported: three commands.
+
+    `command` is that of the sweep, which continues it where runs are missing, and is suggested with
+    more seeds where it had too few.
     """
     at = _at(storage)
     steps = []
-    if too_few_seeds and command is not None:
+    if has_missing and command is not None:
+        steps.append(NextStep(_typed(shlex.split(command)), "continue the sweep"))
+    elif too_few_seeds and command is not None:
         again = with_seeds(command, FEWEST_POOLED)
         steps.append(NextStep(again, "as many seeds as can decide claims"))
     steps += [
@@ -66,6 +84,15 @@ def after_sweep(
         NextStep(f"{program()} dashboard{at}", "every run in MLflow"),
     ]
     return steps[:3]
+
+
+def after_verdicts(names: Sequence[str], storage: Storage) -> list[NextStep]:
+    """Return what one types after the verdicts on these ablations."""
+    at = _at(storage)
+    again = f"{program()} verdicts {' '.join(map(shlex.quote, names))} --long{at}"
+    steps = [NextStep(again, "every comparison")] if len(names) <= SHOWN_NAMES else []
+    first = [NextStep(f"{program()} report {shlex.quote(names[0])}{at}", "its table and figure")]
+    return [*steps, *first] if names else []
 
 
 def after_pretrain(fingerprint: str, storage: Storage) -> list[NextStep]:
@@ -79,11 +106,16 @@ def after_pretrain(fingerprint: str, storage: Storage) -> list[NextStep]:
 
 
 def next_lines(steps: Sequence[NextStep]) -> list[str]:
-    """Return the lines that are printed: what a command does, and below it the command alone."""
+    """Return the lines that are printed: each command, with what it does as its comment.
+
+    The comment stands above where a line would be too long for a narrow terminal.
+    """
     if not steps:
         return []
-    width = max(len(step.command) for step in steps)
-    return ["next:", *(f"  {step.command:<{width}}  # {step.what}" for step in steps)]
+    lines = [f"  {step.command}  # {step.what}" for step in steps]
+    if any(len(line) > WIDTH for line in lines):
+        lines = [line for step in steps for line in (f"  # {step.what}", f"  {step.command}")]
+    return ["next:", *lines]
 
 
 def with_seeds(command: str, seeds: int) -> str:
@@ -97,8 +129,21 @@ def with_seeds(command: str, seeds: int) -> str:
             skip = True
         else:
             kept.append(word)
-    first = [program()] if kept[:1] == [NAME] else [shlex.quote(word) for word in kept[:1]]
-    return " ".join([*first, *map(shlex.quote, kept[1:]), "--seeds", str(seeds)])
+    return _typed([*kept, "--seeds", str(seeds)])
+
+
+def near(address: str) -> str:
+    """Return a path from here where it lies below this folder; other addresses as they are."""
+    if not address.startswith("/"):
+        return address
+    below = os.path.relpath(address)
+    return address if below.startswith("..") else below
+
+
+def _typed(words: Sequence[str]) -> str:
+    """A command of this program that was kept, as it is typed here."""
+    first = [program()] if words[:1] == [NAME] else [shlex.quote(word) for word in words[:1]]
+    return " ".join([*first, *map(shlex.quote, words[1:])])
 
 
 def _at(storage: Storage) -> str:
@@ -109,7 +154,4 @@ def _at(storage: Storage) -> str:
         usual = Settings().storage
     if Storage(usual).uri == storage.uri:
         return ""
-    path = storage.shown()
-    if storage.is_local and not (below := os.path.relpath(path)).startswith(".."):
-        path = below
-    return f" --storage {shlex.quote(path)}"
+    return f" --storage {shlex.quote(near(storage.shown()))}"

@@ -9,11 +9,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
+from orchestrator.commands.next_steps import after_sweep, after_verdicts, near, next_lines
 from orchestrator.commands.questions import EVERY, swept_names
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -21,6 +23,7 @@ from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.plan.kept_question import question_in
 from orchestrator.plan.part import check_only, is_sweep_of
+from orchestrator.report.brief import has_too_few_seeds
 from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.reread import ablation_in, report_in
@@ -29,6 +32,7 @@ from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps, latest_of, sweep_folder
 from orchestrator.verdicts import with_q_values
+from orchestrator.verdicts.sample import FEWEST_POOLED
 
 __all__ = [
     "REPORT_FILES",
@@ -74,7 +78,10 @@ def report_on(
     folder, files = f"sweeps/{name}/{report.plan['sweep']}", report_files(report)
     for file, content in files.items():
         storage.write_bytes(f"{folder}/{file}", content)
-    return _finished(report, storage.shown(folder), console, _page(report, files, html, console))
+    page = _page(report, files, html, console)
+    finished = _finished(report, storage.shown(folder), console, page)
+    _print_next(report, storage, console, finished.document)
+    return finished
 
 
 def report_again(
@@ -139,9 +146,13 @@ def verdicts_on(
         part = f" (a part: {only_text(report.plan['only'])})" if "only" in report.plan else ""
         console.print(Text(report.ablation.name + part, style="bold"))
         print_verdicts(claims, console, details=details)
-    console.print(
-        "q: of claims with a q of at most x a share of x is expected to be wrong, over all above"
-    )
+    if details:
+        console.print(
+            "q: of claims with a q of at most x a share of x is expected to be wrong, over all "
+            "above"
+        )
+    for line in next_lines(after_verdicts(list(document), storage)):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     return Finished(0, {"verdicts": document})
 
 
@@ -265,10 +276,26 @@ def _page(
 
 
 def _finished(report: Report, where: str, console: Console, more: Mapping[str, str]) -> Finished:
-    console.print(
-        f"report: {where}/report.md, figure: {where}/report.png", highlight=False, soft_wrap=True
-    )
+    console.print(f"figure: {near(where)}/report.png", highlight=False, soft_wrap=True)
+    console.print(f"report: {near(where)}/report.md", highlight=False, soft_wrap=True)
     return Finished(0, {**as_json(report), "files": where, **more})
+
+
+def _print_next(
+    report: Report, storage: Storage, console: Console, document: Mapping[str, Any]
+) -> None:
+    """Print what one may type next: more seeds where there are too few to decide."""
+    seeds, missing = len(report.plan["seeds"]), any(cell.missing for cell in report.cells)
+    too_few = has_too_few_seeds(document["verdicts"]) and seeds < FEWEST_POOLED
+    steps = after_sweep(
+        report.ablation.name,
+        storage,
+        command=report.plan["command"],
+        too_few_seeds=too_few,
+        has_missing=missing,
+    )
+    for line in next_lines(steps):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def report_files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:

@@ -21,11 +21,13 @@ from orchestrator.commands.cost import (
 from orchestrator.commands.logged_encoder import logged_encoder
 from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
+from orchestrator.commands.next_steps import after_pretrain, next_lines
 from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.commands.search import kept_search_report, search_report, step_line
+from orchestrator.environment import is_debugging
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.live.pulse import keep_end
@@ -178,9 +180,12 @@ class Sweep:
             except Exception as error:  # noqa: BLE001 - see the docstring
                 _finish(begun, "FAILED")
                 self._left(planned, "failed")
-                if not isinstance(error, OrchestratorError):
+                if is_debugging():
                     self._console.print_exception()
-                self.say(f"{error}; continue with: {self._command}")
+                told = str(error)
+                if not isinstance(error, OrchestratorError):
+                    told = f"{type(error).__name__}: {error} (--debug shows where)"
+                self.say(f"{told}; continue with: {self._command}")
                 return Finished(1, {"error": str(error), "command": self._command}, error)
 
     def _begin(self, planned: Round) -> Begun:
@@ -305,6 +310,8 @@ class Sweep:
         if record is not None and record.has_finished:
             for name, value in record.results.items():
                 self._out.print(f"{name:<24} {value:.6g}", highlight=False)
+            for line in next_lines(after_pretrain(fingerprint, storage)):
+                self._out.print(line, highlight=False, soft_wrap=True, markup=False)
         tree = None if record is None else record.tree()
         return {"run": fingerprint, "record": tree}, {}
 

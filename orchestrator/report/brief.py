@@ -212,7 +212,8 @@ def _number(one: ComparisonDocument) -> str:
     decimals = 0 if is_rate else 2 if max(abs(estimate), abs(bound)) < 10 else 1
     sign = "" if bound else "+"
     text = f"{estimate:{sign}z.{decimals}f}"
-    if low is not None and high is not None:
+    says = is_rate or len(one["seeds"]) >= FEWEST_POOLED  # fewer have one as wide as can be
+    if low is not None and high is not None and says:
         text += f" [{low:z.{decimals}f}, {high:z.{decimals}f}]"
     if is_rate:
         text += " % of the runs" + (f", to be {100 * bound:g} or more" if bound else "")

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.plan.kept import KeptPlan, workload_of_plan
+from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.rounds import TakenLooks, lost_of, verdicts_of
 from orchestrator.report.cost import Cost, cost_of
+from orchestrator.report.differences import Difference, differences
 from orchestrator.report.measured import runs_of_cells, summary_of
 from orchestrator.report.summary import History, Summary
 from orchestrator.report.tuned import Tuned, tuned_cells
@@ -17,16 +18,7 @@ from search_spaces import UNTRAINED, Ablation, Layout
 from search_spaces.claims import Place
 from workloads.spec import flatten
 
-__all__ = ["Difference", "Report", "collect"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A field in which the recipe differs from the paper's own setting."""
-
-    field: str
-    ours: object
-    paper: object
+__all__ = ["Report", "collect"]
 
 
 @dataclass(frozen=True)
@@ -115,38 +107,10 @@ def collect(
         verdicts=tuple(with_q_values(judged)),
         similarity=rank_correlation(ours, paper) if paper else None,
         tuned=tuple(tuned_cells(ablation, plan, records)),
-        differences=tuple(_differences(ablation, plan)),
+        differences=differences(ablation, plan),
         histories={at: _histories(run.record for run in mine) for at, mine in runs.items()},
         cost=cost_of(records.values()),
     )
-
-
-def _differences(ablation: Ablation, plan: KeptPlan) -> Iterable[Difference]:
-    """Where the recipe is not the paper's.
-
-    What every cell sets itself is left out, and what is no part of a setting.
-    """
-    workload = workload_of_plan(plan)
-    if ablation.setting not in workload.presets:
-        return
-
-    paper = workload.presets[ablation.setting]().flat()
-    # as it was kept, perhaps by another version: not read as a specification
-    ours = flatten(plan["base"])
-
-    points = ablation.points(plan["scale"])
-    set_by_all = {
-        path
-        for path in points[0]
-        if all(not hasattr(point.get(path, 0), "resolve") for point in points)
-    }
-    own = set_by_all.intersection(*points)
-
-    for path, value in ours.items():
-        if path not in paper or path in own or path in workload.free_fields:
-            continue
-        if value != paper[path]:
-            yield Difference(path, value, paper[path])
 
 
 def _data_read(records: Records) -> tuple[Mapping[str, Any], ...]:

@@ -14,8 +14,9 @@ from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.kept_looks import looks_in, looks_of
 from orchestrator.plan.rounds import Key, TakenLooks, swept_keys, values_of, verdicts
 from orchestrator.report.brief import NOT_KEPT
-from orchestrator.report.collect import Difference, Report
+from orchestrator.report.collect import Report
 from orchestrator.report.cost import Cost
+from orchestrator.report.differences import Difference
 from orchestrator.report.measured import values_in
 from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import Summary, listed

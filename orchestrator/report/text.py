@@ -1,7 +1,7 @@
 """A report in words and tables: the same for a terminal and for Markdown."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,15 +9,23 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.report.brief import brief, comparison_text, spread_text
+from orchestrator.report.brief import (
+    brief,
+    claim_lines,
+    comparison_text,
+    short_answer,
+    spread_text,
+)
 from orchestrator.report.collect import Report
-from orchestrator.report.document import VerdictDocument, verdicts_json
+from orchestrator.report.document import VerdictDocument, as_json
 from orchestrator.report.facts import facts, subtitle
 from orchestrator.report.tables import ORDER, TextTable, result_tables, verdict_tables
 
 __all__ = ["STYLES", "markdown", "print_report", "print_verdicts", "shortened", "subtitle"]
 
 SHOWN_OF_FACTS = 240  # characters: three lines of a narrow terminal
+# Facts without which numbers are read as what they are not; the others are in the short answer.
+NEVER_LEFT_OUT = ("Left out of the data", "How the data were read", "Judged again", "Uncounted")
 
 STYLES = {
     "reproduced": "green",
@@ -29,28 +37,60 @@ STYLES = {
 
 
 def print_report(report: Report, console: Console, *, details: bool = False) -> None:
-    """Print the report on a terminal: a line a claim; with `details` every comparison, too.
+    """Print the report on a terminal: the table and a short answer, a line a claim.
 
-    Facts that are long are cut without `details`.
+    With `details` every fact and every comparison, too.
     """
+    document = as_json(report)
     console.print(Text(f"{report.ablation.title} ({report.ablation.source})", style="bold"))
+    if not details:
+        _print_lines([report.ablation.question], console)
     for name, fact in facts(report):
-        text = fact if details else shortened(fact, SHOWN_OF_FACTS)
-        console.print(Text.assemble((f"{name}: ", "dim"), text), soft_wrap=True)
+        if details:
+            console.print(Text.assemble((f"{name}: ", "dim"), fact), soft_wrap=True)
+        elif name in NEVER_LEFT_OUT:
+            _print_lines([f"{name}: {shortened(fact, SHOWN_OF_FACTS)}"], console)
     for table in result_tables(report):
+        _print_lines([table.title], console)
         console.print(_terminal_table(table))
-    print_verdicts(verdicts_json(report), console, details=details)
+    if details:
+        _print_details(document["verdicts"], console)
+    else:
+        _print_lines(short_answer(document), console)
     for problem in report.problems:
         console.print(Text(f"failed: {problem}"), soft_wrap=True)
 
 
 def print_verdicts(
-    documents: Iterable[VerdictDocument], console: Console, *, details: bool = False
+    documents: Sequence[VerdictDocument], console: Console, *, details: bool = False
 ) -> None:
     """Print claims with their verdicts, one below the other: verdict, claim, and why in short.
 
     With `details` each comparison follows, those that hold last.
     """
+    if details:
+        _print_details(documents, console)
+    else:
+        _print_lines(claim_lines(documents), console)
+
+
+def _print_lines(lines: Iterable[str], console: Console) -> None:
+    """Print each line in as many as it needs, broken between words, its first word in colour."""
+    for line in lines:
+        head, colon, _rest = line.partition(":")
+        wrapped = textwrap.wrap(
+            line,
+            max(console.width, 20),
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = Text("\n".join(wrapped))
+        text.stylize(STYLES.get(head, "dim" if colon else ""), 0, len(head) + 1)
+        console.print(text, soft_wrap=True)
+
+
+def _print_details(documents: Iterable[VerdictDocument], console: Console) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
@@ -58,14 +98,13 @@ def print_verdicts(
         style = STYLES[one["verdict"]]
         table.add_row(Text(one["verdict"], style=style), Text(one["claim"]))
         table.add_row("", Text(brief(one), style=style))
-        if details:
-            table.add_row("", Text(one["sentence"]))
-            if spread := spread_text(one):
-                table.add_row("", Text(spread))
-            for each in sorted(one["comparisons"], key=lambda each: ORDER[each["verdict"]]):
-                text = Text(comparison_text(each), style=STYLES[each["verdict"]])
-                table.add_row("", Padding(Text(each["comparison"]), (0, 0, 0, 2)))
-                table.add_row("", Padding(text, (0, 0, 0, 4)))
+        table.add_row("", Text(one["sentence"]))
+        if spread := spread_text(one):
+            table.add_row("", Text(spread))
+        for each in sorted(one["comparisons"], key=lambda each: ORDER[each["verdict"]]):
+            text = Text(comparison_text(each), style=STYLES[each["verdict"]])
+            table.add_row("", Padding(Text(each["comparison"]), (0, 0, 0, 2)))
+            table.add_row("", Padding(text, (0, 0, 0, 4)))
     console.print(table)
 
 
@@ -101,9 +140,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def _terminal_table(table: TextTable) -> Table:
-    shown = Table(
-        title=table.title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=0
-    )
+    shown = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
     for index, column in enumerate(table.header):
         shown.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:

@@ -33,6 +33,7 @@ LOOK = {"--preset", "--config", "--set", "--json"}
 OPTIONS = {
     "spaces": {"--json", "--yaml", "--scale"},
     "presets": set(),
+    "fields": {"--json"},
     "parts": {"--kind", "--json"},
     "pretrain": SHARED | RECIPE | PLACE | JOB,
     "ablate": SHARED
@@ -343,6 +344,7 @@ def test_a_folder_is_what_was_typed(
 def test_wrong_requests_leave_with_code_2_and_a_line_each(
     arguments: list[str], problem: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "s").mkdir()
     ended = invoke(*arguments, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
     assert ended.exit_code == 2, ended.stderr
     assert problem in ended.stderr

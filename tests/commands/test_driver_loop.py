@@ -429,7 +429,8 @@ def test_an_error_of_the_driver_ends_with_the_command_that_continues(
     assert finished.exit_code == 1
     assert finished.document["error"] == "the disk is gone"
     assert tracker.sweeps == ["FAILED"]
-    assert "the disk is gone; continue with: simclr-orch ablate ..." in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "the disk is gone (--debug shows where); continue with: simclr-orch ablate ..." in told
 
 
 def test_a_failed_cell_is_told_and_does_not_stop_the_others(

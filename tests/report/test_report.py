@@ -139,16 +139,16 @@ def test_every_ablation_prints_on_a_narrow_terminal(name: str) -> None:
     assert all(len(line) <= 80 for line in verdicts.splitlines())
     words = verdicts.split()
     for one in report.verdicts:
-        assert words.count(one.verdict.split()[0]) >= 1
-        assert " ".join(one.claim.statement.split()) in " ".join(words)
-    assert ABLATIONS[name].question in printed.replace("\n", " ")
+        assert f"{one.verdict}:" in verdicts
+        assert " ".join(one.claim.statement.rstrip(".").split()) in " ".join(words)
+    assert ABLATIONS[name].question in " ".join(printed.split())
     asked = ABLATIONS[name]
     if (
         asked.workload == "simclr"
         and asked.untrained
         and not any(cell.candidates for cell in asked.small.cells)
     ):
-        assert "Untrained: the same encoder without pre-training: 50.5 ± 0.7 % top-1" in printed
+        assert "untrained 50.5 ± 0.7 %" in " ".join(printed.split())
 
 
 def test_the_document_holds_no_path_of_the_machine() -> None:
@@ -167,8 +167,7 @@ def test_what_is_printed_is_brief_and_long_on_request() -> None:
         buffer = io.StringIO()
         print_report(report, Console(file=buffer, width=80), details=details)
         printed[details] = buffer.getvalue()
-    assert "... (--long)" in printed[False]
-    assert "... (--long)" not in printed[True]
+    assert "eval.protocol=lbfgs (paper: sgd)" not in printed[False]
     assert "eval.protocol=lbfgs (paper: sgd)" in printed[True]
     label = report.verdicts[0].judged[0].comparison.label
     found = {details: "".join(text.split()) for details, text in printed.items()}

@@ -38,7 +38,10 @@ class PatchDataSpec(Part):
     to mu. Every set holds both classes equally often.
     """
 
-    name: Literal["gaussian", ImageSource] = "gaussian"
+    name: Literal["gaussian", ImageSource] = Field(
+        "gaussian",
+        description="Gaussian patches, or images as patches",
+    )
     root: str | None = Field(
         None, description="folder of the images; not needed by gaussian and digits"
     )
@@ -55,12 +58,18 @@ class PatchDataSpec(Part):
         1000, description="of gaussian: d, the length of a patch"
     )
     signal_to_noise: Positive = Field(0.2, description="SNR = ||mu|| / (noise_std sqrt(d))")
-    noise_std: Positive = 1.0
+    noise_std: Positive = Field(
+        1.0,
+        description="standard deviation of the noise patch, sigma_p",
+    )
     unlabeled: Annotated[Even, Field(le=4096)] = Field(
         250, description="n0, inputs of pre-training"
     )
     labels: Annotated[Even, Field(le=4096)] = Field(64, description="n, inputs of fine-tuning")
-    test: Annotated[Even, Field(le=100_000)] = 2000
+    test: Annotated[Even, Field(le=100_000)] = Field(
+        2000,
+        description="inputs of the test set",
+    )
     view_correlation: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
         description="rho: the second view's noise is rho xi + sqrt(1 - rho^2) xi'; 0 is the "
@@ -106,8 +115,14 @@ class PretrainSpec(Part):
     alone.
     """
 
-    method: Method = "simclr"
-    temperature: Positive = 1.0
+    method: Method = Field(
+        "simclr",
+        description="how filters are pre-trained; none: not at all",
+    )
+    temperature: Positive = Field(
+        1.0,
+        description="tau of the contrastive loss",
+    )
     learning_rate: Positive = Field(0.1, description="times temperature / ||mu||^2")
     initial_std: Positive = Field(
         1e-6, description="sigma_0; larger ones saturate the softmax before filters align"
@@ -115,7 +130,10 @@ class PretrainSpec(Part):
     target_norm: Positive = Field(
         0.3, description="stop once the mean ||w_r|| is this / (||mu|| sqrt(2m))"
     )
-    max_steps: Annotated[int, Field(ge=1)] = 400
+    max_steps: Annotated[int, Field(ge=1)] = Field(
+        400,
+        description="most steps of gradient descent",
+    )
     views: Literal["fixed", "fresh"] = Field(
         "fixed",
         description="the second view of each input: drawn once, or anew for each step; the paper's "
@@ -139,7 +157,10 @@ class FinetuneSpec(Part):
 
     learning_rate: Positive = Field(0.1, description="times m / max(||mu||^2, noise_std^2 d / n)")
     loss_target: Positive = Field(0.01, description="stop once the training loss is at most this")
-    max_steps: Annotated[int, Field(ge=0)] = 3000
+    max_steps: Annotated[int, Field(ge=0)] = Field(
+        3000,
+        description="most steps of gradient descent",
+    )
 
 
 class TwoLayerSpec(Part):
@@ -152,7 +173,10 @@ class TwoLayerSpec(Part):
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="data, initial filters and their split into F_+ and F_-"
     )
-    precision: Literal["float64", "float32"] = "float64"
+    precision: Literal["float64", "float32"] = Field(
+        "float64",
+        description="of all numbers of a run",
+    )
 
     @property
     def dtype(self) -> "torch.dtype":

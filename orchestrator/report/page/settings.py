@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.report.collect import Difference
+from orchestrator.report.differences import Difference
 from workloads.written import as_assigned
 
 __all__ = ["PARTS", "Part", "parts_of"]

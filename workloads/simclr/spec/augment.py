@@ -47,20 +47,38 @@ Operation = Literal[
 class CropSpec(Part):
     """Random crop, resize and horizontal flip (appendix A), which the paper counts as one."""
 
-    min_area: Annotated[float, Field(gt=0, le=1)] = 0.08
-    max_area: Annotated[float, Field(gt=0, le=1)] = 1.0
-    min_aspect: Positive = 3 / 4
-    max_aspect: Positive = 4 / 3
+    min_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.08,
+        description="least area of a crop, of the image's; 0.08 in appendix A",
+    )
+    max_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="largest area of a crop, of the image's",
+    )
+    min_aspect: Positive = Field(
+        3 / 4,
+        description="narrowest crop, as width by height",
+    )
+    max_aspect: Positive = Field(
+        4 / 3,
+        description="widest crop, as width by height",
+    )
     min_covered: Probability = Field(
         0.1,
         description="crops below this share of the area are redrawn: the authors' code only; 0 is "
         "the paper's text",
     )
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    interpolation: Literal["bicubic", "bilinear"] = Field(
+        "bicubic",
+        description="how a crop is resized to the side of a view",
+    )
     antialias: bool = Field(
         False, description="low-pass when shrinking; torchvision's default, not the authors' code's"
     )
-    flip: Probability = 0.5
+    flip: Probability = Field(
+        0.5,
+        description="probability of a mirrored crop",
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> "CropSpec":
@@ -88,8 +106,14 @@ class ColorSpec(Part):
     strength: Annotated[float, Field(ge=0, le=2.5)] = Field(
         1.0, description="s; 1 for ImageNet, 0.5 for CIFAR-10"
     )
-    jitter_probability: Probability = 0.8
-    grayscale_probability: Probability = 0.2
+    jitter_probability: Probability = Field(
+        0.8,
+        description="probability of the jitter; 0.8 in appendix A",
+    )
+    grayscale_probability: Probability = Field(
+        0.2,
+        description="probability of a grey view; 0.2 in appendix A",
+    )
     brightness: Literal["additive", "multiplicative"] = Field(
         "additive",
         description="additive in the authors' v1 code, multiplicative in their v2 "
@@ -100,10 +124,22 @@ class ColorSpec(Part):
 class BlurSpec(Part):
     """Gaussian blur (appendix A) with a kernel of a tenth of the image side, made odd."""
 
-    probability: Probability = 0.5
-    min_sigma: Positive = 0.1
-    max_sigma: Positive = 2.0
-    kernel_fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
+    probability: Probability = Field(
+        0.5,
+        description="probability of a blurred view",
+    )
+    min_sigma: Positive = Field(
+        0.1,
+        description="least sigma of the kernel, in pixels",
+    )
+    max_sigma: Positive = Field(
+        2.0,
+        description="largest sigma of the kernel, in pixels",
+    )
+    kernel_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1,
+        description="side of the kernel, of the image side",
+    )
     one_sigma_per_batch: bool = Field(
         False,
         description="the authors' code draws one sigma for a batch and view; the paper's text "
@@ -122,8 +158,14 @@ class BlurSpec(Part):
 class CutoutSpec(Part):
     """One square of constant value at a uniform centre. Unpublished in the paper; our choice."""
 
-    side_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
-    fill: Probability = 0.0
+    side_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5,
+        description="side of the square, of the image side",
+    )
+    fill: Probability = Field(
+        0.0,
+        description="value inside the square, from 0 (black) to 1",
+    )
 
 
 class NoiseSpec(Part):
@@ -132,8 +174,14 @@ class NoiseSpec(Part):
     Unpublished in the paper; our choice.
     """
 
-    std: Positive = 0.1
-    probability: Probability = 1.0
+    std: Positive = Field(
+        0.1,
+        description="standard deviation, on the scale from 0 to 1",
+    )
+    probability: Probability = Field(
+        1.0,
+        description="probability of a noisy view",
+    )
 
 
 class SobelSpec(Part):
@@ -142,26 +190,41 @@ class SobelSpec(Part):
     Unpublished in the paper; our choice.
     """
 
-    probability: Probability = 1.0
+    probability: Probability = Field(
+        1.0,
+        description="probability of a filtered view",
+    )
 
 
 class SolarizeSpec(Part):
     """Pixels from the threshold on are inverted (B.2, unpublished there; the usual operation)."""
 
-    threshold: Probability = 0.5
-    probability: Probability = 0.2
+    threshold: Probability = Field(
+        0.5,
+        description="pixels from here on are inverted, on the scale from 0 to 1",
+    )
+    probability: Probability = Field(
+        0.2,
+        description="probability of a solarized view",
+    )
 
 
 class EqualizeSpec(Part):
     """The histogram of each channel is made even (B.2, unpublished there; the usual operation)."""
 
-    probability: Probability = 0.2
+    probability: Probability = Field(
+        0.2,
+        description="probability of an equalized view",
+    )
 
 
 class MotionBlurSpec(Part):
     """Blur along a line of random direction (B.2, unpublished there; our choice)."""
 
-    probability: Probability = 0.2
+    probability: Probability = Field(
+        0.2,
+        description="probability of a blurred view",
+    )
     kernel_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         0.1, description="length of the line, of the image side"
     )
@@ -170,13 +233,19 @@ class MotionBlurSpec(Part):
 class AutoAugmentSpec(Part):
     """AutoAugment (Table 1): a policy learned with labels, as torchvision has it."""
 
-    policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet"
+    policy: Literal["imagenet", "cifar10", "svhn"] = Field(
+        "imagenet",
+        description="the data set whose labels the policy was learned with",
+    )
 
 
 class RotateSpec(Part):
     """Rotation by a multiple of 90 degrees, uniform over `angles` (Figure 4 lists 90, 180, 270)."""
 
-    angles: tuple[Literal[0, 90, 180, 270], ...] = (90, 180, 270)
+    angles: tuple[Literal[0, 90, 180, 270], ...] = Field(
+        (90, 180, 270),
+        description="degrees, one of which is drawn",
+    )
 
     @model_validator(mode="after")
     def _angles(self) -> "RotateSpec":
@@ -208,7 +277,11 @@ class AugmentSpec(Part):
         description="which source own operations have, by the same names: set when runs are "
         "planned, and another one is refused then",
     )
-    branches: Literal["both", "one"] = "both"
+    branches: Literal["both", "one"] = Field(
+        "both",
+        description="both: the operations draw each view; one: views share a crop and flip, and "
+        "the operations act on the second one only (section 3, Figure 5)",
+    )
     output_size: Annotated[int, Field(ge=8, le=512)] | None = Field(
         None, description="side of the views in pixels; null is data.image_size"
     )

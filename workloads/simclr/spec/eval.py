@@ -35,15 +35,24 @@ class LinearSgdSpec(Part):
     With Nesterov momentum.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 90
+    epochs: Annotated[int, Field(ge=1)] = Field(
+        90,
+        description="passes over the training images; 90 in appendix B.6",
+    )
     batch_size: Annotated[int, Field(ge=1)] = Field(
         4096, description="clipped to the number of training images"
     )
     base_learning_rate: Positive = Field(
         0.1, description="times batch_size / 256, cosine to 0, no warm-up"
     )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NonNegative = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9,
+        description="of Nesterov",
+    )
+    weight_decay: NonNegative = Field(
+        0.0,
+        description="weight decay; none in appendix B.6",
+    )
     min_area: Annotated[float, Field(gt=0, le=1)] = Field(
         0.08, description="smallest area of the random crop"
     )
@@ -53,7 +62,10 @@ class KnnSpec(Part):
     """Weighted cosine k-nearest neighbours; the bank is the training split's clean features."""
 
     k: Annotated[int, Field(ge=1)] = Field(200, description="clipped to the size of the bank")
-    temperature: Positive = 0.1
+    temperature: Positive = Field(
+        0.1,
+        description="of the votes of neighbours: lower counts the nearest more",
+    )
     k_choices: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (), description="when given, the validation split chooses k among these"
     )
@@ -83,12 +95,27 @@ class ProbeSpec(Part):
     four quarter turns; noise and sobel: the original or the transformed image, at even odds.
     """
 
-    tasks: tuple[ProbeTask, ...] = ()
-    hidden_dim: Annotated[int, Field(ge=1)] = 512
-    epochs: Annotated[int, Field(ge=1)] = 15
-    batch_size: Annotated[int, Field(ge=2)] = 256
+    tasks: tuple[ProbeTask, ...] = Field(
+        (),
+        description="what is told from features, one after the other (Table 4); none unless given",
+    )
+    hidden_dim: Annotated[int, Field(ge=1)] = Field(
+        512,
+        description="width of the hidden layer of the classifier",
+    )
+    epochs: Annotated[int, Field(ge=1)] = Field(
+        15,
+        description="passes over the training images",
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(
+        256,
+        description="images of a step",
+    )
     learning_rate: Positive = Field(1e-3, description="of Adam")
-    noise_std: Positive = 0.1
+    noise_std: Positive = Field(
+        0.1,
+        description="of the task noise: its standard deviation, on the scale from 0 to 1",
+    )
 
     @model_validator(mode="after")
     def _tasks(self) -> "ProbeSpec":
@@ -120,8 +147,14 @@ class FinetuneSpec(Part):
     base_learning_rate: Positive = Field(
         0.05, description="times batch_size / 256, cosine to 0, no warm-up"
     )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NonNegative = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9,
+        description="of Nesterov",
+    )
+    weight_decay: NonNegative = Field(
+        0.0,
+        description="weight decay; none in appendix B.5",
+    )
     min_area: Annotated[float, Field(gt=0, le=1)] = Field(
         0.08, description="smallest area of the random crop"
     )
@@ -202,7 +235,10 @@ class TransferSpec(Part):
         description="candidates of fine-tuning, each divided by the learning rate; none and 7 from "
         "1e-6 to 1e-3 in the paper",
     )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9,
+        description="of Nesterov, in fine-tuning",
+    )
     min_area: Annotated[float, Field(gt=0, le=1)] = Field(
         0.08, description="smallest area of the random crop"
     )

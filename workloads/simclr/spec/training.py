@@ -176,7 +176,10 @@ class OptimSpec(Part):
     name: OptimName | str = Field(
         "lars", description="or an own one, as module:name or by its entry point, with its options"
     )
-    base_learning_rate: Positive = 0.3
+    base_learning_rate: Positive = Field(
+        0.3,
+        description="learning rate before it is scaled by the batch size; 0.3 in section 2.2",
+    )
     scaling: Literal["linear", "sqrt", "none"] = Field(
         "linear",
         description="linear: base * B / 256; sqrt: base * sqrt(anchor * B) / 256; none: base",
@@ -189,8 +192,14 @@ class OptimSpec(Part):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.9, description="of LARS and SGD; beta 1 of AdamW"
     )
-    weight_decay: NonNegative = 1e-6
-    trust_coefficient: Positive = 0.001
+    weight_decay: NonNegative = Field(
+        1e-6,
+        description="weight decay; 1e-6 in section 2.2",
+    )
+    trust_coefficient: Positive = Field(
+        0.001,
+        description="of LARS: how far a layer moves, of the norm of its weights",
+    )
     exclude_bias_and_norm: bool = Field(
         True, description="no weight decay and no trust ratio for biases and BN"
     )
