@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(?:console|bash|)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 IN_CAPITALS = re.compile(r"\b[A-Z][A-Z_0-9]+\b")  # stands for what a reader fills in
-ASKS = {"spaces", "presets", "parts", "show"}
+ASKS = {"spaces", "presets", "parts", "show", "fields"}
 TRAINS = {"ablate", "tune"}
 # Data, a cluster or a module of own parts that are no part of this repository.
 ELSEWHERE = {"--on", "--address", "--config", "--download", "data.root", "=my_"}
