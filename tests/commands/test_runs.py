@@ -163,6 +163,8 @@ def test_a_wrong_question_is_refused_in_a_line(
 
 def test_it_is_said_that_nothing_fits(storage: Storage, tmp_path: Path) -> None:
     assert "none of 4 runs fits" in listed(storage, "--where", "seed == 7").stdout
+    assert "no such folder" in listed(Storage(str(tmp_path / "empty"))).stderr
+    (tmp_path / "empty").mkdir()
     assert "no runs in" in listed(Storage(str(tmp_path / "empty"))).stdout
 
 
