@@ -167,6 +167,11 @@ class LiveSweep:
         """True where the whole sweep is asked to stop."""
         return ALL in self._asked
 
+    @property
+    def any_asked_to_stop(self) -> bool:
+        """True where some cells or all are asked to stop."""
+        return bool(self._asked)
+
     def _first_now(self) -> tuple[SweepProgress, datetime]:
         """Return how far the first sweep is, with which all end, and the time of that."""
         progress = self.now()[0]

@@ -4,6 +4,7 @@ Cells that have finished are taken over. A trial is a pack: one cell, or as many
 trains together in a process.
 """
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -199,7 +200,12 @@ def _tune(
             ),
         ),
     )
-    tuner.fit()
+    tunes = logging.getLogger("ray.tune.execution.tune_controller")
+    tunes.addFilter(watcher.is_worth_a_line)
+    try:
+        tuner.fit()
+    finally:
+        tunes.removeFilter(watcher.is_worth_a_line)
 
 
 class _OnceAllHaveStopped(tune.Stopper):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 The driver also writes the records of what could not write its own.
 """
 
+import logging
 import math
 from dataclasses import replace
 from typing import Any
@@ -133,6 +134,10 @@ class Watcher(Callback):  # type: ignore[misc]
     def all_stopped(self) -> bool:
         """True once all that ran has left, where the whole sweep is asked to stop."""
         return self._progress.all_asked_to_stop and not self._running
+
+    def is_worth_a_line(self, said: logging.LogRecord) -> bool:
+        """Tell whether Tune's log is to be seen: not that a process ended which was asked to."""
+        return not (said.exc_info and self._progress.any_asked_to_stop)
 
     def _is_stopped(self, pack: Pack) -> bool:
         return all(name in self.stopped for name in pack.fingerprints)
