@@ -24,7 +24,7 @@ PAPER_CORE_HOURS = 192.0  # of one default run: 1.5 h on 128 TPU v3 cores (the p
 
 AXES_OF: dict[Figure, tuple[int, ...]] = {
     "heatmap": (2,),
-    "lines": (2, 3),
+    "lines": (1, 2, 3),
     "table": (1,),
     "maps": (3,),
     "points": (1, 2, 3),
@@ -56,14 +56,15 @@ class Ablation:
     """A question as data: its cells at the paper's scale and at a small one, and its claims.
 
     `fixed` is set in every cell, over the preset. `figure` is how the answer is drawn: a heat map
-    of two axes, lines over the second axis (a third makes panels), one row for each cell, a heat
-    map for each label of the third axis, or a point for each cell, by its metric and the one named
-    `against`. `setting` names the preset that is the paper's own for this question. An `extension`
-    asks what the paper does not; `tuned_by` chooses among a cell's candidates. A run whose result
-    `counts_if` is not 1 says nothing on claims: it did not converge. Unless `untrained` is False,
-    an untrained run is evaluated beside the cells. `vary` names what each seed draws anew, beside
-    what the seed itself draws. A part (`search_spaces.part`) has the `whole` question and, by the
-    axis, the labels that `only` it has; what is left of a question for a recipe has the `whole`.
+    of two axes, lines over the second axis (a third makes panels) or one line over a single axis,
+    one row for each cell, a heat map for each label of the third axis, or a point for each cell, by
+    its metric and the one named `against`. `setting` names the preset that is the paper's own for
+    this question. An `extension` asks what the paper does not; `tuned_by` chooses among a cell's
+    candidates. A run whose result `counts_if` is not 1 says nothing on claims: it did not converge.
+    Unless `untrained` is False, an untrained run is evaluated beside the cells. `vary` names what
+    each seed draws anew, beside what the seed itself draws. A part (`search_spaces.part`) has the
+    `whole` question and, by the axis, the labels that `only` it has; what is left of a question for
+    a recipe has the `whole`.
     """
 
     name: str

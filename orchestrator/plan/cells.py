@@ -153,13 +153,22 @@ class Plan:
         if self.ask.vary:
             identity["vary"] = sorted(self.ask.vary)
         if self.question is not None:
-            identity["question"] = digest(self.question)
+            identity["question"] = digest(_as_asked(self.question))
         return digest(identity)[:12]
 
     @property
     def jobs(self) -> dict[str, PlannedCell]:
         """One cell for each distinct fingerprint, in order."""
         return jobs_of((self,))
+
+
+def _as_asked(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of a question without how its one axis is drawn, which was a table at first."""
+    axes = question.get("axes", ())
+    if question.get("figure") != "lines" or len(axes) != 1:
+        return dict(question)
+    plain = [{key: value for key, value in axis.items() if key != "log"} for axis in axes]
+    return {key: value for key, value in question.items() if key != "figure"} | {"axes": plain}
 
 
 def jobs_of(plans: Iterable[Plan]) -> dict[str, PlannedCell]:

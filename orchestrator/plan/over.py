@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from orchestrator.errors import PlanError
@@ -20,6 +21,7 @@ from workloads.yaml_nodes import number_in
 __all__ = ["Over", "over_question"]
 
 MOST_AXES = 3  # a table, a heat map, a heat map for each label of the third
+WIDE = 8  # the largest value over the smallest, from which on an axis is drawn by logarithms
 _RANGE = re.compile(r"([^,]+?)\.\.([^,]+?):(\d+)(?::(log|linear))?")
 
 
@@ -81,12 +83,23 @@ def _ablation(over: Over, axes: dict[str, list[object]], metric: str, workload: 
         "axes": axes,
         "metric": metric,
     }
+    if len(axes) == 1 and _rises(*axes.values()):
+        ((field, values),) = axes.items()
+        log = values[0] > 0 and values[-1] >= WIDE * values[0]  # type: ignore[operator]
+        tree["axes"] = {field: {"values": values, "log": log}}
+        tree["figure"] = "lines"
     if over.claims:
         tree["claims"] = list(over.claims)
     try:
         return ablation_of(tree)
     except QuestionError as error:
         raise PlanError([_problem(over, keys, text) for keys, text in error.problems]) from None
+
+
+def _rises(values: Sequence[object]) -> bool:
+    """Whether values are numbers of which each is larger than the one before."""
+    numbers = [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
+    return len(numbers) == len(values) and all(a < b for a, b in pairwise(numbers))
 
 
 def _problem(over: Over, keys: Sequence[str | int], text: str) -> str:

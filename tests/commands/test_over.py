@@ -210,3 +210,21 @@ def test_an_option_of_an_own_operation_is_an_axis(
     assert {"fog": {"density": 0.3}} in options
     with pytest.raises((PlanError, SpecError), match="has no such option; did you mean density"):
         check(replace(request, over=Over(("augment.options.fog.densty=0.1,0.3",))))
+
+
+def test_one_axis_of_rising_numbers_is_drawn_as_a_line_and_its_sweep_stays_the_same(
+    storage: Storage,
+) -> None:
+    def drawn(*axes: str) -> str:
+        return check(_request(storage, over=Over(axes))).plans[0].ablation.figure
+
+    assert drawn("loss.temperature=0.05,0.1,0.5") == "lines"
+    assert drawn("loss.temperature=0.5,0.1,0.05") == "table"
+    assert drawn("encoder.architecture=resnet18,convnet") == "table"
+    assert drawn("loss.temperature=0.1,0.5", "head.num_linear_layers=1,2") == "heatmap"
+    (plan,) = check(_request(storage, over=Over(("loss.temperature=0.05,0.1,0.5",)))).plans
+    tree = dict(plan.question)
+    assert tree["figure"] == "lines"
+    axis = {"name": "loss.temperature", "labels": ["0.05", "0.1", "0.5"]}
+    before = {key: value for key, value in tree.items() if key != "figure"} | {"axes": [axis]}
+    assert replace(plan, question=before).sweep_id == plan.sweep_id

@@ -35,7 +35,7 @@ def test_runs_are_those_of_specifications_written_by_hand() -> None:
 @pytest.mark.parametrize(
     ("axes", "figure"),
     [
-        ([TEMPERATURE], "table"),
+        ([TEMPERATURE], "lines"),
         ([TEMPERATURE, LAYERS], "heatmap"),
         ([TEMPERATURE, LAYERS, "optim.name=sgd,lars"], "maps"),
     ],

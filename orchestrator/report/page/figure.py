@@ -21,6 +21,8 @@ def figure_charts(report: Report) -> Sequence[Chart]:
     match ablation.figure:
         case "heatmap":
             charts = heatmap_charts(layout, cells, sides, metric)
+        case "lines" if len(layout.axes) == 1:
+            charts = row_charts(layout, cells, sides, metric)
         case "lines":
             charts = line_charts(layout, cells, sides, metric)
         case "table":
