@@ -21,7 +21,7 @@ from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import Checkpoint, RunFolder, finished_record, last_state
 from orchestrator.tracking import Tracker
-from orchestrator.tracking.recorder import with_intervals
+from orchestrator.tracking.names import interval_tags, mlflow_name
 from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
@@ -314,7 +314,9 @@ def _record(
             name=f"{name} of {subject.name}",
             params=flatten({"eval": record.settings}),
         )
-        tracker.finish(run, with_intervals(record.results, record.intervals), contents)
+        known = subject.workload.quantities
+        results = {mlflow_name(name, known): value for name, value in record.results.items()}
+        tracker.finish(run, results, contents, about=interval_tags(record.intervals, known))
     except TrackingError as error:
         console.print(
             f"kept in the storage, but not in MLflow: {error}",

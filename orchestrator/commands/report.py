@@ -23,7 +23,7 @@ from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.plan.kept_question import question_in
 from orchestrator.plan.part import check_only, is_sweep_of
-from orchestrator.report.brief import has_too_few_seeds
+from orchestrator.report.brief import has_too_few_seeds, short_answer
 from orchestrator.report.collect import Report, collect
 from orchestrator.report.document import as_json, verdicts_json
 from orchestrator.report.reread import ablation_in, report_in
@@ -31,6 +31,7 @@ from orchestrator.report.text import markdown, print_report, print_verdicts
 from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps, latest_of, sweep_folder
+from orchestrator.tracking.shown import ANSWER
 from orchestrator.verdicts import with_q_values
 from orchestrator.verdicts.sample import FEWEST_POOLED
 
@@ -122,9 +123,20 @@ def report_in_file(file: Path) -> Report:
 
 
 def kept_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
-    """Read the files that `report_on` has left of a sweep, by name."""
+    """Read the files that `report_on` has left of a sweep, by name, with its answer in short."""
     found = {name: storage.read_bytes(f"{sweep_folder(plan)}/{name}") for name in REPORT_FILES}
-    return {name: content for name, content in found.items() if content is not None}
+    files = {name: content for name, content in found.items() if content is not None}
+    if (document := files.get("report.json")) is not None:
+        files[ANSWER] = _as_list(short_answer(json.loads(document))).encode()
+    return files
+
+
+def _as_list(lines: Sequence[str]) -> str:
+    """Lines as a list in Markdown, with what stands before the first colon in bold."""
+    split = [line.partition(": ") for line in lines]
+    return "\n".join(
+        f"- **{first}**{mark}{rest}" if rest else f"- {first}" for first, mark, rest in split
+    )
 
 
 def verdicts_on(

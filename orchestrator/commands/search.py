@@ -28,6 +28,7 @@ from orchestrator.report.searched import (
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import kept_search, latest_sweep
+from orchestrator.tracking.shown import ANSWER
 from workloads.catalog import workload_named
 
 __all__ = [
@@ -169,7 +170,12 @@ def kept_search_report(plan: Plan, storage: Storage) -> dict[str, bytes]:
         name for name in storage.list(folder) if name in FILES or name.endswith((".png", ".svg"))
     ]
     found = {name: storage.read_bytes(f"{folder}/{name}") for name in names}
-    return {name: content for name, content in found.items() if content is not None}
+    files = {name: content for name, content in found.items() if content is not None}
+    best = json.loads(files.get("report.json", b"{}")).get("best")
+    if best is not None:
+        score = f"{best['validation_score']:.1f}"
+        files[ANSWER] = f"- **best**: {best['setting']}, {score} on validation images".encode()
+    return files
 
 
 def print_search(found: Searched, console: Console) -> None:

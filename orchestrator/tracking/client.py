@@ -59,6 +59,25 @@ class PatientClient:
             )
         return experiment_id
 
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Give an experiment tags, cut at 5,000 characters."""
+
+        def write() -> None:
+            before = self._client.get_experiment(experiment_id).tags
+            for key, value in tags.items():
+                if before.get(key) != value[:LONGEST_TAG]:
+                    self._client.set_experiment_tag(experiment_id, key, value[:LONGEST_TAG])
+
+        self._persist("describe an experiment", write)
+
+    def experiment_tags(self, experiment_id: str) -> dict[str, str]:
+        """Return the tags of an experiment."""
+        return dict(
+            self._persist(
+                "read an experiment", lambda: self._client.get_experiment(experiment_id)
+            ).tags
+        )
+
     def experiment_named(self, name: str) -> str | None:
         """Return the id of an experiment; None when there is none of that name."""
         found = self._persist(
@@ -202,7 +221,7 @@ class PatientClient:
             for key, value, step in values
             if not math.isfinite(value)
         ]
-        wanted = [RunTag(key, value) for key, value in (tags or {}).items()]
+        wanted = [RunTag(key, value[:LONGEST_TAG]) for key, value in (tags or {}).items()]
         if lost:
             wanted.append(RunTag(NON_FINITE, ", ".join(lost)[:LONGEST_TAG]))
         batches = _batches(entries, METRICS_PER_BATCH - len(wanted)) or ([[]] if wanted else [])

@@ -70,11 +70,14 @@ def start_dashboard(
     browser ask it: this machine's own, where it listens for other machines, and `allowed_hosts`,
     names of proxies and the like (`*.lab.example.org`).
     A store behind HTTP has pages already: nothing is started. Raises PlanError for a port that is
-    taken, and TrackingError for a store that cannot be used or a server that does not start.
+    taken and for a storage in which nothing is recorded, and TrackingError for a store that cannot
+    be used or a server that does not start.
     """
     uri, artifact_root = store.resolve(tracking_uri, storage)
     if uri.startswith(("http:", "https:")):
         return Dashboard(store.page(uri), None)
+    if tracking_uri is None and (problem := _missing(storage)):
+        raise PlanError([problem])
     if problem := _port_problem(host, port):
         raise PlanError([problem])
     if problem := store.problem(uri):
@@ -118,6 +121,16 @@ def start_dashboard(
         dashboard.stop()
         raise
     return dashboard
+
+
+def _missing(storage: Storage) -> str | None:
+    """Why there is nothing to show of a storage, which is not made for being asked."""
+    folder = storage.local_path()
+    if not folder.is_dir():
+        return f"--storage {storage.shown()}: there is no such folder"
+    if not store.database_of(storage).is_file():
+        return f"--storage {storage.shown()}: has no {store.DATABASE}: no sweep is recorded there"
+    return None
 
 
 def _port_problem(host: str, port: int) -> str | None:

@@ -24,22 +24,14 @@ from orchestrator.storage.runs import LOG, RECORD, SPEC, RunFolder
 from orchestrator.tracking import CellRun, ParentRun, Status, Tracker
 from orchestrator.tracking.encoder_model import LoggedEncoder, ModelError
 from orchestrator.tracking.provenance import data_splits, machine_tags, source_tags
+from orchestrator.tracking.shown import ANSWER, PAGES, PICTURE, Shown
+from orchestrator.tracking.view import view_tag
 
-__all__ = ["Recorder", "Recorders", "tags_of", "with_intervals"]
+__all__ = ["Recorder", "Recorders", "tags_of"]
 
 STATUSES: dict[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 # of one cell's curve: a write costs tens of milliseconds of the driver
 SECONDS_BETWEEN_WRITES = 5.0
-
-
-def with_intervals(
-    results: Mapping[str, float], intervals: Mapping[str, Sequence[float]]
-) -> dict[str, float]:
-    """Return results as metrics, with both ends of the intervals of those that have one."""
-    metrics = dict(results)
-    for name, (low, high) in intervals.items():
-        metrics[f"{name}_low"], metrics[f"{name}_high"] = low, high
-    return metrics
 
 
 class Recorder:
@@ -62,6 +54,7 @@ class Recorder:
         """Write `plan`; `encoder_of` gives the encoder that `log_model` keeps as MLflow's own."""
         self._tracker, self._plan, self._storage = tracker, plan, storage
         self._tags, self._logged = dict(tags), plan.workload.logged
+        self._shown = Shown(plan)
         self._log_model, self._encoder_of = log_model, encoder_of
         self._warn = warn
         self._parent: ParentRun | None = None
@@ -83,8 +76,11 @@ class Recorder:
             name=f"{self._plan.name} {self._plan.sweep_id}",
             tags=self._tags,
             plan=kept,
+            params=self._shown.shared(),
         )
         self._tracker.log_data(self._parent, data_splits(self._plan.workload.data_name, kept))
+        self._kept = kept
+        self._describe({})
         self._tracker.reconcile(self._parent)
         self._recorded = self._tracker.finished_cells(self._parent)
         if self._plan.is_search:
@@ -122,9 +118,8 @@ class Recorder:
         recorded = self._recorded.get(fingerprint)
         if recorded is None or self._log_model:
             self._guarded(lambda: self._close(fingerprint, record))
-        elif recorded.epochs != len(record.history):
-            curve = self._curve(record.history)
-            self._guarded(lambda: self._tracker.mend_curve(recorded, curve))
+        elif recorded.epochs != len(record.history) or not recorded.is_shown:
+            self._guarded(lambda: self._mend(recorded, record))
 
     def finish(self, status: Status, files: Mapping[str, str | bytes]) -> None:
         """Close the sweep's run with the report's files; cells still open were interrupted."""
@@ -134,7 +129,12 @@ class Recorder:
             for run in self._open.values():
                 self._tracker.finish(run, {}, {}, status="KILLED")
             self._tracker.reconcile(self._parent)
-            self._tracker.finish_sweep(self._parent, status=status, artifacts=files)
+            metrics = self._shown.of_sweep(files)
+            self._tracker.finish_sweep(
+                self._parent, status=status, artifacts=files, metrics=metrics
+            )
+            if ANSWER in files:
+                self._describe(files)
 
         self._guarded(close)
 
@@ -151,7 +151,7 @@ class Recorder:
                 fingerprint,
                 name=cell.name,
                 tags=self._tags_of(cell),
-                params=cell.spec.flat(),
+                params=self._shown.params(cell),
             )
             splits = data_splits(self._plan.workload.data_name, self._kept, cell.spec.tree())
             self._tracker.log_data(run, splits)
@@ -165,10 +165,36 @@ class Recorder:
         }
         if cell.paper is not None:
             own["simclr_orch.paper"] = f"{cell.paper:g}"
-        return self._tags | own
+        return self._tags | own | PAGES
+
+    def _describe(self, files: Mapping[str, str | bytes]) -> None:
+        """Describe the sweep by the files of its report, which has none at first."""
+        assert self._parent is not None, "begin comes first"
+        assert self._kept is not None, "begin comes first"
+        answer, view = files.get(ANSWER), self._shown.view
+        if isinstance(answer, bytes):
+            answer = answer.decode()
+        # relative to the pages, whose server is asked under several names
+        picture = f"get-artifact?path={PICTURE}&run_uuid={self._parent.run_id}"
+        text = self._shown.description(self._kept, answer, picture if PICTURE in files else None)
+        key, content = view_tag(view)
+        self._tracker.describe(self._parent, text, {key: content}, view=view.key)
+
+    def _mend(self, run: CellRun, record: RunRecord) -> None:
+        cell = self._plan.jobs[run.fingerprint]
+        self._tracker.mend(
+            run,
+            self._curve(record.history),
+            self._shown.results(cell, record),
+            tags={**PAGES, **self._shown.intervals(record)},
+            params=self._shown.params(cell),
+        )
 
     def _curve(self, epochs: Sequence[Metrics]) -> dict[int, Metrics]:
-        return {int(epoch["epoch"]): logged_metrics(epoch, self._logged) for epoch in epochs}
+        return {
+            int(epoch["epoch"]): self._shown.named(logged_metrics(epoch, self._logged))
+            for epoch in epochs
+        }
 
     def _write_curve(self, fingerprint: str, epochs: Sequence[Metrics]) -> None:
         self._tracker.log_epochs(self._run_of(fingerprint), self._curve(epochs))
@@ -176,12 +202,6 @@ class Recorder:
     def _close(self, fingerprint: str, record: RunRecord) -> None:
         run, folder = self._run_of(fingerprint), RunFolder(self._storage, fingerprint)
         self._write_curve(fingerprint, record.history)
-        results = dict(record.results)
-        if record.has_finished:
-            if record.total_seconds is not None:
-                results["total_seconds"] = record.total_seconds
-            results = with_intervals(results, record.intervals or {})
-
         spec = yaml.safe_dump(dict(record.spec), sort_keys=False)
         files: dict[str, str | bytes] = {
             RECORD: json.dumps(record.tree(), indent=2),
@@ -196,11 +216,11 @@ class Recorder:
                 self._log_encoder(run, record)
         self._tracker.finish(
             run,
-            results,
+            self._shown.results(self._plan.jobs[fingerprint], record),
             files,
             STATUSES[record.status],
             epochs=len(record.history),
-            about=machine_tags(record.machine),
+            about={**machine_tags(record.machine), **self._shown.intervals(record)},
         )
         del self._open[fingerprint]
 

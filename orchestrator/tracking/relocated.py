@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["put_right", "without_marks"]
+__all__ = ["hide_default", "put_right", "without_marks"]
 
 # Tables and columns that hold addresses of artifacts.
 ADDRESSES = (
@@ -40,6 +40,21 @@ def put_right(database: Path, artifacts: str) -> int:
                 if _has(connection, table):
                     changed += _replace(connection, table, column, old, new)
     return changed
+
+
+def hide_default(database: Path) -> bool:
+    """Delete the experiment `Default` where it has no runs; tells whether it did.
+
+    MLflow makes it in every new database, with artifacts in the folder that a process runs in.
+    Deleted is a mark, and `mlflow experiments restore` takes it away. Raises sqlite3.Error.
+    """
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        cursor = connection.execute(
+            "UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'Default' "
+            "AND experiment_id = 0 AND lifecycle_stage = 'active' AND NOT EXISTS "
+            "(SELECT 1 FROM runs WHERE runs.experiment_id = experiments.experiment_id)"
+        )
+        return cursor.rowcount > 0
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:

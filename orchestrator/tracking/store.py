@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import TrackingError
 from orchestrator.storage import Storage, without_password
-from orchestrator.tracking.relocated import put_right, without_marks
+from orchestrator.tracking.relocated import hide_default, put_right, without_marks
 from workloads.extras import install_command
 from workloads.local_files import Lock, replaced
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = [
+    "DATABASE",
     "ENVIRONMENT",
     "VARIABLE",
     "artifact_address",
     "connect",
+    "database_of",
     "exclusive",
     "failures",
     "is_permanent",
@@ -85,7 +87,7 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
                 f"--storage {storage.shown()}: an object store cannot hold MLflow's database; "
                 "give --tracking-uri (http://host:port of an MLflow server)"
             )
-        return f"{SQLITE}{_database_of(storage)}", artifact_address(storage)
+        return f"{SQLITE}{database_of(storage)}", artifact_address(storage)
     match _scheme(tracking_uri):
         case "http" | "https" | "databricks":
             return tracking_uri.rstrip("/"), None
@@ -104,8 +106,8 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
             )
 
 
-def _database_of(storage: Storage) -> Path:
-    """Where the database of a storage is opened. Raises TrackingError."""
+def database_of(storage: Storage) -> Path:
+    """Return where the database of a storage is opened. Raises TrackingError."""
     folder = storage.local_path()
     try:
         return without_marks(folder) / DATABASE
@@ -188,13 +190,14 @@ def connect(uri: str) -> "MlflowClient":
 def put_artifacts_right(uri: str, artifacts: str) -> None:
     """Have a storage's own database name artifacts where they lie, if the storage was moved.
 
-    Raises TrackingError.
+    It is without MLflow's empty experiment `Default` then. Raises TrackingError.
     """
     database = Path(uri.removeprefix(SQLITE))
     try:
         with exclusive(uri):
             if put_right(database, artifacts):
                 log.warning("%s: is of a storage that was moved; artifacts are here now", database)
+            hide_default(database)
     except sqlite3.Error as error:
         raise TrackingError(f"{database}: {error}") from error
 

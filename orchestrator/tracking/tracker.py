@@ -5,57 +5,39 @@ Runs are found again by their tags.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from orchestrator.errors import TrackingError
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
-from orchestrator.storage.runs import RECORD
 from orchestrator.tracking import store
 from orchestrator.tracking.client import PatientClient, with_tags
 from orchestrator.tracking.encoder_model import NAME, LoggedEncoder, save_encoder
 from orchestrator.tracking.provenance import DataSplit
+from orchestrator.tracking.kept_records import finished_records
+from orchestrator.tracking.opened import CellRun, ParentRun, Status
+from orchestrator.tracking.tags import (
+    DESCRIPTION,
+    EPOCHS,
+    EVALUATION,
+    EVALUATIONS,
+    FINGERPRINT,
+    KIND,
+    KIND_OF_EXPERIMENT,
+    LATEST,
+    PARENT,
+    SHOWN,
+    SWEEP,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-__all__ = ["CellRun", "ParentRun", "Status", "Tracker"]
+__all__ = ["Tracker"]
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-SWEEP, FINGERPRINT, KIND = "simclr_orch.sweep", "simclr_orch.fingerprint", "simclr_orch.kind"
-# a tag, and the experiment of what was not trained here
-EVALUATION, EVALUATIONS = "simclr_orch.evaluation", "evaluate"
-EPOCHS = "simclr_orch.epochs"  # a tag: of how many epochs the curve of an ended cell is whole
-PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 PATIENCE = 15.0  # seconds that a failing request is repeated
-
-
-@dataclass(frozen=True)
-class ParentRun:
-    """The run of a sweep, under which those of its cells lie."""
-
-    experiment_id: str
-    run_id: str
-    sweep_id: str
-
-
-@dataclass(frozen=True)
-class CellRun:
-    """The run of one cell.
-
-    Of one that has ended, `epochs` says of how many epochs its curve is whole; None where an
-    earlier version ended it, and did not say.
-    """
-
-    experiment_id: str
-    run_id: str
-    fingerprint: str
-    epochs: int | None = None
 
 
 class Tracker:
@@ -113,6 +95,7 @@ class Tracker:
         name: str,
         tags: Mapping[str, str],
         plan: Mapping[str, object],
+        params: Mapping[str, object] | None = None,
     ) -> ParentRun:
         """Open the run of a sweep, new or again, with `plan.json`.
 
@@ -121,9 +104,29 @@ class Tracker:
         experiment_id = self._experiment(experiment)
         identity = {SWEEP: sweep_id, KIND: "sweep"}
         run = self._client.find_or_create(experiment_id, identity, name, tags)
+        self._log_absent_params(run, params or {})
         parent = ParentRun(experiment_id, run.info.run_id, sweep_id)
         self._client.log_files(parent.run_id, {"plan.json": json.dumps(plan, indent=2)})
         return parent
+
+    def describe(self, parent: ParentRun, text: str, tags: Mapping[str, str], view: str) -> None:
+        """Give a sweep, and the experiment whose latest it is, a description in Markdown.
+
+        `tags` are of the experiment, and `view` is the key of its saved view that opens.
+        """
+        of_experiment = {**tags, DESCRIPTION: text, LATEST: view}
+        self._client.tag_experiment(parent.experiment_id, of_experiment)
+        self._client.log_metrics(parent.run_id, [], {DESCRIPTION: text})
+
+    def saved_view(self, experiment: str) -> tuple[str, str | None] | None:
+        """Return an experiment's id, and the key of its latest saved view; None if there is none.
+
+        There is no view where an earlier version wrote it.
+        """
+        experiment_id = self._client.experiment_named(experiment)
+        if experiment_id is None:
+            return None
+        return experiment_id, self._client.experiment_tags(experiment_id).get(LATEST)
 
     def cell(
         self,
@@ -198,14 +201,24 @@ class Tracker:
         for key, _, step in fresh:
             steps.setdefault(key, set()).add(step)
 
-    def mend_curve(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
-        """Store what the curve of an ended cell lacks, and of how many epochs it is then whole.
+    def mend(
+        self,
+        cell: CellRun,
+        curve: Mapping[int, Mapping[str, float]],
+        results: Mapping[str, float],
+        *,
+        tags: Mapping[str, str],
+        params: Mapping[str, object],
+    ) -> None:
+        """Store what an ended cell lacks, and of how many epochs its curve is then whole.
 
         Its status and times stay as they are.
         """
-        self._steps[cell.run_id] = self._client.steps(self._client.run(cell.run_id))
+        run = self._client.run(cell.run_id)
+        self._steps[cell.run_id] = self._client.steps(run)
         self.log_epochs(cell, curve)
-        self._client.log_metrics(cell.run_id, [], {EPOCHS: str(len(curve))})
+        self._log_absent_params(run, params)
+        self._log_results(cell, results, {**tags, EPOCHS: str(len(curve))})
         del self._steps[cell.run_id]
 
     def finish(
@@ -217,28 +230,44 @@ class Tracker:
         epochs: int | None = None,
         about: Mapping[str, str] | None = None,
     ) -> None:
-        """Close a cell's run with its results, at the last step, its files, and tags `about` it.
+        """Close a cell's run with its results, its files, and tags `about` it.
 
         Files are content by name, folders included. `epochs` says of how many epochs its curve is
         whole. The status is written last: a FINISHED run has its results and `run.json`.
         """
-        before = self._client.latest_metrics(cell.run_id)
-        last = max(chain.from_iterable(self._steps.get(cell.run_id, {}).values()), default=0)
-        fresh = [
-            (key, float(value), last) for key, value in results.items() if before.get(key) != value
-        ]
-        tags = dict(about or {})
-        if epochs is not None:
-            tags[EPOCHS] = str(epochs)
-        self._client.log_metrics(cell.run_id, fresh, tags)
+        whole = {} if epochs is None else {EPOCHS: str(epochs)}
+        self._log_results(cell, results, {**(about or {}), **whole})
         self._client.log_files(cell.run_id, artifacts)
         self._client.close(cell.run_id, status)
         self._steps.pop(cell.run_id, None)
 
-    def finish_sweep(
-        self, parent: ParentRun, *, status: Status, artifacts: Mapping[str, str | bytes]
+    def _log_results(
+        self, cell: CellRun, results: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
-        """Close a sweep's run with the files of its report."""
+        """Store what is not there yet, at step 0, where MLflow draws bars of all runs.
+
+        A result that has a curve is the last point of it.
+        """
+        before = self._client.latest_metrics(cell.run_id)
+        steps = self._steps.get(cell.run_id, {})
+        fresh = [
+            (key, float(value), max(steps.get(key, ()), default=0))
+            for key, value in results.items()
+            if before.get(key) != value
+        ]
+        self._client.log_metrics(cell.run_id, fresh, tags)
+
+    def finish_sweep(
+        self,
+        parent: ParentRun,
+        *,
+        status: Status,
+        artifacts: Mapping[str, str | bytes],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Close a sweep's run with its answer in numbers and the files of its report."""
+        run = CellRun(parent.experiment_id, parent.run_id, "")
+        self._log_results(run, metrics or {}, {})
         self._client.log_files(parent.run_id, artifacts)
         self._client.close(parent.run_id, status)
 
@@ -266,20 +295,7 @@ class Tracker:
         Runs of any sweep of the experiment count, the latest first; those without a readable
         `run.json` do not.
         """
-        experiment_id = self._client.experiment_named(experiment)
-        wanted = set(fingerprints)
-        records: dict[str, RunRecord] = {}
-        if experiment_id is None or not wanted:
-            return records
-
-        condition = f"attributes.status = 'FINISHED' and {with_tags({KIND: 'cell'})}"
-        for run in self._client.search(experiment_id, condition, "attributes.start_time DESC"):
-            fingerprint = run.data.tags[FINGERPRINT]
-            if fingerprint in wanted and fingerprint not in records:
-                record = self._record(run.info.run_id)
-                if record is not None:
-                    records[fingerprint] = record
-        return records
+        return finished_records(self._client, experiment, fingerprints)
 
     def finished_cells(self, parent: ParentRun) -> dict[str, CellRun]:
         """Return this sweep's cells that are FINISHED and need no opening again.
@@ -300,6 +316,7 @@ class Tracker:
                 run.info.run_id,
                 run.data.tags[FINGERPRINT],
                 int(run.data.tags[EPOCHS]) if EPOCHS in run.data.tags else None,
+                SHOWN in run.data.tags,
             )
             for run in self._children(parent, status)
         }
@@ -324,7 +341,9 @@ class Tracker:
 
     def _experiment(self, name: str) -> str:
         location = f"{self._artifact_root}/{quote(name, safe='')}" if self._artifact_root else None
-        return self._client.experiment(name, location)
+        experiment_id = self._client.experiment(name, location)
+        self._client.tag_experiment(experiment_id, KIND_OF_EXPERIMENT)
+        return experiment_id
 
     def _children(self, parent: ParentRun, status: str) -> "list[Run]":
         condition = f"attributes.status = '{status}' and {with_tags({PARENT: parent.run_id})}"
@@ -337,10 +356,3 @@ class Tracker:
             for key, value in absent.items()
         }
         self._client.log_params(run.info.run_id, spelt)
-
-    def _record(self, run_id: str) -> RunRecord | None:
-        data = self._client.read_file(run_id, RECORD)
-        try:
-            return RunRecord.read(json.loads(data)) if data else None
-        except ValueError:
-            return None

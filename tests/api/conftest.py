@@ -61,6 +61,8 @@ class FakeTracker:
     def cell(self, parent: ParentRun, fingerprint: str, **_: Any) -> CellRun:
         return CellRun(parent.experiment_id, fingerprint, fingerprint)
 
+    def describe(self, *_: Any, **__: Any) -> None: ...
+
     def reconcile(self, *_: Any) -> list[str]:
         return []
 

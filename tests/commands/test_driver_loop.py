@@ -56,6 +56,9 @@ class FakeTracker:
         self._answer("sweep")
         return ParentRun(experiment, "parent", sweep_id)
 
+    def describe(self, *_: Any, **__: Any) -> None:
+        pass
+
     def reconcile(self, _: ParentRun) -> list[str]:
         return []
 
@@ -88,7 +91,7 @@ class FakeTracker:
         __: object,
         status: str = "FINISHED",
         epochs: int = 0,
-        about: object = None,  # noqa: ARG002
+        **___: Any,
     ) -> None:
         self.cells[cell.fingerprint], self.epochs[cell.fingerprint] = status, epochs
 

@@ -104,7 +104,7 @@ def test_what_was_run_elsewhere_is_found_by_every_command(
     assert {cell.data.tags["simclr_orch.fingerprint"] for cell in cells} == kept.keys()
     for cell in cells:
         results = kept[cell.data.tags["simclr_orch.fingerprint"]]["results"]
-        assert cell.data.metrics["linear_top1"] == pytest.approx(results["linear_top1"])
+        assert cell.data.metrics["linear_top1_percent"] == pytest.approx(results["linear_top1"])
 
     # `ablate` has nothing to run, which it would do with Ray
     assert "0 runs" in simclr_orch("plan", *recipe, "-o", str(ran / "left.json"), *storage)

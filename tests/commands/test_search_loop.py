@@ -41,6 +41,9 @@ class NoTracker:
     def sweep(self, experiment: str, sweep_id: str, **_: Any) -> ParentRun:
         return ParentRun(experiment, "parent", sweep_id)
 
+    def describe(self, *_: Any, **__: Any) -> None:
+        pass
+
     def reconcile(self, _: ParentRun) -> list[str]:
         return []
 

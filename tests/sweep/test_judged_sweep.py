@@ -108,7 +108,7 @@ def test_few_labels_trains_each_seed_once_and_its_runs_can_be_judged_compared_an
     found = client.search_runs([experiment.experiment_id], "tags.`simclr_orch.kind` = 'evaluation'")
     assert len(found) == 3
     (last,) = [run for run in found if run.data.tags["simclr_orch.fingerprint"] == other]
-    assert last.data.metrics["linear_top1"] == pytest.approx(results["linear_top1"])
+    assert last.data.metrics["linear_top1_percent"] == pytest.approx(results["linear_top1"])
     above = client.get_run(last.data.tags["mlflow.parentRunId"])
     assert above.data.tags["simclr_orch.fingerprint"] == other
 

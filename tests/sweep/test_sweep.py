@@ -75,7 +75,7 @@ def test_a_sweep_reports_records_and_is_not_run_again(
     for child in children:
         record = kept[child.data.tags["simclr_orch.fingerprint"]]
         assert child.info.status == "FINISHED"
-        assert child.data.metrics["linear_top1"] == record["results"]["linear_top1"]
+        assert child.data.metrics["linear_top1_percent"] == record["results"]["linear_top1"]
         assert child.data.params["loss.temperature"] == str(record["spec"]["loss"]["temperature"])
         assert child.data.tags["simclr_orch.source"] == "Table 5"
         assert {"run.json", "spec.yaml", "log.txt"} <= {

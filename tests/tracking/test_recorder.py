@@ -17,7 +17,7 @@ from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, recorder
 from orchestrator.tracking.encoder_model import LoggedEncoder, ModelError
 from orchestrator.tracking.provenance import DataSplit, data_splits
-from orchestrator.tracking.recorder import Recorder, Recorders, tags_of, with_intervals
+from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 from search_spaces import ABLATIONS
 from search_spaces.part import part_of
 from workloads.catalog import preset_named
@@ -25,12 +25,14 @@ from workloads.catalog.simclr import SIMCLR
 
 PARENT = ParentRun("experiment", "parent", "s1")
 BASE = preset_named("shapes").tree()
+COMMAND = "simclr-orch ablate temperature --preset shapes --storage /some/where"
 KEPT: Any = {
     "base": BASE,
     "cells": [],
-    "command": "simclr-orch ablate temperature --preset shapes --storage /some/where",
-    "data": {"content": "c0ffee", "train": 1800, "validation": 200, "test": 1000},
+    "command": COMMAND,
+    "data": {"content": "c0ffee", "title": "t", "train": 1800, "validation": 200, "test": 1000},
     "git_commit": "abc-changed",
+    "preset": "shapes",
 }
 TAGS = {"simclr_orch.ablation": "temperature"}
 REPORT = {"report.md": b"# Temperature"}
@@ -44,6 +46,10 @@ class Ledger:
         self.recorded: dict[str, int | None] = {}  # of how many epochs each curve is whole
         self.whole: dict[str, int | None] = {}
         self.mended: dict[str, Mapping[int, Mapping[str, float]]] = {}
+        self.added: dict[str, Mapping[str, float]] = {}
+        self.of_old: set[str] = set()
+        self.described: list[tuple[str, Mapping[str, str], str]] = []
+        self.numbers: list[Mapping[str, float]] = []
         self.asked: list[str] = []
         self.no_program = set[str]()
         self.encoders: dict[str, LoggedEncoder] = {}
@@ -74,7 +80,9 @@ class Ledger:
         assert parent == PARENT
         self._answer("finished_cells")
         return {
-            name: CellRun(parent.experiment_id, f"run of {name}", name, epochs)
+            name: CellRun(
+                parent.experiment_id, f"run of {name}", name, epochs, name not in self.of_old
+            )
             for name, epochs in self.recorded.items()
         }
 
@@ -92,9 +100,22 @@ class Ledger:
         self._answer("log_epochs")
         self.curves.append((cell.fingerprint, curve))
 
-    def mend_curve(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
-        self._answer("mend_curve")
+    def describe(self, parent: ParentRun, text: str, tags: Mapping[str, str], view: str) -> None:
+        assert parent == PARENT
+        self._answer("describe")
+        self.described.append((text, tags, view))
+
+    def mend(
+        self,
+        cell: CellRun,
+        curve: Mapping[int, Mapping[str, float]],
+        results: Mapping[str, float],
+        **about: Any,
+    ) -> None:
+        self._answer("mend")
         self.mended[cell.fingerprint] = curve
+        self.added[cell.fingerprint] = results
+        self.opened[cell.fingerprint] = about
 
     def log_model(self, cell: CellRun, state: bytes, spec: str) -> None:
         self._answer("log_model")
@@ -120,10 +141,16 @@ class Ledger:
         self.closed[cell.fingerprint] = (status, results, artifacts)
 
     def finish_sweep(
-        self, parent: ParentRun, *, status: Status, artifacts: Mapping[str, str | bytes]
+        self,
+        parent: ParentRun,
+        *,
+        status: Status,
+        artifacts: Mapping[str, str | bytes],
+        metrics: Mapping[str, float],
     ) -> None:
         assert parent == PARENT
         self._answer("finish_sweep")
+        self.numbers.append(metrics)
         self.ended.append((status, artifacts))
 
 
@@ -256,24 +283,32 @@ def test_errors_of_ours_are_not_taken_for_the_stores(begun: Recorder) -> None:
 def test_a_sweep_is_opened_with_its_plan_and_a_cell_once_with_its_specification(
     begun: Recorder, ledger: Ledger, plan: Plan, cells: list[str]
 ) -> None:
-    assert ledger.asked == ["sweep", "log_data", "reconcile", "finished_cells"]
+    assert ledger.asked == ["sweep", "log_data", "describe", "reconcile", "finished_cells"]
     name = f"temperature {plan.sweep_id}"
+    shared = ledger.opened[name].pop("params")
     assert ledger.opened == {name: {"name": name, "tags": TAGS, "plan": KEPT}}
     for _ in range(2):
         begun.started(cells[0])
-    assert ledger.asked[4:] == ["cell", "log_data"]
+    assert ledger.asked[5:] == ["cell", "log_data"]
     whole = [("shapes", "train", 1800), ("shapes", "validation", 200), ("shapes", "test", 1000)]
     assert ledger.data == {PARENT.run_id: whole, f"run of {cells[0]}": whole}
     cell = plan.jobs[cells[0]]
+    fields = cell.spec.flat()
+    assert shared.items() < fields.items()
+    varied = {"loss.temperature", "loss.normalize", "seed"}
+    assert {name for name in fields if name not in shared} == varied
+    axes = plan.ablation.layout(plan.scale).axes if plan.ablation else ()
+    at = {axis.name: label for axis, label in zip(axes, cell.at, strict=True)}
     assert ledger.opened[cells[0]] == {
         "name": cell.name,
-        "params": cell.spec.flat(),
+        "params": {"cell": " · ".join(cell.at), **at, **fields},
         "tags": TAGS
         | {
             "simclr_orch.cell": " · ".join(cell.at),
             "simclr_orch.seed": str(cell.seed),
             "simclr_orch.role": "cell",
             "simclr_orch.paper": f"{cell.paper:g}",
+            "simclr_orch.pages": "2",
         },
     }
 
@@ -311,7 +346,7 @@ def test_of_an_epoch_only_what_the_workload_logs_is_written(
 @pytest.mark.parametrize(
     ("status", "expected", "results"),
     [
-        ("finished", "FINISHED", {"linear_top1": 70.0, "total_seconds": 9.0}),
+        ("finished", "FINISHED", {"linear_top1_percent": 70.0, "total_seconds": 9.0}),
         ("failed", "FAILED", {}),
         ("stopped", "KILLED", {"validation_score": 40.0}),
     ],
@@ -330,7 +365,9 @@ def test_a_cell_that_has_ended_is_closed_with_its_status_results_and_files(
     ended = record(cells[0], status, results=own.get(status, {}), total_seconds=9.0)
     begun.ended(cells[0], ended)
     found_status, found_results, files = ledger.closed[cells[0]]
-    assert (found_status, found_results) == (expected, results)
+    of_paper = {name: value for name, value in found_results.items() if name.startswith("paper_")}
+    assert of_paper.keys() == ({"paper_linear_top1_percent"} if status == "finished" else set())
+    assert (found_status, found_results) == (expected, results | of_paper)
     assert list(files) == ["run.json", "spec.yaml", "log.txt"]
     assert json.loads(files["run.json"]) == ended.tree()
     assert yaml.safe_load(files["spec.yaml"]) == {"seed": 3}
@@ -341,14 +378,69 @@ def test_a_cell_that_has_ended_is_closed_with_its_status_results_and_files(
     assert ledger.closed[cells[0]][0] == expected, "it is closed twice"
 
 
-def test_intervals_are_metrics_of_their_own(
-    begun: Recorder, ledger: Ledger, cells: list[str]
+def test_an_interval_is_a_tag_and_no_metric(
+    begun: Recorder, ledger: Ledger, plan: Plan, cells: list[str]
 ) -> None:
-    ended = record(cells[0], intervals={"linear_top1": [68.0, 72.0]})
-    begun.ended(cells[0], ended)
-    expected = {"linear_top1": 70.0, "linear_top1_low": 68.0, "linear_top1_high": 72.0}
-    assert ledger.closed[cells[0]][1] == expected
-    assert with_intervals({"a": 1.0, "b": 2.0}, {}) == {"a": 1.0, "b": 2.0}
+    begun.ended(cells[0], record(cells[0], intervals={"linear_top1": [68.0, 72.04]}))
+    paper = plan.jobs[cells[0]].paper
+    results = {"linear_top1_percent": 70.0, "paper_linear_top1_percent": paper}
+    assert ledger.closed[cells[0]][1] == results
+    about = ledger.about[cells[0]]
+    assert about is not None
+    assert about["interval.linear_top1_percent"] == "68.0 to 72.0"
+
+
+def test_runs_of_a_version_that_named_metrics_otherwise_are_mended(
+    ledger: Ledger, plan: Plan, storage: Storage, cells: list[str], warnings: list[str]
+) -> None:
+    ledger.recorded, ledger.of_old = {cells[0]: 2}, {cells[0]}
+    mine = recording(ledger, plan, storage, warnings)
+    mine.begin(KEPT)
+    mine.taken_over(cells[0], record(cells[0], intervals={"linear_top1": [68.0, 72.0]}))
+    assert ledger.added[cells[0]]["linear_top1_percent"] == 70.0
+    mended = ledger.opened[cells[0]]
+    assert mended["params"]["cell"] == " · ".join(plan.jobs[cells[0]].at)
+    assert mended["tags"] == {
+        "simclr_orch.pages": "2",
+        "interval.linear_top1_percent": "68.0 to 72.0",
+    }
+
+
+def test_a_sweep_is_described_at_first_by_its_question_and_in_the_end_by_its_answer(
+    begun: Recorder, ledger: Ledger, plan: Plan
+) -> None:
+    assert plan.ablation is not None
+    [(text, tags, view)] = ledger.described
+    for part in (plan.ablation.question, plan.ablation.source, COMMAND, "preset shapes", "1,800"):
+        assert part in text
+    assert "No answer yet" in text
+    assert list(tags) == [f"mlflow.sharedViewState.{view}"]
+
+    cell = {"mean": 70.0, "failed": 1, "missing": 2}
+    document = {
+        "cells": [cell, cell | {"mean": 60.0}, {"mean": None, "failed": 0, "missing": 0}],
+        "untrained": {"mean": 50.0},
+        "rank_correlation": None,
+        "verdicts": [{"verdict": "reproduced"}, {"verdict": "not asked"}],
+    }
+    files = {"report.json": json.dumps(document).encode(), "report.png": b"", "answer.md": b"- yes"}
+    begun.finish("FINISHED", files)
+    [metrics] = ledger.numbers
+    assert metrics == {
+        "best_linear_top1_percent": 70.0,
+        "untrained_linear_top1_percent": 50.0,
+        "claims_reproduced": 1,
+        "claims_contradicted": 0,
+        "claims_alike": 0,
+        "claims_undecided": 0,
+        "claims_not_asked": 1,
+        "runs_failed": 2,
+        "runs_missing": 4,
+    }
+    text = ledger.described[-1][0]
+    assert "- yes" in text
+    assert "No answer yet" not in text
+    assert "(get-artifact?path=report.png&run_uuid=parent)" in text
 
 
 def test_what_was_recorded_before_is_not_opened_again_and_its_curve_is_made_whole(

@@ -191,9 +191,13 @@ def test_the_curve_of_an_ended_cell_is_mended_and_nothing_else_of_it_changes(
     later = Tracker.open(None, storage)
     found = later.finished_cells(parent)[run.fingerprint]
     assert (found.run_id, found.epochs) == (run.run_id, epochs)
-    later.mend_curve(found, {epoch: {"loss": 5.0 - epoch} for epoch in (1, 2, 3)})
+    curve = {epoch: {"loss": 5.0 - epoch} for epoch in (1, 2, 3)}
+    later.mend(found, curve, {"top1": 0.5, "top5": 0.75}, tags={"a": "b"}, params={"axis": "c"})
     assert sorted(history(later, run, "loss")) == [(1, 4.0), (2, 3.0), (3, 2.0)]
-    assert history(later, run, "top1") == [(3, 0.5)]
+    assert history(later, run, "top1") == [(0, 0.5)]
+    assert history(later, run, "top5") == [(0, 0.75)]
+    data = oracle(tracker).get_run(run.run_id).data
+    assert (data.tags["a"], data.params["axis"]) == ("b", "c")
     assert later.finished_cells(parent)[run.fingerprint].epochs == 3
     after = oracle(tracker).get_run(run.run_id).info
     assert (after.status, after.start_time, after.end_time) == (
@@ -229,7 +233,7 @@ def test_a_finished_cell_has_its_results_files_and_status(
             status,
         )
     assert oracle(tracker).get_run(run.run_id).info.status == status
-    assert history(tracker, run, "top1") == [(4, 0.5)]
+    assert history(tracker, run, "top1") == [(0, 0.5)]
     assert sorted(history(tracker, run, "loss")) == [(4, 0.25), (4, 1.0)]
     assert artifact(tracker, run, "run.json", tmp_path) == b'{"top1": 0.5}'
     assert artifact(tracker, run, "log/tail.txt", tmp_path) == b"\x00"

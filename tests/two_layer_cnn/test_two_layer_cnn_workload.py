@@ -359,7 +359,7 @@ def test_a_sweep_of_packs_survives_the_loss_of_a_process(
     for child in children:
         record = after[child.data.tags["simclr_orch.fingerprint"]]
         assert child.info.status == "FINISHED"
-        assert child.data.metrics["test_error"] == record["results"]["test_error"]
+        assert child.data.metrics["test_error_percent"] == record["results"]["test_error"]
         losses = client.get_metric_history(child.info.run_id, "loss")
         assert [(entry.step, entry.value) for entry in losses] == [
             (point["epoch"], point["loss"]) for point in record["history"]
