@@ -266,6 +266,9 @@ def runs(
 
 @app.command()
 def dashboard(
+    name: Annotated[
+        str | None, typer.Argument(help="An ablation, `tune` or `pretrain`: opens on its answer.")
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
@@ -289,6 +292,6 @@ def dashboard(
         settings = read_settings(
             {"tracking_uri": tracking_uri, "storage": storage}, os.environ, Path.cwd()
         )
-        return serve_dashboard(settings, host, port, allowed_hosts or [], plain_console())
+        return serve_dashboard(settings, host, port, allowed_hosts or [], plain_console(), name)
 
     guarded(show, as_json=False)

@@ -77,11 +77,22 @@ def asked_rows(
 
 
 def serve_dashboard(
-    settings: Settings, host: str, port: int, allowed_hosts: Sequence[str], console: Console
+    settings: Settings,
+    host: str,
+    port: int,
+    allowed_hosts: Sequence[str],
+    console: Console,
+    name: str | None = None,
 ) -> Finished:
-    """Start MLflow's pages, print their addresses, and serve until interrupted."""
-    from orchestrator.tracking import start_dashboard
+    """Start MLflow's pages, print their addresses, and serve until interrupted.
 
+    With the name of an experiment, the addresses of its answer are printed. Raises PlanError for
+    one that is not recorded, before anything is started.
+    """
+    from orchestrator.tracking import start_dashboard
+    from orchestrator.tracking.answers import pages_of
+
+    pages = pages_of(settings.tracking_uri, Storage(settings.storage), name)
     board = start_dashboard(
         settings.tracking_uri,
         Storage(settings.storage),
@@ -91,6 +102,9 @@ def serve_dashboard(
     )
     try:
         console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+        for what, path in pages.items():
+            shown = f"{what}: {board.address}{path}"
+            console.print(shown, highlight=False, soft_wrap=True, markup=False)
         if others := board.addresses[1:]:
             shown = ", ".join(others)
             text = f"from other machines: {shown}; any other name needs --allowed-host NAME"

@@ -78,6 +78,11 @@ class PatientClient:
             ).tags
         )
 
+    def experiment_names(self) -> list[str]:
+        """Return the names of all experiments."""
+        found = self._persist("list experiments", lambda: self._client.search_experiments())
+        return [one.name for one in found]
+
     def experiment_named(self, name: str) -> str | None:
         """Return the id of an experiment; None when there is none of that name."""
         found = self._persist(

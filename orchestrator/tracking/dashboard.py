@@ -19,7 +19,7 @@ from orchestrator.storage import Storage
 from orchestrator.tracking import store, watched
 from orchestrator.tracking.host_names import names_for_others, origins, own_names, with_ports
 
-__all__ = ["Dashboard", "start_dashboard"]
+__all__ = ["Dashboard", "check_recorded", "start_dashboard"]
 
 START_PATIENCE = 90.0  # seconds; a busy machine needs 10 to import MLflow twice
 STOP_PATIENCE = 10.0
@@ -76,10 +76,10 @@ def start_dashboard(
     uri, artifact_root = store.resolve(tracking_uri, storage)
     if uri.startswith(("http:", "https:")):
         return Dashboard(store.page(uri), None)
-    if tracking_uri is None and (problem := _missing(storage)):
-        raise PlanError([problem])
     if problem := _port_problem(host, port):
         raise PlanError([problem])
+    if tracking_uri is None:
+        check_recorded(storage)
     if problem := store.problem(uri):
         raise TrackingError(problem)
     if tracking_uri is None:
@@ -123,14 +123,14 @@ def start_dashboard(
     return dashboard
 
 
-def _missing(storage: Storage) -> str | None:
-    """Why there is nothing to show of a storage, which is not made for being asked."""
+def check_recorded(storage: Storage) -> None:
+    """Raise PlanError where a local storage has nothing to show; it is not made for being asked."""
     folder = storage.local_path()
     if not folder.is_dir():
-        return f"--storage {storage.shown()}: there is no such folder"
-    if not store.database_of(storage).is_file():
-        return f"--storage {storage.shown()}: has no {store.DATABASE}: no sweep is recorded there"
-    return None
+        raise PlanError([f"--storage {storage.shown()}: there is no such folder"])
+    if not (folder / store.DATABASE).is_file():
+        text = f"has no {store.DATABASE}: no sweep is recorded there"
+        raise PlanError([f"--storage {storage.shown()}: {text}"])
 
 
 def _port_problem(host: str, port: int) -> str | None:

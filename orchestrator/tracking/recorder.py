@@ -79,7 +79,6 @@ class Recorder:
             params=self._shown.shared(),
         )
         self._tracker.log_data(self._parent, data_splits(self._plan.workload.data_name, kept))
-        self._kept = kept
         self._describe({})
         self._tracker.reconcile(self._parent)
         self._recorded = self._tracker.finished_cells(self._parent)
@@ -170,7 +169,6 @@ class Recorder:
     def _describe(self, files: Mapping[str, str | bytes]) -> None:
         """Describe the sweep by the files of its report, which has none at first."""
         assert self._parent is not None, "begin comes first"
-        assert self._kept is not None, "begin comes first"
         answer, view = files.get(ANSWER), self._shown.view
         if isinstance(answer, bytes):
             answer = answer.decode()

@@ -133,7 +133,8 @@ class Shown:
         of_parts["test"] = data["test"]
         sizes = ", ".join(f"{size:,} {part}" for part, size in of_parts.items() if size)
         setting = f"preset {kept['preset']}, {plan.workload.setting(kept['base'])}"
-        parts.append(f"Setting: {setting}. Data: {data['title']}: {sizes}.")
+        if answer is None:  # which says both
+            parts.append(f"Setting: {setting}. Data: {data['title']}: {sizes}.")
         parts.append(f"Sweep `{plan.sweep_id}`, reproduced by:\n\n    {kept['command']}")
         if picture is not None:
             parts.append(f"![{plan.name}]({picture})")

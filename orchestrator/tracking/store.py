@@ -29,7 +29,6 @@ __all__ = [
     "VARIABLE",
     "artifact_address",
     "connect",
-    "database_of",
     "exclusive",
     "failures",
     "is_permanent",
@@ -87,7 +86,7 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
                 f"--storage {storage.shown()}: an object store cannot hold MLflow's database; "
                 "give --tracking-uri (http://host:port of an MLflow server)"
             )
-        return f"{SQLITE}{database_of(storage)}", artifact_address(storage)
+        return f"{SQLITE}{_database_of(storage)}", artifact_address(storage)
     match _scheme(tracking_uri):
         case "http" | "https" | "databricks":
             return tracking_uri.rstrip("/"), None
@@ -106,8 +105,8 @@ def resolve(tracking_uri: str | None, storage: Storage) -> tuple[str, str | None
             )
 
 
-def database_of(storage: Storage) -> Path:
-    """Return where the database of a storage is opened. Raises TrackingError."""
+def _database_of(storage: Storage) -> Path:
+    """Where the database of a storage is opened. Raises TrackingError."""
     folder = storage.local_path()
     try:
         return without_marks(folder) / DATABASE

@@ -15,9 +15,9 @@ from orchestrator.storage import Storage
 from orchestrator.tracking import store
 from orchestrator.tracking.client import PatientClient, with_tags
 from orchestrator.tracking.encoder_model import NAME, LoggedEncoder, save_encoder
-from orchestrator.tracking.provenance import DataSplit
 from orchestrator.tracking.kept_records import finished_records
 from orchestrator.tracking.opened import CellRun, ParentRun, Status
+from orchestrator.tracking.provenance import DataSplit
 from orchestrator.tracking.tags import (
     DESCRIPTION,
     EPOCHS,
@@ -118,15 +118,18 @@ class Tracker:
         self._client.tag_experiment(parent.experiment_id, of_experiment)
         self._client.log_metrics(parent.run_id, [], {DESCRIPTION: text})
 
+    def experiments(self) -> list[str]:
+        """Return the names of the experiments that there are."""
+        return self._client.experiment_names()
+
     def saved_view(self, experiment: str) -> tuple[str, str | None] | None:
         """Return an experiment's id, and the key of its latest saved view; None if there is none.
 
         There is no view where an earlier version wrote it.
         """
-        experiment_id = self._client.experiment_named(experiment)
-        if experiment_id is None:
+        if (found := self._client.experiment_named(experiment)) is None:
             return None
-        return experiment_id, self._client.experiment_tags(experiment_id).get(LATEST)
+        return found, self._client.experiment_tags(found).get(LATEST)
 
     def cell(
         self,

@@ -370,6 +370,23 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
     assert f"--port {port}" in ended.stderr
 
 
+@pytest.mark.parametrize("name", [(), ("few-augmentations",)])
+def test_pages_of_a_storage_that_is_not_there_are_refused_and_it_is_not_made(
+    name: tuple[str, ...], tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    missing = tmp_path / "typo"
+    ended = invoke("dashboard", *name, "--storage", str(missing), "--port", str(free_port()))
+    assert ended.exit_code == 2
+    assert f"--storage {missing}: there is no such folder" in ended.stderr
+    assert not missing.exists()
+
+    missing.mkdir()
+    ended = invoke("dashboard", *name, "--storage", str(missing), "--port", str(free_port()))
+    assert ended.exit_code == 2
+    assert "no sweep is recorded there" in ended.stderr
+    assert list(missing.iterdir()) == []
+
+
 def test_spaces_lists_cells_and_costs() -> None:
     rows = {row["name"]: row for row in json.loads(invoke("spaces", "--json").stdout)}
     assert rows["augmentations"]["cells_paper"] == 49

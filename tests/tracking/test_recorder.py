@@ -16,6 +16,7 @@ from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import CellRun, ParentRun, Status, recorder
 from orchestrator.tracking.encoder_model import LoggedEncoder, ModelError
+from orchestrator.tracking.names import entry_name
 from orchestrator.tracking.provenance import DataSplit, data_splits
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 from search_spaces import ABLATIONS
@@ -298,7 +299,7 @@ def test_a_sweep_is_opened_with_its_plan_and_a_cell_once_with_its_specification(
     varied = {"loss.temperature", "loss.normalize", "seed"}
     assert {name for name in fields if name not in shared} == varied
     axes = plan.ablation.layout(plan.scale).axes if plan.ablation else ()
-    at = {axis.name: label for axis, label in zip(axes, cell.at, strict=True)}
+    at = {entry_name(axis.name): label for axis, label in zip(axes, cell.at, strict=True)}
     assert ledger.opened[cells[0]] == {
         "name": cell.name,
         "params": {"cell": " · ".join(cell.at), **at, **fields},
