@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.commands.request import base_recipe
 from orchestrator.questions.file import read_question
+from orchestrator.storage import Storage
+from orchestrator.tracking import Tracker
 from search_spaces import ABLATIONS
 from search_spaces.trees.question import ablation_of
 from workloads.catalog.simclr import SIMCLR
@@ -434,6 +436,7 @@ def test_sigterm_ends_a_dashboard_in_the_background_and_its_server(
     same.
     """
     port = free_port()
+    Tracker.open(None, Storage(str(tmp_path / "s")))  # a storage in which something is recorded
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from orchestrator.cli "
         "import main; main()"
