@@ -14,7 +14,11 @@ __all__ = ["finished_records"]
 def finished_records(
     client: PatientClient, experiment: str, fingerprints: Iterable[str]
 ) -> dict[str, RunRecord]:
-    """Read the records of finished cells, by fingerprint, as `Tracker.finished` does."""
+    """Read the records of finished cells, by fingerprint.
+
+    Runs of any sweep of the experiment count, the latest first; those without a readable `run.json`
+    do not.
+    """
     experiment_id = client.experiment_named(experiment)
     wanted = set(fingerprints)
     records: dict[str, RunRecord] = {}

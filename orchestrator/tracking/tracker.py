@@ -6,6 +6,7 @@ Runs are found again by their tags.
 import json
 from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,24 +14,12 @@ from orchestrator.errors import TrackingError
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import store
+from orchestrator.tracking import tags as marks
 from orchestrator.tracking.client import PatientClient, with_tags
 from orchestrator.tracking.encoder_model import NAME, LoggedEncoder, save_encoder
 from orchestrator.tracking.kept_records import finished_records
 from orchestrator.tracking.opened import CellRun, ParentRun, Status
 from orchestrator.tracking.provenance import DataSplit
-from orchestrator.tracking.tags import (
-    DESCRIPTION,
-    EPOCHS,
-    EVALUATION,
-    EVALUATIONS,
-    FINGERPRINT,
-    KIND,
-    KIND_OF_EXPERIMENT,
-    LATEST,
-    PARENT,
-    SHOWN,
-    SWEEP,
-)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -102,7 +91,7 @@ class Tracker:
         The experiment is made when absent.
         """
         experiment_id = self._experiment(experiment)
-        identity = {SWEEP: sweep_id, KIND: "sweep"}
+        identity = {marks.SWEEP: sweep_id, marks.KIND: "sweep"}
         run = self._client.find_or_create(experiment_id, identity, name, tags)
         self._log_absent_params(run, params or {})
         parent = ParentRun(experiment_id, run.info.run_id, sweep_id)
@@ -114,9 +103,9 @@ class Tracker:
 
         `tags` are of the experiment, and `view` is the key of its saved view that opens.
         """
-        of_experiment = {**tags, DESCRIPTION: text, LATEST: view}
+        of_experiment = {**tags, marks.DESCRIPTION: text, marks.LATEST: view}
         self._client.tag_experiment(parent.experiment_id, of_experiment)
-        self._client.log_metrics(parent.run_id, [], {DESCRIPTION: text})
+        self._client.log_metrics(parent.run_id, [], {marks.DESCRIPTION: text})
 
     def experiments(self) -> list[str]:
         """Return the names of the experiments that there are."""
@@ -129,7 +118,7 @@ class Tracker:
         """
         if (found := self._client.experiment_named(experiment)) is None:
             return None
-        return found, self._client.experiment_tags(found).get(LATEST)
+        return found, self._client.experiment_tags(found).get(marks.LATEST)
 
     def cell(
         self,
@@ -146,10 +135,10 @@ class Tracker:
         as in JSON and cut at MLflow's 6,000 characters.
         """
         identity = {
-            FINGERPRINT: fingerprint,
-            KIND: "cell",
-            PARENT: parent.run_id,
-            SWEEP: parent.sweep_id,
+            marks.FINGERPRINT: fingerprint,
+            marks.KIND: "cell",
+            marks.PARENT: parent.run_id,
+            marks.SWEEP: parent.sweep_id,
         }
         run = self._client.find_or_create(parent.experiment_id, identity, name, tags)
         self._log_absent_params(run, params)
@@ -163,13 +152,19 @@ class Tracker:
 
         It lies below the run of what was evaluated, where there is one.
         """
-        evaluated = self._client.latest(with_tags({FINGERPRINT: fingerprint, KIND: "cell"}))
-        identity = {FINGERPRINT: fingerprint, KIND: "evaluation", EVALUATION: kept}
+        evaluated = self._client.latest(
+            with_tags({marks.FINGERPRINT: fingerprint, marks.KIND: "cell"})
+        )
+        identity = {
+            marks.FINGERPRINT: fingerprint,
+            marks.KIND: "evaluation",
+            marks.EVALUATION: kept,
+        }
         if evaluated is None:
-            experiment_id = self._experiment(EVALUATIONS)
+            experiment_id = self._experiment(marks.EVALUATIONS)
         else:
             experiment_id = evaluated.info.experiment_id
-            identity[PARENT] = evaluated.info.run_id
+            identity[marks.PARENT] = evaluated.info.run_id
         run = self._client.find_or_create(experiment_id, identity, name, {})
         self._log_absent_params(run, params)
         return CellRun(experiment_id, run.info.run_id, fingerprint)
@@ -221,7 +216,7 @@ class Tracker:
         self._steps[cell.run_id] = self._client.steps(run)
         self.log_epochs(cell, curve)
         self._log_absent_params(run, params)
-        self._log_results(cell, results, {**tags, EPOCHS: str(len(curve))})
+        self._log_results(cell, results, {**tags, marks.EPOCHS: str(len(curve))})
         del self._steps[cell.run_id]
 
     def finish(
@@ -238,7 +233,7 @@ class Tracker:
         Files are content by name, folders included. `epochs` says of how many epochs its curve is
         whole. The status is written last: a FINISHED run has its results and `run.json`.
         """
-        whole = {} if epochs is None else {EPOCHS: str(epochs)}
+        whole = {} if epochs is None else {marks.EPOCHS: str(epochs)}
         self._log_results(cell, results, {**(about or {}), **whole})
         self._client.log_files(cell.run_id, artifacts)
         self._client.close(cell.run_id, status)
@@ -293,18 +288,11 @@ class Tracker:
         self._client.log_model(cell.experiment_id, cell.run_id, NAME, save, last)
 
     def finished(self, experiment: str, fingerprints: Iterable[str]) -> dict[str, RunRecord]:
-        """Read the records of finished cells, by fingerprint: for a sweep whose storage was lost.
-
-        Runs of any sweep of the experiment count, the latest first; those without a readable
-        `run.json` do not.
-        """
+        """Read records of finished cells, by fingerprint: for a sweep whose storage was lost."""
         return finished_records(self._client, experiment, fingerprints)
 
     def finished_cells(self, parent: ParentRun) -> dict[str, CellRun]:
-        """Return this sweep's cells that are FINISHED and need no opening again.
-
-        They are by fingerprint.
-        """
+        """Return this sweep's FINISHED cells, which need no opening again, by fingerprint."""
         return self._ended_cells(parent, "FINISHED")
 
     def stopped_cells(self, parent: ParentRun) -> dict[str, CellRun]:
@@ -314,12 +302,12 @@ class Tracker:
 
     def _ended_cells(self, parent: ParentRun, status: Status) -> dict[str, CellRun]:
         return {
-            run.data.tags[FINGERPRINT]: CellRun(
+            run.data.tags[marks.FINGERPRINT]: CellRun(
                 parent.experiment_id,
                 run.info.run_id,
-                run.data.tags[FINGERPRINT],
-                int(run.data.tags[EPOCHS]) if EPOCHS in run.data.tags else None,
-                SHOWN in run.data.tags,
+                run.data.tags[marks.FINGERPRINT],
+                int(run.data.tags[marks.EPOCHS]) if marks.EPOCHS in run.data.tags else None,
+                marks.SHOWN in run.data.tags,
             )
             for run in self._children(parent, status)
         }
@@ -334,7 +322,7 @@ class Tracker:
         ]
         for run in left:
             self._client.close(run.info.run_id, "KILLED")
-        return [run.data.tags[FINGERPRINT] for run in left]
+        return [run.data.tags[marks.FINGERPRINT] for run in left]
 
     def run_url(self, run: ParentRun | CellRun) -> str | None:
         """Return the run's page, when the store is a server."""
@@ -345,11 +333,11 @@ class Tracker:
     def _experiment(self, name: str) -> str:
         location = f"{self._artifact_root}/{quote(name, safe='')}" if self._artifact_root else None
         experiment_id = self._client.experiment(name, location)
-        self._client.tag_experiment(experiment_id, KIND_OF_EXPERIMENT)
+        self._client.tag_experiment(experiment_id, marks.KIND_OF_EXPERIMENT)
         return experiment_id
 
     def _children(self, parent: ParentRun, status: str) -> "list[Run]":
-        condition = f"attributes.status = '{status}' and {with_tags({PARENT: parent.run_id})}"
+        condition = f"attributes.status = '{status}' and {with_tags({marks.PARENT: parent.run_id})}"
         return self._client.search(parent.experiment_id, condition)
 
     def _log_absent_params(self, run: "Run", params: Mapping[str, object]) -> None:
