@@ -28,7 +28,7 @@ NOT_IN_NAVIGATION = ("results/*/report.md", "README.md")
 @pytest.fixture(scope="module")
 def reference() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "docs_build"))
+        patch.syspath_prepend(str(ROOT / "docs" / "site"))
         yield importlib.import_module("reference")
 
 

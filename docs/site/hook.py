@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from headings import slug
 from reference import generated_pages
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(?<=\]\()([^)\s:#]+)((?:#[^)\s]*)?)(?=\))")
 CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 # What the repository keeps for who reads it there, by what the site has for it.
