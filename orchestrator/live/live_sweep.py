@@ -59,6 +59,7 @@ class LiveSweep:
         )
         self._machine = MachineWatch()
         self._pulse = Pulse(storage, self.now, beat=self._beat, warn=self.line)
+        self._title = ", ".join(plan.name for plan in plans)
         self._names = {name: cell.name for plan in plans for name, cell in plan.jobs.items()}
         self._said: dict[str, float] = {}
         self._storage = storage
@@ -99,11 +100,15 @@ class LiveSweep:
         """Print a line that stays, above the view on a terminal."""
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    def taken_over(self, fingerprint: str, record: RunRecord) -> None:
-        """Show a cell that had finished before."""
+    def taken_over(self, records: Mapping[str, RunRecord]) -> None:
+        """Show the cells that had finished before, by fingerprint, and say how many they are."""
         with self._lock:
-            self._tally.taken_over(fingerprint, record)
-        self._ended += 1
+            for fingerprint, record in records.items():
+                self._tally.taken_over(fingerprint, record)
+        self._ended += len(records)
+        if records:
+            total = len(self._names)
+            self.line(f"{self._title}: {len(records)} of {total} cells were finished before")
 
     def started(self, name: str, title: str, epochs: int, fingerprints: Iterable[str]) -> None:
         """Show that a cell has begun, or a pack of several, by its name."""

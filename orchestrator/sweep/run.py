@@ -71,7 +71,7 @@ def run(
     }
     for fingerprint, record in finished.items():
         recorder.taken_over(fingerprint, record)
-        progress.taken_over(fingerprint, record)
+    progress.taken_over(finished)
     if not cells:
         return Outcome(failed={}, missing=())
 

@@ -230,7 +230,7 @@ def test_a_sweep_of_two_plans_is_reported_once(ran: Path, storage_folder: Path) 
     later.write(ran / "plans" / "later.json")
     said = simclr_orch("import", str(ran), "--storage", str(storage_folder))
     assert "5 runs taken" in said
-    assert said.count("report.md") == 1
+    assert said.count("report: ") == 1
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path, storage_folder: Path) -> None:

@@ -74,6 +74,19 @@ def test_a_long_cell_says_once_a_minute_where_it_is(clock: Clock, plan: Plan, op
     ]
 
 
+def test_cells_that_had_finished_before_are_counted(plan: Plan, opened: Open) -> None:
+    written, names = io.StringIO(), list(plan.jobs)
+    with opened(Console(file=written)) as shown:
+        shown.taken_over({name: record_of(plan, name) for name in names[:5]})
+        shown.taken_over({})
+        shown.started(names[5], plan.jobs[names[5]].name, 1, [names[5]])
+        shown.ended(names[5], record_of(plan, names[5]), "done")
+    assert written.getvalue().splitlines() == [
+        "temperature: 5 of 7 cells were finished before",
+        f"[6/7] {plan.jobs[names[5]].name}: done",
+    ]
+
+
 def test_a_short_cell_says_only_how_it_ended(plan: Plan, opened: Open) -> None:
     written, name = io.StringIO(), list(plan.jobs)[1]
     title = plan.jobs[name].name
