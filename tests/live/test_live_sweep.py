@@ -100,7 +100,7 @@ def test_a_short_cell_says_only_how_it_ended(plan: Plan, opened: Open) -> None:
 def test_others_read_how_far_each_run_is(plan: Plan, storage: Storage, opened: Open) -> None:
     before, runs, fails, ends, *_ = plan.jobs
     with opened(Console(file=io.StringIO())) as shown:
-        shown.taken_over(before, record_of(plan, before))
+        shown.taken_over({before: record_of(plan, before)})
         for name in (runs, fails, ends):
             shown.started(name, plan.jobs[name].name, 150, [name])
         shown.epoch(runs, EPOCH)
