@@ -153,8 +153,8 @@ def unknown_field(cls: type[Part], path: str) -> str | None:
         if part is None:
             return f"{path}: {where} is a value and has no field {name!r}"
         if name not in part.model_fields:
-            near = difflib.get_close_matches(name, part.model_fields, n=1)
-            hint = f"; did you mean {'.'.join([*names[:depth], near[0]])}?" if near else ""
+            meant = " or ".join(_meant(cls, path, names[:depth], name))
+            hint = f"; did you mean {meant}?" if meant else ""
             of = where or "the specification"
             return f"{path}: no such field{hint} (fields of {of}: {', '.join(part.model_fields)})"
 
@@ -165,6 +165,37 @@ def unknown_field(cls: type[Part], path: str) -> str | None:
             f"{', '.join(f'{path}.{name}' for name in whole.model_fields)}"
         )
     return None
+
+
+def _meant(cls: type[Part], path: str, parents: list[str], name: str) -> list[str]:
+    """What an unknown dotted field could mean: all that end as it does, else what is spelt alike.
+
+    `name` is the first of its parts that its `parents` do not have.
+    """
+    known = _paths(cls, "")
+    if ends := [one for one in known if one.endswith(f".{path}")]:
+        return ends
+    part = _part_at(cls, parents)
+    if part and (near := difflib.get_close_matches(name, part.model_fields, n=1)):
+        return [".".join([*parents, near[0]])]
+    last = path.rpartition(".")[2]
+    by_last: dict[str, list[str]] = {}
+    for one in known:
+        by_last.setdefault(one.rpartition(".")[2], []).append(one)
+    close = difflib.get_close_matches(last, by_last, n=1)
+    return by_last[close[0]] if close else []
+
+
+def _paths(cls: type[Part], prefix: str) -> list[str]:
+    """Every dotted field of a part that holds a value, in the order of definition."""
+    found = list[str]()
+    for name, field in cls.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Part):
+            found += _paths(inner, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name}")
+    return found
 
 
 def _explain(cls: type[Part], problem: Any) -> str:

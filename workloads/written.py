@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from workloads.field_types import Kinds, annotation_at, kinds_of
+from workloads.field_types import Kinds, annotation_at, element_of, kinds_of
 from workloads.spec import SpecError
 from workloads.text_files import TextError, read_text
-from workloads.yaml_nodes import WrittenError, composed, constructed
+from workloads.yaml_nodes import NOTHING, WrittenError, composed, constructed
 
 __all__ = ["as_assigned", "read_assignments", "read_choices", "read_tree", "read_yaml"]
 
@@ -28,8 +28,8 @@ def read_assignments(assignments: list[str], of: type[Any]) -> dict[str, Any]:
     """Read `["loss.temperature=0.1"]` as `{"loss.temperature": 0.1}`, by the fields of `of`.
 
     Text is taken as it was typed. Of a text that may be missing, `null` and nothing at all mean
-    that it is; "null", in quotes, is the word. Other values are YAML. Whether they are valid is
-    not looked at. Raises SpecError with every problem.
+    that it is; "null", in quotes, is the word. Other values are YAML, a list also without its
+    brackets. Whether they are valid is not looked at. Raises SpecError with every problem.
     """
     values: dict[str, Any] = {}
     problems = []
@@ -111,7 +111,21 @@ def _typed(text: str, annotation: Any) -> Any:
         return _text(text, kinds)
     if text.strip() in kinds.words:
         return text.strip()
-    return constructed(composed(text), annotation)
+    node = composed(text)
+    if _is_bare_list(node, annotation):
+        node = composed(f"[{text}]")
+    return constructed(node, annotation)
+
+
+def _is_bare_list(node: yaml.Node | None, annotation: Any) -> bool:
+    """Tell `a, b`, and `a` where nothing but a list is possible, from what is no list."""
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        return False
+    if element_of(annotation, 0) is Any:
+        return False
+    kinds = kinds_of(annotation)
+    others = kinds.anything or kinds.text or kinds.truth or kinds.number or kinds.words
+    return "," in node.value or (not others and node.value not in NOTHING)
 
 
 def _text(text: str, kinds: Kinds) -> str | None:

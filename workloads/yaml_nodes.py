@@ -11,12 +11,12 @@ import yaml
 
 from workloads.field_types import element_of, field_of, kinds_of
 
-__all__ = ["WrittenError", "composed", "constructed", "number_in", "sentence"]
+__all__ = ["NOTHING", "WrittenError", "composed", "constructed", "number_in", "sentence"]
 
 MOST_VALUES = 10_000
 DEEPEST = 50
 _STR, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
-_NOTHING = ("", "~", "null", "Null", "NULL")
+NOTHING = ("", "~", "null", "Null", "NULL")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WHOLE = re.compile(r"[-+]?[0-9][0-9_]*")
 _OF_BASE = re.compile(r"[-+]?0(?:x[0-9a-f_]+|o[0-7_]+|b[01_]+)", re.IGNORECASE)
@@ -151,10 +151,10 @@ def _plain(text: str, annotation: Any) -> Any:
     """The value of a word without quotes."""
     kinds = kinds_of(annotation)
     if kinds.anything:
-        return yaml.safe_load(text) if text in _NOTHING else _guessed(text)
+        return yaml.safe_load(text) if text in NOTHING else _guessed(text)
     if text in kinds.words:
         return text
-    if kinds.nothing and text in _NOTHING:
+    if kinds.nothing and text in NOTHING:
         return None
     if kinds.text:
         return text

@@ -51,8 +51,9 @@ if TYPE_CHECKING:
 __all__ = ["ablate", "pretrain", "tune"]
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def pretrain(
+    context: typer.Context,
     preset: Preset = None,
     config: Config = None,
     assignments: Assignments = None,
@@ -76,6 +77,7 @@ def pretrain(
     """Pre-train one encoder and evaluate it."""
     from orchestrator.commands.request import Request
 
+    _refuse_words("pretrain", context.args)
     request = Request(
         ablations=(),
         preset=preset,
@@ -167,8 +169,9 @@ def ablate(
     _execute(request, as_json, on, code, notify, only_plan=dry_run)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def tune(
+    context: typer.Context,
     search: Annotated[
         list[str],
         typer.Option(
@@ -222,6 +225,7 @@ def tune(
     """
     from orchestrator.commands.request import Request
 
+    _refuse_words("tune", context.args)
     request = Request(
         ablations=(),
         preset=preset,
@@ -242,6 +246,19 @@ def tune(
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
     _execute(request, as_json, on, code, notify, only_plan=dry_run)
+
+
+def _refuse_words(command: str, words: list[str]) -> None:
+    """Leave with 2 where a command that takes options only is given a name, as of a preset."""
+    if not words:
+        return
+    from workloads.catalog import every_preset
+    from workloads.spelling import nearest
+
+    preset = nearest(words[0], every_preset())
+    meant = f"did you mean --preset {preset}?" if preset else "a preset is given by --preset NAME"
+    typer.echo(f"{command} {' '.join(words)}: takes no name; {meant}", err=True)
+    raise typer.Exit(2)
 
 
 def _execute(

@@ -149,7 +149,7 @@ def _takes(field: FieldInfo) -> str:
     parts = []
     if kinds.elements:
         words = [word for one in kinds.elements for word in _words_inside(one)]
-        parts.append("a list in brackets" + (f" of {', '.join(words)}" if words else ""))
+        parts.append("a list, a,b or [a, b]" + (f" of {', '.join(words)}" if words else ""))
     if kinds.words:
         parts.append(", ".join(kinds.words))
     if kinds.text:

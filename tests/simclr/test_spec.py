@@ -181,6 +181,10 @@ def test_a_wrong_value_is_named_with_what_is_valid(field: str, value: Any, expec
     ("field", "expected"),
     [
         ("loss.temprature", "did you mean loss.temperature?"),
+        ("temperature", "did you mean loss.temperature or eval.knn.temperature?"),
+        ("color.strength", "did you mean augment.color.strength?"),
+        ("temprature", "did you mean loss.temperature or eval.knn.temperature?"),
+        ("root", "did you mean data.root or eval.transfer.data.root?"),
         (
             "loss.tau",
             "(fields of loss: name, temperature, normalize, negatives, reduction, margin, "
