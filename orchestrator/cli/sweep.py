@@ -75,9 +75,9 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Pre-train one encoder and evaluate it."""
-    from orchestrator.commands.request import Request
+    from orchestrator.commands.request import Request, refuse_words
 
-    _refuse_words("pretrain", context.args)
+    guarded(lambda: refuse_words("pretrain", context.args), as_json=as_json)
     request = Request(
         ablations=(),
         preset=preset,
@@ -223,9 +223,9 @@ def tune(
     """Search for a good setting by the validation split: a sampler learns what to try next,
     and the less promising settings are stopped early. Interrupted, the same command continues it.
     """
-    from orchestrator.commands.request import Request
+    from orchestrator.commands.request import Request, refuse_words
 
-    _refuse_words("tune", context.args)
+    guarded(lambda: refuse_words("tune", context.args), as_json=as_json)
     request = Request(
         ablations=(),
         preset=preset,
@@ -246,19 +246,6 @@ def tune(
         flags={"address": address, "tracking_uri": tracking_uri, "storage": storage},
     )
     _execute(request, as_json, on, code, notify, only_plan=dry_run)
-
-
-def _refuse_words(command: str, words: list[str]) -> None:
-    """Leave with 2 where a command that takes options only is given a name, as of a preset."""
-    if not words:
-        return
-    from workloads.catalog import every_preset
-    from workloads.spelling import nearest
-
-    preset = nearest(words[0], every_preset())
-    meant = f"did you mean --preset {preset}?" if preset else "a preset is given by --preset NAME"
-    typer.echo(f"{command} {' '.join(words)}: takes no name; {meant}", err=True)
-    raise typer.Exit(2)
 
 
 def _execute(

@@ -24,7 +24,7 @@ from workloads.catalog import (
 )
 from workloads.inventory import shown
 from workloads.spec import SpecError
-from workloads.spelling import did_you_mean
+from workloads.spelling import did_you_mean, nearest
 from workloads.workload import (
     AnyWorkload,
     Specification,
@@ -39,6 +39,7 @@ __all__ = [
     "command_line",
     "is_no_path",
     "is_of_a_run",
+    "refuse_words",
     "without_notify",
     "workload_asked",
 ]
@@ -132,6 +133,14 @@ def without_notify(arguments: Sequence[str]) -> list[str]:
 def command_line(arguments: Sequence[str]) -> str:
     """Return the command as one would type it again, without what is secret."""
     return shlex.join(["simclr-orch", *without_notify(arguments)])
+
+
+def refuse_words(command: str, words: Sequence[str]) -> None:
+    """Raise PlanError where a command that takes options only is given a name, as of a preset."""
+    if words:
+        preset = nearest(words[0], every_preset())
+        meant = f"did you mean --preset {preset}?" if preset else "--preset NAME names a preset"
+        raise PlanError([f"{command} {' '.join(words)}: takes no name; {meant}"])
 
 
 def base_recipe(

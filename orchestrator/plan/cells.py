@@ -37,6 +37,7 @@ __all__ = [
     "Ask",
     "Plan",
     "PlannedCell",
+    "and_more",
     "build",
     "build_single",
     "by_claims",
@@ -244,20 +245,30 @@ def build(
 
 
 def told_of_cells(found: Sequence[tuple[Place, Sequence[str]]]) -> list[str]:
-    """Return the problems of cells, each with its cell; once, and without, what all of them have.
+    """Return the problems of cells, each once, with the first cell that has it and how many more.
 
-    `found` has every cell that was asked, with its problems.
+    Those that all cells have are told without a cell. `found` has every cell that was asked, with
+    its problems.
     """
     everywhere = set.intersection(*(set(problems) for _, problems in found)) if found else set()
     if len({at for at, _ in found}) == 1:
         everywhere = set()  # whose cell it is says something
-    return list(
-        dict.fromkeys(
-            problem if problem in everywhere else f"cell {' · '.join(at)}: {problem}"
-            for at, problems in found
-            for problem in problems
-        )
-    )
+    whose: dict[str, dict[Place, None]] = {}
+    for at, problems in found:
+        for problem in problems:
+            whose.setdefault(problem, {})[at] = None
+    return [
+        problem
+        if problem in everywhere
+        else f"cell {' · '.join(next(iter(places)))}: {problem}{and_more(len(places), 'cell')}"
+        for problem, places in whose.items()
+    ]
+
+
+def and_more(count: int, what: str) -> str:
+    """Return " (and 48 more cells)" after the first of 49 that have the same problem."""
+    more = count - 1
+    return f" (and {more} more {what}{'s' if more > 1 else ''})" if more else ""
 
 
 def build_single(

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from orchestrator.errors import PlanError
-from orchestrator.plan.cells import Ask, Plan, PlannedCell
+from orchestrator.plan.cells import Ask, Plan, PlannedCell, and_more
 from orchestrator.plan.sampler import next_settings
 from orchestrator.plan.space import Choices, Setting, Space, draws, read_space, setting_name
 from orchestrator.plan.study import (
@@ -207,12 +207,15 @@ def _problems_of(
     train_images: int | None,
     resources: Resources,
 ) -> list[str]:
-    problems = []
+    whose: dict[str, dict[str, None]] = {}
     for setting in settings:
         found = _spec_or_problems(setting, base, workload, train_images, resources)
-        if isinstance(found, list):
-            problems += [f"{setting_name(setting)}: {problem}" for problem in found]
-    return problems
+        for problem in found if isinstance(found, list) else ():
+            whose.setdefault(problem, {})[setting_name(setting)] = None
+    return [
+        f"{next(iter(names))}: {problem}{and_more(len(names), 'setting')}"
+        for problem, names in whose.items()
+    ]
 
 
 def _spec_or_problems(

@@ -318,7 +318,7 @@ def test_a_folder_is_what_was_typed(
                 "--set",
                 "eval.transfer.data.root=elsewhere",
             ],
-            "cell Pets · tuned · ResNet-50: eval.transfer.data.root=",
+            "name the folder that has, or use --download (and 9 more cells)",
         ),
         (["pretrain", "--on", "nofile"], "nofile: no such file; a job server's address"),
         (["cluster", "jobs", "http://127.0.0.1:9"], "no job server of Ray answers there"),
