@@ -50,8 +50,7 @@ def facts(report: Report) -> list[Fact]:
     found += tuned_facts(ablation, plan, report.tuned)
     found += _uncounted(report)
     if ablation.extension and not is_own:
-        absent = "the paper does not ask this question and has no numbers for it"
-        found.append(("Extension", absent))
+        found.append(("Extension", _beyond(report)))
     if report.layout.note:
         found.append(("Beside the paper", report.layout.note))
     if report.similarity is not None:
@@ -60,6 +59,14 @@ def facts(report: Report) -> list[Fact]:
         fields = [f"{one.field}={one.ours} (paper: {one.paper})" for one in report.differences]
         found.append(("Differs from the paper's setting in", "; ".join(fields)))
     return found
+
+
+def _beyond(report: Report) -> str:
+    """What the paper has of a question that it does not ask, which may be a part of one it asks."""
+    if any(cell.paper is not None for cell in report.layout.cells):
+        source = report.ablation.source
+        return f"the paper does not ask this question by itself; its numbers are those of {source}"
+    return "the paper does not ask this question and has no numbers for it"
 
 
 def _drawn_anew(plan: KeptPlan) -> str:
