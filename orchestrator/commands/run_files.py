@@ -90,6 +90,8 @@ def _tree(row: RunRow) -> dict[str, Any]:
     else:
         tree["results"] = dict(row.results)
     tree |= {"started": row.started, "ended": row.ended, "duration": row.duration}
+    if row.status != "finished":
+        tree |= {"epoch": row.epoch, "epochs": row.epochs}
     if row.machine is not None:
         tree["machine"] = dict(row.machine)
     return {

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from orchestrator.commands.result import Finished
 from orchestrator.commands.run_files import csv_text, trees, write_parquet
-from orchestrator.commands.run_table import Quantities, print_table
+from orchestrator.commands.run_quantities import Quantities
+from orchestrator.commands.run_table import print_table
 from orchestrator.errors import PlanError
 from orchestrator.settings import Settings
 from orchestrator.storage.files import Storage
-from orchestrator.storage.query import check_fields, rows_where, sorted_rows
+from orchestrator.storage.query import check_fields, newest_first, rows_where, sorted_rows
 from orchestrator.storage.rows import RunRow, run_rows
 
 __all__ = ["RunsQuestion", "asked_rows", "list_runs", "serve_dashboard"]
@@ -22,7 +23,7 @@ __all__ = ["RunsQuestion", "asked_rows", "list_runs", "serve_dashboard"]
 class RunsQuestion:
     """Which runs are listed, in which order, with which columns, and in which form.
 
-    None for what is not asked: all runs by fingerprint, columns that tell them apart, a table.
+    None for what is not asked: all runs, the newest first, columns that tell them apart, a table.
     """
 
     where: str | None = None
@@ -73,6 +74,8 @@ def asked_rows(
     quantities = Quantities.of(rows)
     if question.sort is not None:
         rows = sorted_rows(rows, question.sort, lower_is_better=quantities.lower_is_better)
+    else:
+        rows = newest_first(rows)
     return rows[: question.top], quantities
 
 

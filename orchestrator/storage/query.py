@@ -11,7 +11,7 @@ from orchestrator.storage import query_syntax as syntax
 from orchestrator.storage.rows import OWN_FIELDS, RowStatus, RunRow
 from workloads.spelling import nearest
 
-__all__ = ["check_fields", "fields_of", "rows_where", "sorted_rows"]
+__all__ = ["check_fields", "fields_of", "newest_first", "rows_where", "sorted_rows"]
 
 Test = Callable[[RunRow], bool]
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -88,6 +88,15 @@ def sorted_rows(
         falls = way == "desc" or (not way and is_metric and name not in lower_is_better)
         ordered = _sorted_by(ordered, name, falls=falls)
     return ordered
+
+
+def newest_first(rows: Sequence[RunRow]) -> list[RunRow]:
+    """Sort rows by when they ended, or else began: what runs now comes first, the undated last."""
+
+    def key(row: RunRow) -> tuple[bool, str]:
+        return row.status == "running", row.ended or row.started or ""
+
+    return sorted(rows, key=key, reverse=True)
 
 
 def _sorted_by(rows: list[RunRow], name: str, *, falls: bool) -> list[RunRow]:

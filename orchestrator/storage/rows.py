@@ -13,6 +13,7 @@ from typing import Any, Literal
 from orchestrator.run_record import DEFAULT_WORKLOAD, Metrics, RunRecord
 from orchestrator.storage.files import Storage
 from orchestrator.storage.index import Entry, Kind, indexed
+from orchestrator.storage.progress import SweepProgress, read_progress
 from orchestrator.storage.sweeps import is_running
 from workloads.spec import flatten
 
@@ -31,8 +32,10 @@ class RunRow:
     sweep, and else `unfinished`: interrupted, or run where this cannot be told from. `ablations`
     are the names of the sweeps that asked for it (`ablation/sweep` in `sweeps`), `preset` is the
     recipe of the first of them. `spec` has the specification by dotted field, `results` what the
-    evaluation gave and `logged` what training logged last. `started` and `ended` are times as ISO
-    8601 has them, in UTC; `duration` is in seconds. None is what is not known.
+    evaluation gave and `logged` what training logged last. `epoch` counts those that
+    have ended, of `epochs`, of a run that its sweep tells of while it goes on. `started` and
+    `ended` are times as ISO 8601 has them, in UTC; `duration` is in seconds. None is what is not
+    known.
     """
 
     fingerprint: str
@@ -50,6 +53,8 @@ class RunRow:
     trained_by: str | None = None
     weights: bool = False
     machine: Mapping[str, Any] | None = None
+    epoch: int | None = None
+    epochs: int | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
     results: Metrics = field(default_factory=dict)
     logged: Metrics = field(default_factory=dict)
@@ -113,15 +118,49 @@ def run_rows(storage: Storage) -> list[RunRow]:
 
 
 def _with_running(rows: list[RunRow], storage: Storage) -> list[RunRow]:
-    """Tell the runs that go on from those that were interrupted, where that can be told."""
+    """Tell the runs that go on from those that were interrupted, where that can be told.
+
+    How far they are, or how they failed, their sweeps keep; else a sweep's lock tells.
+    """
     sweeps = {sweep for row in rows if row.status == "unfinished" for sweep in row.sweeps}
     running = {sweep for sweep in sweeps if is_running(storage, sweep)}
-    return [
-        replace(row, status="running")
-        if row.status == "unfinished" and not running.isdisjoint(row.sweeps)
-        else row
-        for row in rows
-    ]
+    told = {sweep: read_progress(storage, sweep) for sweep in sweeps}
+
+    def seen(row: RunRow) -> RunRow:
+        if row.status != "unfinished":
+            return row
+        if not running.isdisjoint(row.sweeps):
+            row = replace(row, status="running")
+        kept = [progress for sweep in row.sweeps if (progress := told[sweep])]
+        for progress in sorted(kept, key=lambda progress: progress.updated):
+            row = _as_told(row, progress)
+        return row
+
+    return [seen(row) for row in rows]
+
+
+def _as_told(row: RunRow, progress: SweepProgress) -> RunRow:
+    """Return a row with what its sweep has kept of it. Waiting runs have nothing of their own."""
+    cell = progress.cells.get(row.fingerprint)
+    if cell is None or cell.state == "waiting":
+        return row
+    is_over = cell.state in ("failed", "stopped")
+    status: RowStatus = row.status
+    if cell.state == "failed":
+        status = "failed"
+    elif cell.state == "stopped":
+        status = "stopped"
+    elif cell.state == "running" and progress.is_alive():
+        status = "running"
+    started = cell.since.isoformat(timespec="seconds") if cell.since else row.started
+    return replace(
+        row,
+        status=status,
+        epoch=cell.epoch,
+        epochs=cell.epochs,
+        started=started,
+        error=cell.message if is_over else row.error,
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,9 +16,12 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from orchestrator.cli import app
-from orchestrator.commands.run_table import Quantities, print_table
+from orchestrator.commands.run_quantities import Quantities
+from orchestrator.commands.run_table import print_table
+from orchestrator.commands.runs import RunsQuestion, asked_rows
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
+from orchestrator.storage.progress import CellProgress, SweepProgress, keep_progress
 from orchestrator.storage.rows import OWN_FIELDS, RowStatus, RunRow, run_rows
 from orchestrator.storage.runs import RunFolder
 
@@ -188,11 +192,63 @@ def test_a_terminal_shows_what_differs_and_once_what_does_not(storage: Storage) 
     rows = [row for row in run_rows(storage) if row.status == "finished"]
     text = shown(rows)
     assert max(map(len, text.splitlines())) <= 80
-    assert "temperature" in text
-    assert "crop, color" in text
+    assert "temperature = 0.1" in text
+    assert "also different, for --columns: augment.operations" in text
+    assert "temperature = 0.2; operations = crop, color" in shown(rows, 120)
     assert "data.name" not in text
     assert text.count("finished") == 1
-    assert "2 runs: status finished" in text
+    assert "2 runs: status finished, seed 0" in text
+    assert text.count(" ago") == 2
+
+
+def test_runs_that_go_on_come_first_and_say_how_far_they_are(storage: Storage) -> None:
+    for number, state in ((3, "running"), (4, "failed"), (5, "waiting")):
+        RunFolder(storage, f"{number:020x}").write_spec({"seed": 0})
+        plan = {"sweep": f"{number:04x}", "base": {}, "preset": "shapes", "started": "2026-11-28"}
+        plan["cells"] = [{"fingerprint": f"{number:020x}", "name": "0.4 · seed 0"}]
+        storage.write_json(f"sweeps/temperature/{number:04x}/plan.json", plan)
+        now = datetime.now(UTC)
+        cell = CellProgress(
+            name="0.4 · seed 0",
+            state=state,  # type: ignore[arg-type]
+            epoch=3,
+            epochs=20,
+            since=now,
+            message="no memory" if state == "failed" else "",
+        )
+        progress = SweepProgress(
+            name="temperature",
+            sweep=f"{number:04x}",
+            started=now,
+            updated=now,
+            cells={f"{number:020x}": cell},
+        )
+        keep_progress(storage, progress)
+
+    rows, _ = asked_rows(RunsQuestion(), run_rows(storage))
+    assert [row.status for row in rows[:2]] == ["running", "failed"]
+    lines = shown(list(rows)).splitlines()
+    assert "running 3/20" in lines[1]
+    assert "just now" in lines[1]
+    (running,) = document(storage, "--where", "status == running")
+    assert (running["epoch"], running["epochs"]) == (3, 20)
+    failed = document(storage, "--where", "status == failed", "--sort", "started:desc")
+    assert failed[0]["error"] == "no memory"
+
+
+def test_the_newest_run_comes_first_unless_asked_otherwise(storage: Storage) -> None:
+    RunFolder(storage, f"{9:020x}").write_record(
+        RunRecord(
+            name="later",
+            fingerprint=f"{9:020x}",
+            status="finished",
+            spec={"seed": 1},
+            ended="2026-11-29T10:00:00+00:00",
+        )
+    )
+    assert document(storage)[0]["name"] == "later"
+    assert document(storage, "--top", "1")[0]["name"] == "later"
+    assert document(storage, "--sort", "fingerprint")[0]["fingerprint"] == f"{0:020x}"
 
 
 def test_a_table_fits_a_terminal_however_much_differs() -> None:

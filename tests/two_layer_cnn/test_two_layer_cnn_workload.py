@@ -24,7 +24,8 @@ from orchestrator.cell.job import CellJob, Pack
 from orchestrator.commands.check import check
 from orchestrator.commands.evaluate import Question, evaluate
 from orchestrator.commands.request import Request
-from orchestrator.commands.run_table import Quantities, print_table
+from orchestrator.commands.run_quantities import Quantities
+from orchestrator.commands.run_table import print_table
 from orchestrator.errors import PlanError
 from orchestrator.plan import build, build_single
 from orchestrator.plan.estimate import Speed, estimate, measured_speed
