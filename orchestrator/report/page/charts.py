@@ -19,6 +19,7 @@ from search_spaces.claims import Place
 from workloads.quantity import Quantity
 
 __all__ = [
+    "BLUE",
     "GRID",
     "INK",
     "MUTED",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 INK, MUTED, GRID = "var(--ink)", "var(--muted)", "var(--rule)"
+BLUE = "var(--blue)"
+_BY_GROUND = {"#000000": INK, "#0072B2": BLUE}  # too dark for a dark page
 FEWEST_SEEDS = 3  # below which an interval says nothing
 LEVEL = 0.95
 DIGITS = 6
@@ -142,7 +145,7 @@ def alt_of(title: str, side: Side, metric: Quantity) -> str:
 def series_style(index: int, *, hollow: bool = False) -> Trace:
     """Return colour, marker and dash of one of several series, as in the printed figures."""
     color = COLORS[index % len(COLORS)]
-    color = INK if color == "#000000" else color
+    color = _BY_GROUND.get(color, color)
     marker: Trace = {"symbol": _SYMBOLS[index % len(_SYMBOLS)], "size": 8, "color": color}
     if hollow:
         marker["symbol"] = f"{marker['symbol']}-open"

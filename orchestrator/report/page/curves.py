@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from orchestrator.report.figures.curves import chosen_cells, points_of
-from orchestrator.report.page.charts import Chart, Trace, axis, layout, rounded, series_style, shown
+from orchestrator.report.page.charts import (
+    BLUE,
+    Chart,
+    Trace,
+    axis,
+    layout,
+    rounded,
+    series_style,
+    shown,
+)
 from orchestrator.report.quantities import quantity
 from orchestrator.report.summary import History
 from search_spaces import Ablation, Layout
@@ -118,6 +127,8 @@ def _curve(
 
 
 def _pale(color: str) -> str:
+    if color == BLUE:
+        return "var(--pale-blue)"
     if not color.startswith("#"):
         return "rgba(127,127,127,0.2)"
     return "rgba({},{},{},0.18)".format(*(int(color[at : at + 2], 16) for at in (1, 3, 5)))

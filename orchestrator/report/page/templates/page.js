@@ -32,21 +32,27 @@
     return Plotly.react(plot, data, { ...layout, uirevision: 1 }, config);
   };
   const drawAll = () => plots.map(draw);
+
+  // One scale of colours for several maps, or one for each.
+  const own = charts.map(({ data }) => [data[0]?.zmin, data[0]?.zmax]);
+  const scaleMaps = (isOne) => {
+    const shared = plots.map((plot) => plot.dataset.chart).filter((i) => charts[i].scale);
+    const low = Math.min(...shared.map((i) => own[i][0]));
+    const high = Math.max(...shared.map((i) => own[i][1]));
+    for (const i of shared)
+      [charts[i].data[0].zmin, charts[i].data[0].zmax] = isOne ? [low, high] : own[i];
+  };
+  const oneScale = packed("one-scale");
+  if (oneScale) scaleMaps(oneScale.checked);
+  oneScale?.addEventListener("change", () => {
+    scaleMaps(oneScale.checked);
+    drawAll();
+  });
   for (const plot of plots) {
     await draw(plot);
     await new Promise((resolve) => setTimeout(resolve));
   }
 
-  // One scale of colours for several maps, or one for each.
-  const own = charts.map(({ data }) => [data[0]?.zmin, data[0]?.zmax]);
-  packed("one-scale")?.addEventListener("change", ({ target }) => {
-    const shared = plots.map((plot) => plot.dataset.chart).filter((i) => charts[i].scale);
-    const low = Math.min(...shared.map((i) => own[i][0]));
-    const high = Math.max(...shared.map((i) => own[i][1]));
-    for (const i of shared)
-      [charts[i].data[0].zmin, charts[i].data[0].zmax] = target.checked ? [low, high] : own[i];
-    drawAll();
-  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
   // Paper is white, and nothing on it can be opened.
