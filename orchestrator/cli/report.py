@@ -58,10 +58,11 @@ def report(
     """
 
     def show() -> "Finished":
-        from orchestrator.commands.report import report_again, report_on
+        from orchestrator.commands.report import check_name, report_again, report_on
         from orchestrator.commands.stores import results_at
         from orchestrator.errors import PlanError
 
+        check_name(name, html)
         if html is not None and (name == "all" or Path(name).is_dir()):
             from orchestrator.commands.pages import pages_again, pages_on
 
@@ -109,7 +110,7 @@ def verdicts(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME...]",
+            metavar="NAME...",
             help="Default: every ablation that was run.",
             autocompletion=sweep_names,
         ),

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.commands.page import say_page, write_report_page
+from orchestrator.commands.page import say_page, write_page, write_report_page
 from orchestrator.commands.report import judged, report_files, report_in_file
 from orchestrator.commands.result import Finished
 from orchestrator.commands.search import SEARCH, write_search_page
 from orchestrator.errors import PlanError
 from orchestrator.report.collect import Report
 from orchestrator.report.page.scorecard import Entry, scorecard_page
+from orchestrator.stages import stage
 from orchestrator.storage import Storage
 from orchestrator.storage.sweeps import kept_sweeps
 from orchestrator.verdicts import with_q_values
@@ -69,12 +70,13 @@ def _written(
     others: Sequence[Path],
 ) -> Finished:
     entries = []
+    stage("writing the pages")
     for name, report, files in named:
         file = write_report_page(report, files, folder / f"{name}.html", index=INDEX)
-        console.print(f"{report.ablation.title}: {file}", highlight=False, markup=False)
+        console.print(f"{name}: {file}", highlight=False, soft_wrap=True, markup=False)
         entries.append(Entry(report, file.name, files.get("report.png")))
     index = folder / INDEX
-    index.write_text(scorecard_page(entries, [file.name for file in others]), encoding="utf-8")
+    write_page(index, scorecard_page(entries, [file.name for file in others]))
     say_page(index, console)
     pages = [str(folder / entry.page) for entry in entries] + [str(file) for file in others]
     return Finished(0, {"index": str(index), "pages": pages})

@@ -37,6 +37,7 @@ from orchestrator.verdicts.sample import FEWEST_POOLED
 
 __all__ = [
     "REPORT_FILES",
+    "check_name",
     "collected",
     "judged",
     "kept_report",
@@ -104,6 +105,21 @@ def report_again(
         return _written(report, output, console, html)
     files = report_files(report) if html is not None else {}
     return Finished(0, dict(as_json(report)) | _page(report, files, html, console))
+
+
+def check_name(name: str, html: Path | None) -> None:
+    """Refuse several reports where one is wanted, and a path at which nothing is.
+
+    Raises PlanError.
+    """
+    path = Path(name)
+    if html is None and (name == EVERY or any(path.glob("*/report.json"))):
+        raise PlanError(
+            [f"{name}: is several reports; --html FOLDER writes their pages, `verdicts {EVERY}` "
+             "prints all claims, and NAME or NAME/report.json is one report"]
+        )  # fmt: skip
+    if "/" in name and not name.endswith(".json") and not path.exists():
+        raise PlanError([f"{name}: no such file or folder"])
 
 
 def report_in_file(file: Path) -> Report:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.commands.page import page_at, say_page
+from orchestrator.commands.page import page_at, say_page, write_page
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
@@ -138,8 +138,7 @@ def _write_page(
     found: Searched, files: Mapping[str, bytes], html: Path, *, index: str = ""
 ) -> Path:
     file = page_at(html, SEARCH)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(search_page(found, files, index=index), encoding="utf-8")
+    write_page(file, search_page(found, files, index=index))
     return file
 
 

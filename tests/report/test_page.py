@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from orchestrator.commands.page import page_at, write_report_page
+from orchestrator.errors import PlanError
 from orchestrator.report.collect import Report
 from orchestrator.report.cost import cost_of
 from orchestrator.report.document import as_json
@@ -202,6 +203,14 @@ def test_a_page_goes_into_a_file_or_a_folder(
     assert written == tmp_path / "deep" / "folder" / "hostile.html"
 
 
+def test_a_page_that_cannot_be_written_is_one_sentence(
+    hostile_report: Callable[[str], Report], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PlanError, match=r"^--html .*file/x.html: cannot be written: "):
+        write_report_page(hostile_report("table"), {}, tmp_path / "file" / "x.html")
+
+
 def test_a_page_shows_what_each_operation_does(
     hostile_report: Callable[[str], Report], tmp_path: Path
 ) -> None:
@@ -273,6 +282,7 @@ def test_what_cannot_be_a_page_is_refused(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "simclr-orch-results").mkdir()
     ended = CliRunner().invoke(app, ["report", *words])
     assert ended.exit_code == 2
     assert said in ended.output
