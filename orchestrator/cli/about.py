@@ -72,6 +72,7 @@ def presets(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="NAME",
             help="Print this one as YAML for --config, its fields explained.",
             autocompletion=preset_names,
         ),
@@ -91,7 +92,7 @@ def presets(
 def fields(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[FIELD]", help="Only this one, or those of a part: loss."),
+        typer.Argument(metavar="FIELD", help="Only this one, or those of a part: loss."),
     ] = None,
     as_json: Json = False,
 ) -> None:

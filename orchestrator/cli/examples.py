@@ -64,7 +64,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "runs --sort linear_top1 --top 5",
         'runs --where "loss.temperature < 0.5 and status == finished"',
     ),
-    "dashboard": ("dashboard", "dashboard --port 5001"),
+    "dashboard": ("dashboard", "dashboard temperature --port 5001"),
     "evaluate": (
         "evaluate 1a2b3c4d --protocol knn",
         "evaluate torchvision:resnet18 --preset digits",

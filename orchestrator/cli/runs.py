@@ -267,7 +267,10 @@ def runs(
 @app.command()
 def dashboard(
     name: Annotated[
-        str | None, typer.Argument(help="An ablation, `tune` or `pretrain`: opens on its answer.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="An ablation, `tune` or `pretrain`: opens on its answer."
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")

@@ -81,7 +81,7 @@ def after_sweep(
     steps += [
         NextStep(f"{program()} report {shlex.quote(name)} --long{at}", "every comparison"),
         NextStep(f"{program()} runs --where 'ablation == {name}'{at}", "its runs"),
-        NextStep(f"{program()} dashboard{at}", "every run in MLflow"),
+        NextStep(f"{program()} dashboard {shlex.quote(name)}{at}", "every run in MLflow"),
     ]
     return steps[:3]
 

@@ -19,6 +19,8 @@ def watched(name: str | None, storage: Storage, sweep: str | None = None) -> Swe
     `sweep` is the beginning of its id, where there are several. Without a name it is of all.
     Raises PlanError where none has left any.
     """
+    if storage.is_local and not storage.local_path().is_dir():
+        raise PlanError([f"--storage {storage.shown()}: no such folder"])
     names = storage.list("sweeps")
     if name is not None and name not in names:
         known = f"; there are {', '.join(names)}" if names else ""
@@ -32,10 +34,11 @@ def watched(name: str | None, storage: Storage, sweep: str | None = None) -> Swe
         and (progress := read_progress(storage, f"{one}/{folder}"))
     ]
     if not found:
-        which = f"{name or 'watch'}{f' {sweep}' if sweep else ''}"
+        which = " ".join(word for word in (name, sweep) if word) or "watch"
         raise PlanError(
-            [f"{which}: no sweep has run in {storage.shown()} since one can be watched"]
-        )
+            [f"{which}: no sweep in {storage.shown()} has left its progress: none has begun, or it "
+             "ran before progress was kept; `simclr-orch runs` lists what was run"]
+        )  # fmt: skip
     return max(found, key=lambda one: (is_driven(one, storage), one.started))
 
 

@@ -290,6 +290,10 @@ def test_a_folder_is_what_was_typed(
         (["pretrain", "--set", "schedule.epochs=0.5"], "schedule.epochs=0.5"),
         (["pretrain", "--address", "127.0.0.1:9"], "--address 127.0.0.1:9: no Ray answers there"),
         (["report", "head"], "head: no sweep in"),
+        (["report", "all"], "all: is several reports; --html FOLDER writes their pages"),
+        (["report", "no/such/folder"], "no/such/folder: no such file or folder"),
+        (["watch"], "has left its progress"),
+        (["stop", "head", "--storage", "nowhere"], "nowhere: no such folder"),
         (["evaluate", "abc"], "abc: no such run in"),
         (
             ["evaluate", "abc", "--protocol", "forest"],

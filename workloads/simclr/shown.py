@@ -61,7 +61,9 @@ def schedule_shown(spec: RunSpec, *, download: bool) -> ScheduleShown:
     steps = tuple(sorted({*even, min(warmup, total - 1)}))
     left = images - per_epoch * schedule.batch_size
     notes = (
-        [f"{left} of {images} images are left out of each epoch, others each time"] if left else []
+        [f"{left:,} of {images:,} images are left out of each epoch, others each time"]
+        if left
+        else []
     )
     return ScheduleShown(
         training_images=images,
