@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.settings import read_settings
-from workloads.spec import SpecError
 
 __all__ = ["ablation_names", "field_names", "preset_names", "sweep_names"]
 
@@ -38,6 +36,10 @@ def field_names(incomplete: str) -> list[str]:
 
 def sweep_names(incomplete: str) -> list[str]:
     """List what has a sweep in the storage, if that is a folder of this machine."""
+    # every command imports this module before its first line: settings stand on pydantic
+    from orchestrator.settings import read_settings
+    from workloads.spec import SpecError
+
     try:
         storage = read_settings({}, os.environ, Path.cwd()).storage
         folders = [one.name for one in (Path(storage) / "sweeps").iterdir() if one.is_dir()]

@@ -62,7 +62,7 @@ def test_a_report_finds_a_question_that_is_not_built_in_by_its_name(
     assert [verdict["claim"] for verdict in document["verdicts"]] == ["A low one."]
     assert OWN.question in said
     assert "has changed" not in said
-    assert "Source: own question\n" in said
+    assert "sharpness (own question)\n" in said
     assert "the paper" not in said
 
 
