@@ -65,13 +65,16 @@ def after_sweep(
     command: str | None = None,
     too_few_seeds: bool = False,
     has_missing: bool = False,
+    part: str | None = None,
 ) -> list[NextStep]:
     """Return what one types once a sweep has ended or was reported: three commands.
 
     `command` is that of the sweep, which continues it where runs are missing, and is suggested with
-    more seeds where it had too few.
+    more seeds where it had too few. `part` is the sweep's id where it asked a part of the question,
+    which is not what a name alone stands for.
     """
     at = _at(storage)
+    of = shlex.quote(name) + (f" --sweep {part}" if part else "")
     steps = []
     if has_missing and command is not None:
         steps.append(NextStep(_typed(shlex.split(command)), "continue the sweep"))
@@ -79,7 +82,7 @@ def after_sweep(
         again = with_seeds(command, FEWEST_POOLED)
         steps.append(NextStep(again, "as many seeds as can decide claims"))
     steps += [
-        NextStep(f"{program()} report {shlex.quote(name)} --long{at}", "every comparison"),
+        NextStep(f"{program()} report {of} --long{at}", "every comparison"),
         NextStep(f"{program()} runs --where 'ablation == {name}'{at}", "its runs"),
         NextStep(f"{program()} dashboard {shlex.quote(name)}{at}", "every run in MLflow"),
     ]

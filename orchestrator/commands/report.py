@@ -321,6 +321,7 @@ def _print_next(
         command=report.plan["command"],
         too_few_seeds=too_few,
         has_missing=missing,
+        part=report.plan["sweep"] if "only" in report.plan else None,
     )
     for line in next_lines(steps):
         console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -27,6 +27,11 @@ def test_the_usual_storage_is_not_named_and_another_one_is() -> None:
     assert all(step.command.endswith("--storage /somewhere/else") for step in far)
 
 
+def test_the_report_of_a_part_is_asked_by_its_sweep() -> None:
+    steps = after_sweep("losses", Storage("x"), part="0123456789ab")
+    assert steps[0].command.startswith("simclr-orch report losses --sweep 0123456789ab --long")
+
+
 def test_a_storage_of_the_environment_is_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMCLR_ORCH_STORAGE", "/somewhere/else")
     steps = after_sweep("losses", Storage("/somewhere/else"))
