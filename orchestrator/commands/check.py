@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from orchestrator.commands.overridden import overridden
 from orchestrator.commands.places import places_problems
 from orchestrator.commands.questions import on_one_recipe, questions_of, where_in_files
 from orchestrator.commands.request import Problems, Request, base_recipe, workload_asked
@@ -18,6 +19,7 @@ from orchestrator.plan.cells import told_of_cells
 from orchestrator.plan.part import asked_part, check_only
 from orchestrator.plan.search import build_search, checked_space, with_study
 from orchestrator.plan.study import Rules, Study
+from orchestrator.questions.file import is_file
 from orchestrator.resources import ClusterShape, Resources
 from orchestrator.run_record import SCORE
 from orchestrator.settings import Settings, read_settings
@@ -154,6 +156,9 @@ def check(request: Request) -> Checked:
             lambda: _plans(request, ablations or (), workload, pinned, resources, images, shape)
         )
 
+    is_typed = not any(map(is_file, request.ablations))  # a file may set fields as --set does
+    if plans is not None and base is not None and is_typed:
+        problems.found += overridden(request.assignments, plans, base)
     problems.found += _not_given(request, ablations or (), prepared)
     problems.found = where_in_files(request, problems.found)
     problems.refuse()
