@@ -319,7 +319,6 @@ class Sweep:
         """Leave word of how it ended, for those who watch."""
         for plan in planned.plans:
             keep_end(self._checked.storage, f"{plan.name}/{plan.sweep_id}", state)
-            forget_stops(self._checked.storage, f"{plan.name}/{plan.sweep_id}")
 
     def say(self, text: str) -> None:
         """Print a line for people, beside what a document is for."""

@@ -14,6 +14,7 @@ from orchestrator.storage.progress import (
     keep_progress,
     read_progress,
 )
+from orchestrator.storage.stop_requests import forget_stops
 
 __all__ = ["Pulse", "keep_end"]
 
@@ -63,7 +64,10 @@ class Pulse:
     def _run(self) -> None:
         written = time.monotonic()
         while not self._over.wait(SECONDS_BETWEEN_WRITES):
-            self._beat()
+            try:
+                self._beat()
+            except Exception as error:  # noqa: BLE001 - else the sweep seems dead to who watches
+                self._say(error)
             if self._changed.is_set() or time.monotonic() - written >= SECONDS_OF_SILENCE:
                 self._changed.clear()
                 self._write()
@@ -73,14 +77,18 @@ class Pulse:
         try:
             for progress in self._progress():
                 keep_progress(self._storage, progress)
-        except StorageError as error:
-            if not self._failed:
-                self._warn(f"nobody can watch this sweep: {error}")
+        except Exception as error:  # noqa: BLE001 - a storage that fails, or what cannot be said
+            self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        """Say once why others may not see the sweep; it is tried again."""
+        if not self._failed:
             self._failed = True
+            self._warn(f"nobody can watch this sweep: {error}")
 
 
 def keep_end(storage: Storage, sweep: str, state: SweepState) -> None:
-    """Write into the progress of a sweep how its driver leaves it, if it has left any.
+    """Write into the progress of a sweep how its driver leaves it, and forget requests to stop it.
 
     A storage that fails is nothing to say here: readers see that nobody writes any more.
     """
@@ -89,5 +97,6 @@ def keep_end(storage: Storage, sweep: str, state: SweepState) -> None:
         if progress is not None:
             left = progress.model_dump() | {"state": state, "expected_end": None}
             keep_progress(storage, SweepProgress.model_validate(left))
+        forget_stops(storage, sweep)
     except StorageError:
         return
