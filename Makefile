@@ -44,4 +44,4 @@ $(VENV)/.docs: $(VENV)/.run
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-results build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
