@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 from orchestrator.errors import PlanError
+from orchestrator.logs.appended import parted
 from orchestrator.storage import Storage
 from workloads.extras import install_command
 from workloads.spelling import did_you_mean
@@ -76,7 +77,7 @@ def log_problems(texts: Iterable[str], storage: Storage) -> list[str]:
             if problem := account_problem():
                 problems.append(f"--log {text}: {problem}")
         elif choice.where is not None:
-            problems += _place_problems(choice, storage)
+            problems += _place_problems(choice, choice.where, storage)
     return problems
 
 
@@ -91,13 +92,9 @@ def travel_problems(texts: Iterable[str]) -> list[str]:
     ]
 
 
-def _place_problems(choice: LogChoice, storage: Storage) -> list[str]:
+def _place_problems(choice: LogChoice, where: str, storage: Storage) -> list[str]:
     """Say why a file or folder cannot be written."""
-    from orchestrator.logs.appended import parted
-
-    if choice.where is None:
-        return []
-    folder, file = parted(choice.where) if choice.kind == "jsonl" else (Storage(choice.where), "")
+    folder, file = parted(where) if choice.kind == "jsonl" else (Storage(where), "")
     if choice.kind == "jsonl" and (not file or folder.is_folder(file)):
         return [f"--log {choice}: is a folder; name a file in it"]
     problem = folder.check_writable() if folder.uri != storage.uri else None

@@ -48,8 +48,10 @@ def report_page(
     ablation, plan = report.ablation, report.plan
     with_charts = plotly_text() is not None
     charts: list[Chart] = [*figure_charts(report)] if with_charts else []
+    known = facts(report)
+    said = dict(known)
     figure = section_of(
-        "figure", "Figure", charts, pictures.get("report.png"), notes=_under(report)
+        "figure", "Figure", charts, pictures.get("report.png"), notes=_under(report, said)
     )
     curved = curve_charts(ablation, report.layout, report.histories) if with_charts else []
     curves = section_of(
@@ -69,13 +71,11 @@ def report_page(
         ("cost", "Cost"),
         ("reproduce", "Reproduce"),
     ]
-    known = facts(report)
-    source = next((text for name, text in known if name == "Source"), "")
     return filled(
         "report.html",
         title=ablation.title,
         question=ablation.question,
-        under=f"{ablation.name} · {source} · {subtitle(report)}",
+        under=f"{ablation.name} · {said.get('Source', '')} · {subtitle(report)}",
         index=index,
         tally=tally(verdicts),
         sections=sections,
@@ -122,12 +122,11 @@ def origin_of(plan: Mapping[str, object], machines: Sequence[str]) -> list[tuple
     return found
 
 
-def _under(report: Report) -> list[str]:
-    """What is to be known under the figure."""
+def _under(report: Report, said: Mapping[str, str]) -> list[str]:
+    """What is to be known under the figure; `said` are the report's facts."""
     notes = []
     if report.reference is not None and report.reference.mean is not None:
-        text = next(text for name, text in facts(report) if name == "Untrained")
-        notes.append(f"Untrained: {text}.")
+        notes.append(f"Untrained: {said['Untrained']}.")
     if report.layout.note:
         notes.append(report.layout.note)
     return notes
