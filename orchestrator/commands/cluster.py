@@ -23,6 +23,7 @@ from orchestrator.cluster.launcher import (
     own_machine_problems,
     read_cluster,
 )
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.errors import ClusterError, PlanError
 
@@ -58,7 +59,7 @@ def show_status(cluster: str, console: Console) -> Finished:
         ("failed", status["failed"]),
     ):
         for line in lines:
-            console.print(f"{title}: {line}", highlight=False, soft_wrap=True, markup=False)
+            print_line(console, f"{title}: {line}")
     console.print(f"jobs: {len(running)} running", highlight=False)
     _print_jobs(running, console)
 
@@ -178,7 +179,7 @@ def _print_jobs(jobs: list[RayJob], console: Console) -> None:
     for job in jobs:
         times = f"since {job.started}" if job.ended is None else f"{job.started} to {job.ended}"
         console.print(f"{job.name}  {job.status}  {times}", highlight=False, soft_wrap=True)
-        console.print(f"    {job.command}", highlight=False, soft_wrap=True, markup=False)
+        print_line(console, f"    {job.command}")
 
 
 def launched(verb: str, file: Path, *options: str) -> Finished:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.paired_predictions import (
     PredictedRun,
     PredictionPair,
@@ -100,7 +101,7 @@ def _print(
     console: Console,
 ) -> None:
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, text)
 
     for letter, index in (("A", 0), ("B", 1)):
         say(f"{letter}: {', '.join(str(pair[index]) for pair in pairs.values())}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.paired_predictions import PredictedRun, PredictionPair
 from orchestrator.verdicts.permutation_test import PairedComparison
 
@@ -21,7 +22,7 @@ def print_comparisons(
     """Print which of two runs, A and B, is better by each result, and by which evidence."""
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, text)
 
     say(f"A: {first}\nB: {second}")
     console.print(_table(compared), highlight=False)

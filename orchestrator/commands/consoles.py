@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleRenderable, RenderHook
 
 from orchestrator.stages import over
 
-__all__ = ["plain_console"]
+__all__ = ["plain_console", "print_line"]
 
 
 class _AfterStages(RenderHook):
@@ -40,3 +40,8 @@ def plain_console(
         markup=False,
         emoji=False,
     )
+
+
+def print_line(console: Console, text: str, style: str | None = None) -> None:
+    """Print a text as it is: no colour of its own, no markup, and the terminal breaks it."""
+    console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.commands.steps import steps
 from orchestrator.errors import PlanError
@@ -63,7 +64,7 @@ def write_and_check(
     counts: dict[str, Any] = {"written": len(sharding.files) - before, "written_before": before}
     counts["left_out"] = [str(each) for each in sharding.listing.left_out]
     for line in counts["left_out"]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)
     _tell(checked, output, console)
     if damaged:
         console.print("the same command writes these files anew", highlight=False)
@@ -132,7 +133,7 @@ def _tell(checked: list[Checked], output: Path, console: Console) -> None:
 
     lines.append(f"{ended}; use them with --set data.name=shards --set data.root={output}")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)
 
 
 def _document(output: Path, checked: list[Checked]) -> dict[str, Any]:

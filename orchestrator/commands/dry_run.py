@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.cost import (
     cost_line,
     cost_of,
@@ -62,7 +63,7 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
     """Print what is ahead: the runs of each plan, and what they cost."""
     checked, planned, records, cost = ahead.checked, ahead.planned, ahead.records, ahead.cost
     for line in checked.left_out:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
 
     sweeps = {}
     for plan in planned.plans:
@@ -70,7 +71,7 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
             console.print(f"{plan.name} {plan.sweep_id}", style="bold", highlight=False)
         not_asked = plan.ablation.not_asked(plan.scale) if plan.ablation else ()
         for line in not_asked:
-            console.print(line, highlight=False, soft_wrap=True, markup=False)
+            print_line(console, line)
         for cell in plan.cells:
             state = "at its rung" if plan.is_search else "finished before"
             if cell.fingerprint not in planned.done:
@@ -83,11 +84,11 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells, "not_asked": [*not_asked]}
 
     for line in _cost_lines(planned, cost):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
     if few := few_seeds_line(checked):
-        console.print(few, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, few)
     if anew := why_trained_anew(checked, planned, records):
-        console.print(anew, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, anew)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
     return Finished(
         0,

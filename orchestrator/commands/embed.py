@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.encoders import AskedEncoder, EncoderRequest, encoder_asked_for
 from orchestrator.commands.feature_tables import ENDINGS, FeatureTable, Rows, about_file
 from orchestrator.commands.result import Finished
@@ -68,7 +69,7 @@ def embed(request: EmbedRequest, storage: Storage, console: Console) -> Finished
     _refuse_output(request.output)
     encoder = encoder_asked_for(request.encoder, storage)
     for note in encoder.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, note)
     embedding = encoder.workload.embed(
         encoder.spec,
         encoder.state,
@@ -78,7 +79,7 @@ def embed(request: EmbedRequest, storage: Storage, console: Console) -> Finished
         reading=encoder.reading,
     )
     for line in embedding.left_out:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)
 
     about = _about(request, encoder, embedding)
     outcome = _Outcome()
@@ -160,7 +161,7 @@ def _tell(
     else:
         lines.append(f"{request.output}: not written, for no image can be read")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, line)
 
 
 def _first(unreadable: dict[str, str]) -> Sequence[str]:

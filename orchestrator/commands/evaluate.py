@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.question import Question
 from orchestrator.commands.request import base_recipe
 from orchestrator.commands.result import Finished
@@ -94,7 +95,7 @@ def evaluate(
         )
     plain = [one.tree() for one in read]
     for line in lines_of(plain):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
     evaluation = subject.workload.evaluations[protocol]
     problems = subject.workload.problems(subject.spec, None, 1)
     opened = tracker()

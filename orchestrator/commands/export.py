@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.run_record import EvaluationRecord, Metrics, RunRecord
@@ -56,9 +57,7 @@ def export_run(run: str, format: str, output: Path, storage: Storage, console: C
 
     console.print(f"{record.name} ({fingerprint[:12]}) as {format}:", highlight=False, markup=False)
     for name, content in files.items():
-        console.print(
-            f"{output / name}  {_size(content)}", highlight=False, markup=False, soft_wrap=True
-        )
+        print_line(console, f"{output / name}  {_size(content)}")
     console.print(f"{weights.card} says how to load it.", highlight=False)
     sizes = {name: len(content) for name, content in files.items()}
     return Finished(

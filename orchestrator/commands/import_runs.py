@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.commands.consoles import plain_console
+from orchestrator.commands.consoles import plain_console, print_line
 from orchestrator.commands.looks import keep_older_looks, records_of
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.result import Finished
@@ -66,7 +66,7 @@ def import_runs(folder: Path, settings: Settings, out: Console) -> Finished:
         unrecorded = unrecorded or not recorded
 
     for name, reason in found.refused.items():
-        say.print(f"refused {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+        print_line(say, f"refused {name}: {reason}")
     counts = f"{len(found.taken)} runs taken, {len(found.before)} there before"
     counts += f", {len(found.refused)} refused" if found.refused else ""
     counts += f", {len(found.left)} not ended" if found.left else ""

@@ -6,6 +6,7 @@ from functools import partial
 from rich.console import Console
 
 from orchestrator.commands.check import check
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.questions import requests_of
 from orchestrator.commands.request import Problems, Request
 from orchestrator.commands.result import Finished
@@ -28,7 +29,7 @@ def on_each_recipe(request: Request, do: Callable[[Request], Finished], out: Con
 
     code, documents = 0, dict[str, object]()
     for one in requests:
-        out.print(f"on {one.recipe}", style="bold", highlight=False, soft_wrap=True, markup=False)
+        print_line(out, f"on {one.recipe}", style="bold")
         finished = do(one)
         code, documents[one.recipe] = max(code, finished.exit_code), finished.document
     return Finished(code, {"recipes": documents})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.example_views import views_of
 from orchestrator.errors import PlanError
 from orchestrator.report.collect import Report
@@ -49,6 +50,6 @@ def write_page(file: Path, text: str) -> None:
 
 def say_page(file: Path, console: Console) -> None:
     """Say where a page lies, and what it lacks."""
-    console.print(f"page: {file}", highlight=False, soft_wrap=True, markup=False)
+    print_line(console, f"page: {file}")
     if plotly_text() is None:
-        console.print(WITHOUT_PLOTLY, style="yellow", highlight=False, soft_wrap=True, markup=False)
+        print_line(console, WITHOUT_PLOTLY, style="yellow")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.page import say_page, write_page, write_report_page
 from orchestrator.commands.report import judged, report_files, report_in_file
 from orchestrator.commands.result import Finished
@@ -33,7 +34,7 @@ def pages_on(storage: Storage, console: Console, folder: Path) -> Finished:
     sweep.
     """
     _check(folder)
-    reports = judged([], storage, partial(_say, console))
+    reports = judged([], storage, partial(print_line, console, style="yellow"))
     named = [(report.ablation.name, report, report_files(report)) for report in reports]
     searches = []
     if kept_sweeps(storage, SEARCH):
@@ -73,7 +74,7 @@ def _written(
     stage("writing the pages")
     for name, report, files in named:
         file = write_report_page(report, files, folder / f"{name}.html", index=INDEX)
-        console.print(f"{name}: {file}", highlight=False, soft_wrap=True, markup=False)
+        print_line(console, f"{name}: {file}")
         entries.append(Entry(report, file.name, files.get("report.png")))
     index = folder / INDEX
     write_page(index, scorecard_page(entries, [file.name for file in others]))
@@ -94,7 +95,3 @@ def _is_report(file: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and "ablation" in document and "plan" in document
-
-
-def _say(console: Console, problem: str) -> None:
-    console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from workloads.catalog.parts import ListedPart, kind_named, listed_parts, part_named
@@ -31,18 +32,14 @@ def list_parts(name: str | None, kind: str | None, console: Console) -> Finished
         for part in of_kind:
             _print(part, console)
     if name is None:
-        _say(console, "Own ones are named as module:name (docs/own-parts.md).")
+        print_line(console, "Own ones are named as module:name (docs/own-parts.md).")
     return Finished(0, {"parts": [asdict(part) for part in parts]})
 
 
 def _print(part: ListedPart, console: Console) -> None:
-    _say(console, f"  {part.name}  {part.comes_from}{f', {part.code}' if part.code else ''}")
+    print_line(console, f"  {part.name}  {part.comes_from}{f', {part.code}' if part.code else ''}")
     if part.problem:
-        _say(console, f"    {part.problem}", style="red")
+        print_line(console, f"    {part.problem}", style="red")
     for option in part.options:
         default = "required" if option.default is None else f"default {option.default}"
-        _say(console, f"    {option.name}: {option.type}, {default}")
-
-
-def _say(console: Console, text: str, style: str | None = None) -> None:
-    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"    {option.name}: {option.type}, {default}")

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.looks import keep_taken, looks_before, records_of
 from orchestrator.commands.next_steps import after_sweep, after_verdicts, near, next_lines
 from orchestrator.commands.questions import EVERY, swept_names
@@ -180,7 +181,7 @@ def verdicts_on(
             "above"
         )
     for line in next_lines(after_verdicts(list(document), storage)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
     return Finished(0, {"verdicts": document})
 
 
@@ -266,7 +267,7 @@ def _sweep(
 
 
 def _warn(console: Console, problem: str) -> None:
-    console.print(problem, style="yellow", highlight=False, soft_wrap=True, markup=False)
+    print_line(console, problem, style="yellow")
 
 
 def _others(plans: Sequence[KeptPlan], plan: KeptPlan, name: str) -> str | None:
@@ -324,7 +325,7 @@ def _print_next(
         part=report.plan["sweep"] if "only" in report.plan else None,
     )
     for line in next_lines(steps):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
 
 
 def report_files(report: Report, *, has_curves: bool = False) -> dict[str, bytes]:

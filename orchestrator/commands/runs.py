@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.commands.run_files import csv_text, trees, write_parquet
 from orchestrator.commands.run_quantities import Quantities
@@ -107,7 +108,7 @@ def serve_dashboard(
         console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
         for what, path in pages.items():
             shown = f"{what}: {board.address}{path}"
-            console.print(shown, highlight=False, soft_wrap=True, markup=False)
+            print_line(console, shown)
         if others := board.addresses[1:]:
             shown = ", ".join(others)
             text = f"from other machines: {shown}; any other name needs --allowed-host NAME"

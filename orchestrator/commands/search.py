@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.page import page_at, say_page, write_page
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -191,7 +192,7 @@ def print_search(found: Searched, console: Console) -> None:
     for field, share in found.importance.items():
         console.print(f"importance {field}: {100 * share:.0f} %", highlight=False, markup=False)
     if (best := found.best) is not None:
-        console.print(f"best: {options_of(best)}", highlight=False, soft_wrap=True, markup=False)
+        print_line(console, f"best: {options_of(best)}")
         headline = workload_named(found.plan.get("workload", "simclr")).headline[0]
         if (test := found.test.get(headline)) is not None:
             console.print(f"its {headline.replace('_', ' ')} on the test images: {test:.1f} %")

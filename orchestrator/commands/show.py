@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.request import Request, base_recipe, workload_asked
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
@@ -37,7 +38,7 @@ def show_views(
     shown = seen.example_views(spec, images=images, pairs=pairs, download=request.download)
     nothing, side = without_effect(shown), shown.originals.shape[1]
     for operation in nothing:
-        _say(console, f"{operation}: changes no pixel of these images of {side} x {side}")
+        print_line(console, f"{operation}: changes no pixel of these images of {side} x {side}")
     _save(draw_views(shown), output, console)
     operations = [
         {"name": one.name, "probability": one.probability, "parameters": dict(one.parameters)}
@@ -66,7 +67,7 @@ def show_schedule(request: Request, output: Path, console: Console) -> Finished:
     spec, seen = _recipe(request, "no schedule of a learning rate")
     shown = seen.schedule(spec, download=request.download)
     for line in _schedule_lines(shown):
-        _say(console, line)
+        print_line(console, line)
     title = f"{request.recipe}: {workload_asked(request, ()).setting(spec.tree())}"
     _save(draw_schedule(shown, title), output, console)
     return Finished(0, {"file": str(output), "total_steps": shown.total_steps, **vars(shown)})
@@ -77,7 +78,7 @@ def show_encoder(request: Request, console: Console) -> Finished:
     spec, seen = _recipe(request, "no encoder")
     shown = seen.layers(spec)
     for line in _layer_lines(shown):
-        _say(console, line)
+        print_line(console, line)
     return Finished(0, vars(shown) | {"layers": [vars(layer) for layer in shown.layers]})
 
 
@@ -174,8 +175,4 @@ def _save(figure: "Figure", output: Path, console: Console) -> None:
         figure.savefig(output, dpi=150)
     except OSError as error:
         raise PlanError([f"--output {output}: cannot be written ({error})"]) from None
-    _say(console, f"{output}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    print_line(console, f"{output}")

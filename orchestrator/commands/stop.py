@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.commands.running import death_of, is_driven, progress_of, watched
 from orchestrator.errors import PlanError
@@ -48,7 +49,7 @@ def stop(
         progress = progress_of(progress, storage)
         of_interest = wanted or list(progress.cells)
         for line in _news(of_interest, progress, told):
-            _say(console, line)
+            print_line(console, line)
         ended = [
             one for one in of_interest if progress.cells[one].state not in ("running", "waiting")
         ]
@@ -57,13 +58,15 @@ def stop(
         if not driven or (wanted and len(ended) == len(wanted)) or quiet > QUIET:
             break
         if time.monotonic() > until:
-            _say(console, f"asked, and not done after {patience:.0f} s; {name} is still running")
+            print_line(
+                console, f"asked, and not done after {patience:.0f} s; {name} is still running"
+            )
             break
         sleep(0.5)
     done = not driven or len(ended) == len(of_interest) or quiet > QUIET
     if done:
         goes_on = "the rest goes on; " if driven and wanted else ""
-        _say(console, f"stopped; {goes_on}continue later with: {progress.command}")
+        print_line(console, f"stopped; {goes_on}continue later with: {progress.command}")
     stopped = [one for one in of_interest if progress.cells[one].state == "stopped"]
     document = {"sweep": progress.folder, "stopped": stopped, "command": progress.command}
     return Finished(0 if done else 1, document)
@@ -135,7 +138,3 @@ def _news(names: Iterable[str], progress: SweepProgress, told: set[str]) -> list
         else:
             lines.append(f"{cell.name}: stopped before it had kept anything")
     return lines
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console
 
 from orchestrator.commands.check import Checked, check, local_shape
-from orchestrator.commands.consoles import plain_console
+from orchestrator.commands.consoles import plain_console, print_line
 from orchestrator.commands.cost import (
     cost_line,
     cost_of,
@@ -311,7 +311,7 @@ class Sweep:
             for name, value in record.results.items():
                 self._out.print(f"{name:<24} {value:.6g}", highlight=False)
             for line in next_lines(after_pretrain(fingerprint, storage)):
-                self._out.print(line, highlight=False, soft_wrap=True, markup=False)
+                print_line(self._out, line)
         tree = None if record is None else record.tree()
         return {"run": fingerprint, "record": tree}, {}
 
@@ -322,7 +322,7 @@ class Sweep:
 
     def say(self, text: str) -> None:
         """Print a line for people, beside what a document is for."""
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+        print_line(self._console, text)
 
     def _warn(self, text: str) -> None:
         self._console.print(text, style="yellow", soft_wrap=True, markup=False)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.live import Live
 
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.result import Finished
 from orchestrator.commands.running import death_of, is_driven, progress_of, watched
 from orchestrator.live.lines import changes, summary
@@ -71,11 +72,11 @@ def _in_lines(
     while is_driven(progress, storage):
         if time.monotonic() - said >= LINE_EVERY:
             said = time.monotonic()
-            _say(console, summary(progress, datetime.now(UTC)))
+            print_line(console, summary(progress, datetime.now(UTC)))
         pause()
         before, progress = progress, progress_of(progress, storage)
         for line in changes(before, progress):
-            _say(console, line)
+            print_line(console, line)
     return progress
 
 
@@ -85,14 +86,10 @@ def _finished(
     driven = is_driven(progress, storage)
     state = "running" if driven else "lost" if progress.state == "running" else progress.state
     if state == "lost":
-        _say(console, death_of(progress))
+        print_line(console, death_of(progress))
     elif state in ("failed", "stopped"):
-        _say(console, f"{progress.name}: {state}; continue with: {progress.command}")
+        print_line(console, f"{progress.name}: {state}; continue with: {progress.command}")
     elif state == "finished":
-        _say(console, f"{progress.name}: finished")
+        print_line(console, f"{progress.name}: finished")
     document = progress.model_dump(mode="json") | {"state": state}
     return Finished(0 if once or state == "finished" else 1, document)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)

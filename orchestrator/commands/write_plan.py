@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.commands.check import check, local_shape
+from orchestrator.commands.consoles import print_line
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.request import Request
@@ -29,7 +30,7 @@ def write_plan(request: Request, output: Path, *, with_finished: bool, out: Cons
     """
     checked = check(request)
     for line in checked.left_out:
-        out.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(out, line)
     planned = next_round(checked, local_shape())
     command = as_sweep(request)
     plan = PlanFile(
