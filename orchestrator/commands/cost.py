@@ -14,7 +14,7 @@ from orchestrator.storage.useful import useful_records
 from orchestrator.verdicts.sample import FEWEST_ALONE, FEWEST_POOLED
 from workloads.runs.sharing import shared
 
-__all__ = ["cost_line", "cost_of", "few_seeds_line", "records_for", "why_trained_anew"]
+__all__ = ["cost_line", "cost_of", "duration", "few_seeds_line", "records_for", "why_trained_anew"]
 
 
 def records_for(checked: Checked, planned: Round) -> Sequence[RunRecord]:
@@ -70,7 +70,7 @@ def cost_line(planned: Round, cost: Estimate) -> str:
         f"{f', {waiting} more to run once tuned' if waiting else ''}), "
         f"{_at_once(cost, left)}, each "
         f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
-        f"{_duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
+        f"{duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
     )
     return "\n".join([line, *filter(None, map(_tuning_line, plans))])
 
@@ -120,7 +120,8 @@ def _at_once(cost: Estimate, left: int) -> str:
     return f"in {cost.packs} packs, {at_once}" if cost.packs < left else at_once
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time for people, in the unit that suits it."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

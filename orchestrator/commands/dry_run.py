@@ -1,6 +1,6 @@
 """What `--dry-run` does: print the runs of a request and what they cost, and start nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -14,24 +14,30 @@ from orchestrator.commands.cost import (
     records_for,
     why_trained_anew,
 )
+from orchestrator.commands.forecast import Forecast, forecast
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.commands.search import search_lines
 from orchestrator.plan.estimate import Estimate
 from orchestrator.run_record import RunRecord
+from orchestrator.storage.sweeps import kept_plan
 
 __all__ = ["Ahead", "dry_run", "look_ahead", "tell_ahead"]
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """What a request would do: its first round, and what that costs by all records there are."""
+    """What a request would do: its first round, and what that costs by all records there are.
+
+    `forecasts` say, by the name of a sweep, what its claims will probably take.
+    """
 
     checked: Checked
     planned: Round
     records: Sequence[RunRecord]
     cost: Estimate
+    forecasts: Mapping[str, Forecast]
 
 
 def look_ahead(request: Request) -> Ahead:
@@ -48,7 +54,14 @@ def look_ahead(request: Request) -> Ahead:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = next_round(checked, shape)
     records = records_for(checked, planned)
-    return Ahead(checked, planned, records, cost_of(checked, planned, records))
+    cost = cost_of(checked, planned, records)
+    forecasts = {
+        plan.name: forecast(
+            checked.storage, plan.ablation, kept_plan(checked.storage, plan), planned.concurrent
+        )
+        for plan in planned.plans
+    }
+    return Ahead(checked, planned, records, cost, forecasts)
 
 
 def dry_run(request: Request, console: Console) -> Finished:
@@ -61,7 +74,7 @@ def dry_run(request: Request, console: Console) -> Finished:
 
 def tell_ahead(ahead: Ahead, console: Console) -> Finished:
     """Print what is ahead: the runs of each plan, and what they cost."""
-    checked, planned, records, cost = ahead.checked, ahead.planned, ahead.records, ahead.cost
+    checked, planned, cost = ahead.checked, ahead.planned, ahead.cost
     for line in checked.left_out:
         print_line(console, line)
 
@@ -83,12 +96,8 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
         ]
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells, "not_asked": [*not_asked]}
 
-    for line in _cost_lines(planned, cost):
+    for line in _lines_below(ahead):
         print_line(console, line)
-    if few := few_seeds_line(checked):
-        print_line(console, few)
-    if anew := why_trained_anew(checked, planned, records):
-        print_line(console, anew)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
     return Finished(
         0,
@@ -98,13 +107,20 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
             "shared": planned.shared,
             "estimate": vars(cost),
             "read": [one.tree() for one in checked.read],
+            "forecast": {name: one.tree() for name, one in ahead.forecasts.items()},
         },
     )
 
 
-def _cost_lines(planned: Round, cost: Estimate) -> list[str]:
+def _lines_below(ahead: Ahead) -> list[str]:
+    """What is said of all runs together: their cost, whether they decide anything, what would."""
+    checked, planned = ahead.checked, ahead.planned
     plan = planned.plans[0]
     if plan.is_search:
-        whole = max(cost.cell_seconds.values(), default=0.0)
-        return search_lines(plan, whole, cost.concurrent)
-    return [cost_line(planned, cost)]
+        whole = max(ahead.cost.cell_seconds.values(), default=0.0)
+        lines = search_lines(plan, whole, ahead.cost.concurrent)
+    else:
+        lines = [cost_line(planned, ahead.cost)]
+    said = [few_seeds_line(checked), why_trained_anew(checked, planned, ahead.records)]
+    lines += [one for one in said if one]
+    return lines + [line for one in ahead.forecasts.values() for line in one.lines()]

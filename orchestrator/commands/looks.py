@@ -18,7 +18,14 @@ from orchestrator.storage.sweeps import kept_plan
 from orchestrator.verdicts import ClaimVerdict
 from search_spaces import Ablation
 
-__all__ = ["keep_older_looks", "keep_taken", "look_at", "looks_before", "records_of"]
+__all__ = [
+    "judged_so_far",
+    "keep_older_looks",
+    "keep_taken",
+    "look_at",
+    "looks_before",
+    "records_of",
+]
 
 
 def looks_before(
@@ -57,10 +64,20 @@ def look_at(storage: Storage, plan: Plan) -> str | None:
     kept = kept_plan(storage, plan)
     if plan.ablation is None or kept is None:
         return None
-    records = records_of(storage, kept)
-    taken = looks_before(storage, plan.ablation, kept, records)
-    found = _judged(plan.ablation, kept, records, taken)
+    found, _ = judged_so_far(storage, plan.ablation, kept)
     return keep_taken(storage, plan.ablation, kept, found)
+
+
+def judged_so_far(
+    storage: Storage, ablation: Ablation, kept: KeptPlan
+) -> tuple[list[ClaimVerdict], Records]:
+    """Judge the claims of a kept sweep by the runs that it has so far, and keep nothing.
+
+    Returns the records behind it as well.
+    """
+    records = records_of(storage, kept)
+    taken = looks_before(storage, ablation, kept, records)
+    return _judged(ablation, kept, records, taken), records
 
 
 def keep_older_looks(storage: Storage, plan: Plan) -> None:

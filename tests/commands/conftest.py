@@ -55,6 +55,7 @@ def leave_sweep() -> Callable[..., KeptPlan]:
                 status="finished",
                 spec=cell.spec.tree(),
                 results={"linear_top1": found},
+                total_seconds=10.0,
                 history=[{"epoch": 1.0, "loss": 1.0, "contrastive_accuracy": found}],
             )
             RunFolder(storage, cell.fingerprint).write_record(record)
