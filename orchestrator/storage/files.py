@@ -87,6 +87,20 @@ class Storage:
                 with filesystem.open_output_stream(path) as stream:
                     stream.write(data)
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Create a file as a whole where there is none of that name; whether that went well.
+
+        Of several writers one is told True. They have to write different data: a store that cannot
+        create on condition shows by its content whose it is (`create_once`).
+        """
+        from orchestrator.storage.create_once import create_in_store, create_local
+
+        with self._at(name, "cannot create") as (filesystem, path):
+            if self.is_local:
+                place = Path(path)
+                return create_local(place, data, f".{place.name}.{uuid4().hex}{PARTIAL}")
+            return create_in_store(self.uri, filesystem, path, data)
+
     def read_json(self, name: str) -> Any:
         """Read the value in a JSON file; None when there is no file of that name."""
         data = self.read_bytes(name)
