@@ -7,6 +7,7 @@ from typing import Literal
 from orchestrator.report.cell_document import CellDocument
 from orchestrator.report.document import ReportDocument
 from orchestrator.report.quantities import quantity
+from orchestrator.report.summary import listed
 from orchestrator.run_record import DEFAULT_WORKLOAD
 from search_spaces.trees.question import OWN
 from workloads.catalog import workload_named
@@ -16,6 +17,7 @@ __all__ = ["headlines", "setting_lines"]
 
 ORDER = ("reproduced", "contradicted", "alike", "undecided", "not asked")
 SHOWN_DIFFERENCES = 4
+SHOWN_RUNS = 4
 # What changes a result most, first; fields of a recipe that are not here come after these.
 WEIGHTY = (
     "encoder.architecture",
@@ -33,7 +35,9 @@ SAID_ELSEWHERE = ("data.name",)  # the line on the data
 def headlines(document: ReportDocument) -> list[str]:
     """Return how much has ended, the best cell beside the untrained encoder, and claims in sum."""
     claims = _tally(document)
-    return [line for line in (_ended(document), _best(document), claims) if line]
+    return [
+        line for line in (_ended(document), _best(document), claims, _collapsed(document)) if line
+    ]
 
 
 def setting_lines(document: ReportDocument) -> list[str]:
@@ -52,6 +56,12 @@ def setting_lines(document: ReportDocument) -> list[str]:
         f"{len(seeds)} seed{'s' * (len(seeds) != 1)} a cell",
     ]
     return [*lines, *_not_the_papers(document)]
+
+
+def _collapsed(document: ReportDocument) -> str:
+    """The runs that have collapsed, which means and claims have in them."""
+    runs = document.get("collapsed", [])
+    return f"collapsed to the untrained encoder's level: {listed(runs, SHOWN_RUNS)}" if runs else ""
 
 
 def _ended(document: ReportDocument) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.kept import workload_of_plan
 from orchestrator.report.cell_document import CellDocument, cell_json
+from orchestrator.report.collapsed import collapsed_in, collapsed_lines
 from orchestrator.report.collect import Report
 from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.measured import values_in
@@ -140,7 +141,8 @@ class ReportDocument(TypedDict):
     """A whole report.
 
     `not_kept` is what the claims of one that was made again ask for and its file did not have.
-    `cost` older reports do not have.
+    `collapsed` names runs that are no better than the untrained encoder though the rest of their
+    cell is. It and `cost` older reports do not have.
     """
 
     ablation: str
@@ -156,6 +158,7 @@ class ReportDocument(TypedDict):
     machines: list[str]
     data_read: list[dict[str, Any]]
     failed: list[str]
+    collapsed: NotRequired[list[str]]
     verdicts: list[VerdictDocument]
     rank_correlation: dict[str, object] | None
     rank_correlation_by_seed: dict[str, float]
@@ -196,6 +199,7 @@ def as_json(report: Report) -> ReportDocument:
         "machines": list(report.machines),
         "data_read": [dict(one) for one in report.data_read],
         "failed": list(report.problems),
+        "collapsed": collapsed_lines(collapsed_in(report), quantity(report.ablation.metric)),
         "verdicts": verdicts_json(report),
         "rank_correlation": None if report.similarity is None else vars(report.similarity),
         "rank_correlation_by_seed": {

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator.plan.kept import KeptData, KeptPlan, workload_of_plan
+from orchestrator.report.collapsed import collapsed_in, collapsed_lines
 from orchestrator.report.collect import Report
 from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.quantities import quantity
@@ -18,6 +19,10 @@ from workloads.inventory import left_out_lines, remark_lines
 __all__ = ["facts", "subtitle"]
 
 SHOWN_CELLS = 12
+COLLAPSED = (
+    "no better than the untrained encoder, as these cells otherwise are; the values count in means "
+    "and claims as they are"
+)
 
 Fact = tuple[str, str]
 
@@ -49,6 +54,8 @@ def facts(report: Report) -> list[Fact]:
         found.append(_untrained(ablation, report.reference))
     found += tuned_facts(ablation, plan, report.tuned)
     found += _uncounted(report)
+    if fallen := collapsed_lines(collapsed_in(report), quantity(ablation.metric)):
+        found.append(("Collapsed", f"{'; '.join(fallen)}: {COLLAPSED}"))
     if ablation.extension and not is_own:
         found.append(("Extension", _beyond(report)))
     if report.layout.note:
