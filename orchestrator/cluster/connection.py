@@ -4,17 +4,19 @@ Ray is imported by the functions here, not with the module, so that `connected` 
 reads of the environment first.
 """
 
-import errno
 import logging
-import resource
 import signal
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
+from orchestrator.cluster.mends import is_too_slow, load, mend
 from orchestrator.cluster.own_modules import imported_modules
-from orchestrator.cluster.short_folder import folder_for_ray, ray_folder
+from orchestrator.cluster.own_token import ensure_token
+from orchestrator.cluster.ray_internals import PATIENT, on_loopback
+from orchestrator.cluster.short_folder import folder_for_ray
 from orchestrator.environment import prepare_environment, worker_environment
 from orchestrator.errors import ClusterError, StorageError
 from orchestrator.provenance import OUR_PACKAGES, ROOT
@@ -25,8 +27,8 @@ from workloads.cpus import usable_cpus
 __all__ = ["connected", "nodes_that_miss", "shape_of_cluster", "this_host"]
 
 PROBE = ".every-node-sees-this"
-STARTS = 3  # Ray gives a node 30 seconds to start
-TOO_SLOW = "timed out during startup"
+STARTS = 6  # Ray gives a node 30 seconds to start
+QUIET = 15.0  # seconds after which a start that still goes on is worth a line
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def connected(
 ) -> Iterator[ClusterShape]:
     """Hold Ray for the time of a `with` block; without `address` a local one that ends with it.
 
+    A local one listens on this machine's loopback alone, and asks for the user's token there, too.
     `dashboard` must be on where Ray Train runs inside Ray Tune: releasing a stopped run's resources
     needs its State API. The shape is that of the living nodes and, at an `address`, of those that
     an autoscaler may start.
@@ -71,7 +74,8 @@ def connected(
         if address is None:
             # Of itself Ray counts the machine's CPUs, however few of them this process may use.
             options |= {"address": "local", "include_dashboard": dashboard}
-            options |= {"num_cpus": usable_cpus()}
+            options |= {"num_cpus": usable_cpus(), "_system_config": PATIENT}
+            ensure_token()
             if folder := stack.enter_context(folder_for_ray()):
                 options |= {"_temp_dir": folder}
         else:
@@ -93,31 +97,36 @@ def _start(address: str | None, options: dict[str, Any]) -> None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     for left in reversed(range(STARTS)):
         try:
-            ray.init(**options)
+            with nullcontext() if address else on_loopback(), _told_of_waiting(where):
+                ray.init(**options)
             # Ray's own would end the process without a word.
             signal.signal(signal.SIGTERM, on_sigterm)
             return
         except Exception as error:
             with suppress(Exception):
                 ray.shutdown()  # what had started of it
-            if left and address is None and TOO_SLOW in str(error):
-                log.warning("Ray has not started in time on this busy machine; starting it again")
+            if left and address is None and is_too_slow(error):
+                log.warning(
+                    "Ray has not started in time on this busy machine (%s); starting it again",
+                    load(),
+                )
                 continue
             said = " ".join(str(error).split()) or type(error).__name__
-            raise ClusterError(f"{where}: cannot connect ({said}){_mend(error)}") from error
+            raise ClusterError(f"{where}: cannot connect ({said}){mend(error)}") from error
 
 
-def _mend(error: Exception) -> str:
-    """Return what helps against what Ray met while it started; nothing where that is not known."""
-    text = str(error)
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text:
-        return f"; there is no room in {ray_folder()}: set RAY_TMPDIR to a folder with room"
-    if getattr(error, "errno", None) == errno.EMFILE or "Too many open files" in text:
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f"; this process may open {limit} files: `ulimit -n 65536` allows more"
-    if TOO_SLOW in text:
-        return "; the machine is too busy: try again, or with fewer other programs"
-    return ""
+@contextmanager
+def _told_of_waiting(where: str) -> Iterator[None]:
+    """Say once what is waited for, where a start takes long."""
+    timer = threading.Timer(
+        QUIET, lambda: log.warning("still waiting for %s to answer (%s)", where, load())
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def nodes_that_miss(storage: Storage) -> list[str]:

@@ -7,7 +7,8 @@ orchestrator/environment.py. A new version of Ray is tried by tests/cluster.
 import io
 import json
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ __all__ = [
     "HEAD",
     "JOB_STOP_WAIT",
     "LAUNCHER",
+    "PATIENT",
     "cluster_file_schema",
     "complaint_of_launcher",
+    "on_loopback",
 ]
 
 # A resource that only the head has. Without it a trial that asks for a share of it is never placed.
@@ -39,6 +42,30 @@ JOB_STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
 # They report each package that is sent and each connection. Without these names the client of the
 # job server is merely louder.
 CHATTY_LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+
+
+# Settings of a local Ray, for `ray.init`: how often its node may miss a look, of one every three
+# seconds. By Ray's five, a machine that is short of CPUs for a minute loses its node, and with it
+# the sweep. Without the name that is so again.
+PATIENT = {"health_check_failure_threshold": 100}
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Have a Ray that starts meanwhile listen on this machine alone, at 127.0.0.1.
+
+    Ray has that for systems whose firewalls ask about every port, and listens on all interfaces
+    elsewhere, whatever address it is given. Where the name is gone, a local Ray is reached from
+    other machines, too, and asks them for its token; tests/cluster/test_strangers.py then fails.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def cluster_file_schema() -> dict[str, Any]:

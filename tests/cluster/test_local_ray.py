@@ -4,6 +4,8 @@ That a sweep runs with a long TMPDIR is tested with a real Ray in tests/sweep.
 """
 
 import errno
+import logging
+import queue
 import resource
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cluster import short_folder
+from orchestrator.cluster import connection, short_folder
 from orchestrator.cluster.connection import STARTS, connected
 from orchestrator.cluster.short_folder import LONGEST, folder_for_ray
 from orchestrator.errors import ClusterError
@@ -20,7 +22,8 @@ from workloads.cpus import usable_cpus
 
 
 @pytest.fixture(autouse=True)
-def _own_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_places(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     for name in ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
 
@@ -105,9 +108,11 @@ LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         (
             Exception("The current node timed out during startup. This could happen because"),
             STARTS,
-            "the machine is too busy: try again",
+            "the machine is too busy (load ",
         ),
         (OSError(errno.EMFILE, "Too many open files"), 1, f"may open {LIMIT} files: `ulimit -n"),
+        (RuntimeError("can't start new thread"), 1, "processes and threads: `ulimit -u` sets"),
+        (TimeoutError("Timed out after 30 s"), STARTS, "the machine is too busy (load "),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "no room in /tmp: set RAY_TMPDIR"),
         (AssertionError(), 1, "a local Ray: cannot connect (AssertionError)"),
         (ValueError("port 6379\nis taken"), 1, "cannot connect (port 6379 is taken)"),
@@ -125,3 +130,27 @@ def test_whatever_ray_meets_while_it_starts_is_one_sentence(
     assert "\n" not in str(refused.value)
     assert len(refusing.asked) == tries
     assert refusing.asked[0]["num_cpus"] == usable_cpus()
+
+
+def test_a_start_that_takes_long_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: queue.Queue[str] = queue.Queue()
+
+    def slow(**_: Any) -> None:
+        raise ValueError(told.get(timeout=100))
+
+    class Hearing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.put(record.getMessage())
+
+    monkeypatch.setattr("ray.init", slow)
+    monkeypatch.setattr(connection, "QUIET", 0.0)
+    hearing = Hearing()
+    connection.log.addHandler(hearing)
+    try:
+        with (
+            pytest.raises(ClusterError, match=r"still waiting for a local Ray to answer \(load "),
+            connected(None),
+        ):
+            pass
+    finally:
+        connection.log.removeHandler(hearing)
