@@ -19,7 +19,7 @@ from orchestrator.storage.index import INDEX
 from workloads.simclr.presets import preset
 from workloads.spec import digest
 
-REPEATS = 3
+REPEATS = 5
 COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
 
 

@@ -260,6 +260,8 @@ def _execute(
     """Run a request here, or with `--on` as a Ray Job of a cluster."""
 
     def work() -> "Finished":
+        if only_plan and notify is None:
+            return run()
         from orchestrator.commands.notify import check_url, notified
         from orchestrator.commands.request import command_line
 
@@ -276,16 +278,18 @@ def _execute(
             from orchestrator.commands.request import without_notify
 
             return run_as_ray_job(on, code, request, without_notify(sys.argv[1:]))
-        from orchestrator.commands.dry_run import dry_run
         from orchestrator.commands.on_each_recipe import on_each_recipe
         from orchestrator.commands.request import command_line
-        from orchestrator.commands.sweep import execute
 
         out = console_for(as_json)
 
         def do(one: "Request") -> "Finished":
             if only_plan:
+                from orchestrator.commands.dry_run import dry_run
+
                 return dry_run(one, out)
+            from orchestrator.commands.sweep import execute
+
             return execute(one, out, command_line(sys.argv[1:]))
 
         return on_each_recipe(request, do, out)

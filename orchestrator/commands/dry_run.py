@@ -18,7 +18,7 @@ from orchestrator.commands.forecast import Forecast, forecast
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
-from orchestrator.commands.search import search_lines
+from orchestrator.commands.search_lines import search_lines
 from orchestrator.plan.estimate import Estimate
 from orchestrator.run_record import RunRecord
 from orchestrator.storage.sweeps import kept_plan

@@ -1,4 +1,4 @@
-"""What is said of a search: its space and cost before it runs, each step, and its report."""
+"""The report of a search: its table, its files and its page."""
 
 import json
 from collections.abc import Mapping
@@ -13,8 +13,7 @@ from orchestrator.commands.page import page_at, say_page, write_page
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
-from orchestrator.plan.space import assignments_of, setting_name, shown
-from orchestrator.plan.study import Search
+from orchestrator.plan.space import assignments_of, setting_name
 from orchestrator.report.figures.ablation import picture_files
 from orchestrator.report.figures.searched import pictures_of
 from orchestrator.report.page.search_page import search_page
@@ -36,63 +35,12 @@ __all__ = [
     "SEARCH",
     "kept_search_report",
     "print_search",
-    "search_lines",
     "search_report",
-    "step_line",
     "write_search_page",
 ]
 
 SEARCH = "tune"  # the name of searches among sweeps
 FILES = ("report.md", "report.json")
-
-
-def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
-    """Describe a search before it is run: its space, rungs and cost.
-
-    `seconds` is what a setting takes with the whole budget. How many settings train on at each rung
-    is the rule's expectation.
-    """
-    search = plan.search
-    assert search is not None, "the plan of a search"
-    study, rules = search.study, search.rules
-    rungs = ", ".join(map(str, study.rungs))
-    budgets = _expected_budgets(search)
-    scored = sum(bool(trial.scores) for trial in study.trials)
-    at_once = min(rules.generation, concurrent)
-    hours = budgets * seconds / 3600
-    gpus = plan.resources.workers * plan.resources.gpus_per_worker
-    return [
-        f"tune {plan.sweep_id}: {search.samples} settings of {len(search.space)} fields, sampler "
-        f"{rules.sampler}, {rules.generation} at once; {scored} have a score by now",
-        *(f"    {line}" for line in shown(search.space)),
-        f"    pruner {rules.pruner}: rungs after {rungs} epochs",
-        f"    as many epochs as about {budgets:.1f} settings with the whole budget, "
-        f"{seconds:.0f} s each: {hours:.2g} hours of runs, {hours * gpus:.2g} GPU-hours, "
-        f"{hours / max(at_once, 1):.2g} hours with {at_once} at once",
-    ]
-
-
-def _expected_budgets(search: Search) -> float:
-    """Return how many whole budgets are still to be spent, if a third trains on at each rung."""
-    study, before, total = search.study, 0, 0.0
-    for rung, epochs in enumerate(study.rungs):
-        expected = max(1.0, search.samples / 3**rung)
-        done = sum(len(trial.scores) > rung for trial in study.trials)
-        total += max(0.0, expected - done) * (epochs - before) / study.rungs[-1]
-        before = epochs
-    return total
-
-
-def step_line(plan: Plan, left: int) -> str:
-    """Say in a line what the next step of a search runs."""
-    search = plan.search
-    assert search is not None, "the plan of a search"
-    study = search.study
-    rungs = sorted({study.rungs[trial.rung] for trial in study.trials if trial.is_pending})
-    return (
-        f"tune {plan.sweep_id}: {len(study.trials)} of {search.samples} settings asked, {left} to "
-        f"run now, to epoch {', '.join(map(str, rungs))} of {study.rungs[-1]}"
-    )
 
 
 def search_report(

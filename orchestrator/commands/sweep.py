@@ -26,7 +26,8 @@ from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
-from orchestrator.commands.search import kept_search_report, search_report, step_line
+from orchestrator.commands.search import kept_search_report, search_report
+from orchestrator.commands.search_lines import step_line
 from orchestrator.environment import is_debugging
 from orchestrator.errors import OrchestratorError, PlanError
 from orchestrator.live.live_sweep import LiveSweep

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,25 @@ def test_to_list_and_to_judge_imports_nothing_that_trains(
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout
+
+
+def test_a_dry_run_imports_nothing_that_draws_runs_or_compiles(tmp_path: Path) -> None:
+    """It is waited for. torch on the meta device would import all of torch._dynamo and sympy."""
+    code = (
+        "import sys\n"
+        "from orchestrator.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'matplotlib', 'ray', 'mlflow', 'pandas', 'plotly', 'sympy', 'torch._dynamo'}\n"
+        "heavy &= set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    words = ["ablate", "temperature", "--preset", "shapes", "--dry-run"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *words, "--storage", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "7 cells" in ended.stdout

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from workloads.simclr.batch_norm import GlobalBatchNorm
@@ -231,6 +232,22 @@ def test_multiply_adds() -> None:
     further = 9 * (32 * 32 * 32 * 32 + 64 * 64 * 16 * 16 + 128 * 128 * 8 * 8 + 256 * 256 * 4 * 4)
     assert multiply_adds(EncoderSpec(architecture="convnet8"), 32) == convnet + further
     assert multiply_adds(EncoderSpec(architecture="convnet12"), 32) == convnet + 2 * further
+
+
+@pytest.mark.parametrize("side", [19, 32, 65])
+@pytest.mark.parametrize("width", [1.0, 0.375])
+@pytest.mark.parametrize(
+    ("architecture", "stem"),
+    [("convnet8", "cifar"), ("resnet18", "cifar"), ("resnet34", "imagenet"), ("resnet50", "cifar")],
+)
+def test_multiply_adds_are_those_that_torch_counts(
+    architecture: str, stem: str, width: float, side: int
+) -> None:
+    """Of odd sides, too, which a stride does not halve."""
+    spec = EncoderSpec.read({"architecture": architecture, "stem": stem, "width": width})
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        build(spec).eval()(torch.empty(1, 3, side, side))
+    assert 2 * multiply_adds(spec, side) == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("shape", [(16, 6), (4, 6, 5, 5)])

@@ -10,14 +10,14 @@ first stage too, and their max-pool pads on the right and bottom only.
 """
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from workloads.simclr.batch_norm import GlobalBatchNorm
 from workloads.simclr.own_encoders import OwnEncoder, own_network
@@ -77,25 +77,31 @@ def multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
 
 @lru_cache(maxsize=256)
 def _multiply_adds(encoder: EncoderSpec, image_size: int) -> int:
-    total = 0
-
-    def count(layer: nn.Module, _: Any, output: Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        total += output.numel() * layer.weight[0].numel()
-
-    # On the meta device, which has shapes and no numbers.
+    # On the meta device, which has shapes and no numbers. Nothing is computed there, for which
+    # torch would import half of itself: a dry run is waited for.
     with torch.device("meta"):
-        network = build(encoder).eval()
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.register_forward_hook(count)
-        network(torch.empty(1, 3, image_size, image_size))
-    return total
+        network = build(encoder)
+    assert isinstance(network, ConvNet | ResNet), "own ones are counted as they compute"
+    return network.multiply_adds(image_size)
+
+
+def _through(layers: Iterable[nn.Module], side: int) -> tuple[int, int]:
+    """Return the multiply-adds of the convolutions among layers that follow each other.
+
+    Also the side of the square that they leave of one of so many pixels.
+    """
+    total = 0
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            side = (side + 2 * int(layer.padding[0]) - layer.kernel_size[0]) // layer.stride[0] + 1
+            total += side**2 * layer.weight.numel()
+    return total, side
 
 
 @lru_cache(maxsize=64)
 def _counted(encoder: EncoderSpec, image_size: int) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
     refused: SpecError | None = None
     for device in ("meta", "cpu"):  # the second for what reads numbers as it is built
         try:
@@ -170,6 +176,19 @@ class ResNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return F.adaptive_avg_pool2d(x, 1).flatten(1)
 
+    def multiply_adds(self, side: int) -> int:
+        """Count those of the convolutions for one image of side x side pixels."""
+        total, side = _through([self.conv1], side)
+        if isinstance(self.maxpool, nn.MaxPool2d):
+            side = (side - 1) // 2 + 1
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                shortcut, _ = _through(block.downsample or [], side)
+                others = (layer for layer in block.children() if layer is not block.downsample)
+                main, side = _through(others, side)
+                total += main + shortcut
+        return total
+
 
 class ConvNet(nn.Module):
     """Four stages of 3x3 convolutions with BN and ReLU, no shortcuts: small images on a CPU.
@@ -201,6 +220,10 @@ class ConvNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images [B, 3, H, W] to h [B, feature_dim]."""
         return F.adaptive_avg_pool2d(self.stages(self.normalize(images)), 1).flatten(1)
+
+    def multiply_adds(self, side: int) -> int:
+        """Count those of the convolutions for one image of side x side pixels."""
+        return _through(self.stages, side)[0]
 
 
 def _input_normalization(statistics: str) -> nn.Module:
