@@ -183,9 +183,9 @@ class ResNet(nn.Module):
             side = (side - 1) // 2 + 1
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
-                shortcut, _ = _through(block.downsample or [], side)
-                others = (layer for layer in block.children() if layer is not block.downsample)
-                main, side = _through(others, side)
+                parts = dict(block.named_children())
+                shortcut, _ = _through(parts.pop("downsample", nn.Sequential()).modules(), side)
+                main, side = _through(parts.values(), side)
                 total += main + shortcut
         return total
 
