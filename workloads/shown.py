@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "CropHistograms",
     "EncoderShown",
     "ExampleViews",
     "Layer",
@@ -52,6 +53,26 @@ class ExampleViews:
     originals: Pixels
     pairs: tuple[Pixels, ...]
     alone: tuple[OperationAlone, ...]
+
+
+@dataclass(frozen=True)
+class CropHistograms:
+    """What crops of an image have in common, without and with color distortion (Figure 6).
+
+    `originals` are uint8 [N, H, W, 3] and `crops` [N, C, 2, S, S, 3], the same C crops both ways.
+    `histograms` [N, C, 2, B] have the shares of the values of all channels in equal bins from 0 to
+    1. Of `among` images, the share `matched` was told from the others by the histograms of two of
+    their crops alone, both ways.
+    """
+
+    data: str
+    seed: int
+    strength: float
+    originals: Pixels
+    crops: Pixels
+    histograms: NDArray[np.float64]
+    among: int
+    matched: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -117,6 +138,11 @@ class ShowsTraining(Protocol[Spec]):
         self, spec: Spec, *, images: int, pairs: int, download: bool = False
     ) -> ExampleViews:
         """Return views of some of the training images. Raises SpecError without such data."""
+
+    def crop_histograms(
+        self, spec: Spec, *, images: int, crops: int, download: bool = False
+    ) -> CropHistograms:
+        """Return what crops of training images have in common. Raises SpecError without such."""
 
     def schedule(self, spec: Spec, *, download: bool = False) -> ScheduleShown:
         """Return the learning rate and the size of the views by step. Raises SpecError."""

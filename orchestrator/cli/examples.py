@@ -25,6 +25,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "show views --preset shapes -o views.png",
         "show views --preset shapes --set augment.color.strength=0.5 -o weaker.png",
     ),
+    "show histograms": (
+        "show histograms --preset textures",
+        "show histograms --preset shapes --set augment.color.strength=0.5 -o weaker.png",
+    ),
     "show schedule": (
         "show schedule --preset shapes",
         "show schedule --preset shapes --set schedule.epochs=50 -o longer.png",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.commands.request import Request
     from orchestrator.commands.result import Finished
 
-__all__ = ["encoder", "plan", "schedule", "views"]
+__all__ = ["encoder", "histograms", "plan", "schedule", "views"]
 
 show = typer.Typer(
     name="show",
@@ -65,6 +65,32 @@ def views(
 
         request = _request(preset, config, assignments, download=download)
         return show_views(request, output, images=images, pairs=pairs, console=console_for(as_json))
+
+    guarded(work, as_json=as_json)
+
+
+@show.command()
+def histograms(
+    preset: Preset = None,
+    config: Config = None,
+    assignments: Assignments = None,
+    output: Picture = Path("histograms.png"),
+    images: Annotated[int, typer.Option(help="Training images to draw.")] = 2,
+    crops: Annotated[int, typer.Option(help="Crops of each.")] = 3,
+    download: Download = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the colours of crops of an image with and without color distortion, as Figure 6, and
+    count how often they alone tell which image a crop is of.
+    """
+
+    def work() -> "Finished":
+        from orchestrator.commands.show import show_histograms
+
+        request = _request(preset, config, assignments, download=download)
+        return show_histograms(
+            request, output, images=images, crops=crops, console=console_for(as_json)
+        )
 
     guarded(work, as_json=as_json)
 

@@ -18,10 +18,11 @@ from workloads.workload import Specification
 if TYPE_CHECKING:
     from orchestrator.report.figures.both import Figure
 
-__all__ = ["show_encoder", "show_plan", "show_schedule", "show_views"]
+__all__ = ["show_encoder", "show_histograms", "show_plan", "show_schedule", "show_views"]
 
 ENDINGS = (".png", ".svg", ".pdf")
 MOST_IMAGES, MOST_PAIRS = 32, 16
+MOST_DRAWN, MOST_CROPS = 8, 6  # of histograms
 
 
 def show_views(
@@ -31,9 +32,7 @@ def show_views(
     from orchestrator.report.figures.views import draw_views, without_effect
 
     _check_output(output)
-    for option, value, most in (("images", images, MOST_IMAGES), ("pairs", pairs, MOST_PAIRS)):
-        if not 1 <= value <= most:
-            raise PlanError([f"--{option} {value}: must lie between 1 and {most}"])
+    _check_counts(images=(images, MOST_IMAGES), pairs=(pairs, MOST_PAIRS))
     spec, seen = _recipe(request, "no views of images")
     shown = seen.example_views(spec, images=images, pairs=pairs, download=request.download)
     nothing, side = without_effect(shown), shown.originals.shape[1]
@@ -55,6 +54,43 @@ def show_views(
             "sides": [pair.shape[2] for pair in shown.pairs],
             "operations": operations,
             "without_effect": nothing,
+        },
+    )
+
+
+def show_histograms(
+    request: Request, output: Path, *, images: int, crops: int, console: Console
+) -> Finished:
+    """Draw what crops of an image have in common, and count how often that tells the image.
+
+    Raises PlanError, SpecError.
+    """
+    from orchestrator.report.figures.histograms import TITLES, draw_histograms
+
+    _check_output(output)
+    _check_counts(images=(images, MOST_DRAWN), crops=(crops, MOST_CROPS))
+    spec, seen = _recipe(request, "no crops of images")
+    shown = seen.crop_histograms(spec, images=images, crops=crops, download=request.download)
+    for title, share in zip(TITLES, shown.matched, strict=True):
+        print_line(
+            console,
+            f"{title}: {100 * share:.1f} % of {shown.among} images told from the others by the "
+            f"colours of two crops (chance {100 / shown.among:.1f} %)",
+        )
+    _save(draw_histograms(shown), output, console)
+    matched = {"without_distortion": shown.matched[0], "with_distortion": shown.matched[1]}
+    return Finished(
+        0,
+        {
+            "file": str(output),
+            "data": shown.data,
+            "seed": shown.seed,
+            "strength": shown.strength,
+            "images": len(shown.originals),
+            "crops": crops,
+            "among": shown.among,
+            "chance": 1 / shown.among,
+            "matched": matched,
         },
     )
 
@@ -160,6 +196,17 @@ def _layer_lines(shown: EncoderShown) -> list[str]:
         *map(line, rows),
         *shown.notes,
     ]
+
+
+def _check_counts(**given: tuple[int, int]) -> None:
+    """Refuse numbers of options that are below 1 or above the most. Raises PlanError for all."""
+    problems = [
+        f"--{option} {value}: must lie between 1 and {most}"
+        for option, (value, most) in given.items()
+        if not 1 <= value <= most
+    ]
+    if problems:
+        raise PlanError(problems)
 
 
 def _check_output(output: Path) -> None:

@@ -48,6 +48,25 @@ def test_views_are_drawn_as_training_makes_them(tmp_path: Path) -> None:
     assert "on the second only" in told["policy"]
 
 
+def test_crops_are_told_apart_by_colours_until_these_are_distorted(tmp_path: Path) -> None:
+    file = tmp_path / "histograms.svg"
+    told = shown("histograms", "--preset", "textures", "-o", str(file), "--crops", "2")
+    assert b"<svg" in file.read_bytes()
+    assert told["among"] == 500
+    assert told["matched"]["without_distortion"] > 0.4
+    assert told["matched"]["with_distortion"] < 0.15
+    weak = shown(
+        *("histograms", "--preset", "textures", "-o", str(file)),
+        *(
+            "--set",
+            "augment.color.jitter_probability=0",
+            "--set",
+            "augment.color.grayscale_probability=0",
+        ),
+    )
+    assert weak["matched"]["with_distortion"] == weak["matched"]["without_distortion"]
+
+
 def test_enlarged_pixels_are_not_smoothed() -> None:
     spec = preset("shapes")
     figure = draw_views(SIMCLR.example_views(spec, images=2, pairs=1))  # type: ignore[attr-defined]
@@ -153,6 +172,8 @@ def test_a_run_that_two_cells_share_is_counted_once() -> None:
         (["views", "-o", "views.gif"], "--output views.gif: must end in one of .png, .svg, .pdf"),
         (["views", "-o", "no/such/views.png"], "is no folder"),
         (["views", "--images", "0"], "--images 0: must lie between 1 and 32"),
+        (["histograms", "--crops", "9"], "--crops 9: must lie between 1 and 6"),
+        (["histograms", "--preset", "gaussian-patches"], "have no crops of images to show"),
         (["views", "--pairs", "99"], "--pairs 99: must lie between 1 and 16"),
         (
             ["schedule", "--set", "schedule.epochs=0", "--set", "schedule.warmup_epochs=0"],

@@ -12,7 +12,7 @@ from workloads.evaluation_result import EvaluationResult
 from workloads.facts import Embedding
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
-from workloads.shown import EncoderShown, ExampleViews, ScheduleShown
+from workloads.shown import CropHistograms, EncoderShown, ExampleViews, ScheduleShown
 from workloads.simclr.presets import PRESETS
 from workloads.simclr.quantities import CURVES, LOGGED, QUANTITIES
 from workloads.simclr.spec import RunSpec
@@ -296,6 +296,14 @@ class SimCLRWorkload:
         from workloads.simclr.shown import views_shown
 
         return views_shown(spec, images=images, pairs=pairs, download=download)
+
+    def crop_histograms(
+        self, spec: RunSpec, *, images: int, crops: int, download: bool = False
+    ) -> CropHistograms:
+        """Return what crops of training images have in common. Raises SpecError without such."""
+        from workloads.simclr.shown import histograms_shown
+
+        return histograms_shown(spec, images=images, crops=crops, download=download)
 
     def schedule(self, spec: RunSpec, *, download: bool = False) -> ScheduleShown:
         """Return the learning rate and the size of the views by step."""

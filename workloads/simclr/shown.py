@@ -1,20 +1,24 @@
-"""What people can see of a run before it is trained: its views and its schedule."""
+"""What people can see of a run before it is trained: its views, what crops share, its schedule."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from workloads.datasets import load
-from workloads.shown import ExampleViews, ScheduleShown
+from workloads.shown import CropHistograms, ExampleViews, ScheduleShown
+from workloads.simclr.crop_histograms import crop_histograms
 from workloads.simclr.optim import rate_at
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised
 from workloads.simclr.views.shown import example_views, operations_alone
 from workloads.spec import SpecError
 
-__all__ = ["schedule_shown", "views_shown"]
+__all__ = ["histograms_shown", "schedule_shown", "views_shown"]
 
+MATCHED = 500  # images that are told from each other by histograms
 POINTS = 1000  # of a schedule's line, at most
 
 
@@ -23,11 +27,7 @@ def views_shown(spec: RunSpec, *, images: int, pairs: int, download: bool) -> Ex
 
     With `schedule.image_sizes` the pairs go through the sizes in turn. Raises SpecError.
     """
-    data = load(spec.data, download=download, without_labels=True)
-    count = min(images, len(data.train))
-    positions = np.linspace(0, len(data.train) - 1, count).round().astype(np.int64)
-    originals = data.train.take(positions)
-
+    originals = _spread_out(spec, images, download=download)
     sides = spec.schedule.sides or (None,)
     by_side = {side: example_views(spec, originals, pairs, side) for side in sides}
     made = [by_side[sides[step % len(sides)]][:, step] for step in range(pairs)]
@@ -40,6 +40,18 @@ def views_shown(spec: RunSpec, *, images: int, pairs: int, download: bool) -> Ex
         pairs=tuple(made),
         alone=operations_alone(spec, originals, 2),
     )
+
+
+def histograms_shown(spec: RunSpec, *, images: int, crops: int, download: bool) -> CropHistograms:
+    """Compare crops by their colours: `images` to draw, and `MATCHED` to tell from each other.
+
+    Raises SpecError.
+    """
+    originals = _spread_out(spec, MATCHED, download=download)
+    drawn = np.linspace(0, len(originals) - 1, min(images, len(originals))).round().astype(np.int64)
+    rest = np.setdiff1d(np.arange(len(originals)), drawn)
+    ordered = originals[np.concatenate([drawn, rest])]
+    return replace(crop_histograms(spec, ordered, len(drawn), crops), data=_name(spec))
 
 
 def schedule_shown(spec: RunSpec, *, download: bool) -> ScheduleShown:
@@ -77,6 +89,13 @@ def schedule_shown(spec: RunSpec, *, download: bool) -> ScheduleShown:
         sides=_sides(spec, total),
         notes=tuple(notes),
     )
+
+
+def _spread_out(spec: RunSpec, images: int, *, download: bool) -> Tensor:
+    """So many training images, spread over the data set: uint8 [N, 3, H, W]."""
+    train = load(spec.data, download=download, without_labels=True).train
+    positions = np.linspace(0, len(train) - 1, min(images, len(train))).round().astype(np.int64)
+    return train.take(positions)
 
 
 def _sides(spec: RunSpec, total: int) -> tuple[tuple[int, int], ...]:
