@@ -7,7 +7,18 @@ import os
 import sys
 from contextlib import nullcontext
 
-from orchestrator.cli import about, cluster, data, plans, report, runs, show, sweep, watch
+from orchestrator.cli import (
+    about,
+    cluster,
+    data,
+    housekeeping,
+    plans,
+    report,
+    runs,
+    show,
+    sweep,
+    watch,
+)
 from orchestrator.cli.app import app, in_order_of_work
 from orchestrator.cli.examples import EXAMPLES
 from orchestrator.environment import DEBUGGING, prepare_environment
@@ -20,6 +31,7 @@ COMMANDS = (
     about,
     cluster,
     data,
+    housekeeping,
     plans,
     report,
     runs,

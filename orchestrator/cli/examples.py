@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "parts": ("parts", "parts --kind losses"),
     "doctor": ("doctor", "doctor --json"),
+    "gc": ("gc", "gc --kind states --older-than 30d"),
     "pretrain": (
         "pretrain --preset digits",
         "pretrain --preset shapes --set loss.temperature=0.2 --set schedule.epochs=20",

@@ -20,6 +20,7 @@ from orchestrator.errors import StorageError
 from workloads.local_files import write_whole
 
 if TYPE_CHECKING:
+    from orchestrator.storage.listing import File
     from orchestrator.storage.stamps import Stamp
 
 __all__ = ["Storage", "without_password"]
@@ -143,6 +144,13 @@ class Storage:
                 else remote_stamps(filesystem, path, files, depth)
             )
             return {f"{folder}/{name}": stamp for name, stamp in found.items()}
+
+    def files(self) -> "Sequence[File]":
+        """List all files, hidden and unfinished ones, too, with their sizes and ages; no links."""
+        from orchestrator.storage.listing import local_files, remote_files
+
+        with self._at("", "cannot list", may_be_empty=True) as (filesystem, path):
+            return local_files(path) if self.is_local else remote_files(filesystem, path)
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a file or folder of that name."""

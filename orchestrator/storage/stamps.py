@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["SETTLED", "Stamp", "local_stamps", "remote_stamps"]
+__all__ = ["SETTLED", "Stamp", "local_stamps", "remote_stamps", "written_of"]
 
 SETTLED = 2.0  # seconds; object stores tell times in whole ones
 
@@ -89,7 +89,7 @@ def _by_fsspec(filesystem: Any, root: str) -> Iterator[tuple[str, Stamp]]:
         if tag := _etag(entry):
             yield name, Stamp(f"{entry.get('size')}-{tag}", 0.0)
         else:
-            yield name, Stamp(f"{entry.get('size')}-{_written(entry)}", _written(entry))
+            yield name, Stamp(f"{entry.get('size')}-{written_of(entry)}", written_of(entry))
 
 
 def _etag(entry: Mapping[str, Any]) -> str | None:
@@ -99,7 +99,8 @@ def _etag(entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _written(entry: Mapping[str, Any]) -> float | None:
+def written_of(entry: Mapping[str, Any]) -> float | None:
+    """Return when a file was written, in seconds since 1970; None where fsspec does not tell."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
         match entry.get(key):
             case datetime() as time:

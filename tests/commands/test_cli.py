@@ -100,6 +100,7 @@ OPTIONS = {
     "watch": {"--sweep", "--once", "--storage", "--json"},
     "stop": {"--sweep", "--storage", "--json"},
     "doctor": SHARED,
+    "gc": {"--yes", "--kind", "--older-than", "--storage", "--json"},
     "cluster up": {"--restart", "--yes"},
     "cluster down": {"--yes"},
     "cluster attach": set(),

@@ -1,0 +1,60 @@
+"""Which runs and sweeps of a storage somebody is doing now, on this machine or another."""
+
+import time
+from collections.abc import Mapping
+
+from orchestrator.storage.files import Storage
+from orchestrator.storage.progress import read_progress
+from orchestrator.storage.rows import RunRow
+from orchestrator.storage.sweeps import is_running
+from workloads.runs.in_use import InUse
+
+__all__ = ["InUseNow"]
+
+REMEMBERED = 5.0  # seconds for which an answer about a sweep is good
+
+
+class InUseNow:
+    """Tells of a run, by its fingerprint, or of a sweep, by its folder, whether it is being done.
+
+    `NAME/ID` is a sweep's folder, and ID alone does, too. A sweep's lock tells, and the progress
+    that its driver keeps up; a run is in use with any of its sweeps, and where a process of a plan
+    file marks it. Raises StorageError where the storage cannot be read.
+    """
+
+    def __init__(self, storage: Storage, rows: Mapping[str, RunRow]) -> None:
+        self._storage, self._rows = storage, rows
+        self._told: dict[str, tuple[float, bool]] = {}
+
+    def __call__(self, name: str) -> bool:
+        """Tell whether it is being done."""
+        row = self._rows.get(name)
+        if row is not None:
+            return row.status == "running" or any(map(self, row.sweeps)) or self._marked(name)
+        sweeps = [name] if "/" in name else self._sweeps_of(name)
+        return any(map(self._is_driven, sweeps))
+
+    def _sweeps_of(self, sweep: str) -> list[str]:
+        return [
+            f"{name}/{sweep}"
+            for name in self._storage.list("sweeps")
+            if self._storage.exists(f"sweeps/{name}/{sweep}")
+        ]
+
+    def _is_driven(self, sweep: str) -> bool:
+        asked, driven = self._told.get(sweep, (0.0, False))
+        if time.monotonic() - asked > REMEMBERED or not asked:
+            progress = read_progress(self._storage, sweep)
+            driven = is_running(self._storage, sweep) or bool(progress and progress.is_alive())
+            self._told[sweep] = time.monotonic(), driven
+        return driven
+
+    def _marked(self, fingerprint: str) -> bool:
+        """Tell whether a process that does the runs of a plan file does this one."""
+        if not (self._storage.is_local and self._storage.exists("in-use")):
+            return False
+        marks = InUse(self._storage.local_path())
+        try:
+            return not marks.take(fingerprint)
+        finally:
+            marks.close()
