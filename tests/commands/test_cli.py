@@ -111,6 +111,7 @@ OPTIONS = {
     "cluster stop": {"--on", "--json"},
     "data shard": {"--images-per-shard", "--format", "--decode", "--workers", "--json"},
     "show views": LOOK | {"--output", "--images", "--pairs", "--download"},
+    "show histograms": LOOK | {"--output", "--images", "--crops", "--download"},
     "show schedule": LOOK | {"--output", "--download"},
     "show encoder": LOOK,
     "show plan": LOOK
