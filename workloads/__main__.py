@@ -2,7 +2,8 @@
 
 `simclr-orch plan` writes the file, `simclr-orch import` takes in the folder that this leaves. It
 can be killed at any time: the same command continues. Exit codes: 0 all that was asked for has
-finished, 1 something failed, 2 the request was wrong, 3 something is left to do.
+finished, 1 something failed, 2 the request was wrong, 3 something is left to do, 75 the same, for
+the process was told to end (SIGTERM, SIGUSR1): states are kept.
 """
 
 import argparse

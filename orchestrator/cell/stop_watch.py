@@ -1,7 +1,8 @@
-"""Looks in a worker whether its run is asked to stop, while the run trains.
+"""Looks in a worker whether its run is to leave, while the run trains: on request, or for its node.
 
-A run that comes to the end of an epoch soon keeps its state there and leaves. Where an epoch takes
-longer, the process ends at once, and the run goes on from its last checkpoint later.
+A run keeps its state at its next step and leaves. Where it was asked to stop and a step takes
+longer, the process ends at once, and the run goes on from its last checkpoint later. One whose node
+is taken away, or whose process was told to end, is left alone until it is ended by others.
 """
 
 import os
@@ -10,51 +11,60 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
+from orchestrator.cell.ears import hearing, is_told_to_end
 from orchestrator.cell.job import CellJob
+from orchestrator.cluster.ray_internals import own_node_is_draining
 from orchestrator.errors import StorageError
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.stop_requests import is_asked_to_stop, stops_asked
 from workloads.runs.folder import record_of
 
-__all__ = ["EXIT_CODE", "GRACE", "StopWatch", "leave_stopped"]
+__all__ = ["EXIT_CODE", "GRACE", "GRACE_OF_SEVERAL", "StopWatch", "leave_stopped", "leave_worker"]
 
 SECONDS_BETWEEN_LOOKS = 1.0
-GRACE = 5.0  # seconds for a run to come to the end of its epoch
+GRACE = 5.0  # seconds for a run to come to its next step
+GRACE_OF_SEVERAL = 20.0  # and for several workers to come there and to leave Ray Train
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
+Reason = Literal["node", "signal"]  # what takes a run's worker from it
 
-def _end_process() -> None:
+
+def leave_worker() -> None:
+    """End this process, with what it has said on its way."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_CODE)
 
 
 class StopWatch:
-    """Looks for a request once a second, in a thread, until it is left.
+    """Looks once a second, in a thread, until it is left.
 
-    `end` is called where the run has not left `grace` seconds after the request was seen.
+    `end` is called where the run has not left `grace` seconds after a request was seen; None: it is
+    waited for. `requests_only`: whether this process goes away is none of its business.
     """
 
     def __init__(
         self,
         jobs: Sequence[CellJob],
         *,
-        grace: float = GRACE,
-        end: Callable[[], None] = _end_process,
+        grace: float | None = GRACE,
+        end: Callable[[], None] = leave_worker,
+        requests_only: bool = False,
     ) -> None:
         self._storage, self._folders = Storage(jobs[0].storage), jobs[0].stops
         self._names = [job.fingerprint for job in jobs]
-        self._grace, self._end = grace, end
+        self._grace, self._end, self._requests_only = grace, end, requests_only
         self._asked, self._over = threading.Event(), threading.Event()
+        self._taken: Reason | None = None
         self._thread = threading.Thread(target=self._run, name="stop watch", daemon=True)
 
     def __enter__(self) -> Self:
-        if self._folders:
-            self._look()
-            self._thread.start()
+        hearing(0 if self._requests_only else 1)
+        self.look()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -64,28 +74,43 @@ class StopWatch:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
-        if self._folders:
-            self._thread.join()
+        self._thread.join()
+        hearing(0 if self._requests_only else -1)
 
     def is_asked(self) -> bool:
         """Tell whether the run is asked to stop; of several that share a process, all of them."""
         return self._asked.is_set()
 
-    def _run(self) -> None:
-        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
-            self._look()
-            if self._asked.is_set():
-                if not self._over.wait(self._grace):
-                    self._end()
-                return
+    def is_leaving(self) -> bool:
+        """Tell whether the run is to keep its state and leave, for whatever reason."""
+        return self.is_asked() or self._is_taken()
 
-    def _look(self) -> None:
+    @property
+    def taken(self) -> Reason | None:
+        """What takes the worker away: its node is drained, or its process was told to end."""
+        return "signal" if self._taken is None and self._is_taken() else self._taken
+
+    def look(self) -> None:
+        """Look for a request and for the own node, now."""
+        if not self._requests_only and self._taken is None and own_node_is_draining():
+            self._taken = "node"
         try:
             asked = stops_asked(self._storage, self._folders)
         except StorageError:
             return  # the next look may see it
         if all(is_asked_to_stop(name, asked) for name in self._names):
             self._asked.set()
+
+    def _is_taken(self) -> bool:
+        return self._taken is not None or (not self._requests_only and is_told_to_end())
+
+    def _run(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
+            self.look()
+            if self._asked.is_set():
+                if self._grace is not None and not self._over.wait(self._grace):
+                    self._end()
+                return
 
 
 def leave_stopped(job: CellJob) -> RunRecord | None:

@@ -22,6 +22,7 @@ __all__ = [
     "cluster_file_schema",
     "complaint_of_launcher",
     "on_loopback",
+    "own_node_is_draining",
 ]
 
 # A resource that only the head has. Without it a trial that asks for a share of it is never placed.
@@ -94,3 +95,20 @@ def complaint_of_launcher(config: dict[str, Any]) -> Exception | None:
     except Exception as error:  # noqa: BLE001 - it raises whatever it stumbles over: KeyError, click's errors, jsonschema's
         return error
     return None
+
+
+def own_node_is_draining() -> bool:
+    """Tell whether the node of this process is about to be taken away.
+
+    Ray Train's own question is for its workers, all at once, and the others have none. Where this
+    is gone nobody is told before, and a run goes on from its last checkpoint.
+    """
+    import ray
+
+    if not ray.is_initialized():
+        return False
+    try:
+        draining = ray._private.state.state.get_draining_nodes()
+    except Exception:  # noqa: BLE001 - no such name, or a head that does not answer just now
+        return False
+    return ray.get_runtime_context().get_node_id() in draining

@@ -11,8 +11,9 @@ from typing import Any
 
 from ray import tune
 
+from orchestrator.cell.ears import Ears
 from orchestrator.cell.job import CellJob, Pack
-from orchestrator.cell.stop_watch import GRACE, StopWatch
+from orchestrator.cell.stop_watch import GRACE, GRACE_OF_SEVERAL, StopWatch, leave_worker
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
 from orchestrator.live.live_sweep import LiveSweep
@@ -29,7 +30,15 @@ from orchestrator.storage.runs import (
 )
 from orchestrator.storage.stop_requests import stop_folder
 from orchestrator.storage.sweeps import sweep_folder
-from orchestrator.sweep.watcher import ENDED, PACK, RUN_RECORD, STOPPED, Watcher, pack_of
+from orchestrator.sweep.watcher import (
+    ENDED,
+    PACK,
+    RUN_RECORD,
+    STOPPED,
+    TAKEN,
+    Watcher,
+    pack_of,
+)
 from orchestrator.tracking.recorder import Recorders
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.runs.cell import run_cell, start_of
@@ -176,7 +185,8 @@ def _tune(
     bundle = resources.bundle if resources.workers == 1 else {HEAD: 0.0001}
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(_trial, packs=watcher.packs), tune.PlacementGroupFactory([bundle])
+            tune.with_parameters(_hearing(Ears()), packs=watcher.packs),
+            tune.PlacementGroupFactory([bundle]),
         ),
         param_space={PACK: tune.grid_search(list(watcher.packs))},
         tune_config=tune.TuneConfig(
@@ -222,46 +232,72 @@ class _OnceAllHaveStopped(tune.Stopper):  # type: ignore[misc]
         return isinstance(self._watcher, Watcher) and self._watcher.all_stopped
 
 
-def _trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
+def _hearing(ears: Ears) -> Callable[..., None]:
+    """Return what a trial does, with which ears travel to its process."""
+
+    def trial(config: dict[str, str], packs: dict[str, Pack]) -> None:
+        assert ears, "unpacked in the process's main thread, before this is called in another"
+        _trial(packs[config[PACK]])
+
+    return trial
+
+
+def _trial(pack: Pack) -> None:
     """Run one pack inside a Tune trial."""
-    pack = packs[config[PACK]]
     limit_threads(pack.jobs[0].resources.cpus_per_worker)
-    # the first worker cannot stop at an epoch while the others go on
+    # the workers of several look for themselves, and agree on a step to leave at
     several = pack.jobs[0].resources.workers > 1
-    with StopWatch(pack.jobs, grace=0.0 if several else GRACE) as watch:
-        if not watch.is_asked():
-            _do(pack, watch.is_asked)
+    grace = GRACE_OF_SEVERAL if several else GRACE
+    with StopWatch(pack.jobs, grace=grace, requests_only=several) as watch:
+        has_ended = False
+        if not watch.is_leaving():
+            has_ended = _do(pack, watch)
         if watch.is_asked():
             tune.report({STOPPED: True})
+        elif not has_ended:
+            tune.report({TAKEN: watch.taken})
+            leave_worker()  # for another process to go on with it
 
 
-def _do(pack: Pack, stop: Callable[[], bool]) -> None:
-    """Run a pack until it ends, or is to stop; report the record of its only run, if it has one."""
+def _do(pack: Pack, watch: StopWatch) -> bool:
+    """Run a pack until it ends, or is to leave; report the record of its only run, if it has one.
+
+    Returns whether it has ended.
+    """
+    stop = watch.is_leaving
     if pack.together:
         run_pack(
             pack, lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}), stop=stop
         )
-        return
+        return not stop()
 
     (job,) = pack.jobs
-    if job.resources.workers > 1:
-        from ray.tune.integration.ray_train import TuneReportCallback
-
-        from orchestrator.cell.ray_train import train_on_workers
-
-        tune.report({RUN_RECORD: train_on_workers(job, [TuneReportCallback()]).tree()})
-        return
-
-    worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
-    hosts = [this_host()]
-
-    def report(metrics: dict[str, float]) -> None:
-        tune.report(dict(metrics))
-
     record: RunRecord | None
-    if job.scored:
-        record = run_to_rung(job, worker, report, hosts, stop=stop)
+    if job.resources.workers > 1:
+        record = _on_workers(job, watch)
     else:
-        record = run_cell(job, worker, start_of(job), report, hosts=hosts, stop=stop)
-    if record is not None:  # it has not stopped
+        worker = Worker.here(None if job.resources.gpus_per_worker else "cpu")
+        hosts = [this_host()]
+
+        def report(metrics: dict[str, float]) -> None:
+            tune.report(dict(metrics))
+
+        if job.scored:
+            record = run_to_rung(job, worker, report, hosts, stop=stop)
+        else:
+            record = run_cell(job, worker, start_of(job), report, hosts=hosts, stop=stop)
+    if record is not None:  # it has not left
         tune.report({RUN_RECORD: record.tree()})
+    return record is not None
+
+
+def _on_workers(job: CellJob, watch: StopWatch) -> RunRecord | None:
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from orchestrator.cell.ray_train import train_on_workers
+
+    def is_asked() -> bool:
+        watch.look()  # a worker may have seen a request that was not seen here
+        return watch.is_asked()
+
+    return train_on_workers(job, lambda: [TuneReportCallback()], is_asked_to_stop=is_asked)

@@ -21,13 +21,15 @@ from workloads.runs.files import LOG_TAIL
 from workloads.runs.folder import record_of
 from workloads.workload import TrainedAlone
 
-__all__ = ["ENDED", "PACK", "RUN_RECORD", "STOPPED", "Watcher", "pack_of"]
+__all__ = ["ENDED", "PACK", "RUN_RECORD", "STOPPED", "TAKEN", "Watcher", "pack_of"]
 
 PACK = "pack"  # in a trial's configuration: which one it runs
 # In what a trial reports: the record of its only cell, or the fingerprints of cells whose records
 # lie in the storage.
 RUN_RECORD, ENDED = "record", "ended"
 STOPPED = "stopped"  # the trial has left what it was asked to stop
+TAKEN = "taken"  # its process goes away, with its state kept: why
+WHY_TAKEN = {"node": "its node is taken away", "signal": "its process was told to end"}
 
 
 def pack_of(trial: Trial) -> str:
@@ -44,6 +46,7 @@ class Watcher(Callback):  # type: ignore[misc]
         self.ended: set[str] = set()
         self.stopped: set[str] = set()
         self._running: set[str] = set()
+        self._taken: set[str] = set()
         self._recorder = recorder
         self._progress = progress
 
@@ -78,6 +81,8 @@ class Watcher(Callback):  # type: ignore[misc]
         pack = self.packs[pack_of(trial)]
         if STOPPED in result:
             self._stop(pack)
+        elif TAKEN in result:
+            self._take(pack, trial, result[TAKEN])
         elif RUN_RECORD in result:
             self._end(pack.jobs[0], RunRecord.read(result[RUN_RECORD]))
         elif ENDED in result:
@@ -136,8 +141,17 @@ class Watcher(Callback):  # type: ignore[misc]
         return self._progress.all_asked_to_stop and not self._running
 
     def is_worth_a_line(self, said: logging.LogRecord) -> bool:
-        """Tell whether Tune's log is to be seen: not that a process ended which was asked to."""
-        return not (said.exc_info and self._progress.any_asked_to_stop)
+        """Tell whether Tune's log is to be seen: not that a process ended which was to end."""
+        return not (said.exc_info and (self._progress.any_asked_to_stop or self._taken))
+
+    def _take(self, pack: Pack, trial: Trial, why: str) -> None:
+        """Say that a trial's process goes away, which is no failure of its own."""
+        self._taken.add(pack.name)
+        if why != "node":  # of a node that is drained Tune knows it
+            trial.run_metadata.num_failures -= 1
+        self._progress.line(
+            f"{pack.title}: {WHY_TAKEN[why]}; its state is kept, and another one goes on with it"
+        )
 
     def _is_stopped(self, pack: Pack) -> bool:
         return all(name in self.stopped for name in pack.fingerprints)

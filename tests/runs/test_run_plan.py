@@ -334,9 +334,18 @@ def test_a_plan_is_kept_beside_its_runs(tmp_path: Path, plan_of: PlanOf, base: R
     assert json.loads(kept.read_text())["digest"] == plan.digest
 
 
-def test_ctrl_c_keeps_states_and_says_that_something_is_left(
-    tmp_path: Path, plan_of: PlanOf, base: RunSpec, wait_for: Callable[..., None]
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 3), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+)
+def test_who_is_told_to_end_keeps_states_and_says_that_something_is_left(
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+    plan_of: PlanOf,
+    base: RunSpec,
+    wait_for: Callable[..., None],
 ) -> None:
+    """As Slurm tells it: the one that was started, and those that it has started, too."""
     endless = base.with_values({"schedule.epochs": 100_000})
     file = written(plan_of(endless), tmp_path)
     command = [
@@ -345,7 +354,37 @@ def test_ctrl_c_keeps_states_and_says_that_something_is_left(
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         wait_for(lambda: list(tmp_path.glob("runs/*/spec.yaml")), 300)
-        process.send_signal(signal.SIGINT)
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        for each in below:
+            each.send_signal(number)
         said, _ = process.communicate(timeout=300)
-    assert process.returncode == 3, said
-    assert LocalRun(tmp_path, endless.fingerprint()).record() is None
+    assert process.returncode == code, said
+    run_left = LocalRun(tmp_path, endless.fingerprint())
+    assert run_left.record() is None
+    kept = run_left.own_checkpoint()
+    assert kept is not None
+    assert kept.state["epoch"] >= 1
+
+
+def test_a_process_that_alone_is_told_to_end_is_replaced_from_its_last_state(
+    tmp_path: Path, plan_of: PlanOf, base: RunSpec, wait_for: Callable[..., None]
+) -> None:
+    long = base.with_values({"schedule.epochs": 60})
+    file = written(plan_of(long), tmp_path)
+    command = [
+        *(sys.executable, "-m", "workloads", "run", file, "--output", str(tmp_path)),
+        *("--device", "cpu", "--at-once", "1", "--threads", "1"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: list(tmp_path.glob("runs/*/spec.yaml")), 300)
+        for each in psutil.Process(process.pid).children(recursive=True):
+            each.terminate()
+        said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "its process was told to end; another one goes on" in said
+    record = LocalRun(tmp_path, long.fingerprint()).record()
+    assert record is not None
+    assert [epoch["epoch"] for epoch in record.history] == list(range(1, 61))
+    log = (tmp_path / "runs" / long.fingerprint() / "log.txt").read_text()
+    assert "continues after epoch" in log

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from workloads.catalog import workload_named
 from workloads.checkpoint import StateError
+from workloads.distributed.agreement import agreed
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import told_of_reading
@@ -70,7 +71,8 @@ def run_cell(
 
     `start` is where to begin, as `start_of` gives it, the same on every worker. `report` is called
     on every worker once an epoch. `hosts` names the node of each worker, for the record. Where
-    `stop` says so after an epoch, the state is kept, and there is no record yet: None. An
+    `stop` says so after an epoch, on any worker, the state is kept, and there is no record yet:
+    None. An
     exception of the run becomes a record with status `failed`; a rerun tries it again. A death of
     the process, and what only one of several workers meets, is the executor's to retry.
     """
@@ -78,7 +80,7 @@ def run_cell(
     try:
         with told_of_reading(run.files.took):
             with run.use:
-                state = run.train(report, stop)
+                state = run.train(report, agreed(stop, worker))
             run.files.note("evaluating the frozen encoder")
             result = run.workload.evaluate(run.spec, state, worker)
         return None if worker.rank > 0 else run.finish(result)

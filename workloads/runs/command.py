@@ -22,6 +22,7 @@ from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
 from workloads.runs.run_plan import Deadline, Ended, run_cells
 from workloads.runs.selection import per_gpu, read_numbers, read_share, share_of
 from workloads.spec import SpecError
+from workloads.told_to_end import TOLD_TO_END, when_told_to_end
 from workloads.workload import AnyWorkload, Specification, TrainedAlone, TrainedTogether
 
 __all__ = ["PLANS", "run"]
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace, began: float) -> int:
         keep_states=not options.drop_states,
         say=_say,
     )
-    return _told(ended)
+    return _told(ended, told_to_end=deadline.told)
 
 
 def _say(text: str) -> None:
@@ -193,18 +194,18 @@ def _keep(plan: PlanFile, output: Path) -> None:
 
 
 def _stop_when_told(deadline: Deadline) -> None:
-    """Let Ctrl-C and SIGTERM keep all states and stop; a second one ends at once."""
+    """Let Ctrl-C and a batch system's signals keep all states; a second Ctrl-C ends at once."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         if deadline.asked:
             sys.exit(LEFT)
         deadline.ask()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    signal.signal(signal.SIGINT, stop)
+    when_told_to_end(lambda: deadline.ask(told=True))
 
 
-def _told(ended: Ended) -> int:
+def _told(ended: Ended, *, told_to_end: bool) -> int:
     """Say how all ended. Returns the exit code."""
     words: Sequence[tuple[str, Sequence[str]]] = (("failed", ended.failed), ("left", ended.left))
     for word, names in words:
@@ -212,4 +213,6 @@ def _told(ended: Ended) -> int:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             _say(f"{word}: {'; '.join(names[:3])}{more}")
     _say(f"{len(ended.finished)} finished, {len(ended.failed)} failed, {len(ended.left)} left")
-    return LEFT if ended.left else FAILED if ended.failed else DONE
+    if ended.left:
+        return TOLD_TO_END if told_to_end else LEFT
+    return FAILED if ended.failed else DONE

@@ -13,13 +13,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import Literal
 
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.runs.cell import run_cell, start_of
 from workloads.runs.local_jobs import LocalPack
 from workloads.runs.pack import run_pack
+from workloads.told_to_end import when_told_to_end
 
 __all__ = ["Event", "RunProcess", "events"]
 
@@ -28,13 +28,13 @@ _spawning = multiprocessing.get_context("spawn")  # a fork would not take torch'
 
 @dataclass(frozen=True)
 class Event:
-    """What a process says: how far it is, or that it is through, or that it was lost.
+    """What a process says: how far it is, that it is through or was stopped, or that it was lost.
 
-    `ended` are runs of a pack that have just ended, by fingerprint. One that was asked to stop is
-    through, too, and leaves runs without a record. `exit_code` is that of a lost one.
+    `ended` are runs of a pack that have just ended, by fingerprint. One that was stopped, by us or
+    by others, leaves runs without a record, and does no more. `exit_code` is that of a lost one.
     """
 
-    kind: Literal["epoch", "through", "lost"]
+    kind: Literal["epoch", "through", "stopped", "lost"]
     metrics: Mapping[str, float] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
     exit_code: int | None = None
@@ -91,7 +91,7 @@ class RunProcess:
             code = self._process.exitcode
             self._process = self._connection = self.pack = None
             return Event("lost", exit_code=code)
-        if event.kind == "through":
+        if event.kind in ("through", "stopped"):
             self.pack = None
         return event
 
@@ -108,7 +108,7 @@ _stopping = threading.Event()
 def _serve(connection: Connection, device: str, threads: int) -> None:
     """Do what is sent, one after another, until there is nothing more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the other one decides
-    signal.signal(signal.SIGTERM, _stop)
+    when_told_to_end(_stopping.set)  # by the other one, or by a batch system that tells them all
     threading.Thread(target=_end_with_the_other, daemon=True).start()
     limit_threads(threads)
     while True:
@@ -117,7 +117,7 @@ def _serve(connection: Connection, device: str, threads: int) -> None:
         except EOFError:
             return
         _do(pack, connection, device)
-        connection.send(Event("through"))
+        connection.send(Event("stopped" if _stopping.is_set() else "through"))
 
 
 def _do(pack: LocalPack, connection: Connection, device: str) -> None:
@@ -130,10 +130,6 @@ def _do(pack: LocalPack, connection: Connection, device: str) -> None:
     (job,) = pack.jobs
     worker, host = Worker.here(device), socket.gethostname()
     run_cell(job, worker, start_of(job), report, hosts=[host], stop=_stopping.is_set)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    _stopping.set()
 
 
 def _end_with_the_other() -> None:

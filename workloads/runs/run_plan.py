@@ -37,10 +37,14 @@ Say = Callable[[str], None]
 
 @dataclass
 class Deadline:
-    """When to stop: at `end`, by the monotonic clock, or as soon as `asked` says so."""
+    """When to stop: at `end`, by the monotonic clock, or as soon as `asked` says so.
+
+    `told`: by those who are about to end this process.
+    """
 
     end: float | None = None
     asked: bool = False
+    told: bool = False
     minutes: float | None = None
 
     @classmethod
@@ -58,8 +62,9 @@ class Deadline:
         """True where what has not stopped has to be ended."""
         return self._left < 0.1 * self._grace
 
-    def ask(self) -> None:
+    def ask(self, *, told: bool = False) -> None:
         """Ask to stop within a time of grace."""
+        self.told = self.told or told
         if not self.asked:
             self.asked, self.minutes = True, None
             self.end = min(self.end or float("inf"), time.monotonic() + GRACE)
@@ -286,6 +291,13 @@ class _Round:
             case "through":
                 self._tell_ended(pack.jobs)
                 self._plan.took(pack)
+            case "stopped" if self._deadline.is_near:
+                self._tell_ended(pack.jobs)
+                self._plan.took(pack)
+            case "stopped":
+                self._say(f"{self._named(pack)}: its process was told to end; another one goes on")
+                process.kill()
+                self._waiting.appendleft(pack)
             case "lost":
                 self._again(pack, event)
 

@@ -1,13 +1,14 @@
 """One SimCLR run in this process, without Ray and MLflow: `python -m workloads.simclr`.
 
 Under torchrun it is one of several workers. Interrupted, the same command continues from the last
-finished epoch.
+finished epoch. Told to end, by SIGTERM or SIGUSR1, it keeps its state and leaves with exit code 75.
 """
 
 import argparse
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ import yaml
 
 from workloads.checkpoint import decode, encode
 from workloads.datasets import load
+from workloads.distributed.agreement import agreed
 from workloads.distributed.worker import Worker
 from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
@@ -31,9 +33,14 @@ from workloads.simclr.presets import PRESETS, preset
 from workloads.simclr.pretrain import as_found, pretrain
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
+from workloads.told_to_end import TOLD_TO_END, when_told_to_end
 from workloads.written import read_assignments, read_yaml
 
 PATIENCE = timedelta(minutes=30)  # with workers that do not answer: what Ray Train has, too
+
+
+class _ToldToEndError(Exception):
+    """The process is about to be ended; the state is kept."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     except SpecError as error:
         print(error, file=sys.stderr)
         return 2
+    except _ToldToEndError:
+        return TOLD_TO_END
     except DIVERGENCE as error:
         print(error, file=sys.stderr)
         return 1
@@ -97,7 +106,13 @@ def _took(read: list[DataRead], one: DataRead) -> None:
 
 
 def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) -> None:
-    """Train and evaluate; `read` are the data that were read, and is added to meanwhile."""
+    """Train and evaluate; `read` are the data that were read, and is added to meanwhile.
+
+    Raises _ToldToEndError after an epoch, its state kept, where a worker was told to end.
+    """
+    told = threading.Event()
+    when_told_to_end(told.set)
+    leaves = agreed(told.is_set, worker)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     state = decode(checkpoint.read_bytes()) if checkpoint.exists() else None
@@ -107,6 +122,8 @@ def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) 
         if worker.rank == 0:
             print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
             _replace(checkpoint, encode(state))
+        if result.epoch != spec.schedule.epochs and leaves():
+            raise _ToldToEndError
     assert state is not None, "pretrain yields at least once"
 
     results: dict[str, object] = dict(evaluate(spec, state, worker).results)
