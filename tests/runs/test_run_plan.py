@@ -20,11 +20,11 @@ from workloads.distributed.worker import Worker
 from workloads.run_record import RunRecord
 from workloads.runs import machine_use
 from workloads.runs.cell import run_cell
+from workloads.runs.deadline import Deadline
 from workloads.runs.folder import LocalRun
 from workloads.runs.in_use import InUse
 from workloads.runs.local_jobs import LocalJob
 from workloads.runs.plan_file import PlanFile
-from workloads.runs.run_plan import Deadline
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 from workloads.two_layer_cnn.presets import preset as two_layer_preset

@@ -18,8 +18,9 @@ from workloads import allocator
 from workloads.cpus import usable_cpus
 from workloads.inventory import lines_of, told_of_reading
 from workloads.local_files import problem_with_folder
+from workloads.runs.deadline import Deadline
 from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
-from workloads.runs.run_plan import Deadline, Ended, run_cells
+from workloads.runs.run_plan import Ended, run_cells
 from workloads.runs.selection import per_gpu, read_numbers, read_share, share_of
 from workloads.spec import SpecError
 from workloads.told_to_end import TOLD_TO_END, when_told_to_end
