@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,61 @@ __all__ = [
     "Embedding",
     "Ended",
     "Evaluation",
+    "Midway",
     "Paper",
     "Progress",
+    "Result",
+    "Specification",
 ]
+
+
+class Specification(Protocol):
+    """Everything that can change the result of a run; `workloads.spec.Part` gives most of it."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random in the run."""
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return a copy with dotted fields replaced, validated from scratch. Raises SpecError."""
+
+    def tree(self) -> dict[str, Any]:
+        """Return plain nested values."""
+
+    def flat(self) -> dict[str, Any]:
+        """Return the plain values by dotted field."""
+
+    def fingerprint(self) -> str:
+        """Return a stable digest of everything that can change the result."""
+
+
+class Result(Protocol):
+    """A result of training: numbers for people, and the state from which it continues."""
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that has ended, in the workload's own unit."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Plain numbers of this epoch, for people."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values from which training continues."""
+
+
+@dataclass(frozen=True)
+class Midway:
+    """A moment within an epoch: the state from which training continues there.
+
+    epoch: how many have ended. step: those of this one that are done, of `steps`.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    state: dict[str, Any]
 
 
 @dataclass(frozen=True)

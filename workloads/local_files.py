@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import BinaryIO, Protocol
 __all__ = [
     "Hasher",
     "Lock",
+    "copy_whole",
     "flush",
     "is_locked",
     "locked",
@@ -152,3 +154,16 @@ def update_from(hasher: Hasher, file: BinaryIO) -> None:
     """Digest a file from where it is to its end; memory holds a block of it. Raises OSError."""
     while block := file.read(BLOCK):
         hasher.update(block)
+
+
+def copy_whole(path: Path, to: Path) -> None:
+    """Have a file under another name, too, over any old one, without copying where that can be.
+
+    A kill leaves the old one or all of the new one. The file must be replaced, and never written.
+    """
+    with replaced(to, beside=f".{to.name}.{os.getpid()}.partial", durable=False) as beside:
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(path, beside)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, beside)

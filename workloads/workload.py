@@ -9,10 +9,20 @@ Nothing here knows who runs it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from workloads.evaluation_result import CardResult, EvaluationResult
-from workloads.facts import DataFacts, Embedding, Ended, Evaluation, Paper, Progress
+from workloads.facts import (
+    DataFacts,
+    Embedding,
+    Ended,
+    Evaluation,
+    Midway,
+    Paper,
+    Progress,
+    Result,
+    Specification,
+)
 from workloads.quantity import Curves, Quantity
 from workloads.representation import Representation
 
@@ -30,6 +40,7 @@ __all__ = [
     "EmbedsImages",
     "Ended",
     "Evaluation",
+    "Midway",
     "Paper",
     "Progress",
     "ReadWeights",
@@ -37,6 +48,7 @@ __all__ = [
     "Specification",
     "State",
     "TrainedAlone",
+    "TrainedByStep",
     "TrainedTogether",
     "Weights",
     "Workload",
@@ -45,42 +57,6 @@ __all__ = [
 
 WorkloadName = str
 State = dict[str, Any]  # tensors and plain values
-
-
-class Specification(Protocol):
-    """Everything that can change the result of a run; `workloads.spec.Part` gives most of it."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of everything random in the run."""
-
-    def with_values(self, values: Mapping[str, Any]) -> Self:
-        """Return a copy with dotted fields replaced, validated from scratch. Raises SpecError."""
-
-    def tree(self) -> dict[str, Any]:
-        """Return plain nested values."""
-
-    def flat(self) -> dict[str, Any]:
-        """Return the plain values by dotted field."""
-
-    def fingerprint(self) -> str:
-        """Return a stable digest of everything that can change the result."""
-
-
-class Result(Protocol):
-    """A result of training: numbers for people, and the state from which it continues."""
-
-    @property
-    def epoch(self) -> int:
-        """The last epoch that has ended, in the workload's own unit."""
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Plain numbers of this epoch, for people."""
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Tensors and plain values from which training continues."""
 
 
 Spec = TypeVar("Spec", bound=Specification)
@@ -214,6 +190,19 @@ class TrainedAlone(Workload[Spec], Protocol[Spec]):
 
     def operations_done(self, spec: Spec, history: Sequence[Mapping[str, float]]) -> float:
         """Return the operations of a run with this history, roughly; 0 if it cannot be told."""
+
+
+@runtime_checkable
+class TrainedByStep(Workload[Spec], Protocol[Spec]):
+    """A workload whose runs can be kept, and left, within an epoch."""
+
+    def train_by_step(
+        self, spec: Spec, worker: "Worker", resume: State | None, pause: Callable[[], bool]
+    ) -> Iterator[Result | Midway]:
+        """Yield what `train` yields, and where `pause` says so after a step the state there.
+
+        Every worker asks after the same steps, and is told the same.
+        """
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from orchestrator.errors import StorageError
-from workloads.local_files import write_whole
+from workloads.local_files import copy_whole, write_whole
 
 if TYPE_CHECKING:
     from orchestrator.storage.listing import File
@@ -171,6 +171,22 @@ class Storage:
                     filesystem.delete_dir(path)
                 case _:
                     filesystem.delete_file(path)
+
+    def copy(self, name: str, to: str) -> None:
+        """Have a file under another name, too, over any old one; do nothing if there is none.
+
+        It is not sent through this machine.
+        """
+        _checked(to)
+        with self._at(name, "cannot copy") as (filesystem, path):
+            target = f"{path.removesuffix(name)}{to}"
+            try:
+                if self.is_local:
+                    copy_whole(Path(path), Path(target))
+                else:
+                    filesystem.copy_file(path, target)
+            except FileNotFoundError:
+                return
 
     def is_folder(self, name: str) -> bool:
         """Tell whether a name is that of a folder."""

@@ -26,6 +26,9 @@ from workloads.runs.folder import (
     SPEC,
     Checkpoint,
     checkpoint_bytes,
+    checkpoint_files,
+    damaged_checkpoint_files,
+    older_checkpoint,
     read_checkpoint,
     record_in,
     spec_bytes,
@@ -97,15 +100,32 @@ class RunFolder:
         self.storage.write_json(self.name_of(RECORD), record.tree())
 
     def own_checkpoint(self) -> Checkpoint | None:
-        """Read the last checkpoint that lies in this folder; None when there is none.
+        """Read the newest checkpoint in this folder that is whole; None when there is none.
 
-        A damaged one is set aside.
+        Damaged ones are set aside.
         """
-        return read_sound(self.storage, self.name_of(CHECKPOINT), read_checkpoint)
+        newest = read_sound(self.storage, self.name_of(CHECKPOINT), read_checkpoint)
+        if newest is not None:
+            return newest
+        for name in checkpoint_files(self.storage.list(self.name_of())):
+            if kept := read_sound(self.storage, self.name_of(name), read_checkpoint):
+                return kept
+        return None
+
+    def damaged_checkpoints(self) -> list[str]:
+        """Return the names of the checkpoints that were set aside."""
+        return damaged_checkpoint_files(self.storage.list(self.name_of()))
 
     def set_checkpoint_aside(self, reason: str) -> None:
-        """Set aside a checkpoint that the run cannot continue from."""
-        set_aside(self.storage, self.name_of(CHECKPOINT), reason)
+        """Set aside the newest checkpoint, from which the run cannot continue."""
+        for name in checkpoint_files(self.storage.list(self.name_of()))[:1]:
+            set_aside(self.storage, self.name_of(name), reason)
+
+    def forget_older_checkpoints(self) -> None:
+        """Delete all checkpoints but the newest."""
+        for name in checkpoint_files(self.storage.list(self.name_of())):
+            if name != CHECKPOINT:
+                self.storage.delete(self.name_of(name))
 
     def checkpoint(self) -> Checkpoint | None:
         """Read the last checkpoint, that of another run where this one only evaluated its state."""
@@ -125,8 +145,11 @@ class RunFolder:
         """Tell whether a checkpoint lies in this folder."""
         return self.storage.exists(self.name_of(CHECKPOINT))
 
-    def write_checkpoint(self, kept: Checkpoint) -> None:
-        """Replace the checkpoint."""
+    def write_checkpoint(self, kept: Checkpoint, copies: int = 1) -> None:
+        """Write the newest checkpoint; of those before it, so many in all are kept."""
+        for number in range(copies - 1, 0, -1):
+            before = self.name_of(older_checkpoint(number - 1))
+            self.storage.copy(before, self.name_of(older_checkpoint(number)))
         self.storage.write_bytes(self.name_of(CHECKPOINT), checkpoint_bytes(kept))
 
     def log(self) -> str | None:

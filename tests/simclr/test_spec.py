@@ -63,6 +63,7 @@ FULL = RICH.with_values(
 UNREAD = {
     # of other rules and losses
     *("optim.anchor_batch_size", "loss.margin", "loss.semi_hard", "loss.negative_reduction"),
+    *("checkpoint.every_minutes", "checkpoint.keep"),  # how states are kept changes no result
     *("init.prefix", "init.ignore"),  # of given weights only, see READ_FIELDS
     *("encoder.code", "loss.code", "optim.code"),  # of own parts only, see READ_FIELDS
     "eval.transfer.data.image_size",  # follows from the views

@@ -30,7 +30,9 @@ def job(tiny: Callable[..., dict[str, Any]]) -> Callable[..., CellJob]:
     """A cell of three epochs in a storage, with other fields than `tiny`."""
 
     def make(storage: Path, **fields: Any) -> CellJob:
-        values = tiny(**{"schedule__epochs": 3, "precision": "fp32"} | fields)
+        values = tiny(
+            **{"schedule__epochs": 3, "precision": "fp32", "checkpoint__every_minutes": 0} | fields
+        )
         spec: RunSpec = preset("shapes").with_values(values)
         return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
 
@@ -52,7 +54,7 @@ def run(one: CellJob, kept: Checkpoint | None = None, *, die_after: int | None =
 
 @pytest.fixture(autouse=True)
 def _checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workloads.runs.cell.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("workloads.runs.pauses.SHARE", 1e9)
 
 
 def test_a_killed_cell_continues_to_the_same_result(
@@ -97,11 +99,9 @@ def test_a_cell_that_goes_on_with_other_threads_says_so(
 
 
 def test_a_diverged_cell_keeps_its_last_good_state_and_names_it(
-    tmp_path: Path, job: Callable[..., CellJob], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Callable[..., CellJob]
 ) -> None:
-    # none would be due yet
-    monkeypatch.setattr("workloads.runs.cell.SECONDS_BETWEEN_CHECKPOINTS", 1e9)
-    good = job(tmp_path)
+    good = job(tmp_path, checkpoint__every_minutes=1e6)
     # A sound first epoch, continued with weights that overflow in the second.
     first = next(iter(pretrain(RunSpec.read(good.spec), Worker.here("cpu"))))
     state = first.state
@@ -163,7 +163,7 @@ def of_another_run(state: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("spoil", [as_nan, of_another_shape, without_a_part, of_another_run])
-def test_a_state_that_is_no_good_is_set_aside_and_the_cell_begins_again(
+def test_a_state_that_is_no_good_is_set_aside_and_the_one_before_is_used(
     tmp_path: Path, job: Callable[..., CellJob], spoil: Callable[[dict[str, Any]], None]
 ) -> None:
     whole = run(job(tmp_path / "whole"))
@@ -182,7 +182,7 @@ def test_a_state_that_is_no_good_is_set_aside_and_the_cell_begins_again(
     assert Storage(broken.storage).exists(f"runs/{broken.fingerprint}/checkpoint.pt.damaged")
     log = broken.run_folder.log()
     assert log is not None
-    assert "begins from scratch, for the checkpoint is no good: resume: the state " in log
+    assert "takes the one before, for the checkpoint is no good: resume: the state " in log
 
 
 def test_an_error_of_the_data_is_a_failed_record(

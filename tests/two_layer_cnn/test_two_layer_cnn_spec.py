@@ -97,6 +97,7 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "precision": "float32",
 }
+NO_RESULT = {"checkpoint.every_minutes", "checkpoint.keep"}  # how states are kept
 IMAGES_ONLY = {"data.root", "data.content", "data.classes", "data.image_size"}
 OF_CONTRAST = {name for name in CHANGES if name.startswith("pretrain.")}
 UNREAD = {
@@ -113,7 +114,15 @@ UNREAD = {
 
 
 def test_every_field_is_tested_here() -> None:
-    assert {*CHANGES} | IMAGES_ONLY | {"data.name", "pretrain.method"} == {*SPEC.flat()}
+    named = {*CHANGES} | IMAGES_ONLY | NO_RESULT | {"data.name", "pretrain.method"}
+    assert named == {*SPEC.flat()}
+
+
+@pytest.mark.parametrize("field", sorted(NO_RESULT))
+def test_how_states_are_kept_changes_no_fingerprint(field: str) -> None:
+    other = SPEC.with_values({field: 9})
+    assert other.fingerprint() == SPEC.fingerprint()
+    assert other.pretrain_fingerprint() == SPEC.pretrain_fingerprint()
 
 
 @pytest.mark.parametrize("method", UNREAD)

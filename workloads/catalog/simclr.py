@@ -20,6 +20,7 @@ from workloads.simclr.spec.training import setting_of
 from workloads.workload import (
     DataFacts,
     Evaluation,
+    Midway,
     Paper,
     State,
     TrainedAlone,
@@ -173,6 +174,14 @@ class SimCLRWorkload:
         from workloads.simclr.pretrain import pretrain
 
         return pretrain(spec, worker, resume)
+
+    def train_by_step(
+        self, spec: RunSpec, worker: "Worker", resume: State | None, pause: Callable[[], bool]
+    ) -> "Iterator[EpochResult | Midway]":
+        """Yield one result an epoch, and the state within it where `pause` says so."""
+        from workloads.simclr.pretrain import pretrain_by_step
+
+        return pretrain_by_step(spec, worker, resume, pause)
 
     def epochs(self, spec: RunSpec) -> int:
         """Return the length of pre-training."""

@@ -5,13 +5,14 @@ of them, so that a result depends on their number only as far as sums are rounde
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from workloads.distributed.collectives import all_gather
 from workloads.distributed.worker import Worker
 from workloads.spec import SpecError
 
@@ -19,11 +20,13 @@ __all__ = [
     "CHECK_EVERY",
     "all_finite",
     "checks_now",
+    "given_by_first",
     "means_over_workers",
     "of_all_workers",
     "on_every_worker",
     "own_share",
     "said_by_first",
+    "stacked_over_workers",
 ]
 
 T = TypeVar("T")
@@ -98,6 +101,22 @@ def on_every_worker(prepare: Callable[[], T], worker: Worker) -> T:
     if found := dict.fromkeys(problem for each in of_all for problem in each):
         raise SpecError([*found])
     return prepared[0]
+
+
+def stacked_over_workers(values: Tensor) -> Tensor:
+    """Return each worker's values [S, M], in order of rank, on every worker: [S, W, M]."""
+    return all_gather(values[None]).transpose(0, 1)
+
+
+def given_by_first(give: Callable[[], T], worker: Worker) -> T:
+    """Call `give` on the first worker, and return what it gives, plain data, on every worker."""
+    if worker.world_size == 1:
+        return give()
+    message: list[Any] = [give() if worker.rank == 0 else None]
+    device = worker.device if worker.device.type == "cuda" else torch.device("cpu")
+    dist.broadcast_object_list(message, src=0, device=device)
+    given: T = message[0]
+    return given
 
 
 def said_by_first(numbers: list[float], worker: Worker) -> list[float]:

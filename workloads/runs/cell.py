@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from workloads.catalog import workload_named
-from workloads.checkpoint import StateError
-from workloads.distributed.agreement import agreed
+from workloads.checkpoint import CheckpointSpec, StateError
+from workloads.distributed.data_parallel import given_by_first
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import told_of_reading
@@ -18,17 +18,18 @@ from workloads.run_record import SCORE, Metrics, RunRecord
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Checkpoint, Job
 from workloads.runs.machine_use import MachineUse
+from workloads.runs.pauses import Pauses
 from workloads.spec import SpecError
 from workloads.workload import (
     AnyTrainedAlone,
+    Midway,
     Result,
     State,
     TrainedAlone,
+    TrainedByStep,
 )
 
 __all__ = ["never", "run_cell", "start_of"]
-
-SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
 Report = Callable[[dict[str, float]], None]
 
@@ -71,16 +72,16 @@ def run_cell(
 
     `start` is where to begin, as `start_of` gives it, the same on every worker. `report` is called
     on every worker once an epoch. `hosts` names the node of each worker, for the record. Where
-    `stop` says so after an epoch, on any worker, the state is kept, and there is no record yet:
-    None. An
-    exception of the run becomes a record with status `failed`; a rerun tries it again. A death of
-    the process, and what only one of several workers meets, is the executor's to retry.
+    `stop` says so on any worker, after a step or at the end of an epoch, the state is kept there,
+    and there is no record yet: None. Several workers ask about twice a second. An exception of the
+    run becomes a record with status `failed`; a rerun tries it again. A death of the process, and
+    what only one of several workers meets, is the executor's to retry.
     """
-    run = _Run(job, worker, start, hosts)
+    run = _Run(job, worker, start, hosts, stop)
     try:
         with told_of_reading(run.files.took):
             with run.use:
-                state = run.train(report, agreed(stop, worker))
+                state = run.train(report)
             run.files.note("evaluating the frozen encoder")
             result = run.workload.evaluate(run.spec, state, worker)
         return None if worker.rank > 0 else run.finish(result)
@@ -100,7 +101,12 @@ class _Run:
     """A cell while it runs."""
 
     def __init__(
-        self, job: Job, worker: Worker, start: Checkpoint | None, hosts: Sequence[str]
+        self,
+        job: Job,
+        worker: Worker,
+        start: Checkpoint | None,
+        hosts: Sequence[str],
+        stop: Callable[[], bool],
     ) -> None:
         self.job, self.worker, self.files = job, worker, CellFiles(job, worker, hosts)
         self.use = MachineUse(worker.device)
@@ -109,66 +115,95 @@ class _Run:
         self.workload: AnyTrainedAlone = workload
         self.spec = workload.read(job.spec)
 
-        self.state = start.state if start else None
-        self.history: list[Metrics] = list(start.history) if start else []
+        self.how = getattr(self.spec, "checkpoint", CheckpointSpec())
+        self.pauses = Pauses(worker, self.how, stop)
+
+        self._begin_at(start)
         self.trained_by = start.trained_by if start else None
         self.trained = self.trained_by is not None
-        self.started = time.time() - (start.elapsed if start else 0.0)
 
         device = self.files.machine["device"]
         self.files.note(
             f"{job.name} ({job.fingerprint}) on {device}, {worker.world_size} worker(s)"
         )
+        if damaged := job.run_folder.damaged_checkpoints():
+            begins = "begins from scratch" if start is None else "takes the next one"
+            self.files.note(f"{begins}, where checkpoints were no good: {', '.join(damaged)}")
         if self.trained_by is not None:
             self.files.note(f"evaluates what {self.trained_by} has trained")
-        elif self.state is not None:
-            self.files.note(f"continues after epoch {self.state['epoch']}")
-            threads = self.files.machine["threads"]
-            if start is not None and start.threads not in (None, threads):
-                self.files.note(
-                    f"begun with {start.threads} thread(s), goes on with {threads}: equal to an "
-                    "undisturbed run up to rounding, and not bit for bit"
-                )
+        elif start is not None:
+            self._note_start(start)
         self.files.write_spec()
 
-    def train(self, report: Report, stop: Callable[[], bool]) -> State:
+    def _begin_at(self, start: Checkpoint | None) -> None:
+        self.state = start.state if start else None
+        self.history: list[Metrics] = list(start.history) if start else []
+        self.started = time.time() - (start.elapsed if start else 0.0)
+        # seconds of the epoch that is under way
+        self.under_way, self.since = start.under_way if start else 0.0, time.monotonic()
+
+    def _note_start(self, start: Checkpoint) -> None:
+        within = f", step {start.step}" if start.step else ""
+        self.files.note(f"continues after epoch {start.state['epoch']}{within}")
+        threads = self.files.machine["threads"]
+        if start.threads not in (None, threads):
+            self.files.note(
+                f"begun with {start.threads} thread(s), goes on with {threads}: equal to an "
+                "undisturbed run up to rounding, and not bit for bit"
+            )
+
+    def train(self, report: Report) -> State:
         """Train every epoch that is still missing; returns the last state."""
         if self.trained_by is not None:
             assert self.state is not None, "lent by the other run"
             return self.state
 
         last_epoch = self.workload.epochs(self.spec)
-        kept_at = began = time.monotonic()
+        self.since = time.monotonic()
         for result in self._results():
-            logged = None
-            if result.metrics:
-                logged = self._logged(result, time.monotonic() - began)
+            self.under_way += time.monotonic() - self.since
             self.state = result.state
-            if logged:
-                report(logged)
-
-            stopping = result.epoch != last_epoch and stop()
-            due = time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS
-            if due or stopping or result.epoch == last_epoch:
-                self.keep(_listed(result.metrics, digits=4))
-                kept_at = time.monotonic()
-            if stopping:
+            if isinstance(result, Midway):
+                self.keep(f"in epoch {result.epoch + 1}", step=result.step)
+            else:
+                self._end_epoch(result, report, is_last=result.epoch == last_epoch)
+            if self.pauses.is_stopping and result.epoch != last_epoch:
                 raise _StoppedError
-            began = time.monotonic()
+            self.since = time.monotonic()
 
         assert self.state is not None, "pre-training yields at least once, or a state was given"
         self.trained = True
         return self.state
 
-    def _results(self) -> Iterator[Result]:
-        """The epochs that are missing, from scratch where the kept state is no good."""
-        try:
-            yield from self.workload.train(self.spec, self.worker, self.state)
-        except StateError as error:  # before the first epoch, on every worker
-            reason = "; ".join(error.problems)
-            self.files.give_up_checkpoint(reason)
-            self.state, self.history = None, []
-            yield from self.workload.train(self.spec, self.worker, None)
+    def _end_epoch(self, result: Result, report: Report, *, is_last: bool) -> None:
+        """Log what an epoch has given, and keep the state where that is due or asked for."""
+        seconds, self.under_way = self.under_way, 0.0
+        if result.metrics:
+            report(self._logged(result, seconds))
+        self.pauses.decide()
+        if is_last or self.pauses.is_due or self.pauses.is_stopping:
+            self.keep(_listed(result.metrics, digits=4))
+
+    def _results(self) -> Iterator[Result | Midway]:
+        """The epochs that are missing, from the newest state that is good, else from scratch."""
+        while True:
+            try:
+                yield from self._trained_from(self.state)
+                return
+            except StateError as error:  # before the first step, on every worker
+                reason = "; ".join(error.problems)
+                self.files.give_up_checkpoint(reason)
+                start = given_by_first(self.job.run_folder.own_checkpoint, self.worker)
+                begins = "begins from scratch" if start is None else "takes the one before"
+                self.files.note(f"{begins}, for the checkpoint is no good: {reason}")
+                self._begin_at(start)
+                if start is not None:
+                    self._note_start(start)
+
+    def _trained_from(self, state: State | None) -> Iterator[Result | Midway]:
+        if isinstance(self.workload, TrainedByStep):
+            return self.workload.train_by_step(self.spec, self.worker, state, self.pauses)
+        return self.workload.train(self.spec, self.worker, state)
 
     def _logged(self, result: Result, seconds: float) -> dict[str, float]:
         """Add an epoch's metrics to the history: with its time, and what it used of the machine,
@@ -181,13 +216,20 @@ class _Run:
         self.history.append(metrics)
         return metrics
 
-    def keep(self, remark: str) -> None:
+    def keep(self, remark: str, *, step: int = 0) -> None:
         """Keep the last state and the curves so far, from which a later run continues."""
         assert self.state is not None, "called after an epoch"
-        elapsed = time.time() - self.started
-        threads = self.files.machine["threads"]
-        kept = Checkpoint(self.state, self.history, elapsed, threads=threads)
-        self.files.keep(kept, remark)
+        began = time.monotonic()
+        kept = Checkpoint(
+            self.state,
+            self.history,
+            time.time() - self.started,
+            threads=self.files.machine["threads"],
+            under_way=self.under_way,
+            step=step,
+        )
+        self.files.keep(kept, remark, copies=self.how.keep)
+        self.pauses.kept(time.monotonic() - began)
 
     def finish(self, result: EvaluationResult) -> RunRecord:
         """Leave the results."""
@@ -221,7 +263,7 @@ class _Run:
         """The seconds of training, of all attempts."""
         if self.trained_by is not None:
             return 0.0
-        return sum(epoch["seconds"] for epoch in self.history)
+        return sum(epoch["seconds"] for epoch in self.history) + self.under_way
 
 
 def _listed(metrics: Metrics, *, digits: int) -> str:

@@ -48,17 +48,21 @@ class CellFiles:
         for line in lines_of([read.tree()]):
             self.note(line)
 
-    def keep(self, checkpoint: Checkpoint, remark: str) -> None:
-        """Write the checkpoint from which a later run continues, and say so in the log."""
+    def keep(self, checkpoint: Checkpoint, remark: str, *, copies: int = 1) -> None:
+        """Write the checkpoint from which a later run continues, and say so in the log.
+
+        So many of the last ones are kept in all.
+        """
         if self._writes:
-            self.folder.write_checkpoint(checkpoint)
-            self.note(f"epoch {checkpoint.state['epoch']} kept: {remark}")
+            self.folder.write_checkpoint(checkpoint, copies)
+            what = f"step {checkpoint.step}" if checkpoint.step else "epoch"
+            number = "" if checkpoint.step else f" {checkpoint.state['epoch']}"
+            self.note(f"{what}{number} kept: {remark}")
 
     def give_up_checkpoint(self, reason: str) -> None:
-        """Set aside a checkpoint that the run cannot continue from, and say so in the log."""
+        """Set aside the newest checkpoint, from which the run cannot continue."""
         if self._writes:
             self.folder.set_checkpoint_aside(reason)
-            self.note(f"begins from scratch, for the checkpoint is no good: {reason}")
 
     def finish(
         self,
@@ -127,6 +131,8 @@ class CellFiles:
             total_seconds=round(total_seconds, 3),
         )
         self.folder.write_record(record)
+        if record.has_finished or record.diverged:
+            self.folder.forget_older_checkpoints()
         return record
 
 

@@ -8,17 +8,25 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import yaml
 
-from workloads.checkpoint import decode, encode
 from workloads.evaluation_result import Predictions
-from workloads.local_files import write_whole
-from workloads.run_record import Metrics, RunRecord, Status
+from workloads.local_files import copy_whole, write_whole
+from workloads.run_record import RunRecord, Status
+from workloads.runs.kept import (
+    CHECKPOINT,
+    Checkpoint,
+    checkpoint_bytes,
+    checkpoint_files,
+    damaged_checkpoint_files,
+    older_checkpoint,
+    read_checkpoint,
+)
 from workloads.runs.predictions import predictions_bytes
 
 __all__ = [
@@ -33,6 +41,9 @@ __all__ = [
     "LocalRun",
     "RunFiles",
     "checkpoint_bytes",
+    "checkpoint_files",
+    "damaged_checkpoint_files",
+    "older_checkpoint",
     "read_checkpoint",
     "read_local",
     "record_bytes",
@@ -43,27 +54,12 @@ __all__ = [
 ]
 
 RUNS = "runs"
-RECORD, CHECKPOINT, LOG, SPEC = "run.json", "checkpoint.pt", "log.txt", "spec.yaml"
+RECORD, LOG, SPEC = "run.json", "log.txt", "spec.yaml"
 PREDICTIONS = "predictions.npz"
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state from which a run continues, its curves so far, and the seconds that it took.
-
-    `trained_by` names the run that lends its state to one that only evaluates it. `threads` are
-    those of a process that trained it, None in checkpoints that do not say.
-    """
-
-    state: dict[str, Any]
-    history: list[Metrics] = field(default_factory=list)
-    elapsed: float = 0.0
-    trained_by: str | None = None
-    threads: int | None = None
 
 
 class RunFiles(Protocol):
@@ -84,16 +80,25 @@ class RunFiles(Protocol):
         """Read the record of a run that has ended; None when there is none."""
 
     def own_checkpoint(self) -> Checkpoint | None:
-        """Read the last checkpoint of this run; None when there is none."""
+        """Read the newest checkpoint of this run that is whole; None when there is none.
+
+        Damaged ones are set aside.
+        """
+
+    def damaged_checkpoints(self) -> list[str]:
+        """Return the names of the checkpoints of this run that were set aside."""
 
     def set_checkpoint_aside(self, reason: str) -> None:
-        """Set aside a checkpoint that the run cannot continue from."""
+        """Set aside the newest checkpoint, from which the run cannot continue."""
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record, which is what ends a run."""
 
-    def write_checkpoint(self, kept: Checkpoint) -> None:
-        """Replace the checkpoint."""
+    def write_checkpoint(self, kept: Checkpoint, copies: int = 1) -> None:
+        """Write the newest checkpoint; of those before it, so many in all are kept."""
+
+    def forget_older_checkpoints(self) -> None:
+        """Delete all checkpoints but the newest, of a run that needs no other any more."""
 
     def write_log(self, text: str) -> None:
         """Replace the log."""
@@ -172,27 +177,49 @@ class LocalRun:
         return read_local(self.folder / RECORD, partial(record_in, fingerprint=self.fingerprint))
 
     def own_checkpoint(self) -> Checkpoint | None:
-        """Read the last checkpoint; None when there is none, or a damaged one."""
-        return read_local(self.folder / CHECKPOINT, read_checkpoint)
+        """Read the newest checkpoint that is whole; None when there is none."""
+        for name in checkpoint_files(self._names()):
+            if kept := read_local(self.folder / name, read_checkpoint):
+                return kept
+        return None
+
+    def damaged_checkpoints(self) -> list[str]:
+        """Return the names of the checkpoints that were set aside."""
+        return damaged_checkpoint_files(self._names())
 
     def has_checkpoint(self) -> bool:
         """Tell whether a checkpoint lies here."""
         return (self.folder / CHECKPOINT).is_file()
 
     def set_checkpoint_aside(self, reason: str) -> None:
-        """Rename a checkpoint that the run cannot continue from."""
-        _set_aside(self.folder / CHECKPOINT, reason)
+        """Rename the newest checkpoint, from which the run cannot continue."""
+        for name in checkpoint_files(self._names())[:1]:
+            _set_aside(self.folder / name, reason)
 
     def delete_checkpoint(self) -> None:
-        """Delete the checkpoint, if there is one."""
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        """Delete all checkpoints, if there are any."""
+        for name in checkpoint_files(self._names()):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def forget_older_checkpoints(self) -> None:
+        """Delete all checkpoints but the newest."""
+        for name in checkpoint_files(self._names()):
+            if name != CHECKPOINT:
+                (self.folder / name).unlink(missing_ok=True)
+
+    def _names(self) -> list[str]:
+        return os.listdir(self.folder) if self.folder.is_dir() else []
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record, which is what ends a run."""
         self._write(RECORD, record_bytes(record))
 
-    def write_checkpoint(self, kept: Checkpoint) -> None:
-        """Replace the checkpoint."""
+    def write_checkpoint(self, kept: Checkpoint, copies: int = 1) -> None:
+        """Write the newest checkpoint; of those before it, so many in all are kept."""
+        for number in range(copies - 1, 0, -1):
+            before = self.folder / older_checkpoint(number - 1)
+            if before.is_file():
+                copy_whole(before, self.folder / older_checkpoint(number))
         self._write(CHECKPOINT, checkpoint_bytes(kept))
 
     def write_log(self, text: str) -> None:
@@ -211,26 +238,6 @@ class LocalRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         # of each process another name, as a killed one may have left its own
         write_whole(self.folder / file, data, beside=f".{file}.{os.getpid()}.partial")
-
-
-def checkpoint_bytes(kept: Checkpoint) -> bytes:
-    """Return the content of the file of a checkpoint."""
-    tree = {"state": kept.state, "history": kept.history, "elapsed": kept.elapsed}
-    return encode(tree if kept.threads is None else tree | {"threads": kept.threads})
-
-
-def read_checkpoint(data: bytes) -> Checkpoint:
-    """Read what `checkpoint_bytes` was given. Raises whatever damaged files lead to."""
-    kept = decode(data)
-    state, history = kept["state"], kept["history"]
-    if not (isinstance(state, dict) and isinstance(state.get("epoch"), int)):
-        raise ValueError("holds no state of a run")
-    if not (isinstance(history, list) and all(isinstance(each, dict) for each in history)):
-        raise ValueError("holds no curves of a run")
-    threads = kept.get("threads")
-    if not (threads is None or isinstance(threads, int)):
-        raise ValueError("does not say how many threads have trained it")
-    return Checkpoint(state, history, float(kept["elapsed"]), threads=threads)
 
 
 def record_in(data: bytes, fingerprint: str) -> RunRecord:

@@ -7,36 +7,24 @@ Shapes: N source images of the global batch, n = N / workers of them here, D the
 width of z.
 """
 
-import itertools
 import math
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
 
 from workloads.datasets import DataSet, load
-from workloads.distributed.data_parallel import (
-    CHECK_EVERY,
-    all_finite,
-    checks_now,
-    means_over_workers,
-    of_all_workers,
-)
+from workloads.distributed.data_parallel import means_over_workers, of_all_workers
 from workloads.distributed.worker import Worker
-from workloads.seeds import seed_of
+from workloads.facts import Midway
 from workloads.simclr import optim
-from workloads.simclr.chunks import backward_in_chunks, numbers_of, own_chunks
+from workloads.simclr.epoch import LossNotFiniteError, Trained, autocast, train_epoch
 from workloads.simclr.initial import begin_with
 from workloads.simclr.labels_needed import label_problems
 from workloads.simclr.model import Model, SimCLR, initial_model
-from workloads.simclr.objective import Objective, objective_of
 from workloads.simclr.online import OnlineProbe
-from workloads.simclr.own_parts import part_problems, repeatable
+from workloads.simclr.own_parts import part_problems
 from workloads.simclr.spec import RunSpec
 from workloads.simclr.supervised import is_supervised, supervised_problems
 from workloads.simclr.training_state import restore, state_of
@@ -51,13 +39,11 @@ __all__ = [
     "autocast",
     "initial_model",
     "pretrain",
+    "pretrain_by_step",
     "problems_with",
 ]
 
 SEEN_AT_THE_END = 64  # images
-
-# This worker's images by chunks, each with the views to be made of it, and the images' labels.
-Batch = tuple[list[Callable[[], Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,26 +53,6 @@ class EpochResult:
     epoch: int
     metrics: dict[str, float]
     state: dict[str, Any]
-
-
-class LossNotFiniteError(RuntimeError):
-    """The loss became infinite or undefined; the run stops and its last good epoch is kept."""
-
-    def __init__(self, loss: float, step: int, learning_rate: float, last_good_epoch: int) -> None:
-        super().__init__(loss, step, learning_rate, last_good_epoch)
-        self.loss, self.step, self.learning_rate = loss, step, learning_rate
-        self.last_good_epoch = last_good_epoch
-
-    def __str__(self) -> str:
-        kept = (
-            f"the state after epoch {self.last_good_epoch}"
-            if self.last_good_epoch
-            else "none, it was the first epoch"
-        )
-        return (
-            f"loss is {self.loss} at step {self.step} (learning rate {self.learning_rate:.6g}); "
-            f"last good state: {kept}"
-        )
 
 
 def pretrain(
@@ -101,6 +67,18 @@ def pretrain(
     a trained state has `online`, too, the probe of `workloads.simclr.online`; nothing else changes.
     Raises SpecError when the data cannot serve the specification, LossNotFiniteError when training
     diverges: its loss, its weights, or what the encoder in the end makes of images.
+    """
+    for result in pretrain_by_step(spec, worker, resume, lambda: False):
+        assert isinstance(result, EpochResult), "it never pauses"
+        yield result
+
+
+def pretrain_by_step(
+    spec: RunSpec, worker: Worker, resume: dict[str, Any] | None, pause: Callable[[], bool]
+) -> Iterator[EpochResult | Midway]:
+    """Train as `pretrain` does, and where `pause` says so after a step yield the state there.
+
+    Every worker asks after the same steps, all but the last of an epoch, and is told the same.
     """
     data = load(spec.data, without_labels=True)
     spec = as_found(spec, data)
@@ -123,9 +101,11 @@ def pretrain(
         probe = OnlineProbe(width, classes, spec.schedule.batch_size, worker)
     first = restore(spec, model, optimizer, probe, resume) if resume else 0
 
-    trained: nn.Module = of_all_workers(model, worker)
+    trained = Trained(spec, worker, model, of_all_workers(model, worker), optimizer, probe)
+    within = resume.get("within") if resume else None
     for epoch in range(first, spec.schedule.epochs):
-        metrics = _train_epoch(spec, data, trained, optimizer, probe, epoch, worker)
+        metrics = yield from train_epoch(trained, data, epoch, within, pause)
+        within = None
         if epoch + 1 == spec.schedule.epochs:
             _refuse_infinite_features(spec, data, model, worker)
         yield EpochResult(epoch + 1, metrics, state_of(spec, model, optimizer, epoch + 1, probe))
@@ -170,141 +150,6 @@ def problems_with(spec: RunSpec, train_images: int, world_size: int) -> list[str
     return found
 
 
-def autocast(spec: RunSpec, worker: Worker) -> AbstractContextManager[None]:
-    """Compute in bf16 where the specification asks for it and the device has it."""
-    return torch.autocast(
-        worker.device.type, torch.bfloat16, enabled=spec.precision == "bf16" and worker.bf16
-    )
-
-
-def _train_epoch(
-    spec: RunSpec,
-    data: DataSet,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    probe: OnlineProbe | None,
-    epoch: int,
-    worker: Worker,
-) -> dict[str, float]:
-    """One pass over the training images in a fresh order; the incomplete last batch is dropped."""
-    model.train()
-    objectives = {side: objective_of(spec, side) for side in (None, *spec.schedule.sides)}
-    batch = spec.schedule.batch_size
-    steps = len(data.train) // batch
-    order = torch.randperm(len(data.train), generator=_generator(spec.seed, "order", epoch))
-    chunks = own_chunks(batch, spec.schedule.chunk, worker)
-    rows = order[: steps * batch].view(steps, batch)[:, numbers_of(chunks)]
-
-    started, seen = time.perf_counter(), list[Tensor]()
-    for step, images in enumerate(data.train.stream(rows), start=epoch * steps):
-        rate = optim.rate_at(spec, step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        if probe:
-            probe.set_rate(optim.rate_at(spec, step, steps, probe.peak))
-
-        objective = objectives[spec.schedule.side_at(step, spec.schedule.epochs * steps)]
-        labels = torch.from_numpy(data.train.labels)[rows[len(seen)]]
-        drawn = _batch(spec, objective, (images, labels), chunks, step, worker)
-        seen.append(_train_step(spec, objective, model, optimizer, probe, drawn, step, worker))
-        if checks_now(worker, len(seen), steps):
-            _refuse_infinite(spec, seen, epoch, steps, worker)
-
-    # The update after the last finite loss may have ruined the weights, and then no epoch continues
-    # from them.
-    last = (epoch + 1) * steps - 1
-    if not all_finite(model):
-        raise LossNotFiniteError(math.nan, last, optim.rate_at(spec, last, steps), epoch)
-
-    means = means_over_workers(torch.stack(seen).mean(0), worker)
-    measured = objectives[None].metrics
-    names = (*measured, probe.metric) if probe else measured
-    return {
-        **dict(zip(names, means, strict=True)),
-        "learning_rate": optim.rate_at(spec, last, steps),
-        "images_per_second": steps * batch / (time.perf_counter() - started),
-    }
-
-
-def _train_step(
-    spec: RunSpec,
-    objective: Objective,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    probe: OnlineProbe | None,
-    batch: Batch,
-    step: int,
-    worker: Worker,
-) -> Tensor:
-    """One update. Returns the loss, the objective's other measures and the probe's.
-
-    They are left on the device, which is not waited for.
-    """
-    chunks, labels = batch
-
-    calls = itertools.count()
-
-    def forward(part: nn.Module, views: Tensor) -> tuple[Tensor, Tensor | None]:
-        # Both views of SimCLR in one pass: BN that sees them apart could tell them apart.
-        chunk = next(calls) % len(chunks)  # which draws alike in both passes
-        noise = repeatable(spec, f"noise of chunk {chunk}", step, worker)
-        with autocast(spec, worker), noise:
-            return part(views, with_features=True) if probe else (part(views), None)
-
-    def loss_of(outputs: Tensor) -> Tensor:
-        with autocast(spec, worker), repeatable(spec, "noise of the loss", step, worker):
-            return objective.loss(outputs, labels)
-
-    optimizer.zero_grad(set_to_none=True)
-    if len(chunks) == 1:
-        outputs, h = forward(model, chunks[0]())
-        loss = loss_of(outputs)
-        loss.backward()  # type: ignore[no-untyped-call]
-    else:
-        outputs, h, loss = backward_in_chunks(
-            model, chunks, forward, loss_of, objective.views_per_image
-        )
-    optimizer.step()
-
-    measures = [loss, *objective.measures(outputs.detach(), labels)]
-    if probe and h is not None:
-        measures.append(probe.step(h, labels))
-    return torch.stack([value.detach().float() for value in measures])
-
-
-def _batch(
-    spec: RunSpec,
-    objective: Objective,
-    labelled: tuple[Tensor, Tensor],
-    chunks: list[slice],
-    step: int,
-    worker: Worker,
-) -> Batch:
-    """The objective's views of this worker's images, `chunks` of the batch, and their labels."""
-    images, labels = (tensor.to(worker.device, non_blocking=True) for tensor in labelled)
-    height, width = images.shape[-2:]
-    views = objective.draw(
-        spec.schedule.batch_size, height, width, _generator(spec.seed, "views", step)
-    )
-
-    def made(part: Tensor, chunk: slice) -> Tensor:
-        return views(part, chunk).contiguous(memory_format=torch.channels_last)
-
-    parts = torch.split(images, [chunk.stop - chunk.start for chunk in chunks])
-    return [partial(made, *one) for one in zip(parts, chunks, strict=True)], labels
-
-
-def _refuse_infinite(
-    spec: RunSpec, seen: list[Tensor], epoch: int, steps: int, worker: Worker
-) -> None:
-    # Over all workers, so that every one of them stops at the same step and none waits for another.
-    recent = means_over_workers(torch.stack(seen[-CHECK_EVERY:])[:, 0], worker)
-    for back, loss in enumerate(recent, start=len(seen) - len(recent)):
-        if not math.isfinite(loss):
-            step = epoch * steps + back
-            raise LossNotFiniteError(loss, step, optim.rate_at(spec, step, steps), epoch)
-
-
 def _refuse_infinite_features(spec: RunSpec, data: DataSet, model: Model, worker: Worker) -> None:
     """Refuse an encoder of finite weights, too large for its features, as of an infinite loss.
 
@@ -319,7 +164,3 @@ def _refuse_infinite_features(spec: RunSpec, data: DataSet, model: Model, worker
         steps, epochs = len(data.train) // spec.schedule.batch_size, spec.schedule.epochs
         last = epochs * steps - 1
         raise LossNotFiniteError(math.nan, last, optim.rate_at(spec, last, steps), epochs - 1)
-
-
-def _generator(seed: int, purpose: str, index: int) -> Generator:
-    return torch.Generator().manual_seed(seed_of(seed, purpose, index))

@@ -54,10 +54,13 @@ def restore(
         optimizer.load_state_dict(_copied(state["optimizer"]))
         if probe:
             probe.load_state_dict(_copied(state["online"]))
-        return int(state["epoch"])
+        epoch = int(state["epoch"])
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise StateError([f"resume: the state does not fit the network: {why}"]) from error
+    if not 0 <= epoch <= spec.schedule.epochs:
+        raise StateError([f"resume: the state is of epoch {epoch} of {spec.schedule.epochs}"])
+    return epoch
 
 
 def _copied(tree: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from workloads.checkpoint import CheckpointSpec
 from workloads.datasets.spec import EMBEDDED, DataSetName, DataSpec
 from workloads.spec import Part, digest
 
@@ -164,12 +165,13 @@ class FinetuneSpec(Part):
 
 
 class TwoLayerSpec(Part):
-    """One cell of the two-layer study: everything that can change its result, nothing else."""
+    """One cell of the two-layer study: what can change its result, and how its states are kept."""
 
     data: PatchDataSpec = PatchDataSpec()
     pretrain: PretrainSpec = PretrainSpec()
     network: NetworkSpec = NetworkSpec()
     finetune: FinetuneSpec = FinetuneSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="data, initial filters and their split into F_+ and F_-"
     )
@@ -242,6 +244,7 @@ class TwoLayerSpec(Part):
 
     def _that_matters(self) -> dict[str, Any]:
         tree = self.tree()
+        del tree["checkpoint"]
         data, method = tree["data"], self.pretrain.method
         for field in _UNREAD_DATA["gaussian" if self.data.name == "gaussian" else "images"]:
             del data[field]

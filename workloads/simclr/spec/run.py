@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from workloads.checkpoint import CheckpointSpec
 from workloads.datasets.spec import DataSpec, forget_newer_fields
 from workloads.simclr.spec.augment import (
     AugmentSpec,
@@ -33,7 +34,7 @@ RESULT_REVISION = 1  # raised whenever the code gives another result for an equa
 
 
 class RunSpec(Part):
-    """One SimCLR run: everything that can change its result, and nothing that cannot."""
+    """One SimCLR run: everything that can change its result, and how its states are kept."""
 
     data: DataSpec = DataSpec()
     augment: AugmentSpec = AugmentSpec()
@@ -44,6 +45,7 @@ class RunSpec(Part):
     optim: OptimSpec = OptimSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     eval: EvalSpec = EvalSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="initial weights, order of images and views"
     )
@@ -111,6 +113,7 @@ class RunSpec(Part):
 
     def _that_matters(self) -> dict[str, Any]:
         tree = self.tree()
+        del tree["checkpoint"]
         keep_what_is_begun_with(tree)
         # Where equal content lies does not matter.
         for data in (tree["data"], tree["eval"]["transfer"]["data"]):
