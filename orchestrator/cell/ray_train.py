@@ -1,6 +1,7 @@
 """A cell on several workers: Ray Train sets up the process group and replaces lost workers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from orchestrator.cell.ears import Ears
 from orchestrator.cell.job import CellJob
 from orchestrator.cell.stop_watch import StopWatch
 from orchestrator.cluster.connection import this_host
-from orchestrator.errors import ClusterError
+from orchestrator.errors import ClusterError, StorageError
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker, limit_threads
@@ -40,13 +41,22 @@ def train_on_workers(
     step and leave, and others go on from there; that is no failure. None where they have left
     because the run is asked to stop.
     """
-    for _ in range(PREEMPTIONS):
-        left = _trainer(job, callbacks()).fit().return_value
-        if left is not None:
-            return RunRecord.read(left)
-        if is_asked_to_stop():
-            return None
+    try:
+        for _ in range(PREEMPTIONS):
+            left = _trainer(job, callbacks()).fit().return_value
+            if left is not None:
+                return RunRecord.read(left)
+            if is_asked_to_stop():
+                return None
+    finally:
+        with suppress(StorageError):  # which would hide why the run ended
+            Storage(job.storage).delete(_own_files(job))  # those of a killed trial, too
     raise ClusterError(f"{job.name}: its workers were taken away {PREEMPTIONS} times")
+
+
+def _own_files(job: CellJob) -> str:
+    """Return the folder for files of Ray Train's own, which nobody needs afterwards."""
+    return f"ray-train/{job.fingerprint}"
 
 
 def _trainer(job: CellJob, callbacks: list[UserCallback]) -> TorchTrainer:
@@ -62,7 +72,7 @@ def _trainer(job: CellJob, callbacks: list[UserCallback]) -> TorchTrainer:
         torch_config=TorchConfig(backend="nccl" if job.resources.gpus_per_worker else "gloo"),
         run_config=RunConfig(
             name=job.fingerprint,
-            storage_path=Storage(job.storage).path("ray-train"),
+            storage_path=Storage(job.storage).path(_own_files(job).rpartition("/")[0]),
             failure_config=FailureConfig(
                 max_failures=job.max_failures,
                 controller_failure_limit=CONTROLLER_FAILURES,

@@ -5,7 +5,8 @@ trains together in a process.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.stop_watch import GRACE, GRACE_OF_SEVERAL, StopWatch, leave_worker
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
+from orchestrator.errors import StorageError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
@@ -101,10 +103,7 @@ def run(
         }
 
         watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
-        with scratch_folder() as scratch:
-            own_files = str(scratch)
-            if shared_storage:
-                own_files = storage.path("ray-tune", plans[0].sweep_id)
+        with _own_files(plans[0], storage, shared=shared_storage) as own_files:
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files)
 
         ended |= watcher.ended
@@ -140,6 +139,25 @@ def _packs(
     divided = packed(plan.workload, {name: specs[name] for name in jobs}, concurrent)
     packs = [Pack(tuple(jobs[name] for name in names), _folder(plan)) for names in divided]
     return {pack.name: pack for pack in packs}
+
+
+@contextmanager
+def _own_files(plan: Plan, storage: Storage, *, shared: bool) -> Iterator[str]:
+    """Give the folder for files of Tune's own, which nobody needs afterwards.
+
+    Where other machines write there, too, it is in the storage: the driver's, or that of one that
+    was killed, is removed in the end.
+    """
+    if not shared:
+        with scratch_folder() as scratch:
+            yield str(scratch)
+        return
+    folder = f"ray-tune/{plan.sweep_id}"
+    try:
+        yield storage.path(folder)
+    finally:
+        with suppress(StorageError):  # which would hide why the sweep ended
+            storage.delete(folder)
 
 
 def _folder(plan: Plan) -> str:
