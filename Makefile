@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster test-hosts check benchmarks docs clean
+# fifteen minutes; SOAK="--seed 7 --minutes 60" for others
+SOAK ?=
+
+.PHONY: demo test test-cluster test-hosts soak check benchmarks docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/simclr-orch ablate few-augmentations --preset textures --seeds 3
@@ -16,6 +19,9 @@ test-cluster: $(VENV)/.dev
 
 test-hosts: $(VENV)/.dev
 	$(BIN)/pytest -rs tests/cluster/test_hosts.py
+
+soak: $(VENV)/.dev
+	$(BIN)/python tests/soak $(SOAK)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
