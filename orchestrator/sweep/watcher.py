@@ -6,6 +6,7 @@ The driver also writes the records of what could not write its own.
 import logging
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -19,6 +20,7 @@ from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
 from workloads.runs.files import LOG_TAIL
 from workloads.runs.folder import record_of
+from workloads.runs.memory import line_on_lost
 from workloads.workload import TrainedAlone
 
 __all__ = ["ENDED", "PACK", "RUN_RECORD", "STOPPED", "TAKEN", "Watcher", "pack_of"]
@@ -46,7 +48,9 @@ class Watcher(Callback):  # type: ignore[misc]
         self.ended: set[str] = set()
         self.stopped: set[str] = set()
         self._running: set[str] = set()
-        self._taken: set[str] = set()
+        # of packs whose process went away, with their state kept: the failures that they had before
+        self._taken: dict[str, int] = {}
+        self._any_taken = False
         self._recorder = recorder
         self._progress = progress
 
@@ -108,8 +112,13 @@ class Watcher(Callback):  # type: ignore[misc]
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """See that a process has ended itself because its cells were asked to stop."""
+        """See that a process has ended itself because its cells were asked to stop.
+
+        Or because it was told to end, which is not to count.
+        """
         pack = self.packs[pack_of(trial)]
+        if pack.name in self._taken:
+            trial.run_metadata.num_failures = self._taken.pop(pack.name)
         if self._progress.is_asked_to_stop(pack.fingerprints):
             self._stop(pack)
 
@@ -130,6 +139,8 @@ class Watcher(Callback):  # type: ignore[misc]
             # it may have finished and died before it said so
             if record is None or not record.has_finished:
                 error = str(trial.get_pickled_error() or "the worker process was lost")
+                if line := line_on_lost(job.spec, f"{error}\n{_said_of(trial)}"):
+                    error = f"{error.rstrip()}\n{line}"
                 record = _failed_record(job, error)
                 job.run_folder.write_record(record)
             self._end(job, record)
@@ -142,13 +153,14 @@ class Watcher(Callback):  # type: ignore[misc]
 
     def is_worth_a_line(self, said: logging.LogRecord) -> bool:
         """Tell whether Tune's log is to be seen: not that a process ended which was to end."""
-        return not (said.exc_info and (self._progress.any_asked_to_stop or self._taken))
+        return not (said.exc_info and (self._progress.any_asked_to_stop or self._any_taken))
 
     def _take(self, pack: Pack, trial: Trial, why: str) -> None:
         """Say that a trial's process goes away, which is no failure of its own."""
-        self._taken.add(pack.name)
-        if why != "node":  # of a node that is drained Tune knows it
-            trial.run_metadata.num_failures -= 1
+        self._any_taken = True
+        self._taken[pack.name] = trial.run_metadata.num_failures
+        # Tune counts it next, except where it knows already that the node was drained
+        trial.run_metadata.num_failures -= 1
         self._progress.line(
             f"{pack.title}: {WHY_TAKEN[why]}; its state is kept, and another one goes on with it"
         )
@@ -186,6 +198,18 @@ class Watcher(Callback):  # type: ignore[misc]
         self.ended.add(job.fingerprint)
         self._recorder.ended(job.fingerprint, record)
         self._progress.ended(job.fingerprint, record, _outcome_line(record))
+
+
+def _said_of(trial: Trial) -> str:
+    """Return what Ray says of a trial's errors.
+
+    It is not for records: of a node short of memory it lists the commands of all its processes.
+    """
+    file = trial.error_file
+    try:
+        return "" if file is None else Path(file).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _failed_record(job: CellJob, error: str) -> RunRecord:

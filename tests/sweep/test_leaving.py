@@ -4,16 +4,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch.distributed as dist
 
 from orchestrator.cell import stop_watch
-from orchestrator.cell.job import CellJob
+from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.stop_watch import StopWatch
 from orchestrator.storage import Storage
 from orchestrator.storage.stop_requests import ask_to_stop
+from orchestrator.sweep.watcher import PACK, TAKEN, Watcher
 from workloads.distributed.agreement import agreed
 from workloads.distributed.worker import Worker
 
@@ -105,3 +107,38 @@ assert before == [True, True]
 
 def test_a_worker_hears_that_it_is_to_end_only_while_it_has_something_to_keep() -> None:
     subprocess.run([sys.executable, "-c", HEARD], check=True, timeout=300)
+
+
+class Silent:
+    """Takes what a recorder and a progress are told, and keeps only lines."""
+
+    def __init__(self) -> None:
+        self.lines = list[str]()
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def is_asked_to_stop(self, _: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("tune_counts", [1, 0], ids=["told to end", "drained, as Tune knows"])
+def test_a_process_that_was_taken_is_no_failure_and_one_that_crashes_later_is(
+    tune_counts: int, job: CellJob
+) -> None:
+    silent: Any = Silent()
+    watcher = Watcher({job.fingerprint: Pack((job,), "running")}, silent, silent)
+    trial: Any = SimpleNamespace(
+        config={PACK: job.fingerprint}, run_metadata=SimpleNamespace(num_failures=1)
+    )
+    watcher.on_trial_result(0, [], trial, {TAKEN: "signal"})
+    trial.run_metadata.num_failures += tune_counts
+    assert trial.run_metadata.num_failures <= 1  # as many as there may be: it is begun again
+    watcher.on_trial_recover(0, [], trial)
+    assert trial.run_metadata.num_failures == 1
+    (line,) = silent.lines
+    assert "a cell: its process was told to end; its state is kept" in line
+
+    trial.run_metadata.num_failures += 1
+    watcher.on_trial_recover(0, [], trial)
+    assert trial.run_metadata.num_failures == 2

@@ -18,6 +18,7 @@ from workloads.run_record import SCORE, Metrics, RunRecord
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Checkpoint, Job
 from workloads.runs.machine_use import MachineUse
+from workloads.runs.memory import memory_line, short_of_memory
 from workloads.runs.pauses import Pauses
 from workloads.spec import SpecError
 from workloads.workload import (
@@ -248,6 +249,8 @@ class _Run:
         if diverged and self.state is not None and not self.trained:
             self.keep("before the loss diverged")
             text += f", kept in {self.job.run_folder.checkpoint_address}"
+        if short_of_memory(error):
+            text += f"\n{memory_line(self.job.spec)}"
         return self.files.fail(
             text,
             traceback.format_exc(),

@@ -16,6 +16,7 @@ from workloads.runs.deadline import Deadline
 from workloads.runs.folder import RUNS, LocalRun, record_of
 from workloads.runs.in_use import InUse
 from workloads.runs.local_jobs import LocalJob, LocalPack
+from workloads.runs.memory import killed_line, was_killed
 from workloads.runs.packs import packed
 from workloads.runs.plan_file import PlannedRun
 from workloads.runs.processes import Event, RunProcess, events
@@ -269,11 +270,13 @@ class _Round:
             for job in pack.jobs:
                 if not has_ended(job.run_folder.record()):
                     error = f"its process was lost {tries} times (exit code {event.exit_code})"
+                    if was_killed(event.exit_code):
+                        error += f"\n{killed_line(job.spec)}"
                     job.run_folder.write_log(f"{error}\n")
                     lost = replace(
                         record_of(job, "failed"),
                         error=error,
-                        log_tail=[error],
+                        log_tail=error.splitlines(),
                         ended=datetime.now(UTC).isoformat(timespec="seconds"),
                     )
                     job.run_folder.write_record(lost)
