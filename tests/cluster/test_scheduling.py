@@ -14,10 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestrator.storage import Storage
+from orchestrator.storage.progress import running_sweeps
+
 # A head for drivers alone, and nodes by their properties; a line with a node's id ends all its
-# processes, as a power cut would.
+# processes, as a power cut would, and one with "drain" before it tells that it will go in 12 s.
 CLUSTER = """
-import json, sys
+import json, sys, time
 from orchestrator.environment import prepare_environment
 prepare_environment()  # as the command: both ask for the token of this machine, or neither does
 from ray.cluster_utils import Cluster
@@ -26,8 +29,15 @@ nodes = [cluster.add_node(**properties) for properties in json.loads(sys.argv[1]
 ids = [node.node_id for node in (cluster.head_node, *nodes)]
 print("cluster", cluster.address, *ids, flush=True)
 for line in sys.stdin:
-    lost = next(node for node in nodes if node.node_id.startswith(line.strip()))
-    cluster.remove_node(lost, allow_graceful=False)
+    *drains, name = line.split()
+    lost = next(node for node in nodes if node.node_id.startswith(name))
+    if drains:
+        from ray._raylet import GcsClient
+        from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION as REASON
+        until = int((time.time() + 12) * 1000)
+        GcsClient(cluster.address).drain_node(lost.node_id, REASON, "a test", until)
+    else:
+        cluster.remove_node(lost, allow_graceful=False)
 cluster.shutdown()
 """
 # A lost node is noticed in seconds, not in half a minute.
@@ -52,15 +62,23 @@ class Cluster:
 
     def nodes_that_train(self) -> list[str]:
         """The nodes with a worker of a Ray Train job."""
-        return [
-            node
-            for node in self.nodes
-            if any("RayTrainWorker" in title for title in self._titles(node))
-        ]
+        return self.nodes_with("RayTrainWorker")
+
+    def nodes_with(self, title: str) -> list[str]:
+        """The nodes with a process of such a title."""
+        return [node for node in self.nodes if any(title in each for each in self._titles(node))]
 
     def lose(self, node: str) -> None:
+        """End a node and all that runs there."""
+        self._tell(node)
+
+    def drain(self, node: str) -> None:
+        """Tell that a node will be taken away."""
+        self._tell(f"drain {node}")
+
+    def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{node}\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
     def _titles(self, node: str) -> Iterator[str]:
@@ -205,3 +223,40 @@ def test_a_node_that_is_lost_costs_its_cell_another_beginning_and_the_others_not
     assert last_beginning(storage_folder / "runs" / interrupted) != first
     assert before.items() <= written(storage_folder).items()
     assert nodes_used(storage_folder, workers=2) == [left, left]
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "title"), [(1, "ImplicitFunc"), (2, "RayTrainWorker")])
+def test_a_node_that_is_about_to_go_costs_its_cell_no_epoch_and_is_no_failure(
+    workers: int,
+    title: str,
+    started: Started,
+    storage_folder: Path,
+    start: Callable[..., "subprocess.Popen[str]"],
+    tiny_recipe: Recipe,
+    records: Callable[[Path], dict[str, dict[str, Any]]],
+    nodes_used: Nodes,
+    wait_for: Callable[..., None],
+) -> None:
+    epochs = 150
+    recipe = tiny_recipe(schedule__epochs=epochs, schedule__warmup_epochs=0)
+    with started({"num_cpus": 2}, {"num_cpus": 2}) as cluster:
+        words = ["pretrain", *recipe, *cluster.options(storage_folder), "--max-failures", "0"]
+        driver = start(*words, "--workers", str(workers), "--cpus-per-worker", "1")
+        storage = Storage(str(storage_folder))
+
+        def epoch() -> int:
+            seen = next(iter(running_sweeps(storage)), None)
+            return max((cell.epoch for cell in seen.cells.values()), default=0) if seen else 0
+
+        wait_for(lambda: epoch() >= 3 or driver.poll() is not None, 300)
+        (used,) = cluster.nodes_with(title)
+        cluster.drain(used)
+        _, said = driver.communicate(timeout=400)
+        assert driver.returncode == 0, said
+    ((fingerprint, record),) = records(storage_folder).items()
+    assert [each["epoch"] for each in record["history"]] == list(range(1, epochs + 1))
+    log = (storage_folder / "runs" / fingerprint / "log.txt").read_text()
+    assert "continues after epoch" in log
+    assert used not in nodes_used(storage_folder, workers=workers)[0]
