@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from workloads.checkpoint import decode
 from workloads.simclr.__main__ import main
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
@@ -148,6 +149,23 @@ def test_a_killed_run_continues_to_the_same_results(
     assert (folder / "results.json").read_bytes() == (
         folder_of(output) / "results.json"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_run_that_is_told_to_end_keeps_its_state_and_says_so_by_its_code(
+    number: signal.Signals, environment: dict[str, str], tmp_path: Path
+) -> None:
+    endless = with_values({"schedule.epochs": 100_000})
+    process = start([*MODULE, *endless, "--output", str(tmp_path / "runs")], environment)
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 75, err
+    folder = folder_of(tmp_path / "runs")
+    assert not (folder / "results.json").exists()
+    state = decode((folder / "checkpoint.pt").read_bytes())
+    assert state["epoch"] >= first["epoch"] == 1
 
 
 def test_torchrun_starts_several_workers_of_one_run(

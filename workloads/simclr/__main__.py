@@ -25,12 +25,13 @@ from workloads.distributed.worker import Worker
 from workloads.evaluation.divergence import DIVERGENCE
 from workloads.evaluation.evaluate import evaluate
 from workloads.evaluation.pinned import own_problems, pinned_own
+from workloads.facts import Midway
 from workloads.inventory import DataRead, lines_of, told_of_reading
 from workloads.local_files import write_whole
 from workloads.simclr.initial import pinned_start
 from workloads.simclr.own_parts import pinned_parts
 from workloads.simclr.presets import PRESETS, preset
-from workloads.simclr.pretrain import as_found, pretrain
+from workloads.simclr.pretrain import as_found, pretrain_by_step
 from workloads.simclr.spec import RunSpec
 from workloads.spec import SpecError
 from workloads.told_to_end import TOLD_TO_END, when_told_to_end
@@ -108,7 +109,7 @@ def _took(read: list[DataRead], one: DataRead) -> None:
 def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) -> None:
     """Train and evaluate; `read` are the data that were read, and is added to meanwhile.
 
-    Raises _ToldToEndError after an epoch, its state kept, where a worker was told to end.
+    Raises _ToldToEndError after a step, its state kept, where a worker was told to end.
     """
     told = threading.Event()
     when_told_to_end(told.set)
@@ -117,12 +118,13 @@ def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) 
     checkpoint = folder / "checkpoint.pt"
     state = decode(checkpoint.read_bytes()) if checkpoint.exists() else None
 
-    for result in pretrain(spec, worker, state):
+    for result in pretrain_by_step(spec, worker, state, leaves):
         state = result.state
         if worker.rank == 0:
-            print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
+            if not isinstance(result, Midway):
+                print(json.dumps({"epoch": result.epoch} | result.metrics), flush=True)
             _replace(checkpoint, encode(state))
-        if result.epoch != spec.schedule.epochs and leaves():
+        if isinstance(result, Midway) or (result.epoch != spec.schedule.epochs and leaves()):
             raise _ToldToEndError
     assert state is not None, "pretrain yields at least once"
 
