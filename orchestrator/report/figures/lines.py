@@ -67,7 +67,7 @@ def lines(layout: Layout, sides: Sequence[Side], quantity: Quantity) -> Figure:
         handles=keys,
         title=textwrap.fill(series.name, 18, break_on_hyphens=False) if series else None,
         alignment="left",
-        loc="outside right upper" if len(sides) > 1 else "outside right center",
+        loc="outside right center",  # above, a long title would run into it
         frameon=False,
         handlelength=3.5,
     )
