@@ -27,6 +27,7 @@ from workloads.catalog import every_workload, workload_named
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import DataRead, lines_of, told_of_reading
+from workloads.pieces import keeping_pieces
 from workloads.spec import digest, flatten
 from workloads.spelling import did_you_mean
 from workloads.workload import (
@@ -110,7 +111,8 @@ def evaluate(
     )
     stage("evaluating")
     try:
-        result, files = _evaluated(subject, evaluation, console)
+        with keeping_pieces(RunFolder(storage, subject.fingerprint)):
+            result, files = _evaluated(subject, evaluation, console)
     except subject.workload.divergence as error:
         console.print(
             f"{protocol} of {subject.name}: {error}",
@@ -138,6 +140,7 @@ def evaluate(
         folder.write_checkpoint(Checkpoint(subject.state))
         folder.write_record(replace(subject.record, data_read=plain))
     pictures = folder.write_evaluation(name, record, result.predictions, files)
+    folder.drop_pieces()
     for picture in pictures:
         console.print(storage.shown(picture), highlight=False, soft_wrap=True)
 

@@ -16,9 +16,11 @@ from orchestrator.run_record import EvaluationRecord, RunRecord
 from orchestrator.storage.damaged import read_sound, set_aside
 from orchestrator.storage.files import Storage
 from workloads.catalog import workload_named
+from workloads.checkpoint import decode, encode
 from workloads.evaluation_result import Predictions
 from workloads.runs.folder import (
     CHECKPOINT,
+    EVALUATING,
     LOG,
     PREDICTIONS,
     RECORD,
@@ -151,6 +153,18 @@ class RunFolder:
             before = self.name_of(older_checkpoint(number - 1))
             self.storage.copy(before, self.name_of(older_checkpoint(number)))
         self.storage.write_bytes(self.name_of(CHECKPOINT), checkpoint_bytes(kept))
+
+    def read_piece(self, name: str) -> dict[str, Any] | None:
+        """Read a piece of an unfinished evaluation; None where there is none."""
+        return read_sound(self.storage, self.name_of(EVALUATING, f"{name}.pt"), decode)
+
+    def write_piece(self, name: str, piece: dict[str, Any]) -> None:
+        """Keep a piece of an unfinished evaluation."""
+        self.storage.write_bytes(self.name_of(EVALUATING, f"{name}.pt"), encode(piece))
+
+    def drop_pieces(self) -> None:
+        """Delete them, once the evaluation has ended."""
+        self.storage.delete(self.name_of(EVALUATING))
 
     def log(self) -> str | None:
         """Read the log; None when there is none."""

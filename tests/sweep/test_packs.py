@@ -241,9 +241,10 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(
 def test_a_long_pack_continues_from_its_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workloads.runs.pack.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("workloads.runs.pauses.SHARE", 1e9)
     monkeypatch.setattr("workloads.runs.pack.SECONDS_BETWEEN_REPORTS", 0.0)
-    specs = some(4, finetune__loss_target=1e-9, finetune__max_steps=400)
+    long = {"finetune__loss_target": 1e-9, "finetune__max_steps": 400}
+    specs = some(4, **long, checkpoint__every_minutes=0)
     pack = pack_of(tmp_path, specs)
     with pytest.raises(Killed):
         run_pack(pack, Reports(lambda _, metrics: metrics["phase"] == 1 and metrics["step"] >= 200))

@@ -14,6 +14,7 @@ from workloads.distributed.data_parallel import given_by_first
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import told_of_reading
+from workloads.pieces import keeping_pieces
 from workloads.run_record import SCORE, Metrics, RunRecord
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Checkpoint, Job
@@ -84,7 +85,8 @@ def run_cell(
             with run.use:
                 state = run.train(report)
             run.files.note("evaluating the frozen encoder")
-            result = run.workload.evaluate(run.spec, state, worker)
+            with keeping_pieces(job.run_folder):
+                result = run.workload.evaluate(run.spec, state, worker)
         return None if worker.rank > 0 else run.finish(result)
     except _StoppedError:
         return None

@@ -133,6 +133,7 @@ class CellFiles:
         self.folder.write_record(record)
         if record.has_finished or record.diverged:
             self.folder.forget_older_checkpoints()
+            self.folder.drop_pieces()
         return record
 
 

@@ -7,6 +7,7 @@ Each file is replaced as a whole, so that a kill leaves the old one or the new o
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import yaml
 
+from workloads.checkpoint import decode, encode
 from workloads.evaluation_result import Predictions
 from workloads.local_files import copy_whole, write_whole
 from workloads.run_record import RunRecord, Status
@@ -31,6 +33,7 @@ from workloads.runs.predictions import predictions_bytes
 
 __all__ = [
     "CHECKPOINT",
+    "EVALUATING",
     "LOG",
     "PREDICTIONS",
     "RECORD",
@@ -56,6 +59,7 @@ __all__ = [
 RUNS = "runs"
 RECORD, LOG, SPEC = "run.json", "log.txt", "spec.yaml"
 PREDICTIONS = "predictions.npz"
+EVALUATING = "evaluating"  # the folder of pieces of an evaluation that has not ended
 
 T = TypeVar("T")
 
@@ -99,6 +103,15 @@ class RunFiles(Protocol):
 
     def forget_older_checkpoints(self) -> None:
         """Delete all checkpoints but the newest, of a run that needs no other any more."""
+
+    def read_piece(self, name: str) -> dict[str, Any] | None:
+        """Read a piece of an unfinished evaluation; None where there is none."""
+
+    def write_piece(self, name: str, piece: dict[str, Any]) -> None:
+        """Keep a piece of an unfinished evaluation."""
+
+    def drop_pieces(self) -> None:
+        """Delete them, once the evaluation has ended."""
 
     def write_log(self, text: str) -> None:
         """Replace the log."""
@@ -221,6 +234,19 @@ class LocalRun:
             if before.is_file():
                 copy_whole(before, self.folder / older_checkpoint(number))
         self._write(CHECKPOINT, checkpoint_bytes(kept))
+
+    def read_piece(self, name: str) -> dict[str, Any] | None:
+        """Read a piece of an unfinished evaluation; None where there is none."""
+        return read_local(self.folder / EVALUATING / f"{name}.pt", decode)
+
+    def write_piece(self, name: str, piece: dict[str, Any]) -> None:
+        """Keep a piece of an unfinished evaluation."""
+        (self.folder / EVALUATING).mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / EVALUATING / f"{name}.pt", encode(piece))
+
+    def drop_pieces(self) -> None:
+        """Delete them, once the evaluation has ended."""
+        shutil.rmtree(self.folder / EVALUATING, ignore_errors=True)
 
     def write_log(self, text: str) -> None:
         """Replace the log."""

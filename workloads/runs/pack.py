@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from workloads.catalog import workload_named
+from workloads.checkpoint import CheckpointSpec
 from workloads.distributed.worker import Worker
 from workloads.inventory import DataRead, told_of_reading
 from workloads.runs.cell import never
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Job
+from workloads.runs.pauses import Schedule
 from workloads.spec import digest
 from workloads.workload import Ended, State, TrainedTogether
 
 __all__ = ["PackOfRuns", "run_pack"]
 
-SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would make the cells wait
 
 # Fingerprints of cells that have ended, and plain numbers on the others.
@@ -89,7 +90,8 @@ def run_pack(pack: PackOfRuns[Job], report: Report, *, stop: Callable[[], bool] 
 
     workload, jobs = workload_named(pack.jobs[0].workload), list(left.values())
     assert isinstance(workload, TrainedTogether), "other cells are run by themselves"
-    saved = reported = time.monotonic()
+    reported = time.monotonic()
+    schedule = Schedule(getattr(workload.read(jobs[0].spec), "checkpoint", CheckpointSpec()))
     read: list[DataRead] = []
     try:
         with told_of_reading(read.append):
@@ -106,10 +108,11 @@ def run_pack(pack: PackOfRuns[Job], report: Report, *, stop: Callable[[], bool] 
                     reported = time.monotonic()
 
                 stopping = bool(left) and stop()
-                due = stopping or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS
+                due = stopping or schedule.is_due
                 if left and progress.state is not None and due:
+                    began = time.monotonic()
                     pack.keep_state(progress.state)
-                    saved = time.monotonic()
+                    schedule.kept(time.monotonic() - began)
                 if stopping:
                     return
         assert not left, "each run ends"

@@ -6,7 +6,7 @@ Shapes: N images of a split, B of a batch, S the side of a view, D the width of 
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from workloads.evaluation.divergence import FeaturesNotFiniteError, FinetuneDive
 from workloads.evaluation.features.frozen import BATCH, FrozenEncoder
 from workloads.evaluation.metrics.scores import classified, top_k_accuracy
 from workloads.evaluation.protocols.label_subsets import labelled_images
+from workloads.evaluation.resumed import Fit, keep_piece, kept_piece, told_of_images
 from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
 from workloads.simclr.batch_norm import GlobalBatchNorm
@@ -103,6 +104,7 @@ def fit_network(
     undefined.
     """
     assert 1 <= recipe.batch_size <= len(images), "callers clip the batch to the number of images"
+    encoders_worker = encoder.worker
     if recipe.batch_size < encoder.worker.world_size:
         encoder = replace(encoder, worker=replace(encoder.worker, rank=0, world_size=1))
 
@@ -116,9 +118,16 @@ def fit_network(
     loss_of = _binary_cross_entropy if several_labels else _cross_entropy
     generator = torch.Generator().manual_seed(seed)
 
+    about = {"recipe": asdict(recipe), "seed": seed, "images": told_of_images(images)}
+    # where each worker trains on all images, they would write the same file
+    name = "network" if worker == encoders_worker else None
+    fit = Fit(name, about | {"outputs": outputs}, network, optimizer, generator, worker)
+    first, epoch = fit.begin(), len(images) // recipe.batch_size
+
     unseen: list[Tensor] = []
     network.train()
-    for step, (stored, labels) in enumerate(_batches(images, recipe, mine, generator)):
+    batches = _batches(images, recipe, mine, generator, first)
+    for step, (stored, labels) in enumerate(batches, start=first):
         views = _views(stored.to(worker.device), augment, recipe.batch_size, mine, generator)
         with encoder.autocast():
             logits = trained(views)
@@ -134,6 +143,11 @@ def fit_network(
         if checks_now(worker, step + 1, recipe.steps):
             _refuse_infinite(unseen, step, recipe, worker)
             unseen.clear()
+        if (step + 1) % epoch == 0 and step + 1 < recipe.steps and fit.is_due():
+            if unseen:
+                _refuse_infinite(unseen, step, recipe, worker)
+                unseen.clear()
+            fit.keep(step + 1)
 
     # The last update may have ruined the weights after the last finite loss.
     network.last_step, network.last_rate = recipe.steps - 1, recipe.rate(recipe.steps - 1)
@@ -171,16 +185,8 @@ def finetuned(spec: RunSpec, encoder: FrozenEncoder, data: DataSet) -> Evaluatio
     subsets = on_every_worker(lambda: labelled_images(finetune, spec.data, data), encoder.worker)
     for (share, epochs), labelled in zip(finetune.runs, subsets, strict=True):
         p = percent(share)
-        network = fit_network(
-            encoder,
-            labelled.images,
-            _recipe(finetune, epochs, len(labelled.images)),
-            outputs=len(data.classes),
-            seed=seed_of(spec.seed, f"finetune {p}"),
-        )
-        validation, test = (
-            network_scores(network, images, encoder) for images in (data.validation, data.test)
-        )
+        recipe = _recipe(finetune, epochs, len(labelled.images))
+        validation, test = _scores_of_share(spec, encoder, data, labelled.images, p, recipe)
         if encoder.worker.rank > 0:
             continue
 
@@ -192,6 +198,23 @@ def finetuned(spec: RunSpec, encoder: FrozenEncoder, data: DataSet) -> Evaluatio
             results[f"finetune_{p}_left_out"] = float(labelled.left_out)
         result |= classified(f"finetune_{p}", test, data.test.labels) | EvaluationResult(results)
     return result
+
+
+def _scores_of_share(
+    spec: RunSpec, encoder: FrozenEncoder, data: DataSet, images: Split, p: str, recipe: Recipe
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The logits of validation and test images of the network fine-tuned on a share of labels."""
+    seed, name, worker = seed_of(spec.seed, f"finetune {p}"), f"finetune-{p}", encoder.worker
+    about = {"recipe": asdict(recipe), "seed": seed, "images": told_of_images(images)}
+    kept = kept_piece(name, about, worker)
+    if kept is not None:
+        return kept["validation"].numpy(), kept["test"].numpy()
+    network = fit_network(encoder, images, recipe, outputs=len(data.classes), seed=seed)
+    validation = network_scores(network, data.validation, encoder)
+    test = network_scores(network, data.test, encoder)
+    scores = {"validation": torch.from_numpy(validation), "test": torch.from_numpy(test)}
+    keep_piece(name, about, scores, worker)
+    return validation, test
 
 
 def _recipe(finetune: FinetuneSpec, epochs: int, images: int) -> Recipe:
@@ -252,13 +275,14 @@ def _of_one_worker(layer: GlobalBatchNorm) -> nn.BatchNorm2d:
 
 
 def _batches(
-    images: Split, recipe: Recipe, mine: slice, generator: torch.Generator
+    images: Split, recipe: Recipe, mine: slice, generator: torch.Generator, done: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The stored images of this worker's part of each batch, and the labels of the whole batch.
 
-    A fresh permutation of the images an epoch, without its incomplete last batch.
+    A fresh permutation of the images an epoch, without its incomplete last batch. The steps that
+    are `done` are whole epochs.
     """
-    batch, left = recipe.batch_size, recipe.steps
+    batch, left = recipe.batch_size, recipe.steps - done
     while left > 0:
         steps = min(len(images) // batch, left)
         rows = torch.randperm(len(images), generator=generator)[: steps * batch].view(steps, batch)

@@ -18,6 +18,7 @@ from workloads.distributed.data_parallel import all_finite, of_all_workers, own_
 from workloads.evaluation.divergence import FitDivergedError, refuse_infinite
 from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.evaluation.metrics.scores import top_k_accuracy
+from workloads.evaluation.resumed import Fit, told_of_images
 from workloads.simclr.spec import AugmentSpec, CropSpec, LinearSgdSpec
 from workloads.simclr.views import apply_view, draw_view
 
@@ -313,8 +314,11 @@ def fit_sgd(
     trained = of_all_workers(logits, worker)
     generator = torch.Generator().manual_seed(seed)
 
+    about = {"sgd": sgd.tree(), "seed": seed, "images": told_of_images(split)}
+    fit = Fit("linear", about, logits, optimizer, generator, worker)
+
     encoder.module.eval()
-    for epoch in range(sgd.epochs):
+    for epoch in range(fit.begin() // steps, sgd.epochs):
         order = torch.randperm(len(split), generator=generator)[: steps * batch]
         rows = order.view(steps, batch)[:, mine]
         for step, images in enumerate(split.stream(rows)):
@@ -334,6 +338,8 @@ def fit_sgd(
             loss = functional.cross_entropy(trained(features), labels, reduction="sum") / batch
             (loss * worker.world_size).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+        if epoch + 1 < sgd.epochs and fit.is_due():
+            fit.keep((epoch + 1) * steps)
 
     if not all_finite(logits):
         raise FitDivergedError(f"linear evaluation by SGD (learning rate {peak:.6g})")

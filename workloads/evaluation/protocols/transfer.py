@@ -8,8 +8,9 @@ Shapes: N images, D the width of h, C classes. Of data whose images may have sev
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from workloads.evaluation.protocols.finetune import (
     network_scores,
 )
 from workloads.evaluation.protocols.linear import LinearClassifier, regression_path
+from workloads.evaluation.resumed import keep_piece, kept_piece
 from workloads.evaluation_result import EvaluationResult
 from workloads.seeds import seed_of
 from workloads.simclr.spec import RunSpec, TransferProtocol, TransferSpec
@@ -224,9 +226,14 @@ def _by_finetuning(
             several_labels=metric == "mAP",
         )
 
-    asked = spec.eval.transfer
+    asked, worker = spec.eval.transfer, encoder.worker
+    about = {"asked": asked.tree(), "content": data.content, "seed": spec.seed}
+    tried = _tried(kept_piece("transfer", about, worker))
     values: dict[tuple[float, float], float] = {}
     for rate, decay in itertools.product(asked.learning_rates, asked.weight_decays):
+        if (rate, decay) in tried:
+            values[rate, decay] = tried[rate, decay]
+            continue
         try:
             network = fitted(data.train, rate, decay)
             logits = network_scores(network, data.validation, encoder)
@@ -235,9 +242,11 @@ def _by_finetuning(
             diverged = error
             continue
         value = 0.0
-        if encoder.worker.rank == 0:
+        if worker.rank == 0:
             value = metric_value(metric, logits, data.validation.labels)
-        (values[rate, decay],) = said_by_first([value], encoder.worker)
+        (values[rate, decay],) = said_by_first([value], worker)
+        done = [[*candidate, found] for candidate, found in values.items()]
+        keep_piece("transfer", about, {"values": done}, worker)
 
     if not values:
         diverged.add_note("every candidate diverged; eval.transfer.learning_rates may be too high")
@@ -254,6 +263,11 @@ def _by_finetuning(
         "transfer_finetune_weight_decay": decay,
     }
     return scored("transfer_finetune", metric, logits, data.test.labels) | EvaluationResult(chosen)
+
+
+def _tried(piece: Mapping[str, Any] | None) -> dict[tuple[float, float], float]:
+    """The values of the candidates that were tried before, by rate and decay."""
+    return {(rate, decay): value for rate, decay, value in (piece or {"values": []})["values"]}
 
 
 def _recipe(asked: TransferSpec, images: int, rate: float, decay: float) -> Recipe:
