@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.api.asked import Only, part_asked, refusing, storage_of
+from workloads.plural import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Index
@@ -144,9 +145,9 @@ class Sweep:
         return figures_of(self._report)["curves"]
 
     def __str__(self) -> str:
-        said = f"{self.name} {self.id}: {len(self._report.cells)} cells"
+        said = f"{self.name} {self.id}: {counted(len(self._report.cells), 'cell')}"
         if self.failed:
-            said += f", {len(self.failed)} runs failed"
+            said += f", {counted(len(self.failed), 'run')} failed"
         if self.missing:
             said += f", {self.missing} runs missing"
         told = [f"{one.verdict}: {one.claim.statement}" for one in self._report.verdicts]

@@ -5,6 +5,7 @@ import os
 import resource
 
 from orchestrator.cluster.short_folder import ray_folder
+from workloads.plural import counted
 
 __all__ = ["is_too_slow", "load", "mend"]
 
@@ -21,7 +22,7 @@ def is_too_slow(error: Exception) -> bool:
 
 def load() -> str:
     """Say how busy this machine is: `load 9.1 on 2 CPUs`."""
-    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
+    return f"load {os.getloadavg()[0]:.1f} on {counted(os.cpu_count() or 1, 'CPU')}"
 
 
 def mend(error: Exception) -> str:

@@ -12,6 +12,7 @@ from orchestrator.run_record import RunRecord
 from orchestrator.storage.runs import has_trained_state
 from orchestrator.storage.useful import useful_records
 from orchestrator.verdicts.sample import FEWEST_ALONE, FEWEST_POOLED
+from workloads.plural import counted
 from workloads.runs.sharing import shared
 
 __all__ = ["cost_line", "cost_of", "duration", "few_seeds_line", "records_for", "why_trained_anew"]
@@ -61,16 +62,21 @@ def cost_line(planned: Round, cost: Estimate) -> str:
     """
     plans, left = planned.plans, planned.left
     resources = plans[0].resources
-    gpus = f" and {resources.gpus_per_worker:g} GPUs" if resources.gpus_per_worker else ""
+    gpus = resources.gpus_per_worker
+    each = (
+        f"{counted(resources.workers, 'worker')} with {counted(resources.cpus_per_worker, 'CPU')}"
+    )
+    each += f" and {counted(gpus, 'GPU')}" if gpus else ""
+    hours = f", {cost.gpu_hours:.1f} GPU-hours" if gpus else ""
     names = ", ".join(f"{plan.name} {plan.sweep_id}" for plan in plans)
     waiting = sum(len(plan.waiting) for plan in plans)
+    saved = f", {counted(planned.shared, 'run')} saved by sharing" if planned.shared else ""
     line = (
-        f"{names}: {planned.jobs} cells ({len(planned.done)} finished before, {left} to run"
-        f"{f', {planned.shared} runs saved by sharing' if planned.shared else ''}"
+        f"{names}: {counted(planned.jobs, 'cell')} ({len(planned.done)} finished before, "
+        f"{left} to run{saved}"
         f"{f', {waiting} more to run once tuned' if waiting else ''}), "
         f"{_at_once(cost, left)}, each "
-        f"{resources.workers} worker(s) with {resources.cpus_per_worker} CPUs{gpus}; expected "
-        f"{duration(cost.wall_seconds)}, {cost.gpu_hours:.1f} GPU-hours ({cost.basis})"
+        f"{each}; expected {duration(cost.wall_seconds)}{hours} ({cost.basis})"
     )
     return "\n".join([line, *filter(None, map(_tuning_line, plans))])
 
@@ -83,8 +89,8 @@ def _tuning_line(plan: Plan) -> str | None:
         return None
     return (
         f"{plan.name}: {per_seed} of them are candidates, among which each seed of "
-        f"{len(plan.tuned)} tuned cells chooses anew; --tune once has {once}, and chooses once "
-        "for all seeds"
+        f"{counted(len(plan.tuned), 'tuned cell')} chooses anew; --tune once has {once}, "
+        "and chooses once for all seeds"
     )
 
 
@@ -117,7 +123,7 @@ def why_trained_anew(checked: Checked, planned: Round, records: Sequence[RunReco
 
 def _at_once(cost: Estimate, left: int) -> str:
     at_once = f"{min(cost.concurrent, max(cost.packs, 1))} at once"
-    return f"in {cost.packs} packs, {at_once}" if cost.packs < left else at_once
+    return f"in {counted(cost.packs, 'pack')}, {at_once}" if cost.packs < left else at_once
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from workloads.datasets.shards.check import Checked, check_shards, written_at
 from workloads.datasets.shards.files import ShardFolder
 from workloads.datasets.shards.sharding import Sharding, plan_shards
 from workloads.datasets.shards.write import forget, write_shards
+from workloads.plural import counted
 from workloads.spec import SpecError
 
 __all__ = ["check_output", "write_and_check"]
@@ -124,7 +125,7 @@ def _tell(checked: list[Checked], output: Path, console: Console) -> None:
         lines.append(f"and {len(unreadable) - SHOWN} more images that cannot be read")
 
     images = sum(one.images for one in checked)
-    ended = f"{images:,} images in {len(checked):,} files"
+    ended = f"{counted(images, 'image')} in {counted(len(checked), 'file')}"
     if unreadable:
         ended += (
             f", of which {len(unreadable):,} cannot be read "

@@ -22,6 +22,7 @@ from orchestrator.storage.in_use import InUseNow
 from workloads.cpus import usable_cpus
 from workloads.datasets import default_cache
 from workloads.distributed.worker import Worker
+from workloads.plural import counted
 
 __all__ = ["examine"]
 
@@ -84,9 +85,13 @@ def _device() -> str:
         if worker.device.type == "cuda"
         else platform.processor() or platform.machine()
     )
-    gpus = f"{torch.cuda.device_count()} GPUs, " if torch.cuda.is_available() else "no GPU, "
+    gpus = (
+        f"{counted(torch.cuda.device_count(), 'GPU')}, "
+        if torch.cuda.is_available()
+        else "no GPU, "
+    )
     return (
-        f"{name}, {gpus}{usable_cpus()} of {os.cpu_count()} CPUs, "
+        f"{name}, {gpus}{usable_cpus()} of {counted(os.cpu_count() or 1, 'CPU')}, "
         f"{'bf16' if worker.bf16 else 'no fast bf16, fp32 is used'}"
     )
 
@@ -148,7 +153,8 @@ def _ray(address: str | None) -> Check:
     except (OrchestratorError, ray.exceptions.RayError) as error:
         return Check("ray", False, str(error), "see docs/troubleshooting.md, Ray and clusters")
 
-    nodes = "; ".join(f"{cpus:g} CPUs, {gpus:g} GPUs" for cpus, gpus in shape.nodes)
-    count = len(shape.nodes)
-    word = "node" if count == 1 else "nodes"
-    return Check("ray", True, f"{address or 'local'}: {count} {word}: {nodes}")
+    nodes = "; ".join(
+        f"{counted(cpus, 'CPU')}, {counted(gpus, 'GPU')}" for cpus, gpus in shape.nodes
+    )
+    count = counted(len(shape.nodes), "node")
+    return Check("ray", True, f"{address or 'local'}: {count}: {nodes}")

@@ -20,6 +20,7 @@ from orchestrator.provenance import git_commit
 from orchestrator.storage import Storage
 from workloads.distributed.worker import Worker
 from workloads.facts import Embedding
+from workloads.plural import counted
 
 __all__ = ["EmbedRequest", "embed"]
 
@@ -151,7 +152,7 @@ def _tell(
 ) -> None:
     lines: list[str] = []
     if outcome.unreadable:
-        lines.append(f"left out, cannot be read: {len(outcome.unreadable):,} images")
+        lines.append(f"left out, cannot be read: {counted(len(outcome.unreadable), 'image')}")
         lines += _first(outcome.unreadable)
     if outcome.written:
         lines.append(

@@ -24,6 +24,7 @@ from orchestrator.storage.garbage import (
 )
 from orchestrator.storage.in_use import InUseNow
 from orchestrator.storage.rows import run_rows
+from workloads.plural import counted
 from workloads.spelling import did_you_mean
 
 __all__ = ["GarbageQuestion", "collect_garbage", "seconds_of"]
@@ -184,8 +185,8 @@ def _total(garbage: Sequence[Garbage]) -> int:
 
 
 def _amount(garbage: Sequence[Garbage]) -> str:
-    files = sum(one.files for one in garbage)
-    return f"{files} {'file' if files == 1 else 'files'}, {_size(_total(garbage))}"
+    files = counted(sum(one.files for one in garbage), "file")
+    return f"{files}, {_size(_total(garbage))}"
 
 
 def _size(count: int) -> str:

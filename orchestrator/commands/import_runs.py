@@ -26,6 +26,7 @@ from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.sweeps import keep_plan, kept_plan, only_one
 from orchestrator.tracking import Tracker
 from orchestrator.tracking.recorder import Recorder, tags_of
+from workloads.plural import counted
 from workloads.runs.command import PLANS
 from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
 from workloads.spec import SpecError
@@ -67,7 +68,7 @@ def import_runs(folder: Path, settings: Settings, out: Console) -> Finished:
 
     for name, reason in found.refused.items():
         print_line(say, f"refused {name}: {reason}")
-    counts = f"{len(found.taken)} runs taken, {len(found.before)} there before"
+    counts = f"{counted(len(found.taken), 'run')} taken, {len(found.before)} there before"
     counts += f", {len(found.refused)} refused" if found.refused else ""
     counts += f", {len(found.left)} not ended" if found.left else ""
     out.print(counts, highlight=False, soft_wrap=True)
@@ -199,7 +200,10 @@ def _record(
         complete = _is_complete(sweep, kept, there)
         if not complete:
             count = sum(record.has_finished for record in there.values())
-            out.print(f"{sweep.name} {sweep.sweep_id}: {count} of {len(records)} runs are there")
+            out.print(
+                f"{sweep.name} {sweep.sweep_id}: {count} of "
+                f"{counted(len(records), 'run')} are there"
+            )
         elif sweep.ablation is not None:
             report_on(sweep.name, storage, out, sweep=sweep.sweep_id, output=None)
             files = kept_report(sweep, storage)

@@ -16,6 +16,7 @@ from search_spaces.ablation import Scale
 from search_spaces.claim_language import claim_texts
 from search_spaces.one_scale import at_scale
 from search_spaces.trees.question import OWN, tree_of
+from workloads.plural import counted
 
 __all__ = ["describe_space", "print_question"]
 
@@ -64,7 +65,7 @@ def print_question(name: str, scale: str | None) -> None:
 
 def _of_layout(layout: Layout) -> list[str]:
     axes = [f"{axis.name}: {_listed(axis.labels)}" for axis in layout.axes]
-    return [f"{len(layout.cells)} cells on", *(f"  {axis}" for axis in axes)]
+    return [f"{counted(len(layout.cells), 'cell')} on", *(f"  {axis}" for axis in axes)]
 
 
 def _of_claim(claim: Claim, ablation: Ablation) -> list[str]:

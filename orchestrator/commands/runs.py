@@ -16,6 +16,7 @@ from orchestrator.settings import Settings
 from orchestrator.storage.files import Storage
 from orchestrator.storage.query import check_fields, newest_first, rows_where, sorted_rows
 from orchestrator.storage.rows import RunRow, run_rows
+from workloads.plural import counted
 
 __all__ = ["RunsQuestion", "asked_rows", "list_runs", "serve_dashboard"]
 
@@ -54,11 +55,13 @@ def list_runs(question: RunsQuestion, storage: Storage, console: Console) -> Fin
         console.file.write(csv_text(rows, columns))
     elif question.parquet is not None:
         write_parquet(rows, columns, question.parquet)
-        console.print(f"{len(rows)} runs: {question.parquet}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{counted(len(rows), 'run')}: {question.parquet}", highlight=False, soft_wrap=True
+        )
     elif rows and not question.as_json:
         print_table(rows, console, columns, quantities)
     elif not rows:
-        none = f"none of {len(everything)} runs fits" if everything else "no runs"
+        none = f"none of {counted(len(everything), 'run')} fits" if everything else "no runs"
         console.print(f"{none} in {storage.shown()}", highlight=False, soft_wrap=True)
     return Finished(0, {"runs": trees(rows, columns)} if question.as_json else {})
 

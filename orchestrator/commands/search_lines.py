@@ -6,6 +6,7 @@ It stands by itself, as nothing of it draws: a dry run imports no matplotlib.
 from orchestrator.plan import Plan
 from orchestrator.plan.space import shown
 from orchestrator.plan.study import Search
+from workloads.plural import counted
 
 __all__ = ["search_lines", "step_line"]
 
@@ -25,13 +26,15 @@ def search_lines(plan: Plan, seconds: float, concurrent: int) -> list[str]:
     at_once = min(rules.generation, concurrent)
     hours = budgets * seconds / 3600
     gpus = plan.resources.workers * plan.resources.gpus_per_worker
+    of_gpus = f", {hours * gpus:.2g} GPU-hours" if gpus else ""
     return [
-        f"tune {plan.sweep_id}: {search.samples} settings of {len(search.space)} fields, sampler "
-        f"{rules.sampler}, {rules.generation} at once; {scored} have a score by now",
+        f"tune {plan.sweep_id}: {counted(search.samples, 'setting')} of "
+        f"{counted(len(search.space), 'field')}, sampler {rules.sampler}, {rules.generation} at "
+        f"once; {scored} have a score by now",
         *(f"    {line}" for line in shown(search.space)),
         f"    pruner {rules.pruner}: rungs after {rungs} epochs",
         f"    as many epochs as about {budgets:.1f} settings with the whole budget, "
-        f"{seconds:.0f} s each: {hours:.2g} hours of runs, {hours * gpus:.2g} GPU-hours, "
+        f"{seconds:.0f} s each: {hours:.2g} hours of runs{of_gpus}, "
         f"{hours / max(at_once, 1):.2g} hours with {at_once} at once",
     ]
 

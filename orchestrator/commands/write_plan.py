@@ -17,6 +17,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan import PlannedCell
 from orchestrator.plan.over import Over
 from orchestrator.provenance import REPORTED_PACKAGES, git_commit
+from workloads.plural import counted
 from workloads.runs.plan_file import PlanFile, PlannedRun
 
 __all__ = ["as_sweep", "write_plan"]
@@ -49,7 +50,7 @@ def write_plan(request: Request, output: Path, *, with_finished: bool, out: Cons
 
     waiting = sum(len(each.waiting) for each in planned.plans)
     done = f", {len(planned.done)} finished before" if planned.done else ""
-    out.print(f"{output}: {len(plan.cells)} runs{done}", highlight=False, soft_wrap=True)
+    out.print(f"{output}: {counted(len(plan.cells), 'run')}{done}", highlight=False, soft_wrap=True)
     if waiting:
         out.print(
             f"{waiting} tuned cells wait for their candidates: once these are imported, the same "

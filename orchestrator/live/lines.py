@@ -5,6 +5,7 @@ from datetime import datetime
 
 from orchestrator.run_record import Metrics
 from orchestrator.storage.progress import CellProgress, CellState, SweepProgress
+from workloads.plural import counted
 
 __all__ = ["changes", "duration", "left_line", "standing", "standing_of", "summary"]
 
@@ -55,7 +56,7 @@ def summary(progress: SweepProgress, now: datetime) -> str:
     counts = progress.counts()
     parts = [
         f"{progress.name} {progress.sweep}",
-        f"{counts['finished']} of {len(progress.cells)} cells",
+        f"{counts['finished']} of {counted(len(progress.cells), 'cell')}",
     ]
     told: tuple[CellState, ...] = ("running", "failed", "stopped")
     parts += [f"{counts[state]} {state}" for state in told if counts[state]]

@@ -30,6 +30,7 @@ from orchestrator.storage.stop_requests import (
     stop_folder,
     stops_asked,
 )
+from workloads.plural import counted
 
 __all__ = ["LiveSweep", "is_drawn_on"]
 
@@ -108,7 +109,10 @@ class LiveSweep:
         self._ended += len(records)
         if records:
             total = len(self._names)
-            self.line(f"{self._title}: {len(records)} of {total} cells were finished before")
+            self.line(
+                f"{self._title}: {len(records)} of {counted(total, 'cell')} "
+                f"{'was' if total == 1 else 'were'} finished before"
+            )
 
     def started(self, name: str, title: str, epochs: int, fingerprints: Iterable[str]) -> None:
         """Show that a cell has begun, or a pack of several, by its name."""

@@ -10,6 +10,7 @@ from orchestrator.plan.kept import KeptPlan, workload_of_plan
 from orchestrator.plan.space import assignments_of, setting_name, shown
 from orchestrator.plan.study import Search, Trial
 from orchestrator.run_record import RunRecord
+from workloads.plural import counted
 
 __all__ = ["Searched", "as_tree", "markdown_of", "options_of", "order_of", "searched"]
 
@@ -159,7 +160,7 @@ def markdown_of(found: Searched, pictures: Mapping[str, str]) -> str:
         lines += [
             "",
             f"Shares of the spread of the scores at the first rung, by fANOVA over "
-            f"{len(found.at_first_rung)} settings: few settings give rough shares.",
+            f"{counted(len(found.at_first_rung), 'setting')}: few settings give rough shares.",
         ]
     return "\n".join(lines) + "\n"
 

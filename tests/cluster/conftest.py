@@ -145,6 +145,6 @@ def last_beginning() -> Callable[[Path], str]:
 
     def read(run: Path) -> str:
         log = (run / "log.txt").read_text().splitlines()
-        return [line for line in log if line.endswith("2 worker(s)")][-1]
+        return [line for line in log if line.endswith("2 workers")][-1]
 
     return read

@@ -160,7 +160,7 @@ def test_nodes_with_gpus_come_for_the_cells_of_a_sweep_and_go_after_them(
     ended, most = most_nodes_during(server, lambda: simclr_orch(*sweep, timeout=PATIENCE))
     assert ended.returncode == 0, ended.stderr
     # sized before the first node is up
-    assert "4 to run), 2 at once, each 1 worker(s) with 1 CPUs and 1 GPUs" in ended.stderr
+    assert "4 to run), 2 at once, each 1 worker with 1 CPU and 1 GPU" in ended.stderr
     assert most == 2
     used = nodes_used(storage_folder, workers=1)
     assert len(used) == 4

@@ -50,7 +50,7 @@ def test_a_sweep_on_a_running_cluster_with_shares_of_a_gpu(
 
     ended = simclr_orch(*sweep, "--gpus-per-worker", "0.5", "--json", timeout=400)
     assert ended.returncode == 0, ended.stderr
-    assert "2 at once, each 1 worker(s) with 1 CPUs and 0.5 GPUs" in ended.stderr
+    assert "2 at once, each 1 worker with 1 CPU and 0.5 GPUs" in ended.stderr
     assert all(cell["n"] == 1 for cell in json.loads(ended.stdout)["cells"])
     assert len(Storage(str(storage_folder)).list("runs")) == 7
 

@@ -180,7 +180,7 @@ def test_cells_run_on_the_type_of_gpu_that_they_ask_for(
 
     ended = simclr_orch(*sweep, "A100", "--json")
     assert ended.returncode == 0, ended.stderr
-    assert "2 at once, each 1 worker(s) with 1 CPUs and 0.5 GPUs" in ended.stderr
+    assert "2 at once, each 1 worker with 1 CPU and 0.5 GPUs" in ended.stderr
     assert all(cell["n"] == 1 for cell in json.loads(ended.stdout)["cells"])
     assert nodes_used(storage_folder, workers=1) == 4 * [{cluster.nodes[1]}]
 

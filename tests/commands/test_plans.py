@@ -147,7 +147,7 @@ def test_what_is_foreign_damaged_or_half_is_refused_by_name_and_the_rest_is_take
         "its specification has the fingerprint",
         "refused runs/0123456789abcdef0123: is a run of no plan that lies here",
         "refused plans/cut.json",
-        "1 runs taken, 0 there before, 6 refused",
+        "1 run taken, 0 there before, 6 refused",
     ):
         assert line in said
     assert list(records(storage_folder)) == [sound.name]
@@ -194,7 +194,7 @@ def test_a_run_that_has_not_ended_is_waited_for(ran: Path, storage_folder: Path)
     assert "claim" not in said  # half of a sweep is not looked at
     (ran / "later.json").rename(record)
     said = simclr_orch("import", str(ran), *storage)
-    assert "1 runs taken, 4 there before" in said
+    assert "1 run taken, 4 there before" in said
     assert "report.md" in said
 
 

@@ -94,7 +94,7 @@ def test_a_cell_that_goes_on_with_other_threads_says_so(
     run(one, replace(kept, threads=7))
     now = torch.get_num_threads()
     log = (Storage(one.storage).read_bytes(f"runs/{one.fingerprint}/log.txt") or b"").decode()
-    assert f"begun with 7 thread(s), goes on with {now}: equal" in log
+    assert f"begun with 7 threads, goes on with {now}: equal" in log
     assert "not bit for bit" in log
 
 

@@ -15,6 +15,7 @@ from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
 from workloads.inventory import told_of_reading
 from workloads.pieces import keeping_pieces
+from workloads.plural import counted
 from workloads.run_record import SCORE, Metrics, RunRecord
 from workloads.runs.files import CellFiles
 from workloads.runs.folder import Checkpoint, Job
@@ -127,7 +128,7 @@ class _Run:
 
         device = self.files.machine["device"]
         self.files.note(
-            f"{job.name} ({job.fingerprint}) on {device}, {worker.world_size} worker(s)"
+            f"{job.name} ({job.fingerprint}) on {device}, {counted(worker.world_size, 'worker')}"
         )
         if damaged := job.run_folder.damaged_checkpoints():
             begins = "begins from scratch" if start is None else "takes the next one"
@@ -151,8 +152,8 @@ class _Run:
         threads = self.files.machine["threads"]
         if start.threads not in (None, threads):
             self.files.note(
-                f"begun with {start.threads} thread(s), goes on with {threads}: equal to an "
-                "undisturbed run up to rounding, and not bit for bit"
+                f"begun with {counted(start.threads, 'thread')}, goes on with {threads}: "
+                "equal to an undisturbed run up to rounding, and not bit for bit"
             )
 
     def train(self, report: Report) -> State:

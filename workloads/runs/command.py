@@ -18,6 +18,7 @@ from workloads import allocator
 from workloads.cpus import usable_cpus
 from workloads.inventory import lines_of, told_of_reading
 from workloads.local_files import problem_with_folder
+from workloads.plural import counted
 from workloads.runs.deadline import Deadline
 from workloads.runs.plan_file import PlanFile, PlannedRun, read_plan_file
 from workloads.runs.run_plan import Ended, run_cells
@@ -61,7 +62,10 @@ def run(options: argparse.Namespace, began: float) -> int:
     )
     if planned not in ("", here):
         _say(f"torch {here}, and the plan is of {planned}: results may differ in the last digits")
-    _say(f"{len(cells)} of {len(plan.cells)} cells, {len(devices)} at once on {devices[0]}")
+    _say(
+        f"{len(cells)} of {counted(len(plan.cells), 'cell')}, "
+        f"{len(devices)} at once on {devices[0]}"
+    )
     threads = options.threads or max(1, usable_cpus() // len(devices))
     for name, value in allocator.VARIABLES.items():
         os.environ.setdefault(name, value)
@@ -127,7 +131,7 @@ def _devices(
     except RuntimeError:
         raise SpecError([f"--device {wanted}: is no device; use cpu, cuda or cuda:1"]) from None
     if device.type == "cuda" and (device.index or 0) >= len(gpus):
-        raise SpecError([f"--device {wanted}: this machine has {len(gpus)} GPUs"])
+        raise SpecError([f"--device {wanted}: this machine has {counted(len(gpus), 'GPU')}"])
     chosen = [wanted] if device.type != "cuda" or device.index is not None else gpus
     default = usable_cpus()
     if device.type == "cuda" and isinstance(workload, TrainedAlone):
