@@ -30,7 +30,7 @@ class QueryError(PlanError):
     """A question about runs that cannot be answered: an expression, or fields that none has."""
 
 
-class StorageError(OrchestratorError):
+class StorageError(OrchestratorError, OSError):
     """A storage that could not be read or written; `--storage` says where it is."""
 
 

@@ -7,19 +7,21 @@ renaming a finished one, and object stores show an object only when it is comple
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from orchestrator.errors import StorageError
+from orchestrator.storage.faults import advice, impatient, retried
 from workloads.local_files import copy_whole, write_whole
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileType
+
     from orchestrator.storage.listing import File
     from orchestrator.storage.stamps import Stamp
 
@@ -27,9 +29,8 @@ __all__ = ["Storage", "without_password"]
 
 PARTIAL = ".partial"
 DAMAGED = ".damaged"
-# What file systems raise besides OSError: an unknown scheme, a missing package, an operation they
-# do not have.
-FAILURES = (OSError, ValueError, ImportError, RuntimeError)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Storage:
     """The results at an address: a plain path, or any URI of Arrow or fsspec (`s3://...`).
 
     Names are relative to it, with `/` between folders. Methods raise StorageError where the storage
-    fails, and ValueError for a name that leads outside. Instances travel between machines: only the
-    address is pickled.
+    fails, for longer than faults that pass are waited for (`faults`), and ValueError for a name
+    that leads outside. Instances travel between machines: only the address is pickled.
     """
 
     uri: str
@@ -72,21 +73,26 @@ class Storage:
 
     def read_bytes(self, name: str) -> bytes | None:
         """Read the content of a file; None when there is none of that name."""
-        with self._at(name, "cannot read") as (filesystem, path):
+
+        def read(filesystem: Any, path: str) -> bytes | None:
             try:
                 with filesystem.open_input_stream(path) as stream:
                     return bytes(stream.read())
             except FileNotFoundError:
                 return None
 
+        return self._do(name, "cannot read", read)
+
     def write_bytes(self, name: str, data: bytes) -> None:
         """Create or replace a file as a whole, making its folders."""
-        with self._at(name, "cannot write") as (filesystem, path):
+
+        def write(filesystem: Any, path: str) -> None:
             if self.is_local:
                 _replace(Path(path), data)
             else:
-                with filesystem.open_output_stream(path) as stream:
-                    stream.write(data)
+                _put(filesystem, path, data)
+
+        self._do(name, "cannot write", write)
 
     def create(self, name: str, data: bytes) -> bool:
         """Create a file as a whole where there is none of that name; whether that went well.
@@ -96,11 +102,20 @@ class Storage:
         """
         from orchestrator.storage.create_once import create_in_store, create_local
 
-        with self._at(name, "cannot create") as (filesystem, path):
+        tries = 0
+
+        def create(filesystem: Any, path: str) -> bool:
+            nonlocal tries
+            tries += 1
             if self.is_local:
                 place = Path(path)
-                return create_local(place, data, f".{place.name}.{uuid4().hex}{PARTIAL}")
-            return create_in_store(self.uri, filesystem, path, data)
+                created = create_local(place, data, f".{place.name}.{uuid4().hex}{PARTIAL}")
+            else:
+                created = create_in_store(self.uri, filesystem, path, data)
+            # the try before may have done it, and only its answer was lost
+            return created or (tries > 1 and self.read_bytes(name) == data)
+
+        return self._do(name, "cannot create", create)
 
     def read_json(self, name: str) -> Any:
         """Read the value in a JSON file; None when there is no file of that name."""
@@ -123,11 +138,13 @@ class Storage:
         """List the sorted names of what lies directly in a folder; none if it does not exist."""
         from pyarrow.fs import FileSelector
 
-        with self._at(folder, "cannot list", may_be_empty=True) as (filesystem, path):
+        def names(filesystem: Any, path: str) -> list[str]:
             entries = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
             return sorted(
                 entry.base_name for entry in entries if not entry.base_name.endswith(PARTIAL)
             )
+
+        return self._do(folder, "cannot list", names, may_be_empty=True)
 
     def stamps(self, folder: str, files: Sequence[str], *, depth: int = 1) -> dict[str, "Stamp"]:
         """Tell, without reading it, of which content a file is in each folder below `folder`.
@@ -137,7 +154,7 @@ class Storage:
         """
         from orchestrator.storage.stamps import local_stamps, remote_stamps
 
-        with self._at(folder, "cannot list") as (filesystem, path):
+        def stamps(filesystem: Any, path: str) -> dict[str, "Stamp"]:
             found = (
                 local_stamps(path, files, depth)
                 if self.is_local
@@ -145,25 +162,28 @@ class Storage:
             )
             return {f"{folder}/{name}": stamp for name, stamp in found.items()}
 
+        return self._do(folder, "cannot list", stamps)
+
     def files(self) -> "Sequence[File]":
         """List all files, hidden and unfinished ones, too, with their sizes and ages; no links."""
         from orchestrator.storage.listing import local_files, remote_files
 
-        with self._at("", "cannot list", may_be_empty=True) as (filesystem, path):
+        def found(filesystem: Any, path: str) -> Sequence[File]:
             return local_files(path) if self.is_local else remote_files(filesystem, path)
+
+        return self._do("", "cannot list", found, may_be_empty=True)
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a file or folder of that name."""
         from pyarrow.fs import FileType
 
-        with self._at(name, "cannot look for") as (filesystem, path):
-            return bool(filesystem.get_file_info(path).type != FileType.NotFound)
+        return bool(self._kind_of(name) != FileType.NotFound)
 
     def delete(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it; do nothing if there is neither."""
         from pyarrow.fs import FileType
 
-        with self._at(name, "cannot delete") as (filesystem, path):
+        def delete(filesystem: Any, path: str) -> None:
             match filesystem.get_file_info(path).type:
                 case FileType.NotFound:
                     return
@@ -172,13 +192,16 @@ class Storage:
                 case _:
                     filesystem.delete_file(path)
 
+        self._do(name, "cannot delete", delete)
+
     def copy(self, name: str, to: str) -> None:
         """Have a file under another name, too, over any old one; do nothing if there is none.
 
         It is not sent through this machine.
         """
         _checked(to)
-        with self._at(name, "cannot copy") as (filesystem, path):
+
+        def copy(filesystem: Any, path: str) -> None:
             target = f"{path.removesuffix(name)}{to}"
             try:
                 if self.is_local:
@@ -188,12 +211,16 @@ class Storage:
             except FileNotFoundError:
                 return
 
+        self._do(name, "cannot copy", copy)
+
     def is_folder(self, name: str) -> bool:
         """Tell whether a name is that of a folder."""
         from pyarrow.fs import FileType
 
-        with self._at(name, "cannot look for") as (filesystem, path):
-            return bool(filesystem.get_file_info(path).type == FileType.Directory)
+        return bool(self._kind_of(name) == FileType.Directory)
+
+    def _kind_of(self, name: str) -> "FileType":
+        return self._do(name, "cannot look for", lambda files, path: files.get_file_info(path).type)
 
     def set_aside(self, name: str) -> str | None:
         """Rename a damaged file or folder to `NAME.damaged`; None where there is none.
@@ -206,8 +233,8 @@ class Storage:
             aside = f"{name}{DAMAGED}-{number}"
         if not self.exists(name):
             return None
-        with self._at(name, "cannot set aside") as (filesystem, path):
-            filesystem.move(path, f"{path}{aside.removeprefix(name)}")
+        end = aside.removeprefix(name)
+        self._do(name, "cannot set aside", lambda files, path: files.move(path, f"{path}{end}"))
         return aside
 
     def check_writable(self) -> str | None:
@@ -222,26 +249,45 @@ class Storage:
             )
         probe = f".probe-{uuid4().hex}{PARTIAL}"
         try:
-            self.write_bytes(probe, probe.encode())
-            kept = self.read_bytes(probe)
-            self.delete(probe)
+            with impatient():
+                self.write_bytes(probe, probe.encode())
+                kept = self.read_bytes(probe)
+                self.delete(probe)
         except StorageError as error:
-            return f"--storage {self.shown()}: cannot be written: {error.__cause__}"
+            cause = error.__cause__ or error
+            helps = advice(cause, local=self.is_local)
+            return f"--storage {self.shown()}: cannot be written: {cause}{helps}"
         if kept != probe.encode():
             return f"--storage {self.shown()}: what was written did not come back"
         return None
 
-    @contextmanager
-    def _at(
-        self, name: str, doing: str, *, may_be_empty: bool = False
-    ) -> Iterator[tuple[Any, str]]:
-        """Give a name's file system and the path in it; what goes wrong there is a StorageError."""
+    def _do(
+        self,
+        name: str,
+        doing: str,
+        operation: Callable[[Any, str], T],
+        *,
+        may_be_empty: bool = False,
+    ) -> T:
+        """Do something with a name's file system and the path in it, again where a fault passes.
+
+        Whatever goes wrong there is a StorageError: fsspec's packages raise errors of their own.
+        """
         name = _checked(name, may_be_empty=may_be_empty)
-        try:
+
+        def attempt() -> T:
             filesystem, root = _filesystem(self.uri)
-            yield filesystem, f"{root.rstrip('/')}/{name}" if name else root
-        except FAILURES as error:
-            raise StorageError(f"{self.shown()}: {doing} {name}: {error}") from error
+            return operation(filesystem, f"{root.rstrip('/')}/{name}" if name else root)
+
+        try:
+            return retried(attempt, local=self.is_local)
+        except (StorageError, MemoryError):
+            raise
+        except Exception as error:
+            helps = advice(error, local=self.is_local)
+            failure = StorageError(f"{self.shown()}: {doing} {name}: {error}{helps}")
+            failure.errno = getattr(error, "errno", None)
+            raise failure from error
 
 
 def without_password(uri: str) -> str:
@@ -269,6 +315,18 @@ def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of each writer another name, as several may write the same file, which listings do not show.
     write_whole(path, data, beside=f".{path.name}.{uuid4().hex}{PARTIAL}")
+
+
+def _put(filesystem: Any, path: str, data: bytes) -> None:
+    """Write an object by one request, or so that nothing of it is left where that fails."""
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    if isinstance(filesystem, PyFileSystem) and isinstance(filesystem.handler, FSSpecHandler):
+        # a stream that is closed after an error would put what it has so far
+        filesystem.handler.fs.pipe_file(path, data)
+        return
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(data)
 
 
 @lru_cache(maxsize=8)

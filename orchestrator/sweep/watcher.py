@@ -5,6 +5,7 @@ The driver also writes the records of what could not write its own.
 
 import logging
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray.tune.experiment import Trial
 
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.stop_watch import leave_stopped
+from orchestrator.errors import StorageError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.run_record import SCORE, RunRecord
 from orchestrator.tracking.recorder import Recorders
@@ -32,6 +34,8 @@ RUN_RECORD, ENDED = "record", "ended"
 STOPPED = "stopped"  # the trial has left what it was asked to stop
 TAKEN = "taken"  # its process goes away, with its state kept: why
 WHY_TAKEN = {"node": "its node is taken away", "signal": "its process was told to end"}
+
+log = logging.getLogger(__name__)
 
 
 def pack_of(trial: Trial) -> str:
@@ -142,7 +146,7 @@ class Watcher(Callback):  # type: ignore[misc]
                 if line := line_on_lost(job.spec, f"{error}\n{_said_of(trial)}"):
                     error = f"{error.rstrip()}\n{line}"
                 record = _failed_record(job, error)
-                job.run_folder.write_record(record)
+                _leave(job, record)
             self._end(job, record)
         self._progress.left(pack.name)
 
@@ -212,12 +216,25 @@ def _said_of(trial: Trial) -> str:
         return ""
 
 
+def _leave(job: CellJob, record: RunRecord) -> None:
+    """Write the record of a failure, and of a cell of a pack its log, if the storage takes them.
+
+    Without the record the cell counts as not reached, and the same command tries it again.
+    """
+    try:
+        if not job.run_folder.log():  # cells of a pack write theirs at their end
+            job.run_folder.write_log(f"{record.error}\n")
+        job.run_folder.write_record(record)
+    except StorageError as error:
+        log.warning("%s: its failure is not kept: %s", job.name, error)
+
+
 def _failed_record(job: CellJob, error: str) -> RunRecord:
     """Describe a run whose worker could not write its own record."""
-    log = (job.run_folder.log() or "").splitlines()
-    if not log:  # cells of a pack write theirs at their end
-        job.run_folder.write_log(f"{error}\n")
-    tail = [*log[-LOG_TAIL:], *error.splitlines()[-LOG_TAIL:]]
+    said = list[str]()
+    with suppress(StorageError):
+        said = (job.run_folder.log() or "").splitlines()
+    tail = [*said[-LOG_TAIL:], *error.splitlines()[-LOG_TAIL:]]
     return replace(record_of(job, "failed"), error=error, log_tail=tail)
 
 

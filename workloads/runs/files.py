@@ -1,9 +1,13 @@
 """What a cell leaves in its run's folder: specification, log, checkpoints, and its record."""
 
+import errno
+import logging
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import torch
 
@@ -16,10 +20,21 @@ from workloads.runs.folder import Checkpoint, Job, record_of
 __all__ = ["LOG_TAIL", "CellFiles"]
 
 LOG_TAIL = 20
+WAIT = 5.0  # seconds before what a run must leave is tried again, the first time
+LONGEST_WAIT = 60.0
+PATIENCE = 900.0  # seconds for which a run that has come to its end waits for room
+# What no waiting mends: rights, a disk that may only be read, something in the way.
+HOPELESS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
+
+log = logging.getLogger(__name__)
 
 
 class CellFiles:
-    """The files that a cell leaves in its run's folder. Only the first worker writes."""
+    """The files that a cell leaves in its run's folder. Only the first worker writes.
+
+    A file that cannot be written is no reason to stop training: log and checkpoints are written
+    when they can be, and what is left in the end is waited for.
+    """
 
     def __init__(self, job: Job, worker: Worker, hosts: Sequence[str] = ()) -> None:
         self.job, self.folder = job, job.run_folder
@@ -28,19 +43,22 @@ class CellFiles:
             self.machine["hosts"] = sorted({*hosts})
         self._writes = worker.rank == 0
         self._lines: list[str] = []
+        self._unkept: Callable[[], None] | None = None
+        self._patience = PATIENCE
         self._read: list[DataRead] = []
 
     def write_spec(self) -> None:
         """Write the specification, for people."""
         if self._writes:
-            self.folder.write_spec(self.job.spec)
+            self._tried(partial(self.folder.write_spec, self.job.spec), "the specification")
 
     def note(self, text: str) -> None:
         """Add lines to the log, which is replaced as a whole."""
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         self._lines += [f"{now} {line}" for line in text.rstrip().splitlines()]
         if self._writes:
-            self.folder.write_log("\n".join(self._lines) + "\n")
+            text = "\n".join(self._lines) + "\n"
+            self._tried(partial(self.folder.write_log, text), "the log")
 
     def took(self, read: DataRead) -> None:
         """Keep for the record what data were read, and say in the log what is left out."""
@@ -51,13 +69,17 @@ class CellFiles:
     def keep(self, checkpoint: Checkpoint, remark: str, *, copies: int = 1) -> None:
         """Write the checkpoint from which a later run continues, and say so in the log.
 
-        So many of the last ones are kept in all.
+        So many of the last ones are kept in all. Where it cannot be written the older ones stay,
+        and training goes on.
         """
-        if self._writes:
-            self.folder.write_checkpoint(checkpoint, copies)
-            what = f"step {checkpoint.step}" if checkpoint.step else "epoch"
-            number = "" if checkpoint.step else f" {checkpoint.state['epoch']}"
-            self.note(f"{what}{number} kept: {remark}")
+        if not self._writes:
+            return
+        what = f"step {checkpoint.step}" if checkpoint.step else "epoch"
+        what += "" if checkpoint.step else f" {checkpoint.state['epoch']}"
+        write = partial(self.folder.write_checkpoint, checkpoint, copies)
+        problem = self._tried(write, f"the checkpoint after {what}")
+        self._unkept = write if problem else None
+        self.note(f"{what} not kept: {problem}" if problem else f"{what} kept: {remark}")
 
     def give_up_checkpoint(self, reason: str) -> None:
         """Set aside the newest checkpoint, from which the run cannot continue."""
@@ -77,7 +99,10 @@ class CellFiles:
 
         `seconds` are of training, `total_seconds` of all that belongs to the run.
         """
-        self.folder.write_predictions(result.predictions)
+        if self._unkept is not None:  # the last state, which other runs may need
+            self._must(self._unkept, "the last state")
+            self._unkept = None
+        self._must(partial(self.folder.write_predictions, result.predictions), "the predictions")
         record = replace(
             record_of(self.job, "finished"),
             results=dict(result.results),
@@ -130,11 +155,42 @@ class CellFiles:
             seconds=round(seconds, 3),
             total_seconds=round(total_seconds, 3),
         )
-        self.folder.write_record(record)
+        self._must(partial(self.folder.write_record, record), "the record")
         if record.has_finished or record.diverged:
-            self.folder.forget_older_checkpoints()
-            self.folder.drop_pieces()
+            self._tried(self.folder.forget_older_checkpoints, "that older checkpoints are gone")
+            self._tried(self.folder.drop_pieces, "that pieces are gone")
         return record
+
+    def _tried(self, write: Callable[[], None], what: str) -> str | None:
+        """Write something that training can go on without; return what was in the way, if so."""
+        try:
+            write()
+        except OSError as error:
+            problem = " ".join(str(error).split())
+            log.warning("%s: %s is not written: %s; the run goes on", self.job.name, what, problem)
+            return problem
+        return None
+
+    def _must(self, write: Callable[[], None], what: str) -> None:
+        """Write something that a run cannot end without, waiting for room if need be.
+
+        Raises OSError, after 15 minutes, or at once where waiting is no use.
+        """
+        began, wait = time.monotonic(), WAIT
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                over = time.monotonic() - began + wait > self._patience
+                if over or error.errno in HOPELESS:
+                    self._patience = 0.0  # for the record that says so
+                    raise
+                log.warning(
+                    "%s: %s cannot be written yet (%s); trying again in %.0f s",
+                    *(self.job.name, what, " ".join(str(error).split()), wait),
+                )
+                time.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
 
 
 def _machine(precision: str, worker: Worker) -> Machine:
