@@ -168,7 +168,7 @@ class Storage:
         """List all files, hidden and unfinished ones, too, with their sizes and ages; no links."""
         from orchestrator.storage.listing import local_files, remote_files
 
-        def found(filesystem: Any, path: str) -> Sequence[File]:
+        def found(filesystem: Any, path: str) -> "Sequence[File]":
             return local_files(path) if self.is_local else remote_files(filesystem, path)
 
         return self._do("", "cannot list", found, may_be_empty=True)
