@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,7 @@ from uuid import uuid4
 
 from orchestrator.errors import StorageError
 from orchestrator.storage.faults import advice, impatient, retried
+from orchestrator.storage.filesystems import filesystem_of, put
 from workloads.local_files import copy_whole, write_whole
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Storage:
             if self.is_local:
                 _replace(Path(path), data)
             else:
-                _put(filesystem, path, data)
+                put(filesystem, path, data)
 
         self._do(name, "cannot write", write)
 
@@ -276,7 +276,7 @@ class Storage:
         name = _checked(name, may_be_empty=may_be_empty)
 
         def attempt() -> T:
-            filesystem, root = _filesystem(self.uri)
+            filesystem, root = filesystem_of(self.uri)
             return operation(filesystem, f"{root.rstrip('/')}/{name}" if name else root)
 
         try:
@@ -315,44 +315,3 @@ def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of each writer another name, as several may write the same file, which listings do not show.
     write_whole(path, data, beside=f".{path.name}.{uuid4().hex}{PARTIAL}")
-
-
-def _put(filesystem: Any, path: str, data: bytes) -> None:
-    """Write an object by one request, or so that nothing of it is left where that fails."""
-    from pyarrow.fs import FSSpecHandler, PyFileSystem
-
-    if isinstance(filesystem, PyFileSystem) and isinstance(filesystem.handler, FSSpecHandler):
-        # a stream that is closed after an error would put what it has so far
-        filesystem.handler.fs.pipe_file(path, data)
-        return
-    with filesystem.open_output_stream(path) as stream:
-        stream.write(data)
-
-
-@lru_cache(maxsize=8)
-def _filesystem(uri: str) -> tuple[Any, str]:
-    """Return Arrow's file system for an address, and the root's path in it.
-
-    It goes through fsspec for schemes that Arrow does not know.
-    """
-    from pyarrow import ArrowInvalid
-    from pyarrow.fs import FileSystem, FSSpecHandler, LocalFileSystem, PyFileSystem
-
-    if uri.startswith("/"):
-        return LocalFileSystem(), uri
-    if uri.startswith("s3://") and "allow_delayed_open=" not in uri:
-        # A small object is then one request, not the three of an upload in parts, which a killed
-        # writer would leave behind.
-        uri += f"{'&' if '?' in uri else '?'}allow_delayed_open=true"
-
-    try:
-        filesystem, root = FileSystem.from_uri(uri)
-    except ArrowInvalid as error:
-        if "Unrecognized filesystem type" not in str(error):
-            raise
-        from fsspec.core import url_to_fs
-
-        # Other machines write here too, so listings must not be remembered.
-        inner, root = url_to_fs(uri, use_listings_cache=False)
-        filesystem = PyFileSystem(FSSpecHandler(inner))
-    return filesystem, root

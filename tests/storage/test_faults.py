@@ -15,6 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from orchestrator.errors import StorageError
 from orchestrator.storage import Storage, faults, files
 from orchestrator.storage.faults import advice, impatient, passes, retried
+from orchestrator.storage.filesystems import filesystem_of
 
 
 class ThrottledError(Exception):
@@ -74,9 +75,9 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     monkeypatch.setattr(FlakyFileSystem, "share", 0.0)
     monkeypatch.setattr(FlakyFileSystem, "failed", 0)
     fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
-    files._filesystem.cache_clear()
+    filesystem_of.cache_clear()
     yield Storage(f"flaky://{uuid4().hex}")
-    files._filesystem.cache_clear()
+    filesystem_of.cache_clear()
 
 
 def test_a_storage_that_fails_now_and_then_does_all_that_it_is_asked(

@@ -18,7 +18,7 @@ from workloads.simclr.presets import preset
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workloads.runs.cell.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("workloads.runs.pauses.SHARE", 1e9)  # states are kept at once
     monkeypatch.setattr("workloads.runs.files.WAIT", 0.0)
 
 
@@ -27,7 +27,9 @@ def job(tiny: Callable[..., dict[str, Any]]) -> Callable[[Path], CellJob]:
     """A cell of three epochs in a storage."""
 
     def make(storage: Path) -> CellJob:
-        spec = preset("shapes").with_values(tiny(schedule__epochs=3, precision="fp32"))
+        often = {"checkpoint__every_minutes": 0}
+        fields = tiny(schedule__epochs=3, precision="fp32", **often)
+        spec = preset("shapes").with_values(fields)
         return CellJob("a cell", "simclr", spec.fingerprint(), spec.tree(), str(storage))
 
     return make
