@@ -2,6 +2,7 @@
 
 __all__ = [
     "ClusterError",
+    "LeaseLostError",
     "OrchestratorError",
     "PlanError",
     "QueryError",
@@ -32,6 +33,10 @@ class QueryError(PlanError):
 
 class StorageError(OrchestratorError, OSError):
     """A storage that could not be read or written; `--storage` says where it is."""
+
+
+class LeaseLostError(OrchestratorError):
+    """What this process had was taken over by another one: it was suspended for too long."""
 
 
 class TrackingError(OrchestratorError):

@@ -14,7 +14,6 @@ __all__ = [
     "Lock",
     "copy_whole",
     "flush",
-    "is_locked",
     "locked",
     "problem_with_folder",
     "replaced",
@@ -86,21 +85,6 @@ def locked(path: Path) -> Iterator[None]:
     with Lock(path) as lock:
         lock.take()
         yield
-
-
-def is_locked(path: Path) -> bool:
-    """Tell whether somebody holds the lock on a file; False where there is none to be read.
-
-    Whoever tries to take the lock at the very moment fails once.
-    """
-    try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 from orchestrator.resources import Resources
 from orchestrator.storage import Storage
 from orchestrator.storage.damaged import read_sound
+from orchestrator.storage.leases import Claim
 from orchestrator.storage.runs import RunFolder
 from workloads.checkpoint import decode, encode
 from workloads.runs.pack import PackOfRuns
@@ -30,11 +31,14 @@ class CellJob:
     trained_by: str | None = None  # the run whose state this one only evaluates
     until: int | None = None  # the epoch at which a search stops it for now
     stops: tuple[str, ...] = ()  # folders, in the storage, of requests to stop it
+    group: str = ""  # the command that asks for it, among those that may own it
+    dead: tuple[str, ...] = ()  # owners that were seen to be dead
+    claim: Claim | None = None  # of the process that runs it
 
     @property
     def run_folder(self) -> RunFolder:
         """The folder of the run in the storage."""
-        return RunFolder(Storage(self.storage), self.fingerprint)
+        return RunFolder(Storage(self.storage), self.fingerprint, self.claim)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from orchestrator.commands.result import Finished
 from orchestrator.commands.search import kept_search_report, search_report
 from orchestrator.commands.search_lines import step_line
 from orchestrator.environment import is_debugging
-from orchestrator.errors import OrchestratorError, PlanError
+from orchestrator.errors import LeaseLostError, OrchestratorError, PlanError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.live.pulse import keep_end
 from orchestrator.logs import Logs, SweepLog, read_log
@@ -39,6 +39,7 @@ from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
 from orchestrator.stages import stage
 from orchestrator.storage import Storage
+from orchestrator.storage.leases import Lease
 from orchestrator.storage.progress import SweepState
 from orchestrator.storage.runs import RunFolder
 from orchestrator.storage.stop_requests import forget_stops
@@ -102,7 +103,7 @@ def execute(
     sweep.take_over_lost(planned)
     with ExitStack() as stack:
         for plan in planned.plans:
-            stack.enter_context(only_one(plan, storage))
+            sweep.leases.append(stack.enter_context(only_one(plan, storage)))
         # Another process may have run some of it until the lock was free.
         planned = next_round(checked, local_shape(), planned.plans, is_placed=address is None)
         if not planned.left:
@@ -133,8 +134,12 @@ class Sweep:
         self._out, self._command = out, command
         self._console = progress or plain_console(stderr=True)
         self._started = datetime.now(UTC)
+        self.leases: list[Lease] = []  # once one is lost, nothing more is done
         choices = [read_log(text) for text in checked.request.logs]
         self._logs = Logs(choices, checked.storage, self._warn)
+
+    def _is_lost(self) -> bool:
+        return any(lease.is_lost for lease in self.leases)
 
     def say_what_is_left_out(self) -> None:
         """Print a line for each reason for which examples of the data are left out."""
@@ -164,6 +169,8 @@ class Sweep:
                 outcome = self._run(
                     planned, Recorders([one for _, places in begun for one in places]), failed
                 )
+                if self._is_lost():
+                    return self._leave_to_others()
                 failed |= outcome.failed
                 outcome = replace(outcome, failed=dict(failed))
                 following = planned
@@ -188,6 +195,12 @@ class Sweep:
                     told = f"{type(error).__name__}: {error} (--debug shows where)"
                 self.say(f"{told}; continue with: {self._command}")
                 return Finished(1, {"error": str(error), "command": self._command}, error)
+
+    def _leave_to_others(self) -> Finished:
+        """Say that another process has taken over; what it keeps and records is left alone."""
+        error = LeaseLostError("another process has taken over, as this one gave no sign of life")
+        self.say(f"{error}; continue with: {self._command}")
+        return Finished(1, {"error": str(error), "command": self._command}, error)
 
     def _begin(self, planned: Round) -> Begun:
         """Begin to record each sweep, and keep its plan, before anything is run."""
@@ -237,6 +250,7 @@ class Sweep:
             concurrent=planned.concurrent,
             expected=expected,
             started=self._started,
+            lost=self._is_lost,
         ) as progress:
             return self._run_round(
                 planned.plans,

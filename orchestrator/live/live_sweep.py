@@ -5,7 +5,7 @@ It always goes to stderr. Beside it a file in the storage says the same to whoev
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from types import TracebackType
@@ -52,8 +52,9 @@ class LiveSweep:
         concurrent: int = 1,
         expected: Mapping[str, float] | None = None,
         started: datetime | None = None,
+        lost: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._console = console
+        self._console, self._lost = console, lost
         self._lock = threading.Lock()
         self._tally = Tally(
             plans, command=command, concurrent=concurrent, expected=expected, started=started
@@ -166,6 +167,18 @@ class LiveSweep:
         self._pulse.changed()
         after = f" after epoch {record.epoch:.0f}" if record and record.epoch is not None else ""
         self.line(f"{self._names[fingerprint]}: stopped on request{after}")
+
+    def waits(self, fingerprint: str) -> None:
+        """Show that a cell has not begun, after all: another process runs it."""
+        with self._lock:
+            self._tally.waits(fingerprint)
+        self._titles.pop(fingerprint, None)
+        self._pulse.changed()
+
+    @property
+    def is_lost(self) -> bool:
+        """True once another process has taken over the sweep."""
+        return self._lost()
 
     def is_asked_to_stop(self, fingerprints: Iterable[str]) -> bool:
         """Tell whether all of these cells are asked to stop."""

@@ -148,6 +148,10 @@ class Tally:
         if cell.state in ("waiting", "running"):
             cell.state, cell.record = "stopped", record
 
+    def waits(self, fingerprint: str) -> None:
+        """Count a run as not begun, after all."""
+        self._cells[fingerprint] = _Cell("waiting")
+
     def progress(self, state: SweepState = "running") -> list[SweepProgress]:
         """Return how far each sweep is now; `state` is how it is left."""
         now, today = self._clock(), self._today()

@@ -37,16 +37,21 @@ def create_local(path: Path, data: bytes, partial: str) -> bool:
 
     `partial` is the name, beside it, under which it is written first.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(partial)
-    try:
-        with unfinished.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return _link(unfinished, path, data)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    for again in (True, True, False):  # the folder may be deleted meanwhile, having got empty
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            return _link(unfinished, path, data)
+        except FileNotFoundError:
+            if not again:
+                raise
+        finally:
+            unfinished.unlink(missing_ok=True)
+    raise AssertionError("the last one raises")
 
 
 def _link(unfinished: Path, path: Path, data: bytes) -> bool:

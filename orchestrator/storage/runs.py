@@ -15,6 +15,7 @@ from orchestrator.plan.study import score_at
 from orchestrator.run_record import EvaluationRecord, RunRecord
 from orchestrator.storage.damaged import read_sound, set_aside
 from orchestrator.storage.files import Storage
+from orchestrator.storage.leases import Claim
 from workloads.catalog import workload_named
 from workloads.checkpoint import decode, encode
 from workloads.evaluation_result import Predictions
@@ -58,10 +59,15 @@ EVALUATIONS = "evaluations"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run. Methods raise StorageError where the storage fails."""
+    """The files of one run. Methods raise StorageError where the storage fails.
+
+    With the `claim` of who owns the run, what writes them raises LeaseLostError once another
+    process has taken over.
+    """
 
     storage: Storage
     fingerprint: str
+    claim: Claim | None = None
 
     def beside(self, fingerprint: str) -> "RunFolder":
         """Return the folder of another run of the same storage."""
@@ -99,6 +105,7 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record, which is what ends a run."""
+        self._check()
         self.storage.write_json(self.name_of(RECORD), record.tree())
 
     def own_checkpoint(self) -> Checkpoint | None:
@@ -120,11 +127,13 @@ class RunFolder:
 
     def set_checkpoint_aside(self, reason: str) -> None:
         """Set aside the newest checkpoint, from which the run cannot continue."""
+        self._check()
         for name in checkpoint_files(self.storage.list(self.name_of()))[:1]:
             set_aside(self.storage, self.name_of(name), reason)
 
     def forget_older_checkpoints(self) -> None:
         """Delete all checkpoints but the newest."""
+        self._check()
         for name in checkpoint_files(self.storage.list(self.name_of())):
             if name != CHECKPOINT:
                 self.storage.delete(self.name_of(name))
@@ -149,6 +158,7 @@ class RunFolder:
 
     def write_checkpoint(self, kept: Checkpoint, copies: int = 1) -> None:
         """Write the newest checkpoint; of those before it, so many in all are kept."""
+        self._check()
         for number in range(copies - 1, 0, -1):
             before = self.name_of(older_checkpoint(number - 1))
             self.storage.copy(before, self.name_of(older_checkpoint(number)))
@@ -173,6 +183,7 @@ class RunFolder:
 
     def write_log(self, text: str) -> None:
         """Replace the log."""
+        self._check()
         self.storage.write_bytes(self.name_of(LOG), text.encode())
 
     def write_spec(self, tree: Mapping[str, Any]) -> None:
@@ -181,7 +192,12 @@ class RunFolder:
 
     def write_predictions(self, predictions: Mapping[str, Predictions]) -> None:
         """Write what the run's own evaluation said of each test example."""
+        self._check()
         self.storage.write_bytes(self.name_of(PREDICTIONS), predictions_bytes(predictions))
+
+    def _check(self) -> None:
+        if self.claim is not None:
+            self.claim.check()
 
     def predictions(self, evaluation: str | None = None) -> dict[str, Predictions] | None:
         """Read the predictions of the run's own evaluation, or of a later one by its name.

@@ -1,5 +1,5 @@
-"""What the storage keeps of a sweep beside its runs: its plan, of a search its study, and a lock
-while it runs.
+"""What the storage keeps of a sweep beside its runs: its plan, of a search its study, and who
+runs it.
 """
 
 import json
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from orchestrator.errors import PlanError, StorageError
+from orchestrator.errors import PlanError
 from orchestrator.plan import Plan
 from orchestrator.plan.kept import KeptPlan, only_text, read_plan
 from orchestrator.plan.study import Search, read_search
 from orchestrator.storage.damaged import read_sound
 from orchestrator.storage.files import Storage
-from workloads.local_files import Lock, is_locked
+from orchestrator.storage.leases import Holder, Lease, Observer, holder_of, sweep_lease
 
 __all__ = [
     "is_running",
@@ -28,7 +28,8 @@ __all__ = [
     "sweep_folder",
 ]
 
-PLAN, LOCK, STUDY = "plan.json", "lock", "study.json"
+PLAN, STUDY = "plan.json", "study.json"
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def sweep_folder(plan: Plan) -> str:
@@ -113,35 +114,24 @@ def _shown(plan: KeptPlan) -> str:
 
 
 @contextmanager
-def only_one(plan: Plan, storage: Storage) -> Iterator[None]:
-    """Refuse to run a sweep that another process of this machine is running.
+def only_one(plan: Plan, storage: Storage) -> Iterator[Lease]:
+    """Refuse to run a sweep that another process runs, on this host or on another.
 
-    A killed process leaves no lock behind.
+    A process that was killed here leaves it free; one elsewhere is dead after `EXPIRY` seconds
+    without a sign of life, for which this waits. Raises PlanError.
     """
-    if not storage.is_local:
-        yield
-        return
-    path = storage.local_path(f"{sweep_folder(plan)}/{LOCK}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = Lock(path)
-    except OSError as error:
-        raise StorageError(f"--storage {storage.shown()}: {error}") from error
-    with lock:
-        if not (lock.try_to_take() or _tries_again(lock)):
-            raise PlanError([f"{plan.name} {plan.sweep_id}: another process is running this sweep"])
-        yield
-
-
-def _tries_again(lock: Lock) -> bool:
-    """Take a lock that somebody had who only looked whether the sweep runs."""
-    time.sleep(0.1)
-    return lock.try_to_take()
+    name, observer = sweep_lease(f"{plan.name}/{plan.sweep_id}"), Observer(storage, trusting=True)
+    with Lease(storage) as lease:
+        while isinstance(holder := lease.take(name, observer), Holder):
+            if observer.gives_signs(holder):
+                raise PlanError(
+                    [f"{plan.name} {plan.sweep_id}: another process is running this sweep: "
+                     f"{holder}"]
+                )  # fmt: skip
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        yield lease
 
 
 def is_running(storage: Storage, sweep: str) -> bool:
-    """Tell whether a process of this machine runs a sweep, by the name of its folder.
-
-    False where nobody can tell: in an object store there are no locks.
-    """
-    return storage.is_local and is_locked(storage.local_path(f"sweeps/{sweep}/{LOCK}"))
+    """Tell whether a process runs a sweep, by the name of its folder."""
+    return holder_of(storage, sweep_lease(sweep)) is not None

@@ -5,19 +5,22 @@ trains together in a process.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from ray import tune
 
 from orchestrator.cell.ears import Ears
 from orchestrator.cell.job import CellJob, Pack
+from orchestrator.cell.owned import owned
 from orchestrator.cell.stop_watch import GRACE, GRACE_OF_SEVERAL, StopWatch, leave_worker
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
-from orchestrator.errors import StorageError
+from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
@@ -31,9 +34,11 @@ from orchestrator.storage.runs import (
     has_trained_state,
 )
 from orchestrator.storage.stop_requests import stop_folder
-from orchestrator.storage.sweeps import sweep_folder
+from orchestrator.sweep.others_cells import OthersCells
+from orchestrator.sweep.packing import packs_folder, packs_of
 from orchestrator.sweep.watcher import (
     ENDED,
+    HELD,
     PACK,
     RUN_RECORD,
     STOPPED,
@@ -45,10 +50,8 @@ from orchestrator.tracking.recorder import Recorders
 from workloads.distributed.worker import Worker, limit_threads
 from workloads.runs.cell import run_cell, start_of
 from workloads.runs.pack import run_pack
-from workloads.runs.packs import packed
 from workloads.runs.rung import run_to_rung
 from workloads.runs.sharing import shared
-from workloads.workload import Specification
 
 __all__ = ["run"]
 
@@ -72,7 +75,8 @@ def run(
     Several: the trial starts a run of Ray Train. A cell that fails does not stop the others. What
     differs only in how it is evaluated waits for the one of them that is trained, and evaluates its
     state; `records` are those of the storage, among which there may be one that is trained
-    already. Those that were `given_up` before are not tried again.
+    already. Those that were `given_up` before are not tried again. What another process runs is
+    waited for.
     """
     finished = finished_records(plans, storage)
     cells = {
@@ -88,7 +92,7 @@ def run(
 
     workload, specs = plans[0].workload, {name: cell.spec for name, cell in cells.items()}
     ended, stopped = set[str](), set[str]()
-    unshared = dict(specs)
+    unshared, others, group = dict(specs), OthersCells(storage, progress), uuid4().hex
     while unshared:
         sharing = shared(
             workload,
@@ -98,28 +102,50 @@ def run(
             is_search=plans[0].is_search,
         )
         jobs = {
-            name: _job(plans, cells[name], storage, max_failures, sharing.lent.get(name))
-            for name in sharing.first
+            name: replace(
+                _job(plans, cell, storage, max_failures, sharing.lent.get(name)),
+                group=group,
+                dead=others.dead,
+            )
+            for name, cell in jobs_of(plans).items()
         }
-
-        watcher = Watcher(_packs(plans[0], jobs, specs, concurrent), recorder, progress)
+        first = {name: specs[name] for name in sharing.first}
+        packs = packs_of(plans[0], storage, jobs, first, concurrent)
+        watcher = Watcher(packs, recorder, progress)
+        watcher.ended |= finished.keys()
         with _own_files(plans[0], storage, shared=shared_storage) as own_files:
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files)
 
         ended |= watcher.ended
         stopped |= watcher.stopped
-        if not ended.issuperset(sharing.first):
+        if not (ended | watcher.held.keys()).issuperset(sharing.first):
             break  # interrupted: what waits for these is not begun
-        unshared = {name: specs[name] for name in sharing.waiting}
+        if watcher.held and not others.wait(watcher.held):
+            break
+        finished = finished_records(plans, storage)
+        ended |= watcher.take_over(finished)
+        again = watcher.held.keys() - ended
+        unshared = {name: specs[name] for name in specs if name in again.union(sharing.waiting)}
         if unshared:
             left_now = (RunFolder(storage, name).record() for name in sharing.first)
             records = [*records, *(record for record in left_now if record is not None)]
 
+    return _outcome(plans, storage, cells, ended, stopped)
+
+
+def _outcome(
+    plans: Sequence[Plan],
+    storage: Storage,
+    cells: Collection[str],
+    ended: set[str],
+    stopped: set[str],
+) -> Outcome:
+    """Tell which of the cells have failed and which are missing."""
     finished = finished_records(plans, storage)
     left = [name for name in cells if name not in finished]
     if not left:
         # a driver that was killed has left the states of its packs
-        storage.delete(_folder(plans[0]))
+        storage.delete(packs_folder(plans[0]))
 
     # A failed record that no trial of this sweep has left is of an earlier one: the cell was not
     # reached again.
@@ -130,15 +156,6 @@ def run(
             failed[name] = left_by
     missing = tuple(name for name in left if name not in failed)
     return Outcome(failed, missing, frozenset(stopped.intersection(missing)))
-
-
-def _packs(
-    plan: Plan, jobs: Mapping[str, CellJob], specs: Mapping[str, Specification], concurrent: int
-) -> dict[str, Pack]:
-    """Put every job into one pack, by the names of the packs."""
-    divided = packed(plan.workload, {name: specs[name] for name in jobs}, concurrent)
-    packs = [Pack(tuple(jobs[name] for name in names), _folder(plan)) for names in divided]
-    return {pack.name: pack for pack in packs}
 
 
 @contextmanager
@@ -158,11 +175,6 @@ def _own_files(plan: Plan, storage: Storage, *, shared: bool) -> Iterator[str]:
     finally:
         with suppress(StorageError):  # which would hide why the sweep ended
             storage.delete(folder)
-
-
-def _folder(plan: Plan) -> str:
-    """Return the folder, in the storage, where packs keep their states while they run."""
-    return f"{sweep_folder(plan)}/running"
 
 
 def _job(
@@ -247,7 +259,8 @@ class _OnceAllHaveStopped(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Tell whether it is time to end."""
-        return isinstance(self._watcher, Watcher) and self._watcher.all_stopped
+        watcher = self._watcher
+        return isinstance(watcher, Watcher) and (watcher.all_stopped or watcher.is_lost)
 
 
 def _hearing(ears: Ears) -> Callable[..., None]:
@@ -269,7 +282,7 @@ def _trial(pack: Pack) -> None:
     with StopWatch(pack.jobs, grace=grace, requests_only=several) as watch:
         has_ended = False
         if not watch.is_leaving():
-            has_ended = _do(pack, watch)
+            has_ended = _do_what_is_free(pack, watch)
         if watch.is_asked():
             tune.report({STOPPED: True})
         elif not has_ended:
@@ -277,7 +290,23 @@ def _trial(pack: Pack) -> None:
             leave_worker()  # for another process to go on with it
 
 
-def _do(pack: Pack, watch: StopWatch) -> bool:
+def _do_what_is_free(pack: Pack, watch: StopWatch) -> bool:
+    """Run what no other process runs, and report who has the others; whether that has ended."""
+    with owned(pack.jobs) as own:
+        held, has_ended = {**own.held}, True
+        mine = {job.fingerprint: job for job in own.jobs}
+        jobs = tuple(mine.get(job.fingerprint, job) for job in pack.jobs)
+        try:
+            if mine:
+                has_ended = _do(replace(pack, jobs=jobs), watch, without=held.keys())
+        except LeaseLostError:  # nothing was written since; the new owner goes on
+            held = {**dict.fromkeys(mine, "the process that has taken over"), **held}
+    if held:
+        tune.report({HELD: held})
+    return has_ended
+
+
+def _do(pack: Pack, watch: StopWatch, *, without: Collection[str]) -> bool:
     """Run a pack until it ends, or is to leave; report the record of its only run, if it has one.
 
     Returns whether it has ended.
@@ -285,11 +314,18 @@ def _do(pack: Pack, watch: StopWatch) -> bool:
     stop = watch.is_leaving
     if pack.together:
         run_pack(
-            pack, lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}), stop=stop
+            pack,
+            lambda ended, metrics: tune.report({ENDED: list(ended), **metrics}),
+            stop=stop,
+            without=without,
         )
         return not stop()
 
     (job,) = pack.jobs
+    before = None if job.scored else job.run_folder.record()
+    if before is not None and before.has_finished:  # by another process, since the plan was made
+        tune.report({RUN_RECORD: before.tree()})
+        return True
     record: RunRecord | None
     if job.resources.workers > 1:
         record = _on_workers(job, watch)

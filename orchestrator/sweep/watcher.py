@@ -5,6 +5,7 @@ The driver also writes the records of what could not write its own.
 
 import logging
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,11 @@ from ray.tune.experiment import Trial
 
 from orchestrator.cell.job import CellJob, Pack
 from orchestrator.cell.stop_watch import leave_stopped
-from orchestrator.errors import StorageError
+from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.run_record import SCORE, RunRecord
+from orchestrator.storage import Storage
+from orchestrator.storage.leases import holder_of, run_lease
 from orchestrator.tracking.recorder import Recorders
 from workloads.catalog import workload_named
 from workloads.runs.files import LOG_TAIL
@@ -25,12 +28,13 @@ from workloads.runs.folder import record_of
 from workloads.runs.memory import line_on_lost
 from workloads.workload import TrainedAlone
 
-__all__ = ["ENDED", "PACK", "RUN_RECORD", "STOPPED", "TAKEN", "Watcher", "pack_of"]
+__all__ = ["ENDED", "HELD", "PACK", "RUN_RECORD", "STOPPED", "TAKEN", "Watcher", "pack_of"]
 
 PACK = "pack"  # in a trial's configuration: which one it runs
 # In what a trial reports: the record of its only cell, or the fingerprints of cells whose records
 # lie in the storage.
 RUN_RECORD, ENDED = "record", "ended"
+HELD = "held"  # by fingerprint, who has the cells that the trial has left
 STOPPED = "stopped"  # the trial has left what it was asked to stop
 TAKEN = "taken"  # its process goes away, with its state kept: why
 WHY_TAKEN = {"node": "its node is taken away", "signal": "its process was told to end"}
@@ -51,6 +55,7 @@ class Watcher(Callback):  # type: ignore[misc]
         self.packs = packs
         self.ended: set[str] = set()
         self.stopped: set[str] = set()
+        self.held: dict[str, str] = {}
         self._running: set[str] = set()
         # of packs whose process went away, with their state kept: the failures that they had before
         self._taken: dict[str, int] = {}
@@ -91,6 +96,8 @@ class Watcher(Callback):  # type: ignore[misc]
             self._stop(pack)
         elif TAKEN in result:
             self._take(pack, trial, result[TAKEN])
+        elif HELD in result:
+            self._leave_to_others(pack, result[HELD])
         elif RUN_RECORD in result:
             self._end(pack.jobs[0], RunRecord.read(result[RUN_RECORD]))
         elif ENDED in result:
@@ -135,20 +142,37 @@ class Watcher(Callback):  # type: ignore[misc]
             self._stop(pack)
             return
         self._running.discard(pack.name)
+        error = str(trial.get_pickled_error() or "the worker process was lost")
         for job in pack.jobs:
             if job.fingerprint in self.ended:
                 continue
 
             record = job.run_folder.record()
+            if owner := _other_owner(job, error):
+                self._leave_to_others(pack, {job.fingerprint: owner})
+                continue
             # it may have finished and died before it said so
             if record is None or not record.has_finished:
-                error = str(trial.get_pickled_error() or "the worker process was lost")
+                told = error
                 if line := line_on_lost(job.spec, f"{error}\n{_said_of(trial)}"):
-                    error = f"{error.rstrip()}\n{line}"
-                record = _failed_record(job, error)
+                    told = f"{error.rstrip()}\n{line}"
+                record = _failed_record(job, told)
                 _leave(job, record)
             self._end(job, record)
         self._progress.left(pack.name)
+
+    def take_over(self, finished: Mapping[str, RunRecord]) -> set[str]:
+        """End the cells that other processes had, and have finished; returns which."""
+        jobs = {job.fingerprint: job for pack in self.packs.values() for job in pack.jobs}
+        theirs = self.held.keys() & finished.keys() - self.ended
+        for name in theirs:
+            self._end(jobs[name], finished[name])
+        return theirs
+
+    @property
+    def is_lost(self) -> bool:
+        """True once another process has taken over the sweep."""
+        return self._progress.is_lost
 
     @property
     def all_stopped(self) -> bool:
@@ -190,6 +214,13 @@ class Watcher(Callback):  # type: ignore[misc]
             self._progress.stopped(job.fingerprint, record)
         self._progress.left(pack.name, stopped=True)
 
+    def _leave_to_others(self, pack: Pack, held: Mapping[str, str]) -> None:
+        self.held.update(held)
+        self._running.discard(pack.name)
+        self._progress.left(pack.name, stopped=True)
+        for name in held:
+            self._progress.waits(name)
+
     def _end_those_with_records(self, pack: Pack, fingerprints: set[str]) -> None:
         for job in pack.jobs:
             if job.fingerprint not in fingerprints or job.fingerprint in self.ended:
@@ -227,6 +258,14 @@ def _leave(job: CellJob, record: RunRecord) -> None:
         job.run_folder.write_record(record)
     except StorageError as error:
         log.warning("%s: its failure is not kept: %s", job.name, error)
+
+
+def _other_owner(job: CellJob, error: str) -> str | None:
+    """Say who has a run whose trial has failed, where it is not of this command."""
+    holder = holder_of(Storage(job.storage), run_lease(job.fingerprint))
+    if holder is not None and holder.group != job.group:
+        return str(holder)
+    return "the process that has taken over" if LeaseLostError.__name__ in error else None
 
 
 def _failed_record(job: CellJob, error: str) -> RunRecord:

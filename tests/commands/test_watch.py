@@ -17,6 +17,7 @@ from orchestrator.commands.stop import cells_named, stop
 from orchestrator.commands.watch import watch
 from orchestrator.errors import PlanError
 from orchestrator.storage import Storage
+from orchestrator.storage.leases import Claim, Lease, Observer, sweep_lease
 from orchestrator.storage.progress import (
     Axis,
     CellProgress,
@@ -25,7 +26,6 @@ from orchestrator.storage.progress import (
     read_progress,
 )
 from orchestrator.storage.stop_requests import stops_asked
-from workloads.local_files import Lock
 
 FOLDER = "losses/0123456789ab"
 COMMAND = "simclr-orch ablate losses"
@@ -88,10 +88,10 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def driven(storage: Storage) -> Iterator[Driven]:
-    """It runs: its lock is taken, as by the process that drives it."""
+    """It runs: this process has it, as the one that drives it would."""
     driven = Driven(storage)
-    with Lock(storage.local_path(f"sweeps/{FOLDER}/lock")) as lock:
-        assert lock.try_to_take()
+    with Lease(storage) as lease:
+        assert isinstance(lease.take(sweep_lease(FOLDER), Observer(storage)), Claim)
         yield driven
 
 

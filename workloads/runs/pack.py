@@ -8,7 +8,7 @@ the cells that have finished.
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -78,13 +78,24 @@ class PackOfRuns(ABC, Generic[J]):
         """Delete it, if there is one."""
 
 
-def run_pack(pack: PackOfRuns[Job], report: Report, *, stop: Callable[[], bool] = never) -> None:
+def run_pack(
+    pack: PackOfRuns[Job],
+    report: Report,
+    *,
+    stop: Callable[[], bool] = never,
+    without: Collection[str] = (),
+) -> None:
     """Run every cell that has not finished, and write each record as soon as its result is there.
 
     A cell that diverges has a record with status `failed`; so have all that are left when something
     else goes wrong. Where `stop` says so the state is kept, and those that are left have no record.
+    Those of `without` are left to others.
     """
-    left = {job.fingerprint: job for job in pack.jobs if not _has_finished(job)}
+    left = {
+        job.fingerprint: job
+        for job in pack.jobs
+        if job.fingerprint not in without and not _has_finished(job)
+    }
     if not left:
         return
 

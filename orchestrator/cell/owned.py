@@ -1,0 +1,71 @@
+"""The runs of a worker that it alone trains; the others are left to who has them.
+
+A run is owned by a lease in the storage, and in a folder also by the mark that
+`python -m workloads run` leaves and heeds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from orchestrator.cell.job import CellJob
+from orchestrator.errors import StorageError
+from orchestrator.storage import Storage
+from orchestrator.storage.leases import Claim, Lease, Observer, run_lease
+from orchestrator.storage.runs import RunFolder
+from workloads.runs.in_use import InUse
+
+__all__ = ["Owned", "is_marked", "owned"]
+
+PLAN_RUNNER = "`python -m workloads run`"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Which runs this process has, with their claims; and who has the others, for people."""
+
+    jobs: Sequence[CellJob]
+    held: Mapping[str, str]
+
+
+@contextmanager
+def owned(jobs: Sequence[CellJob]) -> Iterator[Owned]:
+    """Have all runs that nobody else has, until this is left. Raises StorageError."""
+    storage = Storage(jobs[0].storage)
+    observer = Observer(storage, dead=jobs[0].dead)
+    with ExitStack() as stack:
+        lease = stack.enter_context(Lease(storage, group=jobs[0].group))
+        marks = None
+        if storage.is_local:
+            marks = InUse(storage.local_path())
+            stack.callback(marks.close)
+        mine, held = list[CellJob](), dict[str, str]()
+        for job in jobs:
+            name = run_lease(job.fingerprint)
+            taken = lease.take(name, observer)
+            if not isinstance(taken, Claim):
+                held[job.fingerprint] = str(taken)
+            elif marks is not None and not marks.take(job.fingerprint):
+                lease.give_back(name)
+                held[job.fingerprint] = PLAN_RUNNER
+            else:
+                mine.append(replace(job, claim=taken))
+        try:
+            yield Owned(mine, held)
+        finally:
+            with suppress(StorageError):  # what cannot be given back expires
+                for job in mine:
+                    record = RunFolder(storage, job.fingerprint).record()
+                    ended = record is not None and record.has_finished
+                    lease.give_back(run_lease(job.fingerprint), for_good=ended)
+
+
+def is_marked(storage: Storage, fingerprint: str) -> bool:
+    """Tell whether a process that runs a plan file in the folder has a run."""
+    if not storage.is_local:
+        return False
+    marks = InUse(storage.local_path())
+    try:
+        return not marks.take(fingerprint)
+    finally:
+        marks.close()
