@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from orchestrator.cell.job import CellJob
 from orchestrator.errors import StorageError
 from orchestrator.storage import Storage
+from orchestrator.storage.files import PARTIAL
 from orchestrator.storage.leases import Claim, Lease, Observer, run_lease
-from orchestrator.storage.runs import RunFolder
+from workloads.runs.folder import RUNS
 from workloads.runs.in_use import InUse
 
 __all__ = ["Owned", "is_marked", "owned"]
@@ -50,14 +51,20 @@ def owned(jobs: Sequence[CellJob]) -> Iterator[Owned]:
                 held[job.fingerprint] = PLAN_RUNNER
             else:
                 mine.append(replace(job, claim=taken))
+                _tidy(storage, job.fingerprint)
         try:
             yield Owned(mine, held)
         finally:
             with suppress(StorageError):  # what cannot be given back expires
                 for job in mine:
-                    record = RunFolder(storage, job.fingerprint).record()
-                    ended = record is not None and record.has_finished
-                    lease.give_back(run_lease(job.fingerprint), for_good=ended)
+                    lease.give_back(run_lease(job.fingerprint))
+
+
+def _tidy(storage: Storage, fingerprint: str) -> None:
+    """Delete what a writer of the run has begun that was killed; there is no other one now."""
+    if storage.is_local:
+        for path in storage.local_path(RUNS, fingerprint).glob(f".*{PARTIAL}"):
+            path.unlink(missing_ok=True)
 
 
 def is_marked(storage: Storage, fingerprint: str) -> bool:

@@ -1,10 +1,10 @@
 """Who owns a run or a sweep: leases in the storage, which processes and hosts agree on.
 
-`leases/NAME/000001.json` says who has NAME, and is never changed. Who takes over from a dead owner,
-or gives NAME back, creates the next number, which one of several can do; the highest counts, and
-the older ones are deleted. `leases/beats/TOKEN` is rewritten by a thread of the owner as long as it
-lives. An owner is dead once that has not changed for `EXPIRY` seconds by the clock of the one who
-looks, as clocks of hosts differ; on its own host as soon as its process is gone.
+`leases/NAME/000001.json` says who has NAME, and is never changed. Who takes over from a dead owner
+creates the next number, which one of several can do; the highest counts, and the older ones are
+deleted. `leases/beats/TOKEN` is rewritten by a thread of the owner as long as it lives. An owner is
+dead once that has not changed for `EXPIRY` seconds by the clock of the one who looks, as clocks of
+hosts differ; on its own host as soon as its process is gone.
 
 An owner that was suspended for longer finds, before it writes what others read, that another one
 has taken over (`Claim.check`).
@@ -87,10 +87,16 @@ class Claim:
     storage: str
     name: str
     number: int
+    token: str
 
     def is_held(self) -> bool:
         """Tell whether nobody has taken over. Raises StorageError."""
-        return _highest(Storage(self.storage), self.name) == self.number
+        storage = Storage(self.storage)
+        if _highest(storage, self.name) != self.number:
+            return False
+        # numbers begin again once a name was given back
+        told = storage.read_bytes(_file(self.name, self.number))
+        return told is not None and self.token.encode() in told
 
     def check(self) -> None:
         """Raise LeaseLostError where another process has taken over."""
@@ -103,7 +109,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What lies under the highest number of a name: an owner, or None where it was given back."""
+    """What lies under the highest number of a name: an owner, or None where it is damaged."""
 
     number: int
     holder: Holder | None
@@ -216,8 +222,8 @@ class Lease:
                 self._beat()
             if not self._storage.create(_file(name, number), self._told()):
                 continue  # another one was faster
-            claim = Claim(self._storage.uri, name, number)
-            if not claim.is_held():  # the numbers had begun again, or have gone on
+            claim = Claim(self._storage.uri, name, number, self.token)
+            if not claim.is_held():  # others have gone on
                 self._storage.delete(_file(name, number))
                 continue
             with self._guard:
@@ -227,22 +233,21 @@ class Lease:
             self._tidy(name, entry)
             return claim
 
-    def give_back(self, name: str, *, for_good: bool = False) -> None:
-        """Let others have a name; `for_good` where nobody will want it, which leaves no file."""
+    def give_back(self, name: str) -> None:
+        """Let others have a name. One that took it from a dead owner is not disturbed."""
         with self._guard:
             claim = self._claims.pop(name)
-        if not claim.is_held():
-            return
-        if for_good:
-            self._storage.delete(f"{LEASES}/{name}")
-        elif self._storage.create(_file(name, claim.number + 1), self._told(free=True)):
+        if claim.is_held():
             self._storage.delete(_file(name, claim.number))
+        if self._storage.is_local:
+            with suppress(OSError):  # somebody has it
+                self._storage.local_path(LEASES, name).rmdir()
 
     def _is_ours(self, entry: _Entry) -> bool:
         return bool(self._group and entry.holder and entry.holder.group == self._group)
 
-    def _told(self, *, free: bool = False) -> bytes:
-        tree: dict[str, Any] = {"token": self.token, "free": free, "group": self._group}
+    def _told(self) -> bytes:
+        tree: dict[str, Any] = {"token": self.token, "group": self._group}
         tree |= {"since": self._since.isoformat(timespec="seconds"), **asdict(Process.this())}
         return json.dumps(tree).encode()
 
@@ -299,15 +304,13 @@ def _highest(storage: Storage, name: str) -> int:
 
 
 def _entry(storage: Storage, name: str) -> _Entry | None:
-    """Read what lies under the highest number; None where nobody has ever had the name."""
+    """Read what lies under the highest number; None where nobody has the name."""
     while number := _highest(storage, name):
         data = storage.read_bytes(_file(name, number))
         if data is None:
             continue  # given back since the listing
         try:
             tree = json.loads(data)
-            if tree["free"]:
-                return _Entry(number, None)
             beat = storage.read_bytes(f"{BEATS}/{tree['token']}")
             said = None if beat is None else beat.decode(errors="replace")
             return _Entry(number, _holder(tree, said), said)

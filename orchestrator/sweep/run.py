@@ -5,8 +5,7 @@ trains together in a process.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,13 +19,12 @@ from orchestrator.cell.owned import owned
 from orchestrator.cell.stop_watch import GRACE, GRACE_OF_SEVERAL, StopWatch, leave_worker
 from orchestrator.cluster.connection import this_host
 from orchestrator.cluster.ray_internals import HEAD
-from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.errors import LeaseLostError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.plan import Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import Resources
 from orchestrator.run_record import RunRecord
-from orchestrator.scratch import scratch_folder
 from orchestrator.storage import Storage
 from orchestrator.storage.runs import (
     RunFolder,
@@ -35,6 +33,7 @@ from orchestrator.storage.runs import (
 )
 from orchestrator.storage.stop_requests import stop_folder
 from orchestrator.sweep.others_cells import OthersCells
+from orchestrator.sweep.own_files import own_files_of
 from orchestrator.sweep.packing import packs_folder, packs_of
 from orchestrator.sweep.watcher import (
     ENDED,
@@ -113,7 +112,7 @@ def run(
         packs = packs_of(plans[0], storage, jobs, first, concurrent)
         watcher = Watcher(packs, recorder, progress)
         watcher.ended |= finished.keys()
-        with _own_files(plans[0], storage, shared=shared_storage) as own_files:
+        with own_files_of(plans[0], storage, shared=shared_storage) as own_files:
             _tune(plans[0].resources, watcher, concurrent, max_failures, own_files)
 
         ended |= watcher.ended
@@ -156,25 +155,6 @@ def _outcome(
             failed[name] = left_by
     missing = tuple(name for name in left if name not in failed)
     return Outcome(failed, missing, frozenset(stopped.intersection(missing)))
-
-
-@contextmanager
-def _own_files(plan: Plan, storage: Storage, *, shared: bool) -> Iterator[str]:
-    """Give the folder for files of Tune's own, which nobody needs afterwards.
-
-    Where other machines write there, too, it is in the storage: the driver's, or that of one that
-    was killed, is removed in the end.
-    """
-    if not shared:
-        with scratch_folder() as scratch:
-            yield str(scratch)
-        return
-    folder = f"ray-tune/{plan.sweep_id}"
-    try:
-        yield storage.path(folder)
-    finally:
-        with suppress(StorageError):  # which would hide why the sweep ended
-            storage.delete(folder)
 
 
 def _job(

@@ -56,7 +56,6 @@ def test_one_has_a_name_until_it_gives_it_back(storage: Storage) -> None:
         assert holder_of(storage, "runs/a") is None
         assert isinstance(second.take("runs/a", Observer(storage)), Claim)
         assert not claim.is_held()
-        second.give_back("runs/a", for_good=True)
     assert here(storage) == []
 
 
@@ -167,7 +166,7 @@ def test_what_a_killed_process_of_this_host_had_is_free_at_once(
     assert holder_of(storage, "runs/a") is None
     with Lease(storage) as lease:
         assert isinstance(lease.take("runs/a", Observer(storage)), Claim)
-        lease.give_back("runs/a", for_good=True)
+        lease.give_back("runs/a")
     assert here(storage) == [], "nor is a sign of its life left"
 
 
