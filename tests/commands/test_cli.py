@@ -364,7 +364,7 @@ def test_a_search_tells_its_space_and_cost_and_starts_nothing(tmp_path: Path) ->
     words = ["tune", "--search", "loss.temperature=0.1..1", "--samples", "9", "--dry-run"]
     ended = invoke(*words, SIMCLR_ORCH_STORAGE=str(tmp_path / "s"))
     assert ended.exit_code == 0, ended.stderr
-    assert "9 settings of 1 fields, sampler tpe, 4 at once; 0 have a score" in ended.stdout
+    assert "9 settings of 1 field, sampler tpe, 4 at once; 0 have a score" in ended.stdout
     assert "loss.temperature: 0.1 to 1, uniform in the logarithm" in ended.stdout
     assert "whole budget" in ended.stdout
     assert not (tmp_path / "s" / "sweeps").exists()
