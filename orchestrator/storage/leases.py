@@ -40,6 +40,7 @@ __all__ = [
 LEASES, BEATS = "leases", "leases/beats"
 BEAT = 5.0  # seconds between signs of life
 EXPIRY = 30.0  # seconds without one, as seen by another process, after which an owner is dead
+DAMAGED = "damaged"  # in place of a beat, where a lease cannot be read
 CLOCKS = timedelta(seconds=60)  # by which those of hosts may differ, for a single look
 
 
@@ -109,11 +110,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What lies under the highest number of a name: an owner, or None where it is damaged."""
+    """What lies under the highest number of a name, and the last sign of life of that owner."""
 
     number: int
-    holder: Holder | None
-    beat: str | None = None
+    holder: Holder
+    beat: str | None
 
 
 class Observer:
@@ -149,7 +150,7 @@ class Observer:
     def is_free(self, entry: _Entry) -> bool:
         """Tell whether nobody has what the entry is of, or one that is dead."""
         holder = entry.holder
-        if holder is None or entry.beat is None or holder.token in self.dead:
+        if entry.beat is None or holder.token in self.dead:
             return True
         lives = holder.process.lives_here()
         if lives is False:
@@ -215,7 +216,6 @@ class Lease:
         while True:
             entry = _entry(self._storage, name)
             if entry is not None and not (self._is_ours(entry) or observer.is_free(entry)):
-                assert entry.holder is not None, "else it is free"
                 return entry.holder
             number = 1 if entry is None else entry.number + 1
             if not self._beats:
@@ -244,7 +244,7 @@ class Lease:
                 self._storage.local_path(LEASES, name).rmdir()
 
     def _is_ours(self, entry: _Entry) -> bool:
-        return bool(self._group and entry.holder and entry.holder.group == self._group)
+        return bool(self._group) and entry.holder.group == self._group
 
     def _told(self) -> bytes:
         tree: dict[str, Any] = {"token": self.token, "group": self._group}
@@ -257,7 +257,7 @@ class Lease:
             for number in _numbers(self._storage, name):
                 if number < self._claims[name].number:
                     self._storage.delete(_file(name, number))
-            if before is not None and before.holder is not None:
+            if before is not None:
                 self._storage.delete(f"{BEATS}/{before.holder.token}")
 
     def _beat(self) -> None:
@@ -283,7 +283,7 @@ def holder_of(storage: Storage, name: str) -> Holder | None:
     own clock. Raises StorageError.
     """
     entry = _entry(storage, name)
-    if entry is None or entry.holder is None or entry.beat is None:
+    if entry is None or entry.beat in (None, DAMAGED):
         return None
     lives = entry.holder.process.lives_here()
     is_late = entry.holder.until + CLOCKS < datetime.now(UTC)
@@ -315,8 +315,14 @@ def _entry(storage: Storage, name: str) -> _Entry | None:
             said = None if beat is None else beat.decode(errors="replace")
             return _Entry(number, _holder(tree, said), said)
         except (ValueError, KeyError, TypeError):
-            return _Entry(number, None)  # damaged: as good as given back
+            return _Entry(number, _unknown(name, number), DAMAGED)
     return None
+
+
+def _unknown(name: str, number: int) -> Holder:
+    """Who has left what cannot be read: it may be half written, and is free where it stays so."""
+    now = datetime.now(UTC)
+    return Holder(Process("a host that is not known", "", 0, ""), f"{name} {number}", now, now)
 
 
 def _holder(tree: dict[str, Any], beat: str | None) -> Holder:

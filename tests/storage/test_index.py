@@ -12,9 +12,9 @@ from orchestrator.errors import StorageError
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.index import INDEX
+from orchestrator.storage.leases import Claim, Lease, Observer, sweep_lease
 from orchestrator.storage.rows import RunRow, run_rows
 from orchestrator.storage.runs import RunFolder
-from workloads.local_files import locked
 
 LONG_AGO = 1_600_000_000  # seconds since 1970: before whatever reads now
 
@@ -221,7 +221,8 @@ def test_runs_of_a_sweep_that_goes_on_are_running(local: Storage) -> None:
         RunFolder(local, f"{number:020x}").write_spec({"seed": 0})
     keep_plan(local, "temperature", "aaaa", f"{1:020x}", f"{2:020x}")
     keep_plan(local, "losses", "bbbb", f"{3:020x}")
-    with locked(local.local_path("sweeps/temperature/aaaa/lock")):
+    with Lease(local) as lease:
+        assert isinstance(lease.take(sweep_lease("temperature/aaaa"), Observer(local)), Claim)
         status = {number: row.status for number, row in by_number(run_rows(local)).items()}
         assert status == {1: "finished", 2: "running", 3: "unfinished"}
     assert by_number(run_rows(local))[2].status == "unfinished"

@@ -60,6 +60,8 @@ def test_one_has_a_name_until_it_gives_it_back(storage: Storage) -> None:
 
 
 def test_of_many_that_take_over_from_a_dead_owner_one_succeeds(storage: Storage) -> None:
+    if storage.uri.startswith("memory:"):
+        pytest.skip("its readers share a position: it is not for threads")
     with elsewhere():
         dead = Lease(storage)
         assert isinstance(dead.take("runs/a", Observer(storage)), Claim)
@@ -196,11 +198,15 @@ def test_a_process_that_was_stopped_for_long_notices_that_it_has_lost(
         assert holder.token == heir.token
 
 
-def test_a_damaged_lease_is_as_good_as_given_back(storage: Storage) -> None:
+def test_a_lease_that_cannot_be_read_is_free_once_it_stays_so(storage: Storage) -> None:
     storage.write_bytes("leases/runs/a/000007.json", b"")
     assert holder_of(storage, "runs/a") is None
+    clock = Clock()
+    observer = Observer(storage, clock=clock)
     with Lease(storage) as lease:
-        claim = lease.take("runs/a", Observer(storage))
+        assert isinstance(lease.take("runs/a", observer), Holder), "it may be half written"
+        clock.now += EXPIRY + 1
+        claim = lease.take("runs/a", observer)
         assert isinstance(claim, Claim)
         assert claim.number == 8
         assert storage.list("leases/runs/a") == ["000008.json"]
