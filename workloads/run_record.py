@@ -97,6 +97,9 @@ class RunRecord:
         for key, kind in (("spec", dict), ("results", dict), ("history", list)):
             if not isinstance(tree.get(key, kind()), kind):
                 raise ValueError(f"has no {kind.__name__} as {key}")
+        from workloads.record_shape import check_record  # pydantic, which takes its time
+
+        check_record(tree)
         known = {key: values.pop(key) for key in _KEYS if key in values}
         return cls(**known, more=values)
 
@@ -188,7 +191,10 @@ class EvaluationRecord:
 
     @classmethod
     def read(cls, tree: Mapping[str, Any]) -> Self:
-        """Read what `tree` gives. Raises KeyError for what is no record of an evaluation."""
+        """Read what `tree` gives. Raises ValueError for what is no record of an evaluation."""
+        from workloads.record_shape import check_evaluation
+
+        check_evaluation(tree)
         return cls(
             run=tree["run"],
             protocol=tree["protocol"],

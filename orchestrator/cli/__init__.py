@@ -3,6 +3,7 @@
 Heavy imports wait for the command.
 """
 
+import io
 import os
 import sys
 from contextlib import nullcontext
@@ -59,6 +60,9 @@ def main() -> None:
     if DEBUG in sys.argv:  # anywhere: people add it to the end of what they have just typed
         sys.argv.remove(DEBUG)
         os.environ[DEBUGGING] = "1"
+    for stream in (sys.stdout, sys.stderr):  # a file's name may be no text in any encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:]
     first = FIRST_WORDS.get(words[0]) if words and not {"--help", "-h"} & {*words} else None
     with told(first) if first else nullcontext():

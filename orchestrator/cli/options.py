@@ -268,6 +268,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+def _say(text: str) -> None:
+    """Tell an error, in which there may be names that a stranger has chosen."""
+    from orchestrator.commands.consoles import spelled_out
+
+    typer.echo(spelled_out(text), err=True)
+
+
 def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
     """Do the work; leave with 0 done, 1 something failed, 2 the request was wrong.
 
@@ -285,7 +292,7 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
         over()
         if is_debugging():
             traceback.print_exc()
-        typer.echo(str(error), err=True)
+        _say(str(error))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         over()
@@ -298,7 +305,7 @@ def guarded(work: Callable[[], "Finished | None"], *, as_json: bool) -> None:
         if is_debugging():
             raise
         told = f"{type(error).__name__}: {error}".strip().removesuffix(":")
-        typer.echo(f"{told}\nthis is a fault of simclr-orch; --debug shows where", err=True)
+        _say(f"{told}\nthis is a fault of simclr-orch; --debug shows where")
         raise typer.Exit(1) from None
 
     over()

@@ -9,6 +9,7 @@ from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.asked import Role, Tuning
 from orchestrator.plan.cells import Plan
+from orchestrator.plan.kept_shape import check_plan
 from orchestrator.run_record import DEFAULT_WORKLOAD
 from search_spaces.ablation import Scale, Varied
 from workloads.catalog import workload_named
@@ -101,6 +102,7 @@ def read_plan(data: bytes) -> KeptPlan:
     cells = tree["cells"]
     if not (isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)):
         raise ValueError("has no list of cells")
+    check_plan(tree)
     found: KeptPlan = tree  # type: ignore[assignment]
     return found
 

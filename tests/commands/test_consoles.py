@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from orchestrator.commands.consoles import plain_console
+from orchestrator.commands.consoles import plain_console, print_line, spelled_out
 
 ODD = ["[train]", "a[/b]", ":dog:", "[red]cat", "\\[x]", "[link=http://a]b"]
 
@@ -45,3 +48,28 @@ def test_a_storage_with_brackets_in_its_name_is_refused_by_that_name(
     ended = simclr_orch("ablate", "temperature", "--dry-run", "--storage", str(file))
     assert ended.returncode == 2
     assert str(file) in ended.stderr
+
+
+def test_control_characters_in_names_reach_no_terminal() -> None:
+    printed = StringIO()
+    console = plain_console(file=printed, width=80)
+    name = "evil\x1b[2J\x1b]0;title\x07 \x9b31m\tname"
+    console.print(name)
+    print_line(console, name)
+    table = Table()
+    table.add_column(name)
+    table.add_row(Text(name))
+    console.print(table)
+    assert not {"\x1b", "\x07", "\x9b"} & {*printed.getvalue()}
+    assert printed.getvalue().count("\\x1b[2J") >= 3
+    assert spelled_out("tab\tand\nline") == "tab\tand\nline"
+
+
+def test_colours_of_ours_are_still_there() -> None:
+    console = Console(force_terminal=True, color_system="standard", file=StringIO())
+    plain = plain_console(file=StringIO())
+    console._render_hooks = plain._render_hooks
+    print_line(console, "a\x1bb", style="red")
+    assert isinstance(console.file, StringIO)
+    assert "\x1b[31m" in console.file.getvalue()
+    assert "a\\x1bb" in console.file.getvalue()

@@ -49,7 +49,8 @@ def storage(tmp_path: Path) -> Storage:
         RunFolder(there, record.fingerprint).write_record(record)
         os.utime(there.local_path(f"runs/{record.fingerprint}/run.json"), (1e9, 1e9))
     RunFolder(there, f"{3:020x}").write_spec({"loss": {"temperature": 0.4}, "seed": 0})
-    cells = [{"fingerprint": f"{number:020x}", "name": "a cell"} for number in range(4)]
+    place = {"at": [], "seed": 0, "role": "cell", "name": "a cell"}
+    cells = [place | {"fingerprint": f"{number:020x}"} for number in range(4)]
     for name, of in (("temperature", cells), ("losses", cells[:1])):
         plan = {"sweep": "aaaa", "base": {}, "cells": of, "preset": "shapes seed=0"}
         plan["started"] = f"2026-11-28T0{len(of)}:00:00+00:00"
@@ -205,7 +206,8 @@ def test_runs_that_go_on_come_first_and_say_how_far_they_are(storage: Storage) -
     for number, state in ((3, "running"), (4, "failed"), (5, "waiting")):
         RunFolder(storage, f"{number:020x}").write_spec({"seed": 0})
         plan = {"sweep": f"{number:04x}", "base": {}, "preset": "shapes", "started": "2026-11-28"}
-        plan["cells"] = [{"fingerprint": f"{number:020x}", "name": "0.4 · seed 0"}]
+        named = {"fingerprint": f"{number:020x}", "name": "0.4 · seed 0"}
+        plan["cells"] = [{"at": [], "seed": 0, "role": "cell", **named}]
         storage.write_json(f"sweeps/temperature/{number:04x}/plan.json", plan)
         now = datetime.now(UTC)
         cell = CellProgress(

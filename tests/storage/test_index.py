@@ -61,7 +61,8 @@ def write(storage: Storage, *records: RunRecord, at: float = LONG_AGO) -> None:
 
 
 def keep_plan(storage: Storage, ablation: str, sweep: str, *fingerprints: str) -> None:
-    cells = [{"fingerprint": name, "name": f"cell of {ablation}"} for name in fingerprints]
+    place = {"at": [], "seed": 0, "role": "cell"}
+    cells = [place | {"fingerprint": name, "name": f"cell of {ablation}"} for name in fingerprints]
     storage.write_json(
         f"sweeps/{ablation}/{sweep}/plan.json",
         {
@@ -204,7 +205,7 @@ def test_a_folder_where_a_specification_should_lie_is_no_end_of_the_list(local: 
 
 def test_numbers_that_json_does_not_have_are_left_out(local: Storage) -> None:
     write(local, record(1))
-    tree = record(1).tree() | {"results": {"a": 1.0, "b": 2.0, "c": "text"}}
+    tree = record(1).tree() | {"results": {"a": 1.0, "b": 2.0}}
     text = json.dumps(tree).replace("2.0", "NaN")
     local.write_bytes(f"runs/{1:020x}/run.json", text.encode())
     (row,) = run_rows(local)
