@@ -232,18 +232,16 @@ def _of_record(record: RunRecord) -> Entry:
 
 
 def _unfinished(storage: Storage, fingerprint: str) -> Entry | None:
-    import yaml
-
     from orchestrator.storage.runs import SPEC
+    from workloads.written import read_tree
 
     name = f"runs/{fingerprint}/{SPEC}"
     # a folder of that name is for the run itself to complain of
     data = None if storage.is_folder(name) else storage.read_bytes(name)
     try:
-        tree = yaml.safe_load(data) if data else None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        tree = None
-    spec = tree if isinstance(tree, dict) else {}
+        spec = read_tree(data.decode()) if data else {}
+    except ValueError:
+        spec = {}
     return {
         "fingerprint": fingerprint,
         "name": "",

@@ -3,6 +3,8 @@
 import io
 import itertools
 import json
+import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -240,10 +242,21 @@ def test_predictions_come_back_under_any_name_in_few_bytes() -> None:
 
 def test_a_file_without_predictions_is_refused_and_nothing_is_unpickled() -> None:
     good = predictions_bytes({"x": pair(1, 1, 1)[0]})
-    pickled, other = io.BytesIO(), io.BytesIO()
+    pickled, other, bomb, lying = (io.BytesIO() for _ in range(4))
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("names.npy", b"\0" * (1 << 29))
+    header = "{'descr': '<i8', 'fortran_order': False, 'shape': (1099511627776,), }"
+    with zipfile.ZipFile(lying, "w") as archive:
+        array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n"
+        archive.writestr("names.npy", array)
     np.savez(pickled, names=np.array([{}], dtype=object))
     np.savez(other, weights=np.zeros(3))
-    for data in (b"", b"no archive", good[:-30], pickled.getvalue(), other.getvalue()):
+    for data in (
+        b"",
+        b"no archive",
+        good[:-30],
+        *(file.getvalue() for file in (pickled, other, bomb, lying)),
+    ):
         with pytest.raises(ValueError, match="does not hold predictions"):
             read_predictions(data)
 

@@ -17,6 +17,7 @@ from workloads.evaluation_result import Predictions
 __all__ = ["predictions_bytes", "read_predictions"]
 
 NAMES = "names"
+MOST_BYTES = 1 << 28  # unpacked: eight protocols of a million test images in two columns
 TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
@@ -37,8 +38,15 @@ def predictions_bytes(predictions: Mapping[str, Predictions]) -> bytes:
 
 
 def read_predictions(data: bytes) -> dict[str, Predictions]:
-    """Read what `predictions_bytes` was given. Raises ValueError for other content."""
+    """Read what `predictions_bytes` was given. Raises ValueError for other content.
+
+    That includes what would need more than `MOST_BYTES` once it is unpacked.
+    """
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > MOST_BYTES:
+            raise ValueError(f"{unpacked:,} bytes, once unpacked")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             found = {}
             for position, name in enumerate(json.loads(arrays[NAMES].tobytes())):
@@ -51,6 +59,7 @@ def read_predictions(data: bytes) -> dict[str, Predictions]:
         KeyError,
         TypeError,
         ValueError,
+        MemoryError,  # of a header that promises more than there is
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
