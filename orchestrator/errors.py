@@ -9,6 +9,7 @@ __all__ = [
     "RunError",
     "StorageError",
     "TrackingError",
+    "UnreachableError",
 ]
 
 
@@ -41,6 +42,10 @@ class LeaseLostError(OrchestratorError):
 
 class TrackingError(OrchestratorError):
     """An MLflow store that could not be reached or refused a request; see `--tracking-uri`."""
+
+
+class UnreachableError(TrackingError):
+    """An MLflow store that does not answer now: it may take the same request later."""
 
 
 class ClusterError(OrchestratorError):

@@ -12,6 +12,7 @@ from orchestrator.commands.looks import keep_older_looks, records_of
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.result import Finished
 from orchestrator.errors import PlanError
+from orchestrator.logs import Carrier
 from orchestrator.plan import Ask, Plan, PlannedCell
 from orchestrator.plan.asked import seed_chosen_for
 from orchestrator.plan.kept import KeptPlan, read_plan, same_run
@@ -180,6 +181,9 @@ def _record(
         if not there:
             return True
 
+        def warn(text: str) -> None:
+            say.print(text, style="yellow", soft_wrap=True)
+
         sweep = _with_cells(empty, kept, there)
         recorder = Recorder(
             tracker,
@@ -187,15 +191,18 @@ def _record(
             storage,
             tags_of(sweep, kept),
             log_model=False,
-            warn=lambda text: say.print(text, style="yellow", soft_wrap=True),
+            warn=warn,
         )
-        recorder.begin(kept)
+        carrier = Carrier(recorder.label, warn)
+        outbox = carrier.outbox(recorder, sweep, storage)
+        outbox.begin(kept)
+        carrier.wait_for_begin(outbox)
         keep_plan(storage, sweep, kept)
         for name, record in there.items():
             if name in found.taken:
-                recorder.ended(name, record)
+                outbox.ended(name, record)
             elif record.has_finished:
-                recorder.taken_over(name, record)
+                outbox.taken_over(name, record)
         files = {}
         complete = _is_complete(sweep, kept, there)
         if not complete:
@@ -207,8 +214,10 @@ def _record(
         elif sweep.ablation is not None:
             report_on(sweep.name, storage, out, sweep=sweep.sweep_id, output=None)
             files = kept_report(sweep, storage)
-        recorder.finish("FINISHED" if complete else "KILLED", files)
-    return recorder.failure is None
+        outbox.finish("FINISHED" if complete else "KILLED", files)
+        carrier.settle()
+        carrier.close()
+    return carrier.failure is None
 
 
 def _is_complete(sweep: Plan, kept: KeptPlan, there: Mapping[str, RunRecord]) -> bool:

@@ -1,8 +1,9 @@
 """Runs that are in the storage: list them, and show MLflow's pages on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -11,12 +12,16 @@ from orchestrator.commands.result import Finished
 from orchestrator.commands.run_files import csv_text, trees, write_parquet
 from orchestrator.commands.run_quantities import Quantities
 from orchestrator.commands.run_table import print_table
+from orchestrator.ending import noted_endings
 from orchestrator.errors import PlanError
 from orchestrator.settings import Settings
 from orchestrator.storage.files import Storage
 from orchestrator.storage.query import check_fields, newest_first, rows_where, sorted_rows
 from orchestrator.storage.rows import RunRow, run_rows
 from workloads.plural import counted
+
+if TYPE_CHECKING:
+    from orchestrator.tracking import Dashboard
 
 __all__ = ["RunsQuestion", "asked_rows", "list_runs", "serve_dashboard"]
 
@@ -99,26 +104,32 @@ def serve_dashboard(
     from orchestrator.tracking import start_dashboard
     from orchestrator.tracking.answers import pages_of
 
-    pages = pages_of(settings.tracking_uri, Storage(settings.storage), name)
-    board = start_dashboard(
-        settings.tracking_uri,
-        Storage(settings.storage),
-        host=host,
-        port=port,
-        allowed_hosts=allowed_hosts,
-    )
-    try:
-        console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-        for what, path in pages.items():
-            shown = f"{what}: {board.address}{path}"
-            print_line(console, shown)
-        if others := board.addresses[1:]:
-            shown = ", ".join(others)
-            text = f"from other machines: {shown}; any other name needs --allowed-host NAME"
-            console.print(text, highlight=False, soft_wrap=True)
-        code = board.wait()
-    except KeyboardInterrupt:
-        code = 0
-    finally:
-        board.stop()
+    storage = Storage(settings.storage)
+    pages = pages_of(settings.tracking_uri, storage, name)
+    with noted_endings() as ending:
+        board = start_dashboard(
+            settings.tracking_uri,
+            storage,
+            host=host,
+            port=port,
+            allowed_hosts=allowed_hosts,
+            ending=ending,
+        )
+        try:
+            _print_addresses(console, board, pages)
+            code = board.wait(ending)
+        except KeyboardInterrupt:
+            code = 0
+        finally:
+            board.stop()
     return Finished(1 if code else 0, {"address": board.address})
+
+
+def _print_addresses(console: Console, board: "Dashboard", pages: Mapping[str, str]) -> None:
+    console.print(f"MLflow: {board.address}  (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+    for what, path in pages.items():
+        print_line(console, f"{what}: {board.address}{path}")
+    if others := board.addresses[1:]:
+        shown = ", ".join(others)
+        text = f"from other machines: {shown}; any other name needs --allowed-host NAME"
+        console.print(text, highlight=False, soft_wrap=True)

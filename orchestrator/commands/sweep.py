@@ -22,6 +22,7 @@ from orchestrator.commands.logged_encoder import logged_encoder
 from orchestrator.commands.looks import keep_older_looks, look_at
 from orchestrator.commands.next_round import Round, next_round
 from orchestrator.commands.next_steps import after_pretrain, next_lines
+from orchestrator.commands.outboxes import Outboxes
 from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.request import Request
@@ -29,10 +30,10 @@ from orchestrator.commands.result import Finished
 from orchestrator.commands.search import kept_search_report, search_report
 from orchestrator.commands.search_lines import step_line
 from orchestrator.environment import is_debugging
-from orchestrator.errors import LeaseLostError, OrchestratorError, PlanError
+from orchestrator.errors import LeaseLostError, OrchestratorError, PlanError, UnreachableError
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.live.pulse import keep_end
-from orchestrator.logs import Logs, SweepLog, read_log
+from orchestrator.logs import Logs, Place, SweepLog, read_log
 from orchestrator.plan import Plan
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
@@ -136,7 +137,8 @@ class Sweep:
         self._started = datetime.now(UTC)
         self.leases: list[Lease] = []  # once one is lost, nothing more is done
         choices = [read_log(text) for text in checked.request.logs]
-        self._logs = Logs(choices, checked.storage, self._warn)
+        self._logs = Logs(choices, checked.storage)
+        self._outboxes = Outboxes(checked.storage, self._warn)
 
     def _is_lost(self) -> bool:
         return any(lease.is_lost for lease in self.leases)
@@ -150,7 +152,11 @@ class Sweep:
         """Write the records into the storage that MLflow has and the storage has lost."""
         for plan in planned.plans:
             missing = plan.jobs.keys() - planned.done
-            for fingerprint, record in self._tracker.finished(plan.name, missing).items():
+            try:
+                found = self._tracker.finished(plan.name, missing) if missing else {}
+            except UnreachableError:
+                return  # said where the sweep begins
+            for fingerprint, record in found.items():
                 RunFolder(self._checked.storage, fingerprint).write_record(record)
 
     def run(self, planned: Round, shape: ClusterShape | None) -> Finished:
@@ -183,10 +189,12 @@ class Sweep:
                 planned = following
             except KeyboardInterrupt:
                 _finish(begun, "KILLED")
+                self._outboxes.leave()
                 self._left(planned, "stopped")
                 raise
             except Exception as error:  # noqa: BLE001 - see the docstring
                 _finish(begun, "FAILED")
+                self._outboxes.leave()
                 self._left(planned, "failed")
                 if is_debugging():
                     self._console.print_exception()
@@ -217,10 +225,11 @@ class Sweep:
                 warn=self._warn,
                 encoder_of=lambda record: logged_encoder(record, self._checked.storage),
             )
-            places: list[SweepLog] = [recorder, *self._logs.of(plan)]
+            places = list[SweepLog]()
             begun.append((plan, places))
-            for one in places:
-                one.begin(kept)
+            recorded_in: list[Place] = [recorder, *self._logs.of(plan)]
+            for place in recorded_in:
+                places.append(self._outboxes.begin(place, plan, kept))
             keep_plan(self._checked.storage, plan, kept)
             if plan.is_search:
                 keep_study(self._checked.storage, plan)
@@ -281,6 +290,7 @@ class Sweep:
             for one in places:
                 one.finish(status, files)
         self._left(planned, LEFT[status])
+        unrecorded = self._outboxes.hand_over(self.say)
 
         for record in outcome.failed.values():
             self._console.print(
@@ -290,7 +300,6 @@ class Sweep:
                 soft_wrap=True,
             )
             self.say("\n".join(f"    {line}" for line in record.log_tail))
-        unrecorded = {one.label for _, places in begun for one in places if one.failure}
         complete = outcome.complete and not unrecorded
         if not complete:
             left = f"{len(outcome.failed)} failed, {len(outcome.missing)} not run"

@@ -3,8 +3,18 @@
 It is written from the driver only. The only place of wandb and tensorboard.
 """
 
+from orchestrator.logs.carrier import Carrier
 from orchestrator.logs.choice import LogChoice, log_problems, read_log, travel_problems
 from orchestrator.logs.kept import Logs
-from orchestrator.logs.sweep_log import SweepLog
+from orchestrator.logs.sweep_log import Place, SweepLog
 
-__all__ = ["LogChoice", "Logs", "SweepLog", "log_problems", "read_log", "travel_problems"]
+__all__ = [
+    "Carrier",
+    "LogChoice",
+    "Logs",
+    "Place",
+    "SweepLog",
+    "log_problems",
+    "read_log",
+    "travel_problems",
+]

@@ -1,5 +1,6 @@
 """Files that grow, in a folder or in an object store."""
 
+import errno
 import os
 import time
 
@@ -37,7 +38,8 @@ class AppendedFile:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with open(self._path, "ab", buffering=0) as file:
-                file.write(piece)
+                if file.write(piece) != len(piece):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             return
         self._object = self.content() + piece
         self._pending = True

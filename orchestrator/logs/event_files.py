@@ -1,14 +1,15 @@
 """TensorBoard's event files: a folder for each run of a sweep.
 
 A driver begins files of its own, for what follows a record that a kill has cut is never read.
-TensorBoard reads all files of a folder as one.
+TensorBoard reads all files of a folder as one. A point that lies in one of them is written into no
+other: a driver may be killed after it wrote it, and before the ledger knew.
 """
 
 import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.logs.appended import AppendedFile
@@ -20,6 +21,7 @@ from orchestrator.storage import Storage
 __all__ = ["EventFiles"]
 
 VERSION = "brain.Event:2"
+Point = tuple[str, int, str]  # tag, step and value, in letters: a NaN equals no other
 
 
 class EventFiles:
@@ -29,6 +31,7 @@ class EventFiles:
         """Write below `folder` of the storage, which may be an object store."""
         self._storage, self._folder = storage, folder
         self._open: dict[str, AppendedFile] = {}
+        self._there: dict[str, set[Point]] = {}
 
     def opened(self, run: LoggedRun) -> None:
         """Begin a file, with the whole specification as text."""
@@ -36,6 +39,7 @@ class EventFiles:
         from torch.utils.tensorboard.summary import text
 
         now = time.time()
+        self._there[run.fingerprint] = self._points_of(run)
         # read in the order of their names
         name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
         self._open[run.fingerprint] = AppendedFile(self._storage, self._path(run, name))
@@ -58,6 +62,7 @@ class EventFiles:
 
     def left(self, run: LoggedRun, *, failed: bool) -> None:  # noqa: ARG002
         """Have the whole file be there."""
+        self._there.pop(run.fingerprint)
         self._open.pop(run.fingerprint).flush()
 
     def close(self, status: Status, files: Mapping[str, str | bytes]) -> None:  # noqa: ARG002
@@ -76,10 +81,26 @@ class EventFiles:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        summary = Summary(
-            value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        )
-        self._write(run, Event(wall_time=time.time(), step=step, summary=summary))
+        points = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        there = self._there[run.fingerprint]
+        fresh = [one for one in points if (one.tag, step, repr(one.simple_value)) not in there]
+        if fresh or not points:
+            summary = Summary(value=fresh)
+            self._write(run, Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _points_of(self, run: LoggedRun) -> set[Point]:
+        """Return the points that earlier files of a run have."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        folder = self._path(run, "").rstrip("/")
+        return {
+            (one.tag, event.step, repr(one.simple_value))
+            for name in self._storage.list(folder)
+            for record in _records(self._storage.read_bytes(f"{folder}/{name}") or b"")
+            for event in [Event.FromString(record)]
+            for one in event.summary.value
+            if one.HasField("simple_value")
+        }
 
     def _compared(self, run: LoggedRun, results: Metrics) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -98,6 +119,20 @@ class EventFiles:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         RecordWriter(_Pieces(self._open[run.fingerprint])).write(event.SerializeToString())
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """Yield the records of an event file, up to one that was cut.
+
+    Around each lie 8 bytes of its length and 4 of a checksum, and 4 of another behind it.
+    """
+    at = 0
+    while at + 12 <= len(content):
+        length = int.from_bytes(content[at : at + 8], "little")
+        if at + 16 + length > len(content):
+            return
+        yield content[at + 12 : at + 12 + length]
+        at += 16 + length
 
 
 class _Pieces:

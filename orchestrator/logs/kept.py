@@ -1,6 +1,6 @@
 """Where the logs of a request's sweeps lie, and each as something to write to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from orchestrator.logs.appended import AppendedFile, parted
 from orchestrator.logs.choice import LogChoice
@@ -22,11 +22,9 @@ LINES, WRITTEN = "log.jsonl", "written.jsonl"
 class Logs:
     """What `--log` asks for, of all sweeps of a request."""
 
-    def __init__(
-        self, choices: Sequence[LogChoice], storage: Storage, warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, choices: Sequence[LogChoice], storage: Storage) -> None:
         """Write what is chosen, below the storage unless a choice says where."""
-        self._choices, self._storage, self._warn = tuple(choices), storage, warn
+        self._choices, self._storage = tuple(choices), storage
         # Several sweeps may share one: of an object there must be one content.
         self._files: dict[tuple[str, str], AppendedFile] = {}
 
@@ -56,6 +54,5 @@ class Logs:
             file = self._files.setdefault((storage.uri, name), AppendedFile(storage, name))
             return Ledger(file, plan.sweep_id)
 
-        return LoggedSweep(
-            str(choice), plan, sink, ledger, whole=choice.kind == "jsonl", warn=self._warn
-        )
+        label = f"--log {choice}"
+        return LoggedSweep(label, plan, sink, ledger, whole=choice.kind == "jsonl")

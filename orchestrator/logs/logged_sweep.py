@@ -1,6 +1,7 @@
 """A sweep in one log: what of it is written, when, and that nothing is written twice."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.logs.ledger import Ledger, epoch_key, result_key, run_key
@@ -16,9 +17,10 @@ OF_THE_SYSTEM = "system/"  # how metrics begin that are of the machine, and not 
 
 
 class LoggedSweep:
-    """One sweep in one log, a `SweepLog`.
+    """One sweep in one log, a `Place`.
 
-    `failure` is why the log can no longer be written; from then on it is left alone.
+    After a failure the ledger is read again, and the runs are opened again: what is missing is
+    what the ledger lacks.
     """
 
     def __init__(
@@ -29,19 +31,18 @@ class LoggedSweep:
         ledger: Callable[[], Ledger],
         *,
         whole: bool,
-        warn: Callable[[str], None],
     ) -> None:
         """Write `plan` into `sink`; the ledger is opened by `begin`.
 
         `whole`: the ledger has everything, and is what people read.
         """
         self.label, self._plan, self._sink = label, plan, sink
-        self._open_ledger, self._whole, self._warn = ledger, whole, warn
+        self._open_ledger, self._whole = ledger, whole
         self._ledger: Ledger
         self._open: dict[str, LoggedRun] = {}
         self._about: dict[str, str | None] = {}
         self._differing = _differing(plan)
-        self.failure: str | None = None
+        self._is_broken = self._is_closed = False
 
     def begin(self, kept: KeptPlan) -> None:
         """Read what an earlier driver has written."""
@@ -85,8 +86,9 @@ class LoggedSweep:
 
         def close() -> None:
             self._sink.close(status, files)
-            if self._whole:
+            if self._whole and not self._is_closed:
                 self._ledger.add("end", None, status=status)
+            self._is_closed = True
             self._ledger.flush()
 
         self._guarded(close)
@@ -138,18 +140,15 @@ class LoggedSweep:
             self._sink.left(run, failed=record.has_failed)
 
     def _guarded(self, write: Callable[[], object]) -> None:
-        """Write unless this log has failed before; say so once."""
-        if self.failure is not None:
-            return
-        try:
-            write()
-        except Exception as error:  # noqa: BLE001 - libraries of others raise whatever they like
-            said = str(error).strip() or type(error).__name__
-            self.failure = said.splitlines()[0][:300]
-            self._warn(
-                f"--log {self.label} cannot be written: {self.failure}. The sweep goes on; rerun "
-                "the command to write the rest."
-            )
+        """Write; after a failure from what the ledger has now."""
+        if self._is_broken:
+            with suppress(Exception):  # it has failed before, and is given up
+                self._sink.close("KILLED", {})
+            self._open.clear()
+            self._ledger = self._open_ledger()
+        self._is_broken = True
+        write()
+        self._is_broken = False
 
 
 def logged_metrics(metrics: Metrics, logged: Sequence[str]) -> dict[str, float]:

@@ -36,7 +36,7 @@ class LoggedRun:
 
 
 class Sink(Protocol):
-    """A kind of log. Nothing is given to it twice; whatever it raises makes it be given up."""
+    """A kind of log. After whatever it raises it is closed, and its runs are opened again."""
 
     def opened(self, run: LoggedRun) -> None:
         """Take what a run is, once for each driver, before anything else of it."""

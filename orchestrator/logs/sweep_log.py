@@ -6,19 +6,18 @@ from typing import Literal, Protocol
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.run_record import Metrics, RunRecord
 
-__all__ = ["Status", "SweepLog"]
+__all__ = ["Place", "Status", "SweepLog"]
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
-class SweepLog(Protocol):
-    """A place that one sweep is written into, from the driver, and never from two threads at once.
+class Place(Protocol):
+    """Something that one sweep is written into, from one thread at a time.
 
-    A place that fails ends no sweep: it says so once, keeps the reason as `failure`, and is not
-    written again. A rerun of the sweep writes what is missing.
+    Its methods raise whatever keeps it from being written; each may then be called again, and
+    writes what is missing: once, however often it is called.
     """
 
-    failure: str | None
     label: str  # what people call the place
 
     def begin(self, kept: KeptPlan) -> None:
@@ -41,3 +40,12 @@ class SweepLog(Protocol):
 
     def finish(self, status: Status, files: Mapping[str, str | bytes]) -> None:
         """End with the report's files; cells that are still open were interrupted."""
+
+
+class SweepLog(Place, Protocol):
+    """A place for those who run a sweep: it raises nothing, and is not waited for.
+
+    `failure` is why it has not taken all that it was given.
+    """
+
+    failure: str | None

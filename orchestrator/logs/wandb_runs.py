@@ -94,8 +94,15 @@ class WandbRuns:
         self._open[run.fingerprint] = begun
 
     def epoch(self, run: LoggedRun, epoch: int, metrics: Metrics) -> None:
-        """Log a point of a curve, over its epoch."""
-        self._open[run.fingerprint].log({**metrics, "epoch": epoch})
+        """Log a point of a curve, over its epoch.
+
+        The last one of a run that goes on is passed over: a driver may be killed after it sent it,
+        and before the ledger knew.
+        """
+        open_run = self._open[run.fingerprint]
+        if open_run.resumed and open_run.summary.get("epoch") == epoch:
+            return
+        open_run.log({**metrics, "epoch": epoch})
 
     def ended(self, run: LoggedRun, record: RunRecord, results: Metrics) -> None:
         """Put the results into the run's summary."""

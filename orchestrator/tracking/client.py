@@ -2,7 +2,8 @@
 
 A store fails for a moment when a server is restarted or a database is locked. Each request here can
 be repeated: runs are found before they are created, metrics carry the time of the first attempt,
-and MLflow keeps one of two equal entries. What still fails raises TrackingError.
+and MLflow keeps one of two equal entries. What still fails raises UnreachableError, and what is
+refused TrackingError.
 """
 
 import math
@@ -12,9 +13,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, UnreachableError
 from orchestrator.scratch import scratch_folder
 from orchestrator.tracking import store
+from orchestrator.tracking.exclusive import exclusive
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -116,7 +118,7 @@ class PatientClient:
             )
             return run
 
-        with store.exclusive(self._uri):  # Two drivers of one sweep must not both find nothing.
+        with exclusive(self._uri):  # Two drivers of one sweep must not both find nothing.
             return self._persist(f"open run {name}", find_or_create)
 
     def latest(self, condition: str) -> "Run | None":
@@ -186,24 +188,29 @@ class PatientClient:
         """Keep what `save` writes into a folder as the logged model of a run, unless it has one."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-        def there() -> bool:
+        def there() -> dict[str, str]:
             condition = f"source_run_id = '{run_id}' AND name = '{name}'"
             found = self._client.search_logged_models([experiment_id], condition)
-            return any(model.status == LoggedModelStatus.READY for model in found)
+            return {str(model.status): model.model_id for model in found}
 
-        if self._persist("find a model", there):
+        ready, begun = str(LoggedModelStatus.READY), str(LoggedModelStatus.PENDING)
+        if ready in self._persist("find a model", there):
             return
         with scratch_folder() as scratch:
             folder = scratch / name
             save(folder)
 
             def keep() -> None:
-                made = self._client.create_logged_model(
-                    experiment_id, name=name, source_run_id=run_id
-                )
-                self._client.log_model_artifacts(made.model_id, str(folder))
-                self._client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
-                output = LoggedModelOutput(made.model_id, step)
+                known = there()
+                model = known.get(ready) or known.get(begun)  # what an earlier try has left
+                if model is None:
+                    model = self._client.create_logged_model(
+                        experiment_id, name=name, source_run_id=run_id
+                    ).model_id
+                if ready not in known:
+                    self._client.log_model_artifacts(model, str(folder))
+                    self._client.finalize_logged_model(model, LoggedModelStatus.READY)
+                output = LoggedModelOutput(model, step)
                 self._client.log_outputs(run_id, [output])
 
             self._persist("store a model", keep)
@@ -278,7 +285,8 @@ class PatientClient:
             except store.failures() as error:
                 if store.is_permanent(error) or time.monotonic() + pause > deadline:
                     message = f"{store.named(self._uri)}: cannot {what}: {store.reason(error)}"
-                    raise TrackingError(message) from error
+                    kind = TrackingError if store.is_permanent(error) else UnreachableError
+                    raise kind(message) from error
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
 

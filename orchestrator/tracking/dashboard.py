@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from orchestrator.ending import Ending
 from orchestrator.errors import PlanError, TrackingError
 from orchestrator.storage import Storage
 from orchestrator.tracking import store, watched
@@ -23,6 +24,7 @@ __all__ = ["Dashboard", "check_recorded", "start_dashboard"]
 
 START_PATIENCE = 90.0  # seconds; a busy machine needs 10 to import MLflow twice
 STOP_PATIENCE = 10.0
+SECONDS_BETWEEN_LOOKS = 0.5  # at whether the server still runs
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,12 @@ class Dashboard:
     process: subprocess.Popen[bytes] | None
     addresses: tuple[str, ...] = ()
 
-    def wait(self) -> int:
-        """Wait until the process ends; returns its exit code."""
-        return self.process.wait() if self.process else 0
+    def wait(self, ending: Ending) -> int:
+        """Wait until the process ends, or this one is asked to; returns the exit code, else 0."""
+        while self.process is not None and self.process.poll() is None:
+            if ending.wait(SECONDS_BETWEEN_LOOKS):
+                return 0
+        return 0 if self.process is None else self.process.returncode
 
     def stop(self) -> None:
         """End the process and those it started, and nothing else."""
@@ -63,8 +68,11 @@ def start_dashboard(
     host: str = "127.0.0.1",
     port: int = 5000,
     allowed_hosts: Sequence[str] = (),
+    ending: Ending | None = None,
 ) -> Dashboard:
     """Serve the store that a sweep with the same options writes; return when the pages answer.
+
+    Or when this process is asked to end, which `ending` tells.
 
     MLflow answers requests only for names that it was told, so that a page elsewhere cannot have a
     browser ask it: this machine's own, where it listens for other machines, and `allowed_hosts`,
@@ -116,7 +124,7 @@ def start_dashboard(
     addresses += [f"http://{name}:{port}" for name in names_for_others(host)]
     dashboard = Dashboard(addresses[0], process, tuple(addresses))
     try:
-        _wait_until_healthy(dashboard, Path(log.name))
+        _wait_until_healthy(dashboard, Path(log.name), ending)
     except BaseException:
         dashboard.stop()
         raise
@@ -148,11 +156,13 @@ def _reachable(host: str) -> str:
     )
 
 
-def _wait_until_healthy(dashboard: Dashboard, log: Path) -> None:
+def _wait_until_healthy(dashboard: Dashboard, log: Path, ending: Ending | None) -> None:
     opener = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + START_PATIENCE
     assert dashboard.process is not None
     while time.monotonic() < deadline and dashboard.process.poll() is None:
+        if ending is not None and ending.wait(0):
+            return
         try:
             opener.open(f"{dashboard.address}/health", timeout=2).close()
             return

@@ -1,8 +1,8 @@
 """Writes a sweep into MLflow from the driver: a run for the sweep, one below it for each cell.
 
 Workers never talk to MLflow: what they report arrives through Ray, so that no cluster node needs to
-reach the server and one process owns the database. The storage keeps everything too; if MLflow
-fails for longer than the tracker retries, the sweep goes on and a rerun records what is missing.
+reach the server and one process owns the database. The storage keeps everything too: a carrier
+(`orchestrator/logs/carrier.py`) calls this in a thread of its own, and again where MLflow failed.
 """
 
 import json
@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import yaml
 
-from orchestrator.errors import TrackingError
+from orchestrator.logs import SweepLog
 from orchestrator.logs.logged_sweep import logged_metrics
-from orchestrator.logs.sweep_log import SweepLog
 from orchestrator.plan import Plan, PlannedCell
 from orchestrator.plan.kept import KeptPlan, only_text
 from orchestrator.provenance import RAY_JOB
@@ -35,9 +34,9 @@ SECONDS_BETWEEN_WRITES = 5.0
 
 
 class Recorder:
-    """The MLflow side of one sweep.
+    """The MLflow side of one sweep, a `Place`.
 
-    `failure` is why MLflow can no longer be written; from then on nothing is.
+    Whatever MLflow does not take raises TrackingError, and may be asked for again.
     """
 
     def __init__(
@@ -64,11 +63,10 @@ class Recorder:
         self._stopped: dict[str, CellRun] = {}
         self._pending: dict[str, list[Metrics]] = {}
         self._written: dict[str, float] = {}
-        self.failure: str | None = None
         self.label = "MLflow"
 
     def begin(self, kept: KeptPlan) -> None:
-        """Find or create the sweep's run. Raises TrackingError: nothing has started yet."""
+        """Find or create the sweep's run."""
         self._kept = kept
         self._parent = self._tracker.sweep(
             self._plan.name,
@@ -87,7 +85,7 @@ class Recorder:
 
     def started(self, fingerprint: str) -> None:
         """Open the run of a cell that has started."""
-        self._guarded(lambda: self._run_of(fingerprint))
+        self._run_of(fingerprint)
 
     def epoch(self, fingerprint: str, metrics: Metrics) -> None:
         """Take an epoch's metrics of a running cell.
@@ -97,14 +95,14 @@ class Recorder:
         waiting = self._pending.setdefault(fingerprint, [])
         waiting.append(logged_metrics(metrics, (*self._logged, "epoch")))
         if time.monotonic() - self._written.get(fingerprint, 0.0) > SECONDS_BETWEEN_WRITES:
-            self._guarded(lambda: self._write_curve(fingerprint, waiting))
+            self._write_curve(fingerprint, waiting)
             self._written[fingerprint] = time.monotonic()
             self._pending[fingerprint] = []
 
     def ended(self, fingerprint: str, record: RunRecord) -> None:
         """Write the rest of a cell's curve, its results and its files, and close its run."""
         self._pending.pop(fingerprint, None)
-        self._guarded(lambda: self._close(fingerprint, record))
+        self._close(fingerprint, record)
 
     def taken_over(self, fingerprint: str, record: RunRecord) -> None:
         """Give a cell that finished before, perhaps in another sweep, a run unless it has one.
@@ -116,26 +114,22 @@ class Recorder:
             return
         recorded = self._recorded.get(fingerprint)
         if recorded is None or self._log_model:
-            self._guarded(lambda: self._close(fingerprint, record))
+            self._close(fingerprint, record)
         elif recorded.epochs != len(record.history) or not recorded.is_shown:
-            self._guarded(lambda: self._mend(recorded, record))
+            self._mend(recorded, record)
 
     def finish(self, status: Status, files: Mapping[str, str | bytes]) -> None:
         """Close the sweep's run with the report's files; cells still open were interrupted."""
-
-        def close() -> None:
-            assert self._parent is not None, "begin comes first"
-            for run in self._open.values():
-                self._tracker.finish(run, {}, {}, status="KILLED")
-            self._tracker.reconcile(self._parent)
-            metrics = self._shown.of_sweep(files)
-            self._tracker.finish_sweep(
-                self._parent, status=status, artifacts=files, metrics=metrics
-            )
-            if ANSWER in files:
-                self._describe(files)
-
-        self._guarded(close)
+        assert self._parent is not None, "begin comes first"
+        while self._open:
+            fingerprint, run = next(iter(self._open.items()))
+            self._tracker.finish(run, {}, {}, status="KILLED")
+            del self._open[fingerprint]
+        self._tracker.reconcile(self._parent)
+        if ANSWER in files:
+            self._describe(files)
+        metrics = self._shown.of_sweep(files)
+        self._tracker.finish_sweep(self._parent, status=status, artifacts=files, metrics=metrics)
 
     def has(self, fingerprint: str) -> bool:
         """Tell whether the cell is one of this sweep's."""
@@ -231,19 +225,6 @@ class Recorder:
         except ModelError as error:
             self._warn(f"{record.name}: its encoder is kept, and is no model of MLflow: {error}")
 
-    def _guarded(self, write: Callable[[], object]) -> None:
-        """Write unless MLflow has failed before in this sweep; say so once."""
-        if self.failure is not None:
-            return
-        try:
-            write()
-        except TrackingError as error:
-            self.failure = str(error)
-            self._warn(
-                f"MLflow cannot be written: {error}. The sweep goes on; rerun the command to "
-                "record it."
-            )
-
 
 class Recorders:
     """All that sweeps which run together are written into: what happens to a cell, goes to each
@@ -252,11 +233,6 @@ class Recorders:
 
     def __init__(self, recorders: Sequence[SweepLog]) -> None:
         self._recorders = tuple(recorders)
-
-    @property
-    def failure(self) -> str | None:
-        """Why the first of them can no longer be written; None while all can."""
-        return next((recorder.failure for recorder in self._recorders if recorder.failure), None)
 
     def started(self, fingerprint: str) -> None:
         """Tell each sweep that has the cell that it has started."""

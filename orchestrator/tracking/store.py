@@ -1,24 +1,22 @@
 """The MLflow store behind a tracking URI: loaded silently, created once, checked in seconds."""
 
-import hashlib
 import importlib.util
 import logging
 import os
 import re
 import sqlite3
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, UnreachableError
 from orchestrator.storage import Storage, without_password
+from orchestrator.tracking.exclusive import exclusive
 from orchestrator.tracking.relocated import hide_default, put_right, without_marks
 from workloads.extras import install_command
-from workloads.local_files import Lock, replaced
+from workloads.local_files import replaced
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,13 +27,13 @@ __all__ = [
     "VARIABLE",
     "artifact_address",
     "connect",
-    "exclusive",
     "failures",
     "is_permanent",
     "named",
     "page",
     "problem",
     "put_artifacts_right",
+    "reach",
     "reason",
     "resolve",
 ]
@@ -54,7 +52,6 @@ VARIABLE = "MLFLOW_TRACKING_URI"
 CHECK_TIMEOUT = 4  # seconds for one request or connection of a check
 log = logging.getLogger(__name__)
 
-LOCK_PATIENCE = 60.0  # seconds; creating a database takes a few
 SQLITE, DATABASE = "sqlite:///", "mlflow.db"
 # Asking again does not change these answers. An experiment that exists already is found when asked
 # again.
@@ -198,7 +195,8 @@ def put_artifacts_right(uri: str, artifacts: str) -> None:
                 log.warning("%s: is of a storage that was moved; artifacts are here now", database)
             hide_default(database)
     except sqlite3.Error as error:
-        raise TrackingError(f"{database}: {error}") from error
+        kind = UnreachableError if _may_pass(error, uri) else TrackingError
+        raise kind(f"{database}: {error}") from error
 
 
 def _client_class() -> "type[MlflowClient]":
@@ -236,15 +234,27 @@ def _probe_database(uri: str) -> None:
 def problem(uri: str) -> str | None:
     """Say why the store cannot be used, in a line that names the option; None when it answered."""
     try:
+        reach(uri)
+    except TrackingError as error:
+        return str(error)
+    return None
+
+
+def reach(uri: str) -> None:
+    """Have the store answer within seconds.
+
+    Raises UnreachableError where it does not now, and TrackingError where it never will.
+    """
+    try:
         if not uri.startswith(("sqlite:", "http:", "https:", "databricks")):
             _probe_database(uri)
         with _short_requests():
             connect(uri).search_experiments(max_results=1)
     except TrackingError as error:
-        return f"{named(uri)}: {error}"
+        raise type(error)(f"{named(uri)}: {error}") from error
     except failures() as error:
-        return f"{named(uri)}: {reason(error)}"
-    return None
+        kind = UnreachableError if _may_pass(error, uri) else TrackingError
+        raise kind(f"{named(uri)}: {reason(error)}") from error
 
 
 def named(uri: str) -> str:
@@ -269,6 +279,20 @@ def failures() -> tuple[type[Exception], ...]:
 def is_permanent(error: BaseException) -> bool:
     """Tell whether the store refused the request itself, so that asking again is useless."""
     return isinstance(error, ImportError) or getattr(error, "error_code", None) in PERMANENT
+
+
+def _may_pass(error: BaseException, uri: str) -> bool:
+    """Tell whether a store that could not be reached at the start may be reached later.
+
+    A name that nobody knows, a file that is no database and a place without the right to write stay
+    so; a server that is down, and a database that is locked or has no room, do not.
+    """
+    text = reason(error)
+    if is_permanent(error) or "Name or service not known" in text:
+        return False
+    if uri.startswith("sqlite:"):
+        return any(word in text for word in ("locked", "busy", "full", "No space", "disk I/O"))
+    return not any(word in text for word in ("authentication failed", "does not exist"))
 
 
 def reason(error: BaseException) -> str:
@@ -303,44 +327,3 @@ def _short_requests() -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
-
-
-@contextmanager
-def exclusive(uri: str) -> Iterator[None]:
-    """Let one process and thread of this machine at a time use a store.
-
-    Raises TrackingError after a minute of waiting.
-    """
-    path = _lock_file(uri)
-    with _taken(path):
-        try:
-            yield
-        finally:
-            if not uri.startswith("sqlite:"):
-                path.unlink(missing_ok=True)  # nothing is left among temporary files
-
-
-def _taken(path: Path) -> Lock:
-    """Return the lock on a file, taken. Raises TrackingError after a minute of waiting."""
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            lock = Lock(path)
-        except OSError as error:
-            raise TrackingError(f"{path}: {error.strerror}") from error
-        if lock.try_to_take() and lock.is_in_place():
-            return lock
-        lock.close()
-        if time.monotonic() > deadline:
-            raise TrackingError(
-                f"{path}: another process has held this lock for {LOCK_PATIENCE:g} s"
-            )
-        time.sleep(0.02)
-
-
-def _lock_file(uri: str) -> Path:
-    """Beside the SQLite database, which several machines may share, else among temporary files."""
-    if uri.startswith("sqlite:"):
-        return Path(f"{uri.removeprefix(SQLITE)}.lock")
-    name = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"simclr-orch-{os.getuid()}-{name}.lock")

@@ -5,12 +5,13 @@ Runs are found again by their tags.
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, UnreachableError
 from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.tracking import store
@@ -52,14 +53,15 @@ class Tracker:
     ) -> "Tracker":
         """Return the tracker for `--tracking-uri`.
 
-        By default that is an SQLite database in the storage, created when there is none. Raises
-        TrackingError for an address of no use and for a database that cannot be created.
+        By default that is an SQLite database in the storage, created when there is none. It may be
+        locked now. Raises TrackingError for an address of no use and one that cannot be created.
         """
         tracker = cls(*store.resolve(tracking_uri, storage), patience=patience)
-        if tracker.uri.startswith("sqlite:") and (problem := tracker.check()):
-            raise TrackingError(problem)
-        if tracking_uri is None:
-            store.put_artifacts_right(tracker.uri, store.artifact_address(storage))
+        if tracker.uri.startswith("sqlite:"):
+            with suppress(UnreachableError):
+                store.reach(tracker.uri)
+                if tracking_uri is None:
+                    store.put_artifacts_right(tracker.uri, store.artifact_address(storage))
         return tracker
 
     @property
@@ -69,12 +71,16 @@ class Tracker:
 
     @property
     def is_of_mlflows_variable(self) -> bool:
-        """True where MLFLOW_TRACKING_URI says where to record, and no flag or setting of ours."""
+        """True where only MLFLOW_TRACKING_URI says where to record."""
         return store.named(self.uri).startswith(store.VARIABLE)
 
     def check(self) -> str | None:
         """Say within seconds why the store cannot be used, naming the option; None if it can."""
         return store.problem(self.uri)
+
+    def reach(self) -> None:
+        """Raise UnreachableError where the store does not answer now, TrackingError if never."""
+        store.reach(self.uri)
 
     def sweep(
         self,
@@ -86,10 +92,7 @@ class Tracker:
         plan: Mapping[str, object],
         params: Mapping[str, object] | None = None,
     ) -> ParentRun:
-        """Open the run of a sweep, new or again, with `plan.json`.
-
-        The experiment is made when absent.
-        """
+        """Open the run of a sweep, new or again, with `plan.json`, in an experiment made for it."""
         experiment_id = self._experiment(experiment)
         identity = {marks.SWEEP: sweep_id, marks.KIND: "sweep"}
         run = self._client.find_or_create(experiment_id, identity, name, tags)
@@ -173,21 +176,15 @@ class Tracker:
         """Store the parts of data sets that a run has used, as its inputs."""
         self._client.log_inputs(run.run_id, [split.as_input() for split in splits])
 
-    def log_epoch(self, cell: CellRun, metrics: Mapping[str, float], step: int) -> None:
-        """Store all metrics of an epoch in one request.
-
-        A metric that already has this step is left out: a cell that continues from a checkpoint
-        repeats epochs, and MLflow would keep both. An earlier step that is missing is stored: what
-        a killed driver had not written yet is in the record. NaN and infinities are left out too,
-        which MLflow stores as other numbers; the tag `simclr_orch.non_finite` names the last ones.
-        """
-        self.log_epochs(cell, {step: metrics})
-
     def log_epochs(self, cell: CellRun, curve: Mapping[int, Mapping[str, float]]) -> None:
-        """Store the metrics of several epochs, by step in increasing order, like `log_epoch`.
+        """Store the metrics of epochs, by step in increasing order, in as few requests as can be.
 
-        There are as few requests as MLflow allows.
+        A metric that already has a step is left out: a cell that continues from a checkpoint
+        repeats epochs, and MLflow would keep both. NaN and infinities are left out too, which
+        MLflow stores as other numbers; the tag `simclr_orch.non_finite` names the last ones.
         """
+        if cell.run_id not in self._steps:
+            self._steps[cell.run_id] = self._client.steps(self._client.run(cell.run_id))
         steps = self._steps[cell.run_id]
         fresh = [
             (key, float(value), step)
@@ -195,7 +192,12 @@ class Tracker:
             for key, value in metrics.items()
             if step not in steps.get(key, ())
         ]
-        self._client.log_metrics(cell.run_id, fresh)
+        try:
+            self._client.log_metrics(cell.run_id, fresh)
+        except TrackingError:
+            # a part may have arrived, or all without an answer
+            del self._steps[cell.run_id]
+            raise
         for key, _, step in fresh:
             steps.setdefault(key, set()).add(step)
 
@@ -217,7 +219,7 @@ class Tracker:
         self.log_epochs(cell, curve)
         self._log_absent_params(run, params)
         self._log_results(cell, results, {**tags, marks.EPOCHS: str(len(curve))})
-        del self._steps[cell.run_id]
+        self._steps.pop(cell.run_id, None)
 
     def finish(
         self,
@@ -313,10 +315,7 @@ class Tracker:
         }
 
     def reconcile(self, parent: ParentRun) -> list[str]:
-        """Close as KILLED the cells that a killed driver left RUNNING; returns their fingerprints.
-
-        Those that are open here are none of them.
-        """
+        """Close as KILLED what a killed driver left RUNNING, and not we; return fingerprints."""
         left = [
             run for run in self._children(parent, "RUNNING") if run.info.run_id not in self._steps
         ]

@@ -194,7 +194,7 @@ def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_p
     ended = invoke(
         *("ablate", "tempreature", "--preset", "shapes", "--seeds", "0", "--max-concurrent", "0"),
         *("--set", "loss.temprature=0.1", "--set", "optim.name=adam", "--gpus-per-worker", "64"),
-        *("--storage", str(tmp_path / "file" / "below"), "--tracking-uri", "http://127.0.0.1:9"),
+        *("--storage", str(tmp_path / "file" / "below"), "--tracking-uri", "ftp://127.0.0.1:9"),
     )
     assert ended.exit_code == 2
     assert ended.stdout == ""
@@ -203,7 +203,7 @@ def test_every_problem_of_a_request_is_said_at_once_and_nothing_is_started(tmp_p
         "loss.temprature: no such field; did you mean loss.temperature?",
         "--max-concurrent 0: must be at least 1",
         "--storage ",
-        "--tracking-uri http://127.0.0.1:9",
+        "--tracking-uri ftp://127.0.0.1:9",
     ):
         assert problem in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -22,7 +22,8 @@ from orchestrator.commands.next_round import next_round
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
 from orchestrator.commands.sweep import Sweep
-from orchestrator.errors import TrackingError
+from orchestrator.errors import TrackingError, UnreachableError
+from orchestrator.logs import carrier
 from orchestrator.plan import Ask, Plan, PlannedCell, jobs_of
 from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
@@ -400,6 +401,34 @@ def test_mlflow_failing_in_mid_sweep_stops_nothing_and_is_said(
     assert list(tracker.cells.values()).count("FINISHED") == 7
 
 
+def test_mlflow_that_is_down_throughout_is_owed_all_and_given_it_by_a_rerun(
+    asked: Callable[..., Checked],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(_: FakeTracker, what: str) -> None:
+        raise UnreachableError(f"no answer to {what}")
+
+    tracker, run = FakeTracker(), FakeRound(by_seed)
+    checked = asked("temperature")
+    monkeypatch.setattr(carrier, "END_PATIENCE", 0.1)
+    monkeypatch.setattr(carrier, "KNOWN_PATIENCE", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeTracker, "_answer", down)
+        assert loop(checked, tracker, run).exit_code == 1
+    assert len(all_records(checked.storage)) == 7, "every cell was run"
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == 1
+    told = "MLflow is still owed 7 runs and 1 sweep: no answer to sweep; a rerun hands it over"
+    assert told in " ".join(said.split())
+    assert tracker.sweeps == []
+
+    assert loop(checked, tracker, run).exit_code == 0
+    assert len(run.rounds[1]) == 0
+    assert list(tracker.cells.values()) == ["FINISHED"] * 7
+    assert tracker.sweeps == ["FINISHED"]
+
+
 def test_mlflow_failing_at_the_start_starts_nothing(asked: Callable[..., Checked]) -> None:
     run = FakeRound(by_seed)
     with pytest.raises(TrackingError, match="sweep was refused"):
@@ -475,4 +504,6 @@ def test_a_log_that_fails_ends_no_sweep_and_is_no_success(
     assert finished.exit_code == 1
     said = capsys.readouterr().err
     assert said.count("cannot be written") == 1
-    assert f"0 failed, 0 not run, not all recorded in jsonl={tmp_path}/log/x; continue" in said
+    assert (
+        f"0 failed, 0 not run, not all recorded in --log jsonl={tmp_path}/log/x; continue" in said
+    )

@@ -1,13 +1,16 @@
 """A second or two, in process: the same records in JSON lines, TensorBoard and W&B (offline)."""
 
+import errno
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.logs import Logs, log_problems, read_log, travel_problems
+from orchestrator.logs.appended import AppendedFile
 from orchestrator.logs.logged_sweep import LoggedSweep
 from orchestrator.plan import Plan, build
 from orchestrator.run_record import RunRecord
@@ -62,11 +65,9 @@ def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     wandb.teardown()
 
 
-def begun(
-    choice: str, plan: Plan, storage: Storage, warn: Callable[[str], None] = lambda _: None
-) -> LoggedSweep:
+def begun(choice: str, plan: Plan, storage: Storage) -> LoggedSweep:
     """What a driver writes into, from its beginning on."""
-    (one,) = Logs([read_log(choice)], storage, warn).of(plan)
+    (one,) = Logs([read_log(choice)], storage).of(plan)
     one.begin(KEPT)
     return one
 
@@ -197,8 +198,6 @@ def test_curves_and_results_are_written_once_however_often_the_driver_begins(
     for name in (first, second, third):
         again.taken_over(name, record(name))
     again.finish("FINISHED", {})
-    assert after.failure is None
-    assert again.failure is None
     read = Read(kind, storage, plan)
     for name in (first, second, third):
         points, results = read(name)
@@ -270,22 +269,86 @@ def test_several_sweeps_share_a_file_and_a_cut_line_costs_itself_only(
     assert not (tmp_path / "storage").exists()
 
 
-def test_a_log_that_fails_is_given_up_once_and_ends_nothing(
+class Filling:
+    """A file system that is full now and then: of what is written there, a half is there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writes, self.is_full = 0, lambda _: False
+        whole = AppendedFile.append
+
+        def append(file: AppendedFile, piece: bytes) -> None:
+            self.writes += 1
+            if self.is_full(self.writes):
+                whole(file, piece[: len(piece) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            whole(file, piece)
+
+        monkeypatch.setattr(AppendedFile, "append", append)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "tensorboard"])
+def test_each_write_that_fails_is_made_up_for_and_nothing_is_there_twice(
+    kind: str, plan: Plan, cells: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, name = Filling(monkeypatch), cells[0]
+
+    def write(storage: Storage) -> None:
+        one = begun(kind, plan, storage)
+        steps: list[Callable[[], None]] = [
+            lambda: one.started(name),
+            *(lambda metrics=metrics: one.epoch(name, metrics) for metrics in CURVE),  # type: ignore[misc]
+            lambda: one.ended(name, record(name)),
+            lambda: one.finish("FINISHED", {}),
+        ]
+        for step in steps:
+            with suppress(OSError):
+                step()
+                continue
+            step()
+
+    write(Storage(str(tmp_path / "whole")))
+    expected = Read(kind, Storage(str(tmp_path / "whole")), plan)(name)
+    count = disk.writes
+    first = 1 if kind == "tensorboard" else 2  # of a beginning there may be two
+    for failing in range(first, count + 1):
+        storage = Storage(str(tmp_path / str(failing)))
+        disk.writes, disk.is_full = 0, lambda number, failing=failing: number == failing
+        write(storage)
+        assert str(Read(kind, cut_away(storage), plan)(name)) == str(expected)
+
+
+def cut_away(storage: Storage) -> Storage:
+    """The storage, without the lines that a full disk has cut: people's readers pass them over."""
+    for file in storage.local_path().rglob("*.jsonl"):
+        lines = file.read_text().splitlines()
+        file.write_text("".join(f"{line}\n" for line in lines if line.endswith("}")))
+    return storage
+
+
+def test_a_point_whose_driver_was_killed_before_it_said_so_is_there_once(
     plan: Plan, cells: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "in-the-way").write_text("a file")
-    file = tmp_path / "in-the-way" / "x.jsonl"
-    warnings = list[str]()
-    one = begun(f"jsonl={file}", plan, Storage(str(tmp_path)), warnings.append)
-    for name in cells[:3]:
-        one.started(name)
-        one.epoch(name, CURVE[0])
-        one.ended(name, record(name))
-    one.finish("FINISHED", {})
-    assert one.failure is not None
-    assert len(warnings) == 1
-    assert warnings[0].startswith(f"--log jsonl={file} cannot be written: ")
-    assert "The sweep goes on" in warnings[0]
+    storage, name = Storage(str(tmp_path)), cells[0]
+    killed = begun("tensorboard", plan, storage)
+    killed.started(name)
+    killed.epoch(name, CURVE[0])
+    written = tmp_path / sweep_folder(plan) / "tensorboard" / "written.jsonl"
+    before = written.read_bytes()
+    killed.epoch(name, CURVE[1])
+    written.write_bytes(before)
+    after = begun("tensorboard", plan, storage)
+    after.ended(name, record(name))
+    after.finish("FINISHED", {})
+    points, _ = Read("tensorboard", storage, plan)(name)
+    assert points["loss"][:2] == [(1, 5.0), (2, 4.0)]
+    assert [step for step, _ in points["seconds"]] == [1, 2, 3]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_a_full_disk_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        AppendedFile(Storage(str(tmp_path)), "log").append(b"line")
 
 
 def test_a_run_that_fails_and_is_tried_again_has_both_endings(

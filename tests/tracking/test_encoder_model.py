@@ -63,7 +63,7 @@ def test_an_encoder_loads_without_this_project_and_gives_the_same_features(
     weights = {f"{name}": value for name, value in initial_model(spec).state_dict().items()}
     network, side = SIMCLR.weights.network({"model": weights, "epoch": 0}, spec)
     run = cell(tracker, "f1")
-    tracker.log_epoch(run, {"loss": 1.0}, 4)
+    tracker.log_epochs(run, {4: {"loss": 1.0}})
     for _ in range(2):  # as when a sweep is run again
         tracker.log_encoder(run, LoggedEncoder(network, side))
 

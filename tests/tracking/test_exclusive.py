@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import TrackingError
-from orchestrator.tracking import store
+from orchestrator.tracking import exclusive as locking
+from orchestrator.tracking.exclusive import exclusive
 
 ADDS = """
 import sys
 from pathlib import Path
-from orchestrator.tracking.store import exclusive
+from orchestrator.tracking.exclusive import exclusive
 count = Path(sys.argv[1])
 for _ in range(200):
     with exclusive("http://mlflow.example.org"):
@@ -44,14 +45,14 @@ def test_processes_that_delete_the_lock_exclude_each_other_nevertheless(
 def test_who_waits_too_long_is_told_which_lock(
     monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
-    monkeypatch.setattr(store, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(locking, "PATIENCE", 0.1)
     uri = "http://mlflow.example.org"
     with (
-        store.exclusive(uri),
+        exclusive(uri),
         pytest.raises(TrackingError, match=str(temporary)),
-        store.exclusive(uri),
+        exclusive(uri),
     ):
         pass
-    with store.exclusive(uri):
+    with exclusive(uri):
         assert list(temporary.iterdir())
     assert not list(temporary.iterdir())

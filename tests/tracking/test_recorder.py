@@ -228,54 +228,47 @@ def record(fingerprint: str, status: str = "finished", **more: Any) -> RunRecord
 
 
 @pytest.mark.parametrize("refused", ["sweep", "reconcile", "finished_cells"])
-def test_a_store_that_fails_at_the_beginning_ends_the_sweep(
+def test_a_beginning_that_fails_begins_again(
     refused: str, ledger: Ledger, plan: Plan, storage: Storage, warnings: list[str]
 ) -> None:
     ledger.failing = {refused}
+    mine = recording(ledger, plan, storage, warnings)
     with pytest.raises(TrackingError, match=f"no answer to {refused}"):
-        recording(ledger, plan, storage, warnings).begin(KEPT)
+        mine.begin(KEPT)
+    ledger.failing = set()
+    mine.begin(KEPT)
+    assert list(ledger.opened) == [f"temperature {plan.sweep_id}"]
     assert warnings == []
 
 
 @pytest.mark.parametrize("refused", ["cell", "log_epochs", "finish"])
-def test_a_store_that_fails_later_is_given_up_once_and_the_sweep_goes_on(
-    refused: str, begun: Recorder, ledger: Ledger, cells: list[str], warnings: list[str]
+def test_a_cell_that_fails_is_written_by_the_next_call(
+    refused: str, begun: Recorder, ledger: Ledger, cells: list[str]
 ) -> None:
-    assert begun.failure is None
     ledger.failing = {refused}
-    for name in cells[:3]:
-        begun.started(name)
-        begun.epoch(name, {"epoch": 1.0, "loss": 5.0})
-        begun.ended(name, record(name))
-    begun.taken_over(cells[3], record(cells[3]))
-    begun.finish("FINISHED", REPORT)
-    assert begun.failure == f"no answer to {refused}"
-    assert warnings == [
-        f"MLflow cannot be written: no answer to {refused}. The sweep goes on; rerun the command "
-        "to record it."
-    ]
-    assert ledger.asked.count(refused) == 1
-    assert ledger.asked[-1] == refused, "it is asked again"
+    with pytest.raises(TrackingError, match=f"no answer to {refused}"):
+        begun.ended(cells[0], record(cells[0]))
     assert ledger.closed == {}
-    assert ledger.ended == []
+    ledger.failing = set()
+    begun.ended(cells[0], record(cells[0]))
+    begun.finish("FINISHED", REPORT)
+    assert ledger.closed[cells[0]][0] == "FINISHED"
+    assert [status for status, _ in ledger.ended] == ["FINISHED"]
 
 
 @pytest.mark.parametrize("refused", ["finish", "reconcile", "finish_sweep"])
-def test_a_store_that_fails_at_the_end_is_said_and_raises_nothing(
-    refused: str, begun: Recorder, ledger: Ledger, cells: list[str], warnings: list[str]
+def test_an_end_that_fails_is_written_by_the_next_call(
+    refused: str, begun: Recorder, ledger: Ledger, cells: list[str]
 ) -> None:
     begun.started(cells[0])
     ledger.failing = {refused}
-    begun.finish("FINISHED", REPORT)
-    assert begun.failure == f"no answer to {refused}"
-    assert len(warnings) == 1
+    with pytest.raises(TrackingError, match=f"no answer to {refused}"):
+        begun.finish("FINISHED", REPORT)
     assert ledger.ended == []
-
-
-def test_errors_of_ours_are_not_taken_for_the_stores(begun: Recorder) -> None:
-    with pytest.raises(KeyError):
-        begun.started("no cell of this sweep")
-    assert begun.failure is None
+    ledger.failing = set()
+    begun.finish("FINISHED", REPORT)
+    assert ledger.closed[cells[0]][0] == "KILLED"
+    assert [status for status, _ in ledger.ended] == ["FINISHED"]
 
 
 # What is written ----------------------------------------------------------------------------------
@@ -555,27 +548,6 @@ def test_each_sweep_is_told_of_the_cells_that_it_has(
     first = {1: {"loss": 5.0}}
     assert [ledger.curves.count((shared, first)) for ledger in ledgers] == [1, 1]
     assert [ledger.curves.count((own, first)) for ledger in ledgers] == [0, 1]
-    assert together.failure is None
-
-
-def test_a_sweep_that_cannot_be_recorded_does_not_keep_the_others_from_it(
-    plan: Plan, larger: Plan, storage: Storage, cells: list[str], warnings: list[str]
-) -> None:
-    broken, sound = Ledger(), Ledger()
-    both = [
-        recording(broken, plan, storage, warnings),
-        recording(sound, larger, storage, warnings),
-    ]
-    for one in both:
-        one.begin(KEPT)
-    broken.failing = {"cell"}
-    together = Recorders(both)
-    for name in cells[:2]:
-        together.ended(name, record(name))
-    assert together.failure == "no answer to cell"
-    assert [one.failure for one in both] == ["no answer to cell", None]
-    assert len(warnings) == 1
-    assert set(sound.closed) == set(cells[:2])
 
 
 def test_sizes_of_data_are_told_where_a_run_has_the_images_that_were_counted() -> None:
@@ -638,5 +610,4 @@ def test_an_encoder_that_is_no_program_is_told_and_ends_nothing(
     assert warnings == [
         "a cell: its encoder is kept, and is no model of MLflow: it branches by its input"
     ]
-    assert mine.failure is None
     assert ledger.closed.keys() == {*cells[:2]}

@@ -150,15 +150,17 @@ def test_parameters_are_written_once(tracker: Tracker) -> None:
 def test_epochs_repeated_after_a_resume_are_logged_once(tracker: Tracker, storage: Storage) -> None:
     run = cell(tracker, sweep(tracker))
     for epoch in range(3):
-        tracker.log_epoch(run, {"loss": 3.0 - epoch} | ({"knn": 0.5} if epoch == 0 else {}), epoch)
-    tracker.log_epoch(run, {"loss": 9.0}, 2)
+        tracker.log_epochs(
+            run, {epoch: {"loss": 3.0 - epoch} | ({"knn": 0.5} if epoch == 0 else {})}
+        )
+    tracker.log_epochs(run, {2: {"loss": 9.0}})
 
     resumed = Tracker.open(None, storage)
     assert cell(resumed, sweep(resumed)) == run
     # From the checkpoint of epoch 0; this time with a probe.
-    resumed.log_epoch(run, {"loss": 8.0, "knn": 0.75}, 1)
-    resumed.log_epoch(run, {"loss": 7.0}, 2)
-    resumed.log_epoch(run, {"loss": np.float32(0.5)}, 3)  # type: ignore[dict-item]
+    resumed.log_epochs(run, {1: {"loss": 8.0, "knn": 0.75}})
+    resumed.log_epochs(run, {2: {"loss": 7.0}})
+    resumed.log_epochs(run, {3: {"loss": np.float32(0.5)}})  # type: ignore[dict-item]
     assert history(resumed, run, "loss") == [(0, 3.0), (1, 2.0), (2, 1.0), (3, 0.5)]
     assert history(resumed, run, "knn") == [(0, 0.5), (1, 0.75)]
 
@@ -167,11 +169,11 @@ def test_epochs_that_a_killed_driver_had_not_written_are_filled_from_the_record(
     tracker: Tracker, storage: Storage
 ) -> None:
     run = cell(tracker, sweep(tracker))
-    tracker.log_epoch(run, {"loss": 4.0}, 1)  # and 2 and 3 were lost with the driver
+    tracker.log_epochs(run, {1: {"loss": 4.0}})  # and 2 and 3 were lost with the driver
 
     resumed = Tracker.open(None, storage)
     assert cell(resumed, sweep(resumed)) == run
-    resumed.log_epoch(run, {"loss": 1.0}, 4)
+    resumed.log_epochs(run, {4: {"loss": 1.0}})
     record = {epoch: {"loss": 5.0 - epoch} for epoch in range(1, 6)}
     resumed.log_epochs(run, record)
     resumed.finish(run, {}, {}, epochs=5)
@@ -209,9 +211,9 @@ def test_the_curve_of_an_ended_cell_is_mended_and_nothing_else_of_it_changes(
 
 def test_numbers_that_are_none_are_left_out_and_named(tracker: Tracker) -> None:
     run = cell(tracker, sweep(tracker))
-    tracker.log_epoch(run, {"loss": 1.0, "grad": 1.0}, 0)
-    tracker.log_epoch(run, {"loss": float("nan"), "grad": 2.0, "lr": float("inf")}, 1)
-    tracker.log_epoch(run, {"loss": float("nan")}, 2)
+    tracker.log_epochs(run, {0: {"loss": 1.0, "grad": 1.0}})
+    tracker.log_epochs(run, {1: {"loss": float("nan"), "grad": 2.0, "lr": float("inf")}})
+    tracker.log_epochs(run, {2: {"loss": float("nan")}})
     assert history(tracker, run, "loss") == [(0, 1.0)]
     assert history(tracker, run, "grad") == [(0, 1.0), (1, 2.0)]
     data = oracle(tracker).get_run(run.run_id).data
@@ -224,7 +226,7 @@ def test_a_finished_cell_has_its_results_files_and_status(
     tracker: Tracker, status: Status, tmp_path: Path
 ) -> None:
     run = cell(tracker, sweep(tracker))
-    tracker.log_epoch(run, {"loss": 1.0}, 4)
+    tracker.log_epochs(run, {4: {"loss": 1.0}})
     for _ in range(2):  # As after a crash between the two.
         tracker.finish(
             run,
@@ -413,7 +415,7 @@ def test_a_refused_request_is_not_repeated(storage: Storage) -> None:
     run = cell(tracker, sweep(tracker))
     oracle(tracker).delete_run(run.run_id)
     with pytest.raises(TrackingError, match="store metrics"):
-        tracker.log_epoch(run, {"loss": 1.0}, 0)
+        tracker.log_epochs(run, {0: {"loss": 1.0}})
 
 
 def test_a_deleted_experiment_is_explained(tracker: Tracker) -> None:
@@ -446,7 +448,7 @@ tracker = Tracker.open(None, Storage(sys.argv[1]))
 parent = tracker.sweep("temperature", "s1", name="sweep", tags={}, plan={})
 for fingerprint in ("shared", sys.argv[2]):
     cell = tracker.cell(parent, fingerprint, name=fingerprint, tags={}, params={"a": 1})
-    tracker.log_epoch(cell, {"loss": 1.0}, 0)
+    tracker.log_epochs(cell, {0: {"loss": 1.0}})
     tracker.finish(cell, {"top1": 0.5}, {"run.json": "{}"})
 """
 

@@ -120,7 +120,7 @@ for number in range(int(cells)):
             print("half", flush=True)
             while not Path(killed).exists():
                 time.sleep(0.01)
-        tracker.log_epoch(cell, {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}, epoch)
+        tracker.log_epochs(cell, {epoch: {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}})
     record = {"name": name, "fingerprint": fingerprint, "status": "finished", "spec": {}}
     tracker.finish(cell, {"top1": 0.5}, {"run.json": json.dumps(record)})
 """
@@ -134,7 +134,7 @@ def write_from_a_thread(tracker: Tracker, name: str) -> None:
             parent, fingerprint, name=fingerprint, tags={"seed": str(number)}, params={}
         )
         for epoch in range(EPOCHS):
-            tracker.log_epoch(cell, {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}, epoch)
+            tracker.log_epochs(cell, {epoch: {"loss": 1 / (epoch + 1), "accuracy": epoch / 10}})
         record = {"name": name, "fingerprint": fingerprint, "status": "finished", "spec": {}}
         tracker.finish(cell, {"top1": 0.5}, {"run.json": json.dumps(record)})
 
