@@ -176,6 +176,7 @@ class Sweep:
                     planned, Recorders([one for _, places in begun for one in places]), failed
                 )
                 if self._is_lost():
+                    self._outboxes.abandon()
                     return self._leave_to_others()
                 failed |= outcome.failed
                 outcome = replace(outcome, failed=dict(failed))
@@ -185,16 +186,14 @@ class Sweep:
                     following = next_round(self._checked, shape, planned.plans, failed)
                 if following.asks == planned.asks:
                     return self._report(planned, begun, outcome)
-                _finish(begun, "FINISHED")
+                self._outboxes.finish("FINISHED")
                 planned = following
             except KeyboardInterrupt:
-                _finish(begun, "KILLED")
-                self._outboxes.leave()
+                self._outboxes.leave("KILLED")
                 self._left(planned, "stopped")
                 raise
             except Exception as error:  # noqa: BLE001 - see the docstring
-                _finish(begun, "FAILED")
-                self._outboxes.leave()
+                self._outboxes.leave("FAILED")
                 self._left(planned, "failed")
                 if is_debugging():
                     self._console.print_exception()
@@ -225,11 +224,8 @@ class Sweep:
                 warn=self._warn,
                 encoder_of=lambda record: logged_encoder(record, self._checked.storage),
             )
-            places = list[SweepLog]()
-            begun.append((plan, places))
             recorded_in: list[Place] = [recorder, *self._logs.of(plan)]
-            for place in recorded_in:
-                places.append(self._outboxes.begin(place, plan, kept))
+            begun.append((plan, self._outboxes.begin(recorded_in, plan, kept)))
             keep_plan(self._checked.storage, plan, kept)
             if plan.is_search:
                 keep_study(self._checked.storage, plan)
@@ -350,9 +346,3 @@ class Sweep:
 
     def _warn(self, text: str) -> None:
         self._console.print(text, style="yellow", soft_wrap=True, markup=False)
-
-
-def _finish(begun: Begun, status: Status) -> None:
-    for _, places in begun:
-        for one in places:
-            one.finish(status, {})
