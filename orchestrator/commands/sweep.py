@@ -1,11 +1,10 @@
 """What `pretrain`, `ablate` and `tune` do: plan, run in rounds until nothing is missing, report."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from rich.console import Console
 
@@ -27,6 +26,7 @@ from orchestrator.commands.plan_tree import plan_tree
 from orchestrator.commands.report import kept_report, report_on
 from orchestrator.commands.request import Request
 from orchestrator.commands.result import Finished
+from orchestrator.commands.run_round import RunRound
 from orchestrator.commands.search import kept_search_report, search_report
 from orchestrator.commands.search_lines import step_line
 from orchestrator.environment import is_debugging
@@ -39,7 +39,6 @@ from orchestrator.plan.rounds import Outcome
 from orchestrator.resources import ClusterShape
 from orchestrator.run_record import RunRecord
 from orchestrator.stages import stage
-from orchestrator.storage import Storage
 from orchestrator.storage.leases import Lease
 from orchestrator.storage.progress import SweepState
 from orchestrator.storage.runs import RunFolder
@@ -48,30 +47,12 @@ from orchestrator.storage.sweeps import keep_plan, keep_study, only_one
 from orchestrator.tracking import Status, Tracker
 from orchestrator.tracking.recorder import Recorder, Recorders, tags_of
 
-__all__ = ["RunRound", "Sweep", "execute"]
+__all__ = ["Sweep", "execute"]
 
 LEFT: dict[Status, SweepState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 
 # the sweeps of a round, each with all that it is recorded in
 Begun = list[tuple[Plan, list[SweepLog]]]
-
-
-class RunRound(Protocol):
-    """A function that runs what is missing of some plans, as `orchestrator.sweep.run` does."""
-
-    def __call__(
-        self,
-        plans: Sequence[Plan],
-        storage: Storage,
-        recorder: Recorders,
-        progress: LiveSweep,
-        *,
-        records: Sequence[RunRecord],
-        given_up: Collection[str],
-        concurrent: int,
-        max_failures: int,
-        shared_storage: bool,
-    ) -> Outcome: ...
 
 
 def execute(
@@ -135,6 +116,7 @@ class Sweep:
         self._out, self._command = out, command
         self._console = progress or plain_console(stderr=True)
         self._started = datetime.now(UTC)
+        self._has_left = False
         self.leases: list[Lease] = []  # once one is lost, nothing more is done
         choices = [read_log(text) for text in checked.request.logs]
         self._logs = Logs(choices, checked.storage)
@@ -189,12 +171,10 @@ class Sweep:
                 self._outboxes.finish("FINISHED")
                 planned = following
             except KeyboardInterrupt:
-                self._outboxes.leave("KILLED")
-                self._left(planned, "stopped")
+                self._end_early(planned, "KILLED")
                 raise
             except Exception as error:  # noqa: BLE001 - see the docstring
-                self._outboxes.leave("FAILED")
-                self._left(planned, "failed")
+                self._end_early(planned, "FAILED")
                 if is_debugging():
                     self._console.print_exception()
                 told = str(error)
@@ -208,6 +188,14 @@ class Sweep:
         error = LeaseLostError("another process has taken over, as this one gave no sign of life")
         self.say(f"{error}; continue with: {self._command}")
         return Finished(1, {"error": str(error), "command": self._command}, error)
+
+    def _end_early(self, planned: Round, status: Status) -> None:
+        """Record that it ends here, unless another process has the sweeps now."""
+        if self._is_lost():
+            self._outboxes.abandon()
+            return
+        self._outboxes.leave(status)
+        self._left(planned, LEFT[status])
 
     def _begin(self, planned: Round) -> Begun:
         """Begin to record each sweep, and keep its plan, before anything is run."""
@@ -336,7 +324,10 @@ class Sweep:
         return {"run": fingerprint, "record": tree}, {}
 
     def _left(self, planned: Round, state: SweepState) -> None:
-        """Leave word of how it ended, for those who watch."""
+        """Leave word of how it ended, for those who watch; what is said first holds."""
+        if self._has_left:
+            return
+        self._has_left = True
         for plan in planned.plans:
             keep_end(self._checked.storage, f"{plan.name}/{plan.sweep_id}", state)
 

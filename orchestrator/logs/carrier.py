@@ -7,6 +7,7 @@ that grows to a minute. What it refuses, it is given once more in the end; the r
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from orchestrator.errors import StorageError, TrackingError, UnreachableError
 from orchestrator.logs.outbox import Outbox, Part
@@ -22,6 +23,8 @@ BEGIN_PATIENCE = 5.0  # seconds in which a place may refuse a sweep before it st
 # where it is known to be down; and longer than the last ones no answer is waited for
 END_PATIENCE, KNOWN_PATIENCE, SILENCE = 10.0, 3.0, 45.0
 SAID_AFTER = 3.0  # seconds of handing over at the end, after which it is said
+# seconds without a word of a further failure: one write may fail for ever among others that do not
+QUIET = 60.0
 
 
 class Carrier:
@@ -36,7 +39,7 @@ class Carrier:
         self._pause, self._not_before = FIRST_PAUSE, 0.0
         self._taken_at = self._failed_at = 0.0
         self._is_down = self._is_ending = self._is_closed = self._is_beginning = False
-        self._refusal: Exception | None = None
+        self._said_at, self._is_said = float("-inf"), False
 
     def outbox(self, place: Place, plan: Plan, storage: Storage) -> Outbox:
         """Return what stands for a place while a sweep runs."""
@@ -60,8 +63,8 @@ class Carrier:
             self._is_beginning = True
             self._changed.wait_for(lambda: outbox.has_begun or outbox.failure, BEGIN_PATIENCE)
             self._is_beginning = False
-            if isinstance(self._refusal, TrackingError) and not outbox.has_begun:
-                raise self._refusal
+            if isinstance(outbox.refusal, TrackingError) and not outbox.has_begun:
+                raise outbox.refusal
 
     def settle(self, *, limit: float | None = None) -> None:
         """Hand over what is left; returns once it is, or once the place takes nothing any more.
@@ -150,30 +153,37 @@ class Carrier:
         with self._changed:
             part.outbox.taken(part)
             self._taken_at, self._pause = time.monotonic(), FIRST_PAUSE
-            is_again, self._is_down = self._is_down, False
+            is_again, self._is_down, self._is_said = self._is_said, False, False
             self._outboxes = [one for one in self._outboxes if not one.is_done or one.failure]
             self._changed.notify_all()
         if is_again:
-            self._warn(f"{self.label} can be written again: what it is owed is handed over")
+            self._say(f"{self.label} can be written again: what it is owed is handed over")
 
     def _failed(self, part: Part, error: Exception) -> None:
         passes = isinstance(error, UnreachableError | StorageError | OSError)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         with self._changed:
             is_new = not self._is_down if passes else part.outbox.failure is None
-            part.outbox.failed(part, reason, is_refused=not passes)
+            part.outbox.failed(part, reason, None if passes else error)
             self._failed_at = time.monotonic()
             if passes:
                 self._is_down = True
+                is_new = is_new and self._failed_at - self._said_at > QUIET
+                if is_new:
+                    self._said_at, self._is_said = self._failed_at, True
                 longest = FIRST_PAUSE if self._is_ending else LONGEST_PAUSE
                 self._not_before = self._failed_at + min(self._pause, longest)
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
                 # another sweep's part comes next
                 self._outboxes.sort(key=lambda one: one.sweep == part.outbox.sweep)
             else:
-                self._refusal = error
                 is_new = is_new and not (self._is_beginning and isinstance(error, TrackingError))
             self._changed.notify_all()
         if is_new:
             later = "it is handed over later" if passes else "rerun the command to record the rest"
-            self._warn(f"{self.label} cannot be written: {reason}. The sweep goes on; {later}.")
+            self._say(f"{self.label} cannot be written: {reason}. The sweep goes on; {later}.")
+
+    def _say(self, text: str) -> None:
+        """Print a line from the thread, which a closed terminal does not end."""
+        with suppress(OSError, SystemExit):  # rich exits where a pipe is closed
+            self._warn(text)

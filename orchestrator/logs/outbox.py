@@ -54,7 +54,8 @@ class Part:
 class Outbox:
     """A place that one sweep is written into without waiting for it: a `SweepLog`.
 
-    `failure` is why it has not taken all; None once it has.
+    `failure` is why it has not taken all; None once it has. `refusal` is what it raised where it
+    refused the sweep itself.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Outbox:
         """Collect for `place`; `changed` guards what is collected, and wakes who hands it over."""
         self.label, self.sweep = place.label, f"{plan.name}/{plan.sweep_id}"
         self.failure: str | None = None
+        self.refusal: Exception | None = None
         self._place, self._storage, self._changed = place, storage, changed
         self._beginning: KeptPlan | None = None
         self._has_begun = False
@@ -159,11 +161,13 @@ class Outbox:
         if self._has_ended and not self._cells:
             self.failure = None
 
-    def failed(self, part: Part, reason: str, *, is_refused: bool) -> None:
+    def failed(self, part: Part, reason: str, refusal: Exception | None) -> None:
         """Note that a part was not taken: it comes again, after the others or, refused, last."""
         self.failure = reason
-        if is_refused:
+        if refusal is not None:
             self._refused.add(part.name)
+            if not self._has_begun:
+                self.refusal = refusal
         if part.name in self._cells:
             self._cells[part.name] = self._cells.pop(part.name)
 
@@ -189,11 +193,11 @@ class Outbox:
         with self._changed:
             owed = self._cells[fingerprint]
             is_started, epochs = owed.is_started, tuple(owed.epochs)
-            ending, record = owed.ending, owed.record
+            ending, given = owed.ending, owed.record
         if ending is None:
             self._tell(fingerprint, is_started, epochs)
         else:
-            record = record or RunFolder(self._storage, fingerprint).record()
+            record = given or RunFolder(self._storage, fingerprint).record()
             if record is not None and ending == "ended":
                 self._place.ended(fingerprint, record)
             elif record is not None:
@@ -201,7 +205,7 @@ class Outbox:
         with self._changed:
             self._kept -= owed.kept
             owed.is_started = owed.is_started and not is_started
-            if owed.ending == ending:
+            if owed.ending == ending and owed.record is given:
                 owed.epochs = owed.epochs[len(epochs) :]
                 owed.ending = owed.record = None
             self._kept += owed.kept

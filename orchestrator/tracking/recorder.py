@@ -139,7 +139,7 @@ class Recorder:
         assert self._parent is not None, "begin comes first"
         if fingerprint not in self._open:
             cell = self._plan.jobs[fingerprint]
-            run = self._open[fingerprint] = self._tracker.cell(
+            run = self._tracker.cell(
                 self._parent,
                 fingerprint,
                 name=cell.name,
@@ -148,6 +148,7 @@ class Recorder:
             )
             splits = data_splits(self._plan.workload.data_name, self._kept, cell.spec.tree())
             self._tracker.log_data(run, splits)
+            self._open[fingerprint] = run  # whole: where a request failed, all come again
         return self._open[fingerprint]
 
     def _tags_of(self, cell: PlannedCell) -> dict[str, str]:

@@ -131,7 +131,7 @@ def test_a_single_run_that_fails_is_an_error_with_its_log(
     def broken(*_: Any) -> None:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr("workloads.simclr.pretrain.pretrain", broken)
+    monkeypatch.setattr("workloads.simclr.pretrain.pretrain_by_step", broken)
     with pytest.raises(RunError, match=r"(?s)the disk is on fire.*log: .*log\.txt"):
         api.pretrain(progress=False, **asked)
     monkeypatch.undo()
@@ -351,14 +351,14 @@ def test_runs_that_fail_are_told_and_stop_no_others(
 ) -> None:
     from workloads.simclr import pretrain
 
-    real = pretrain.pretrain
+    real = pretrain.pretrain_by_step
 
     def some(spec: RunSpec, *more: Any) -> Any:
         if spec.loss.temperature == 1:
             raise RuntimeError("too warm")
         return real(spec, *more)
 
-    monkeypatch.setattr(pretrain, "pretrain", some)
+    monkeypatch.setattr(pretrain, "pretrain_by_step", some)
     sweep = api.run("temperature", progress=False, **asked)
     monkeypatch.undo()
     assert not sweep.complete

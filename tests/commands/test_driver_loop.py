@@ -6,6 +6,7 @@ What runs a round is a function of the test, which writes the records that it wa
 import json
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -463,6 +464,25 @@ def test_an_error_of_the_driver_ends_with_the_command_that_continues(
     assert tracker.sweeps == ["FAILED"]
     told = capsys.readouterr().err
     assert "the disk is gone (--debug shows where); continue with: simclr-orch ablate ..." in told
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), KeyboardInterrupt()])
+def test_a_driver_that_ends_after_it_lost_its_sweep_records_nothing_of_its_end(
+    error: BaseException, asked: Callable[..., Checked]
+) -> None:
+    class Lost:
+        is_lost = True
+
+    def lose(_: int) -> None:
+        raise error
+
+    checked, tracker, run = asked("temperature"), FakeTracker(), FakeRound(by_seed)
+    run.ends = lose
+    sweep = Sweep(checked, tracker, run, Console(file=StringIO()), "simclr-orch ablate ...")  # type: ignore[arg-type]
+    sweep.leases.append(Lost())  # type: ignore[arg-type]
+    with suppress(KeyboardInterrupt):
+        assert sweep.run(next_round(checked, TWO_CPUS), TWO_CPUS).exit_code == 1
+    assert tracker.sweeps == []
 
 
 def test_a_failed_cell_is_told_and_does_not_stop_the_others(

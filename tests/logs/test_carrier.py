@@ -248,3 +248,51 @@ def test_rounds_of_one_sweep_are_told_in_order_and_other_sweeps_are_not_held_up(
     carrier.settle()
     assert all(place.told == ["begin", "x 1", "FINISHED"] for place in places)
     assert order.index(1) > max(at for at, number in enumerate(order) if number == 0)
+
+
+def test_a_write_that_was_refused_refuses_no_later_sweep(
+    carrier: Carrier,
+    outbox: Outbox,
+    place: Place,
+    plan: Plan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place.failing = lambda what: TrackingError("no such letter") if what[0] == "y" else None
+    drive(outbox)
+    carrier.settle()
+    monkeypatch.setattr(carrying, "BEGIN_PATIENCE", 0.01)
+    slow = Place()
+    slow.is_open.clear()
+    later = carrier.outbox(slow, plan, Storage(str(tmp_path)))
+    later.begin(KEPT)
+    carrier.wait_for_begin(later)  # and raises nothing
+    slow.is_open.set()
+
+
+def test_a_write_that_fails_for_ever_among_others_that_do_not_is_said_once(
+    carrier: Carrier, outbox: Outbox, place: Place, said: list[str]
+) -> None:
+    place.failing = lambda what: UnreachableError("no answer") if what[0] == "y" else None
+    outbox.begin(KEPT)
+    outbox.started("y")
+    for epoch in range(20):
+        outbox.epoch("x", {"epoch": float(epoch)})
+        carrier.settle()
+    assert place.told[0] == "begin"
+    assert len(place.told) == 21
+    assert len([line for line in said if "no answer" in line]) == 1
+
+
+def test_a_terminal_that_is_closed_ends_no_handing_over(
+    place: Place, plan: Plan, tmp_path: Path
+) -> None:
+    def closed(_: str) -> None:
+        raise BrokenPipeError
+
+    carrier = Carrier("there", closed)
+    outbox = carrier.outbox(place, plan, Storage(str(tmp_path)))
+    place.failing = lambda what: TrackingError("no such letter") if what[0] == "y" else None
+    drive(outbox)
+    carrier.settle()
+    assert place.told[-1] == "KILLED"
