@@ -170,6 +170,7 @@ class RunFolder:
 
     def write_piece(self, name: str, piece: dict[str, Any]) -> None:
         """Keep a piece of an unfinished evaluation."""
+        self._check()
         self.storage.write_bytes(self.name_of(EVALUATING, f"{name}.pt"), encode(piece))
 
     def drop_pieces(self) -> None:

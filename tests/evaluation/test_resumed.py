@@ -1,5 +1,7 @@
 """An evaluation that is killed again and again gives what an undisturbed one gives."""
 
+import errno
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -80,3 +82,52 @@ def test_a_killed_evaluation_goes_on_to_the_same_results(monkeypatch: pytest.Mon
     assert {*shelf.written} == {"linear", "network", "finetune-50", "finetune-100", "transfer"}
     assert shelf.written.count("transfer") == 2
     assert len(shelf.written) < 20
+
+
+class Shelf(Dying):
+    """Keeps pieces, and lives on."""
+
+    def write_piece(self, name: str, piece: dict[str, Any]) -> None:
+        with suppress(Killed):
+            super().write_piece(name, piece)
+
+
+def test_what_was_kept_of_another_encoder_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a run's state was lost in mid-evaluation, and what was trained again differs."""
+    monkeypatch.setattr("workloads.evaluation.resumed.SECONDS_BETWEEN_PIECES", -1.0)
+    (untrained,) = SIMCLR.train(SPEC, CPU, None)
+    (another,) = SIMCLR.train(SPEC.with_values({"seed": 5}), CPU, None)
+    shelf = Shelf()
+    with keeping_pieces(shelf):
+        evaluate(SPEC, another.state, CPU)
+        whole = evaluate(SPEC, untrained.state, CPU)
+    assert whole.results == evaluate(SPEC, untrained.state, CPU).results
+
+
+class Full:
+    """A disk without room, which cannot be read either."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def read_piece(self, name: str) -> dict[str, Any] | None:
+        raise OSError(errno.EIO, "Input/output error", name)
+
+    def write_piece(self, name: str, piece: dict[str, Any]) -> None:
+        assert piece
+        self.refused.append(name)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_evaluation_whose_pieces_cannot_be_kept_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("workloads.evaluation.resumed.SECONDS_BETWEEN_PIECES", -1.0)
+    (untrained,) = SIMCLR.train(SPEC, CPU, None)
+    full = Full()
+    with keeping_pieces(full):
+        result = evaluate(SPEC, untrained.state, CPU)
+    assert result.results == evaluate(SPEC, untrained.state, CPU).results
+    assert {*full.refused} == {"linear", "network", "finetune-50", "finetune-100", "transfer"}
+    assert "linear of the evaluation is not kept" in caplog.text
+    assert "No space left on device" in caplog.text

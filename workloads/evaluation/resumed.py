@@ -1,6 +1,11 @@
-"""Fits and grids of an evaluation that go on where a killed process has left them."""
+"""Fits and grids of an evaluation that go on where a killed process has left them.
+
+A piece is of one encoder: where the run's state was lost and trained again, it may differ in its
+last bits, and what was done with the other one counts no more.
+"""
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +18,8 @@ from torch import nn
 from workloads.checkpoint import is_finite
 from workloads.datasets import Split
 from workloads.distributed.data_parallel import given_by_first, said_by_first
-from workloads.distributed.worker import Worker
+from workloads.evaluation.features.digests import encoder_digest
+from workloads.evaluation.features.frozen import FrozenEncoder
 from workloads.pieces import shelf_in_use
 from workloads.spec import digest
 
@@ -21,27 +27,51 @@ __all__ = ["Fit", "keep_piece", "kept_piece", "told_of_images"]
 
 SECONDS_BETWEEN_PIECES = 30.0
 
+log = logging.getLogger(__name__)
 
-def kept_piece(name: str, about: Mapping[str, Any], worker: Worker) -> dict[str, Any] | None:
+
+def kept_piece(
+    name: str, about: Mapping[str, Any], encoder: FrozenEncoder
+) -> dict[str, Any] | None:
     """Return what was kept under a name, on every worker; None for nothing, or of another thing.
 
-    Every worker calls. `about` are plain values: all that the piece depends on.
+    Every worker calls. `about` are plain values: all that the piece depends on, beside the encoder.
+    One that cannot be read is done again.
     """
-    piece = given_by_first(lambda: _read(name), worker)
-    return piece if piece is not None and piece.get("about") == digest(about) else None
+    return given_by_first(lambda: _read(name, about, encoder), encoder.worker)
 
 
-def keep_piece(name: str, about: Mapping[str, Any], piece: dict[str, Any], worker: Worker) -> None:
-    """Keep a piece, from the first worker."""
+def keep_piece(
+    name: str, about: Mapping[str, Any], piece: dict[str, Any], encoder: FrozenEncoder
+) -> None:
+    """Keep a piece, from the first worker. Where it cannot be written the evaluation goes on."""
     shelf = shelf_in_use()
-    if shelf is not None and worker.rank == 0:
-        shelf.write_piece(name, piece | {"about": digest(about)})
+    if shelf is None or encoder.worker.rank > 0:
+        return
+    try:
+        shelf.write_piece(name, piece | {"about": _key(about, encoder)})
+    except OSError as error:
+        log.warning("%s of the evaluation is not kept: %s; it goes on", name, _line(error))
 
 
-def _read(name: str) -> dict[str, Any] | None:
+def _read(name: str, about: Mapping[str, Any], encoder: FrozenEncoder) -> dict[str, Any] | None:
     shelf = shelf_in_use()
-    piece = shelf.read_piece(name) if shelf is not None else None
-    return piece if piece is not None and is_finite(piece) else None
+    try:
+        piece = shelf.read_piece(name) if shelf is not None else None
+    except OSError as error:
+        log.warning("%s of the evaluation cannot be read: %s; done again", name, _line(error))
+        return None
+    if piece is None or piece.get("about") != _key(about, encoder):
+        return None
+    return piece if is_finite(piece) else None
+
+
+def _key(about: Mapping[str, Any], encoder: FrozenEncoder) -> str:
+    return digest({**about, "encoder": encoder_digest(encoder.module)})
+
+
+def _line(error: OSError) -> str:
+    return " ".join(str(error).split())
 
 
 def told_of_images(images: Split) -> str:
@@ -63,12 +93,12 @@ class Fit:
     module: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
-    worker: Worker
+    encoder: FrozenEncoder
     _kept_at: float = field(default_factory=time.monotonic)
 
     def begin(self) -> int:
         """Put back what was kept; returns how many steps are done. Every worker calls."""
-        piece = kept_piece(self.name, self.about, self.worker) if self.name else None
+        piece = kept_piece(self.name, self.about, self.encoder) if self.name else None
         if piece is None:
             return 0
         self.module.load_state_dict(piece["module"])
@@ -81,7 +111,7 @@ class Fit:
         if self.name is None or shelf_in_use() is None:
             return False
         passed = time.monotonic() - self._kept_at
-        return said_by_first([passed], self.worker)[0] > SECONDS_BETWEEN_PIECES
+        return said_by_first([passed], self.encoder.worker)[0] > SECONDS_BETWEEN_PIECES
 
     def keep(self, done: int) -> None:
         """Keep the state after so many steps."""
@@ -92,5 +122,5 @@ class Fit:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
         }
-        keep_piece(self.name, self.about, piece, self.worker)
+        keep_piece(self.name, self.about, piece, self.encoder)
         self._kept_at = time.monotonic()

@@ -121,7 +121,7 @@ def fit_network(
     about = {"recipe": asdict(recipe), "seed": seed, "images": told_of_images(images)}
     # where each worker trains on all images, they would write the same file
     name = "network" if worker == encoders_worker else None
-    fit = Fit(name, about | {"outputs": outputs}, network, optimizer, generator, worker)
+    fit = Fit(name, about | {"outputs": outputs}, network, optimizer, generator, encoder)
     first, epoch = fit.begin(), len(images) // recipe.batch_size
 
     unseen: list[Tensor] = []
@@ -204,16 +204,16 @@ def _scores_of_share(
     spec: RunSpec, encoder: FrozenEncoder, data: DataSet, images: Split, p: str, recipe: Recipe
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The logits of validation and test images of the network fine-tuned on a share of labels."""
-    seed, name, worker = seed_of(spec.seed, f"finetune {p}"), f"finetune-{p}", encoder.worker
+    seed, name = seed_of(spec.seed, f"finetune {p}"), f"finetune-{p}"
     about = {"recipe": asdict(recipe), "seed": seed, "images": told_of_images(images)}
-    kept = kept_piece(name, about, worker)
+    kept = kept_piece(name, about, encoder)
     if kept is not None:
         return kept["validation"].numpy(), kept["test"].numpy()
     network = fit_network(encoder, images, recipe, outputs=len(data.classes), seed=seed)
     validation = network_scores(network, data.validation, encoder)
     test = network_scores(network, data.test, encoder)
     scores = {"validation": torch.from_numpy(validation), "test": torch.from_numpy(test)}
-    keep_piece(name, about, scores, worker)
+    keep_piece(name, about, scores, encoder)
     return validation, test
 
 

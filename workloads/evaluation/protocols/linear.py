@@ -315,7 +315,7 @@ def fit_sgd(
     generator = torch.Generator().manual_seed(seed)
 
     about = {"sgd": sgd.tree(), "seed": seed, "images": told_of_images(split)}
-    fit = Fit("linear", about, logits, optimizer, generator, worker)
+    fit = Fit("linear", about, logits, optimizer, generator, encoder)
 
     encoder.module.eval()
     for epoch in range(fit.begin() // steps, sgd.epochs):

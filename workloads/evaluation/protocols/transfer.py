@@ -228,7 +228,7 @@ def _by_finetuning(
 
     asked, worker = spec.eval.transfer, encoder.worker
     about = {"asked": asked.tree(), "content": data.content, "seed": spec.seed}
-    tried = _tried(kept_piece("transfer", about, worker))
+    tried = _tried(kept_piece("transfer", about, encoder))
     values: dict[tuple[float, float], float] = {}
     for rate, decay in itertools.product(asked.learning_rates, asked.weight_decays):
         if (rate, decay) in tried:
@@ -246,7 +246,7 @@ def _by_finetuning(
             value = metric_value(metric, logits, data.validation.labels)
         (values[rate, decay],) = said_by_first([value], worker)
         done = [[*candidate, found] for candidate, found in values.items()]
-        keep_piece("transfer", about, {"values": done}, worker)
+        keep_piece("transfer", about, {"values": done}, encoder)
 
     if not values:
         diverged.add_note("every candidate diverged; eval.transfer.learning_rates may be too high")
