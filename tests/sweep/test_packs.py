@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cell.job import CellJob, Pack
+from orchestrator.errors import StorageError
 from orchestrator.storage import Storage
 from workloads.catalog.simclr import SIMCLR
 from workloads.catalog.two_layer_cnn import TWO_LAYER_CNN
@@ -236,6 +237,20 @@ def test_a_killed_pack_continues_with_the_cells_that_are_left(
         assert ours is not None
         assert theirs is not None
         assert ours.results == pytest.approx(theirs.results, rel=1e-9, abs=1e-9)
+
+
+def test_a_pack_trains_on_while_its_state_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_pack: Pack, _state: Any) -> None:
+        raise StorageError("there is no room: free some")
+
+    monkeypatch.setattr("workloads.runs.pauses.SHARE", 1e9)
+    monkeypatch.setattr(Pack, "keep_state", full)
+    pack = pack_of(tmp_path, some(4, checkpoint__every_minutes=0))
+    run_pack(pack, Reports())
+    assert [record.status for record in records_of(pack) if record] == ["finished"] * 4
+    assert "the state is not kept: there is no room: free some; the runs go on" in caplog.text
 
 
 def test_a_long_pack_continues_from_its_state(

@@ -5,6 +5,7 @@ lies in a file of its own, which is gone once all have ended. A pack that is run
 the cells that have finished.
 """
 
+import logging
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -26,6 +27,8 @@ from workloads.workload import Ended, State, TrainedTogether
 __all__ = ["PackOfRuns", "run_pack"]
 
 SECONDS_BETWEEN_REPORTS = 2.0  # a report that the driver has no time for would make the cells wait
+
+log = logging.getLogger(__name__)
 
 # Fingerprints of cells that have ended, and plain numbers on the others.
 Report = Callable[[Sequence[str], Mapping[str, float]], None]
@@ -122,7 +125,7 @@ def run_pack(
                 due = stopping or schedule.is_due
                 if left and progress.state is not None and due:
                     began = time.monotonic()
-                    pack.keep_state(progress.state)
+                    _keep(pack, progress.state)
                     schedule.kept(time.monotonic() - began)
                 if stopping:
                     return
@@ -133,6 +136,15 @@ def run_pack(
             _fail(files, error, traceback.format_exc(), 0.0, diverged=False)
         report(list(left), {})
     pack.drop_state()
+
+
+def _keep(pack: PackOfRuns[Job], state: State) -> None:
+    """Keep the state; where it cannot be written the older one stays, and training goes on."""
+    try:
+        pack.keep_state(state)
+    except OSError as error:
+        told = " ".join(str(error).split())
+        log.warning("%s: the state is not kept: %s; the runs go on", pack.title, told)
 
 
 def _has_finished(job: Job) -> bool:
