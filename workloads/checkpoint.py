@@ -14,12 +14,13 @@ from pydantic import Field
 
 from workloads.spec import Part, SpecError
 
-__all__ = ["CheckpointSpec", "StateError", "decode", "encode", "is_finite"]
+__all__ = ["MOST_KEPT", "CheckpointSpec", "StateError", "decode", "encode", "is_finite"]
 
 BEGIN = b"PK\x03\x04"  # of a zip
 END = b"PK\x05\x06"  # begins the last part of a zip, which ends with the length of a comment
 MARK = b"simclr-orch sha256 "
 LENGTH = len(MARK) + 2 * hashlib.sha256().digest_size
+MOST_KEPT = 20  # checkpoints of an unfinished run
 
 
 class CheckpointSpec(Part):
@@ -30,7 +31,7 @@ class CheckpointSpec(Part):
         description="minutes between checkpoints, also within an epoch; they are kept more rarely "
         "where writing them would take more than a twentieth of the time",
     )
-    keep: Annotated[int, Field(ge=1, le=20)] = Field(
+    keep: Annotated[int, Field(ge=1, le=MOST_KEPT)] = Field(
         2,
         description="how many of the last checkpoints an unfinished run keeps, for when the newest "
         "is damaged",

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import torch
 from workloads.checkpoint import decode, encode
 from workloads.distributed.worker import Worker
 from workloads.run_record import RunRecord
+from workloads.runs import cell
 from workloads.runs.cell import run_cell, start_of
 from workloads.runs.folder import Checkpoint, checkpoint_bytes, checkpoint_files
 from workloads.runs.local_jobs import LocalJob
+from workloads.simclr.epoch import LossNotFiniteError
 from workloads.simclr.presets import preset
 
 CPU = Worker.here("cpu")
@@ -211,6 +214,44 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert all(f"{name}.damaged" in caplog.text for name in names)
     # nothing but the last state is needed any more
     assert checkpoint_files(p.name for p in folder.iterdir()) == ["checkpoint.pt"]
+
+
+def test_checkpoints_that_cannot_be_set_aside_do_not_keep_a_run_for_ever(
+    tmp_path: Path, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a bucket where nothing may be deleted."""
+    one, other = job(tmp_path), job(tmp_path / "other", seed=7)
+    assert run(other, steps=2) is None
+    assert run(one, steps=2) is None
+    (one.run_folder.folder / "checkpoint.pt").write_bytes(checkpoint_bytes(last_of(other)))
+    monkeypatch.setattr(type(one.run_folder), "set_checkpoint_aside", lambda *_: None)
+    record = run(one)
+    assert record is not None
+    assert record.has_finished
+    assert [epoch["epoch"] for epoch in record.history] == [1, 2, 3]
+
+
+def test_of_several_workers_only_the_first_needs_to_reach_the_storage(
+    tmp_path: Path, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(_: object) -> list[str]:
+        raise OSError("no route to host")
+
+    one = job(tmp_path)
+    monkeypatch.setattr(type(one.run_folder), "_names", unreachable)
+    cell._Run(one, replace(CPU, rank=1, world_size=2), None, (), cell.never)
+
+
+def test_a_run_that_diverges_within_an_epoch_says_which_state_it_has_kept(
+    tmp_path: Path, job: Make
+) -> None:
+    one = job(tmp_path)
+    assert run(one, steps=8) is None  # of 5 moments an epoch
+    ended = cell._Run(one, CPU, start_of(one), (), cell.never)
+    record = ended.fail(LossNotFiniteError(float("nan"), 8, 0.1, 1), diverged=True)
+    assert record.error is not None
+    assert "; kept is that of step 3 of epoch 2, in " in record.error
+    assert (last_of(one).state["epoch"], last_of(one).step) == (1, 3)
 
 
 def test_a_checkpoint_without_a_checksum_is_read(tmp_path: Path, job: Make) -> None:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from workloads.catalog import workload_named
-from workloads.checkpoint import CheckpointSpec, StateError
+from workloads.checkpoint import MOST_KEPT, CheckpointSpec, StateError
 from workloads.distributed.data_parallel import given_by_first
 from workloads.distributed.worker import Worker
 from workloads.evaluation_result import EvaluationResult
@@ -130,7 +130,8 @@ class _Run:
         self.files.note(
             f"{job.name} ({job.fingerprint}) on {device}, {counted(worker.world_size, 'worker')}"
         )
-        if damaged := job.run_folder.damaged_checkpoints():
+        # the first worker is the only one that needs to reach the storage
+        if worker.rank == 0 and (damaged := job.run_folder.damaged_checkpoints()):
             begins = "begins from scratch" if start is None else "takes the next one"
             self.files.note(f"{begins}, where checkpoints were no good: {', '.join(damaged)}")
         if self.trained_by is not None:
@@ -143,7 +144,8 @@ class _Run:
         self.state = start.state if start else None
         self.history: list[Metrics] = list(start.history) if start else []
         self.started = time.time() - (start.elapsed if start else 0.0)
-        # seconds of the epoch that is under way
+        # of the epoch that is under way, the steps that are done and their seconds
+        self.step = start.step if start else 0
         self.under_way, self.since = start.under_way if start else 0.0, time.monotonic()
 
     def _note_start(self, start: Checkpoint) -> None:
@@ -167,8 +169,9 @@ class _Run:
         for result in self._results():
             self.under_way += time.monotonic() - self.since
             self.state = result.state
+            self.step = result.step if isinstance(result, Midway) else 0
             if isinstance(result, Midway):
-                self.keep(f"in epoch {result.epoch + 1}", step=result.step)
+                self.keep(f"in epoch {result.epoch + 1}")
             else:
                 self._end_epoch(result, report, is_last=result.epoch == last_epoch)
             if self.pauses.is_stopping and result.epoch != last_epoch:
@@ -190,6 +193,7 @@ class _Run:
 
     def _results(self) -> Iterator[Result | Midway]:
         """The epochs that are missing, from the newest state that is good, else from scratch."""
+        given_up = 0
         while True:
             try:
                 yield from self._trained_from(self.state)
@@ -197,7 +201,10 @@ class _Run:
             except StateError as error:  # before the first step, on every worker
                 reason = "; ".join(error.problems)
                 self.files.give_up_checkpoint(reason)
+                given_up += 1
                 start = given_by_first(self.job.run_folder.own_checkpoint, self.worker)
+                if given_up > MOST_KEPT:  # one that cannot be set aside is read again and again
+                    start = None
                 begins = "begins from scratch" if start is None else "takes the one before"
                 self.files.note(f"{begins}, for the checkpoint is no good: {reason}")
                 self._begin_at(start)
@@ -220,7 +227,7 @@ class _Run:
         self.history.append(metrics)
         return metrics
 
-    def keep(self, remark: str, *, step: int = 0) -> None:
+    def keep(self, remark: str) -> None:
         """Keep the last state and the curves so far, from which a later run continues."""
         assert self.state is not None, "called after an epoch"
         began = time.monotonic()
@@ -230,7 +237,7 @@ class _Run:
             time.time() - self.started,
             threads=self.files.machine["threads"],
             under_way=self.under_way,
-            step=step,
+            step=self.step,
         )
         self.files.keep(kept, remark, copies=self.how.keep)
         self.pauses.kept(time.monotonic() - began)
@@ -251,7 +258,12 @@ class _Run:
         text = f"{type(error).__name__}: {error}"
         if diverged and self.state is not None and not self.trained:
             self.keep("before the loss diverged")
-            text += f", kept in {self.job.run_folder.checkpoint_address}"
+            address = self.job.run_folder.checkpoint_address
+            if self.step:
+                epoch = self.state["epoch"] + 1
+                text += f"; kept is that of step {self.step} of epoch {epoch}, in {address}"
+            else:
+                text += f", kept in {address}"
         if short_of_memory(error):
             text += f"\n{memory_line(self.job.spec)}"
         return self.files.fail(
