@@ -48,11 +48,12 @@ def encode(state: dict[str, Any]) -> bytes:
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    data = buffer.getvalue()
-    assert data[-22:-18] == END, "torch writes a zip without a comment"
-    content = memoryview(data)[:-2]
-    comment = MARK + hashlib.sha256(content).hexdigest().encode()
-    return b"".join((content, struct.pack("<H", len(comment)), comment))
+    with buffer.getbuffer() as data:  # not copied: states have gigabytes
+        assert data[-22:-18] == END, "torch writes a zip without a comment"
+        comment = MARK + hashlib.sha256(data[:-2]).hexdigest().encode()
+    buffer.seek(-2, io.SEEK_END)
+    buffer.write(struct.pack("<H", len(comment)) + comment)
+    return buffer.getvalue()
 
 
 def decode(data: bytes) -> dict[str, Any]:
