@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,13 +19,14 @@ from workloads.__main__ import main
 from workloads.catalog.simclr import SIMCLR
 from workloads.distributed.worker import Worker
 from workloads.run_record import RunRecord
-from workloads.runs import machine_use
+from workloads.runs import machine_use, run_plan
 from workloads.runs.cell import run_cell
 from workloads.runs.deadline import Deadline
 from workloads.runs.folder import LocalRun
 from workloads.runs.in_use import InUse
-from workloads.runs.local_jobs import LocalJob
+from workloads.runs.local_jobs import LocalJob, LocalPack
 from workloads.runs.plan_file import PlanFile
+from workloads.runs.processes import Event
 from workloads.simclr.presets import preset
 from workloads.simclr.spec import RunSpec
 from workloads.two_layer_cnn.presets import preset as two_layer_preset
@@ -366,6 +368,25 @@ def test_who_is_told_to_end_keeps_states_and_says_that_something_is_left(
     assert before is not None
     assert kept is not None
     assert kept.elapsed > before.elapsed
+
+
+def test_a_process_that_is_told_to_end_when_its_run_has_ended_does_not_have_it_done_again(
+    tmp_path: Path, plan_of: PlanOf, base: RunSpec
+) -> None:
+    """As where the signal comes while the encoder is evaluated, which is done to its end."""
+    plan = plan_of(base)
+    assert run(plan, tmp_path) == 0
+    name, lines, taken, killed = base.fingerprint(), list[str](), list[LocalPack](), list[bool]()
+    pack = LocalPack((LocalJob("a run", "simclr", name, base.tree(), tmp_path),))
+    process: Any = SimpleNamespace(
+        pack=pack, heard=lambda: Event("stopped"), kill=lambda: killed.append(True)
+    )
+    asked: Any = SimpleNamespace(took=taken.append, number_of=lambda _: 1)
+    whole = run_plan._Round([process], [], Deadline(), asked, lines.append)
+    whole._ended_at[name] = None
+    whole._hear(process)
+    assert (taken, killed, [*whole._waiting]) == ([pack], [True], [])
+    assert len(lines) == 1
 
 
 def test_a_process_that_alone_is_told_to_end_is_replaced_from_its_last_state(

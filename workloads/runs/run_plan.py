@@ -253,8 +253,12 @@ class _Round:
                 self._tell_ended(pack.jobs)
                 self._plan.took(pack)
             case "stopped":
-                self._say(f"{self._named(pack)}: its process was told to end; another one goes on")
                 process.kill()
+                if all(has_ended(job.run_folder.record()) for job in pack.jobs):
+                    self._tell_ended(pack.jobs)
+                    self._plan.took(pack)
+                    return
+                self._say(f"{self._named(pack)}: its process was told to end; another one goes on")
                 self._waiting.appendleft(pack)
             case "lost":
                 self._again(pack, event)
