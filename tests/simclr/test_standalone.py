@@ -195,6 +195,17 @@ def test_the_same_command_again_only_evaluates(
     assert (folder_of(output) / "checkpoint.pt").stat().st_mtime_ns == before
 
 
+def test_a_damaged_checkpoint_is_named(
+    whole: tuple[Path, list[dict[str, Any]]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output, _ = whole
+    checkpoint = tmp_path / folder_of(output).name / "checkpoint.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes((folder_of(output) / "checkpoint.pt").read_bytes()[:-1000])
+    assert main([*COMMAND, "--output", str(tmp_path)]) == 2
+    assert f"{checkpoint}: " in capsys.readouterr().err
+
+
 def test_every_problem_is_listed_and_the_exit_code_is_2(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

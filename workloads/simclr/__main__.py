@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -116,7 +118,7 @@ def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) 
     leaves = agreed(told.is_set, worker)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    state = decode(checkpoint.read_bytes()) if checkpoint.exists() else None
+    state = _read(checkpoint) if checkpoint.exists() else None
 
     for result in pretrain_by_step(spec, worker, state, leaves):
         state = result.state
@@ -134,6 +136,14 @@ def _run(spec: RunSpec, worker: Worker, folder: Path, read: Sequence[DataRead]) 
         (folder / "spec.yaml").write_text(yaml.safe_dump(spec.tree(), sort_keys=False))
         _replace(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
         print(json.dumps(results | {"folder": str(folder)}))
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    try:
+        return decode(checkpoint.read_bytes())
+    except (EOFError, LookupError, OSError, RuntimeError, ValueError, UnpicklingError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise SpecError([f"{checkpoint}: {told}; without it the run begins again"]) from error
 
 
 def _replace(path: Path, data: bytes) -> None:
