@@ -37,6 +37,13 @@ def test_each_fault_has_its_loss_its_test_and_how_often() -> None:
     assert len({row[0] for row in faults}) == len(faults)
 
 
+def test_the_table_is_one_block() -> None:
+    """A row after another section is no row on the page."""
+    lines = PAGE.read_text().splitlines()
+    places = [place for place, line in enumerate(lines) if line.startswith("|")]
+    assert places == [*range(places[0], places[-1] + 1)]
+
+
 def test_the_tests_that_it_names_are_there() -> None:
     named = TEST.findall(PAGE.read_text())
     assert [f"{file}::{name}" for file, name in named if name not in defined_in(file)] == []
