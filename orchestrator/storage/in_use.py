@@ -1,9 +1,11 @@
 """Which runs and sweeps of a storage somebody is doing now, on this machine or another."""
 
+import math
 import time
 from collections.abc import Mapping
 
 from orchestrator.storage.files import Storage
+from orchestrator.storage.leases import LEASES, holder_of, run_lease
 from orchestrator.storage.progress import read_progress
 from orchestrator.storage.rows import RunRow
 from orchestrator.storage.sweeps import is_running
@@ -11,23 +13,27 @@ from workloads.runs.in_use import InUse
 
 __all__ = ["InUseNow"]
 
-REMEMBERED = 5.0  # seconds for which an answer about a sweep is good
+REMEMBERED = 5.0  # seconds for which an answer about a sweep is good, or a list of leases
 
 
 class InUseNow:
     """Tells of a run, by its fingerprint, or of a sweep, by its folder, whether it is being done.
 
-    `NAME/ID` is a sweep's folder, and ID alone does, too. A sweep's lock tells, and the progress
-    that its driver keeps up; a run is in use with any of its sweeps, and where a process of a plan
-    file marks it. Raises StorageError where the storage cannot be read.
+    `NAME/ID` is a sweep's folder, and ID alone does, too. A sweep's lease tells, and the progress
+    that its driver keeps up; a run is in use with any of its sweeps, where somebody has its lease,
+    though no sweep of it may be known, and where a process of a plan file marks it. Raises
+    StorageError where the storage cannot be read.
     """
 
     def __init__(self, storage: Storage, rows: Mapping[str, RunRow]) -> None:
         self._storage, self._rows = storage, rows
         self._told: dict[str, tuple[float, bool]] = {}
+        self._listed, self._leases = -math.inf, frozenset[str]()
 
     def __call__(self, name: str) -> bool:
         """Tell whether it is being done."""
+        if "/" not in name and self._is_leased(name):
+            return True
         row = self._rows.get(name)
         if row is not None:
             return row.status == "running" or any(map(self, row.sweeps)) or self._marked(name)
@@ -48,6 +54,15 @@ class InUseNow:
             driven = is_running(self._storage, sweep) or bool(progress and progress.is_alive())
             self._told[sweep] = time.monotonic(), driven
         return driven
+
+    def _is_leased(self, fingerprint: str) -> bool:
+        """Tell whether somebody has a run; of most there is no lease, as one listing says."""
+        if time.monotonic() - self._listed > REMEMBERED:
+            self._leases = frozenset(self._storage.list(f"{LEASES}/runs"))
+            self._listed = time.monotonic()
+        if fingerprint not in self._leases:
+            return False
+        return holder_of(self._storage, run_lease(fingerprint)) is not None
 
     def _marked(self, fingerprint: str) -> bool:
         """Tell whether a process that does the runs of a plan file does this one."""

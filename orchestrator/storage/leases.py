@@ -28,6 +28,7 @@ from orchestrator.storage.processes import Process
 __all__ = [
     "BEAT",
     "EXPIRY",
+    "LEASES",
     "Claim",
     "Holder",
     "Lease",

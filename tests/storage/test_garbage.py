@@ -8,6 +8,7 @@ import pytest
 from orchestrator.storage import Storage
 from orchestrator.storage.garbage import KINDS, Facts, Garbage, garbage_in
 from orchestrator.storage.in_use import InUseNow
+from orchestrator.storage.leases import Claim, Lease, Observer, run_lease
 from orchestrator.storage.progress import CellProgress, SweepProgress, keep_progress
 from orchestrator.storage.rows import run_rows
 from workloads.simclr.presets import preset
@@ -125,3 +126,13 @@ def test_no_run_is_taken_for_one_without_a_plan_where_a_plan_is_damaged(full: St
     assert "runs" not in kinds
     assert f"runs/{FAILED}/checkpoint.pt" not in found(full)
     assert "sweeps/noise/4/plan.json.damaged" not in found(full)
+
+
+def test_what_somebody_has_the_lease_of_stays(full: Storage) -> None:
+    with Lease(full) as lease:
+        for run in (STOPPED, FAILED):
+            assert isinstance(lease.take(run_lease(run), Observer(full)), Claim)
+        there = found(full)
+        assert f"runs/{PLANNED}/checkpoint-1.pt" in there
+        assert not [name for name in there if STOPPED in name or FAILED in name]
+    assert f"runs/{STOPPED}" in found(full)
