@@ -23,6 +23,7 @@ from uuid import uuid4
 
 from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.storage.files import Storage
+from orchestrator.storage.holder import Holder, living_here
 from orchestrator.storage.processes import Process
 
 __all__ = [
@@ -42,6 +43,7 @@ LEASES, BEATS = "leases", "leases/beats"
 BEAT = 5.0  # seconds between signs of life
 EXPIRY = 30.0  # seconds without one, as seen by another process, after which an owner is dead
 DAMAGED = "damaged"  # in place of a beat, where a lease cannot be read
+HUNG = 10.0  # seconds after which a look tells nothing, as owners could not write either
 CLOCKS = timedelta(seconds=60)  # by which those of hosts may differ, for a single look
 
 
@@ -53,33 +55,6 @@ def run_lease(fingerprint: str) -> str:
 def sweep_lease(folder: str) -> str:
     """Return the name under which a sweep is owned, by its folder (`losses/0123456789ab`)."""
     return f"sweeps/{folder}"
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The owner of a name: its process, since when, and until when it has said to be alive.
-
-    Times are in UTC, by its own clock. `group` is one for all processes of a command.
-    """
-
-    process: Process
-    token: str
-    since: datetime
-    until: datetime
-    group: str = ""
-
-    @property
-    def host(self) -> str:
-        """The name of its machine."""
-        return self.process.host
-
-    @property
-    def pid(self) -> int:
-        """The id of its process there."""
-        return self.process.pid
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} since {self.since:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True)
@@ -141,8 +116,19 @@ class Observer:
 
     def holder(self, name: str) -> Holder | None:
         """Return who has a name and is not known to be dead."""
-        entry = _entry(self._storage, name)
+        entry = self.look(name)
         return None if entry is None or self.is_free(entry) else entry.holder
+
+    def look(self, name: str) -> _Entry | None:
+        """Read who has a name; silence counts anew where the storage fails. Raises StorageError."""
+        began, answers = self._clock(), False
+        try:
+            entry = _entry(self._storage, name)
+            answers = self._clock() - began < HUNG
+        finally:
+            if not answers:
+                self._seen.clear()
+        return entry
 
     def gives_signs(self, holder: Holder) -> bool:
         """Tell whether an owner has given a sign of life since the first look at it."""
@@ -151,15 +137,16 @@ class Observer:
     def is_free(self, entry: _Entry) -> bool:
         """Tell whether nobody has what the entry is of, or one that is dead."""
         holder = entry.holder
-        if entry.beat is None or holder.token in self.dead:
+        beat, since = self._seen.get(holder.token, (None, 0.0))
+        if entry.beat is None or (holder.token in self.dead and beat in (None, entry.beat)):
             return True
-        lives = holder.process.lives_here()
+        self.dead.discard(holder.token)  # it could not write for a while
+        lives = holder.lives_here()
         if lives is False:
             return True
         if lives and self._trusting:
             self._changed.add(holder.token)
             return False
-        beat, since = self._seen.get(holder.token, (None, 0.0))
         if beat != entry.beat:
             if beat is not None:
                 self._changed.add(holder.token)
@@ -181,6 +168,7 @@ class Lease:
     def __init__(self, storage: Storage, *, group: str = "", beat: float = BEAT) -> None:
         self._storage, self._group, self._seconds = storage, group, beat
         self.token = uuid4().hex
+        living_here.add(self.token)
         self._claims: dict[str, Claim] = {}
         self._since, self._beats = datetime.now(UTC), 0
         self._lost, self._over, self._guard = False, threading.Event(), threading.Lock()
@@ -198,6 +186,7 @@ class Lease:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
+        living_here.discard(self.token)
         with suppress(StorageError):  # what cannot be given back expires
             for name in list(self._claims):
                 self.give_back(name)
@@ -215,7 +204,7 @@ class Lease:
         Returns who has it otherwise. Raises StorageError.
         """
         while True:
-            entry = _entry(self._storage, name)
+            entry = observer.look(name)
             if entry is not None and not (self._is_ours(entry) or observer.is_free(entry)):
                 return entry.holder
             number = 1 if entry is None else entry.number + 1
@@ -286,7 +275,7 @@ def holder_of(storage: Storage, name: str) -> Holder | None:
     entry = _entry(storage, name)
     if entry is None or entry.beat in (None, DAMAGED):
         return None
-    lives = entry.holder.process.lives_here()
+    lives = entry.holder.lives_here()
     is_late = entry.holder.until + CLOCKS < datetime.now(UTC)
     return None if lives is False or (lives is None and is_late) else entry.holder
 

@@ -175,6 +175,7 @@ class RunFolder:
 
     def drop_pieces(self) -> None:
         """Delete them, once the evaluation has ended."""
+        self._check()
         self.storage.delete(self.name_of(EVALUATING))
 
     def log(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import LeaseLostError
+from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.storage import Storage
 from orchestrator.storage import processes as known
 from orchestrator.storage.leases import EXPIRY, Claim, Holder, Lease, Observer, holder_of
@@ -122,6 +122,8 @@ def test_who_has_lost_a_run_writes_nothing_of_it(storage: Storage) -> None:
                 RunRecord(name="a", fingerprint="a", workload="simclr", status="failed", spec={})
             ),
             lambda: folder.write_predictions({}),
+            lambda: folder.write_piece("linear", {}),
+            folder.drop_pieces,  # they are the new owner's
         ]
         for write in writes:
             with pytest.raises(LeaseLostError):
@@ -210,3 +212,67 @@ def test_a_lease_that_cannot_be_read_is_free_once_it_stays_so(storage: Storage) 
         assert isinstance(claim, Claim)
         assert claim.number == 8
         assert storage.list("leases/runs/a") == ["000008.json"]
+
+
+def test_silence_while_the_storage_fails_or_hangs_is_no_sign_of_death(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, read = Clock(), Storage.read_bytes
+    with elsewhere():
+        owner = Lease(storage, beat=3600)
+        owner.take("runs/a", Observer(storage))
+    observer = Observer(storage, clock=clock)
+    assert observer.holder("runs/a") is not None
+
+    def fail(*_: object) -> bytes | None:
+        raise StorageError("no answer")
+
+    def hang(storage: Storage, name: str) -> bytes | None:
+        clock.now += EXPIRY
+        return read(storage, name)
+
+    clock.now += EXPIRY + 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "read_bytes", fail)
+        with pytest.raises(StorageError):
+            observer.holder("runs/a")
+    assert observer.holder("runs/a") is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "read_bytes", hang)
+        assert observer.holder("runs/a") is not None
+    clock.now += EXPIRY - 1
+    assert observer.holder("runs/a") is not None
+    clock.now += 2
+    assert observer.holder("runs/a") is None
+    owner.__exit__(None, None, None)
+
+
+def test_an_owner_that_gives_a_sign_of_life_again_is_not_dead(storage: Storage) -> None:
+    clock = Clock()
+    with elsewhere():
+        owner = Lease(storage, beat=3600)
+        owner.take("runs/a", Observer(storage))
+    observer = Observer(storage, clock=clock)
+    observer.holder("runs/a")
+    clock.now += EXPIRY + 1
+    assert observer.holder("runs/a") is None
+    storage.write_bytes(f"leases/beats/{owner.token}", b"2 there was no room before")
+    assert observer.holder("runs/a") is not None
+    assert observer.dead == set()
+    owner.__exit__(None, None, None)
+
+
+def test_what_this_process_could_not_give_back_it_can_take_again(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("no answer")
+
+    with monkeypatch.context() as patch, Lease(storage) as left:
+        left.take("sweeps/a/1", Observer(storage))
+        patch.setattr(Storage, "delete", fail)
+        left.__exit__(None, None, None)
+    assert storage.list("leases/sweeps/a/1") == ["000001.json"]
+    assert holder_of(storage, "sweeps/a/1") is None
+    with Lease(storage) as lease:
+        assert isinstance(lease.take("sweeps/a/1", Observer(storage, trusting=True)), Claim)
