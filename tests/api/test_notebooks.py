@@ -54,6 +54,8 @@ def test_every_notebook_runs_and_takes_over_what_the_first_has_run(
     for name, outputs in told.items():
         text = str(outputs)
         assert ("[6/6]" in text) == name.startswith("01"), "the others found all of it there"
-        assert not [one for one in outputs if one.get("name") == "stderr"], name
+        said = [one["text"] for one in outputs if one.get("name") == "stderr"]
+        # on a loaded machine
+        assert not [text for text in said if not text.startswith("still waiting for")], name
         kinds = {kind for one in outputs for kind in one.get("data", {})}
         assert ("image/png" in kinds) == (not name.startswith("03"))

@@ -187,7 +187,7 @@ def broken_run(storage: Path, fields: dict[str, Any]) -> str:
     checked = check(request)
     (plan,) = checked.plans
     name = plan.cells[0].fingerprint
-    checked.storage.write_bytes(f"runs/{name}/spec.yaml/file", b"")
+    checked.storage.write_bytes(f"runs/{name}/predictions.npz/file", b"")
     return name
 
 
