@@ -122,7 +122,7 @@ def test_a_cell_that_cannot_run_does_not_sink_the_others(
     broken = next(
         cell["fingerprint"] for cell in plan["cells"] if cell["name"].startswith("yes, 0.5 ")
     )
-    in_the_way = f"runs/{broken}/spec.yaml"  # a folder, where the cell writes a file
+    in_the_way = f"runs/{broken}/predictions.npz"  # a folder, where the cell writes a file
     Storage(str(storage_folder)).write_bytes(f"{in_the_way}/file", b"")
     ended = simclr_orch(*ablate("--max-failures", "0"))
     assert ended.returncode == 1
