@@ -164,7 +164,7 @@ def test_what_is_foreign_damaged_or_half_is_refused_by_name_and_the_rest_is_take
         (lambda tree: tree.update(fingerprint="ab"), "is the record of another run, ab"),
         (lambda tree: tree["spec"].update(more=1), "its specification is of another version"),
         (lambda tree: tree.update(status="stopped"), "which no run of a plan has"),
-        (lambda tree: tree["intervals"].update(knn_top1=3), "its intervals are no pairs"),
+        (lambda tree: tree["intervals"].update(knn_top1=3), "intervals.knn_top1: Input should be"),
         (lambda tree: tree.update(results={}), "its record has no linear_top1, knn_top1"),
         (lambda tree: tree["results"].pop("linear_top1"), "its record has no linear_top1"),
         (lambda tree: tree["results"].update(knn_top1=101), "knn_top1 is 101 %, which does not"),
