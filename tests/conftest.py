@@ -219,7 +219,7 @@ def mlflow_runs() -> Callable[[Path, str], tuple[list["Run"], list["Run"]]]:
 def wait_for() -> Callable[..., None]:
     """Waits until a condition holds, which it has to within so many seconds."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.1) -> None:
+    def wait(condition: Callable[[], Any], seconds: float = 300, pause: float = 0.1) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "did not happen in time"

@@ -183,7 +183,8 @@ def test_workers_that_fit_a_cluster(resources: Resources, fit: int) -> None:
 
 def record(spec: RunSpec, seconds: float, *, workers: int = 1, gpu: bool = False) -> RunRecord:
     history = [{"images_per_second": 1000.0, "seconds": 2.0}] * spec.schedule.epochs
-    machine = {"workers": workers, "gpu": gpu}
+    machine = {"workers": workers, "gpu": gpu, "threads": 1, "device": "some"}
+    machine |= {"precision": "bf16", "torch": "2.11"}
     return RunRecord.read(
         {
             "name": "a cell",

@@ -12,6 +12,15 @@ from orchestrator.storage.useful import useful_records
 from workloads.simclr import encoder
 from workloads.simclr.spec import EncoderSpec
 
+MACHINE = {
+    "workers": 1,
+    "gpu": False,
+    "threads": 1,
+    "device": "cpu",
+    "precision": "bf16",
+    "torch": "2.11",
+}
+
 
 def record(number: int, **more: Any) -> RunRecord:
     values: dict[str, Any] = {
@@ -22,7 +31,7 @@ def record(number: int, **more: Any) -> RunRecord:
         "history": [{"epoch": 1.0}],
         "ended": f"2026-11-28T10:{number:02d}:00+00:00",
         "total_seconds": 9.0,
-        "machine": {"workers": 1, "gpu": False},
+        "machine": MACHINE,
     }
     return RunRecord(**(values | more))
 
@@ -34,7 +43,9 @@ def test_records_are_of_the_seeds_and_the_newest_that_tell_a_speed(tmp_path: Any
         *(record(number) for number in range(count)),
         record(50, spec={"seed": 3}, ended="2026-01-01T00:00:00+00:00"),
         record(51, workload="two-layer-cnn", spec={"seed": 3}),
-        record(52, machine={"workers": 2, "gpu": True}, ended="2026-01-01T00:00:00+00:00"),
+        record(
+            52, machine=MACHINE | {"workers": 2, "gpu": True}, ended="2026-01-01T00:00:00+00:00"
+        ),
         record(53, status="failed", error="nan"),
     ]
     for one in records:

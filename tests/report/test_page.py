@@ -137,7 +137,8 @@ def test_the_interval_of_a_mean_is_students() -> None:
 
 
 def test_cost_is_added_up() -> None:
-    machine = {"workers": 2, "threads": 4, "gpu": True}
+    machine = {"workers": 2, "threads": 4, "gpu": True, "device": "a GPU"}
+    machine |= {"precision": "bf16", "torch": "2.11"}
     one = RunRecord.read(
         {"name": "a", "fingerprint": "f", "status": "finished", "spec": {}}
         | {"machine": machine, "total_seconds": 3600, "ended": "2026-01-01T02:00:00+00:00"}

@@ -457,17 +457,17 @@ def test_encoders_are_logged_of_all_that_have_finished_recorded_or_not(
 ) -> None:
     recorded, borrowed, failed, without = cells[:4]
     ledger.recorded = {recorded: 2}
-    for name in (recorded, failed, "another run"):
+    for name in (recorded, failed, "another-run"):
         storage.write_bytes(f"runs/{name}/checkpoint.pt", f"state of {name}".encode())
     mine = recording(ledger, plan, storage, warnings, log_model=True)
     mine.begin(KEPT)
     mine.taken_over(recorded, record(recorded))
-    mine.ended(borrowed, record(borrowed, trained_by="another run"))
+    mine.ended(borrowed, record(borrowed, trained_by="another-run"))
     mine.ended(failed, record(failed, "failed"))
     mine.ended(without, record(without))
     assert ledger.models == {
         recorded: (f"state of {recorded}".encode(), "seed: 3\n"),
-        borrowed: (b"state of another run", "seed: 3\n"),
+        borrowed: (b"state of another-run", "seed: 3\n"),
     }
     assert set(ledger.closed) == {recorded, borrowed, failed, without}
 

@@ -259,7 +259,8 @@ def test_the_whole_grid_is_expected_to_take_minutes_not_hours() -> None:
 
 
 def test_speed_is_measured_on_cells_of_the_same_workload() -> None:
-    machine = {"workers": 1, "gpu": False}
+    machine = {"workers": 1, "gpu": False, "threads": 1, "device": "cpu"}
+    machine |= {"precision": "fp64", "torch": "2.11"}
     two_layer = RunRecord.read(
         {
             "name": "a cell",
