@@ -14,7 +14,8 @@ from orchestrator.tracking import watched
 
 # Starts what it is given, as the dashboard starts MLflow's server, and waits for ever.
 STARTER = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup, around the tests, has ignored
 process = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, start_new_session=True)
 print(process.pid, flush=True)
 time.sleep(3600)
