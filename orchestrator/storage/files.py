@@ -206,10 +206,16 @@ class Storage:
             try:
                 if self.is_local:
                     copy_whole(Path(path), Path(target))
-                else:
-                    filesystem.copy_file(path, target)
+                    return
+                filesystem.copy_file(path, target)
             except FileNotFoundError:
                 return
+            except OSError:
+                # Arrow has no FileNotFoundError for the copy of an object that is not there
+                from pyarrow.fs import FileType
+
+                if filesystem.get_file_info(path).type != FileType.NotFound:
+                    raise
 
         self._do(name, "cannot copy", copy)
 

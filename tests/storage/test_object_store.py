@@ -31,9 +31,6 @@ def asked(tiny: Callable[..., dict[str, Any]]) -> Callable[..., Request]:
     return request
 
 
-@pytest.mark.xfail(
-    run=False, reason="a sweep on a bucket does not end since leases and retries: to be mended"
-)
 @pytest.mark.slow
 def test_a_sweep_keeps_everything_in_a_bucket_and_is_not_run_again(
     bucket: str,

@@ -197,3 +197,13 @@ def test_json_is_written_for_people_too(tmp_path: Path) -> None:
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text) == {"b": 1}
     assert text.endswith("}\n")
+
+
+def test_a_copy_is_the_same_and_of_what_is_not_there_there_is_none(storage: Storage) -> None:
+    storage.copy("runs/a/checkpoint.pt", "runs/a/checkpoint-1.pt")
+    assert storage.read_bytes("runs/a/checkpoint-1.pt") is None
+    storage.write_bytes("runs/a/checkpoint.pt", b"state")
+    storage.copy("runs/a/checkpoint.pt", "runs/a/checkpoint-1.pt")
+    assert storage.read_bytes("runs/a/checkpoint-1.pt") == b"state"
+    storage.copy("runs/none.pt", "runs/a/checkpoint-1.pt")
+    assert storage.read_bytes("runs/a/checkpoint-1.pt") == b"state"
