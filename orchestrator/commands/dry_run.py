@@ -1,6 +1,6 @@
 """What `--dry-run` does: print the runs of a request and what they cost, and start nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -28,16 +28,12 @@ __all__ = ["Ahead", "dry_run", "look_ahead", "tell_ahead"]
 
 @dataclass(frozen=True)
 class Ahead:
-    """What a request would do: its first round, and what that costs by all records there are.
-
-    `forecasts` say, by the name of a sweep, what its claims will probably take.
-    """
+    """What a request would do: its first round, and what that costs by all records there are."""
 
     checked: Checked
     planned: Round
     records: Sequence[RunRecord]
     cost: Estimate
-    forecasts: Mapping[str, Forecast]
 
 
 def look_ahead(request: Request) -> Ahead:
@@ -54,14 +50,7 @@ def look_ahead(request: Request) -> Ahead:
         with connected(checked.settings.address, may_start=checked.may_start) as shape:
             planned = next_round(checked, shape)
     records = records_for(checked, planned)
-    cost = cost_of(checked, planned, records)
-    forecasts = {
-        plan.name: forecast(
-            checked.storage, plan.ablation, kept_plan(checked.storage, plan), planned.concurrent
-        )
-        for plan in planned.plans
-    }
-    return Ahead(checked, planned, records, cost, forecasts)
+    return Ahead(checked, planned, records, cost_of(checked, planned, records))
 
 
 def dry_run(request: Request, console: Console) -> Finished:
@@ -96,7 +85,14 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
         ]
         sweeps[plan.name] = {"sweep": plan.sweep_id, "cells": cells, "not_asked": [*not_asked]}
 
-    for line in _lines_below(ahead):
+    # a look at the claims, which is kept: for who is told of it
+    forecasts = {
+        plan.name: forecast(
+            checked.storage, plan.ablation, kept_plan(checked.storage, plan), planned.concurrent
+        )
+        for plan in planned.plans
+    }
+    for line in _lines_below(ahead, forecasts.values()):
         print_line(console, line)
     document = sweeps[planned.plans[0].name] if len(sweeps) == 1 else {"sweeps": sweeps}
     return Finished(
@@ -107,12 +103,12 @@ def tell_ahead(ahead: Ahead, console: Console) -> Finished:
             "shared": planned.shared,
             "estimate": vars(cost),
             "read": [one.tree() for one in checked.read],
-            "forecast": {name: one.tree() for name, one in ahead.forecasts.items()},
+            "forecast": {name: one.tree() for name, one in forecasts.items()},
         },
     )
 
 
-def _lines_below(ahead: Ahead) -> list[str]:
+def _lines_below(ahead: Ahead, forecasts: Iterable[Forecast]) -> list[str]:
     """What is said of all runs together: their cost, whether they decide anything, what would."""
     checked, planned = ahead.checked, ahead.planned
     plan = planned.plans[0]
@@ -123,4 +119,4 @@ def _lines_below(ahead: Ahead) -> list[str]:
         lines = [cost_line(planned, ahead.cost)]
     said = [few_seeds_line(checked), why_trained_anew(checked, planned, ahead.records)]
     lines += [one for one in said if one]
-    return lines + [line for one in ahead.forecasts.values() for line in one.lines()]
+    return lines + [line for one in forecasts for line in one.lines()]

@@ -42,6 +42,7 @@ def leave_sweep() -> Callable[..., KeptPlan]:
             "data": {"title": "shapes", "train": 1, "validation": 1, "test": 1, "notes": []},
             "command": f"simclr-orch ablate {plan.name}",
             "looks_kept": True,
+            "resources": vars(plan.resources),
             "started": f"2026-01-01T00:00:{second:02d}",
             **({} if plan.question is None else {"question": dict(plan.question)}),
             **more,

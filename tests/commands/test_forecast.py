@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from orchestrator.commands.dry_run import look_ahead, tell_ahead
 from orchestrator.commands.forecast import Forecast, forecast
 from orchestrator.commands.report import verdicts_on
+from orchestrator.commands.request import Request
 from orchestrator.plan import PlannedCell
 from orchestrator.plan.kept import KeptPlan
 from orchestrator.plan.kept_looks import looks_in
@@ -87,3 +89,13 @@ def test_a_forecast_that_could_judge_is_kept_as_a_look(storage: Storage, swept: 
     verdicts_on(["temperature"], storage, Console(file=StringIO()))
     again = looks_in(kept_looks(storage, "temperature", plan["sweep"]))
     assert again == found, "a report at the same seeds is the same look"
+
+
+def test_a_plan_that_is_told_nobody_takes_no_look(storage: Storage, swept: Swept) -> None:
+    plan = swept(3, 0.0)
+    request = Request(("temperature",), preset="shapes", seeds=3, flags={"storage": storage.uri})
+    ahead = look_ahead(request)
+    assert ahead.planned.plans[0].sweep_id == plan["sweep"]
+    assert not kept_looks(storage, "temperature", plan["sweep"])
+    tell_ahead(ahead, Console(file=StringIO()))
+    assert kept_looks(storage, "temperature", plan["sweep"])
