@@ -16,7 +16,7 @@ from orchestrator.storage.leases import Claim, Lease, Observer, run_lease
 from workloads.runs.folder import RUNS
 from workloads.runs.in_use import InUse
 
-__all__ = ["Owned", "is_marked", "owned"]
+__all__ = ["Owned", "owned"]
 
 PLAN_RUNNER = "`python -m workloads run`"
 
@@ -65,14 +65,3 @@ def _tidy(storage: Storage, fingerprint: str) -> None:
     if storage.is_local:
         for path in storage.local_path(RUNS, fingerprint).glob(f".*{PARTIAL}"):
             path.unlink(missing_ok=True)
-
-
-def is_marked(storage: Storage, fingerprint: str) -> bool:
-    """Tell whether a process that runs a plan file in the folder has a run."""
-    if not storage.is_local:
-        return False
-    marks = InUse(storage.local_path())
-    try:
-        return not marks.take(fingerprint)
-    finally:
-        marks.close()

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from orchestrator.storage.files import Storage
 from orchestrator.storage.leases import LEASES, holder_of, run_lease
+from orchestrator.storage.marks import is_marked
 from orchestrator.storage.progress import read_progress
 from orchestrator.storage.rows import RunRow
 from orchestrator.storage.sweeps import is_running
-from workloads.runs.in_use import InUse
 
 __all__ = ["InUseNow"]
 
@@ -36,7 +36,11 @@ class InUseNow:
             return True
         row = self._rows.get(name)
         if row is not None:
-            return row.status == "running" or any(map(self, row.sweeps)) or self._marked(name)
+            return (
+                row.status == "running"
+                or any(map(self, row.sweeps))
+                or is_marked(self._storage, name)
+            )
         sweeps = [name] if "/" in name else self._sweeps_of(name)
         return any(map(self._is_driven, sweeps))
 
@@ -63,13 +67,3 @@ class InUseNow:
         if fingerprint not in self._leases:
             return False
         return holder_of(self._storage, run_lease(fingerprint)) is not None
-
-    def _marked(self, fingerprint: str) -> bool:
-        """Tell whether a process that does the runs of a plan file does this one."""
-        if not (self._storage.is_local and self._storage.exists("in-use")):
-            return False
-        marks = InUse(self._storage.local_path())
-        try:
-            return not marks.take(fingerprint)
-        finally:
-            marks.close()

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Collection, Mapping
 
-from orchestrator.cell.owned import is_marked
 from orchestrator.live.live_sweep import LiveSweep
 from orchestrator.storage import Storage
 from orchestrator.storage.leases import Observer, run_lease
+from orchestrator.storage.marks import is_marked
 from orchestrator.storage.runs import RunFolder
 
 __all__ = ["OthersCells"]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from workloads.spec import digest
 
-__all__ = ["InUse"]
+__all__ = ["MARKS", "InUse"]
+
+MARKS = "in-use"  # the file
 
 
 class InUse:
@@ -18,7 +20,7 @@ class InUse:
     def __init__(self, root: Path) -> None:
         """Open the file. Raises OSError."""
         root.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(root / "in-use", os.O_RDWR | os.O_CREAT, 0o666)
+        self._file = os.open(root / MARKS, os.O_RDWR | os.O_CREAT, 0o666)
 
     def take(self, fingerprint: str) -> bool:
         """Mark a run; whether that went well, since no other process has marked it."""
