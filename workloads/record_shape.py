@@ -11,30 +11,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 __all__ = [
     "LEFT_OUT",
+    "Name",
     "Shape",
+    "Text",
     "check_evaluation",
     "check_record",
     "check_shape",
-    "is_name_of_run",
 ]
 
 DEEPEST = 60  # mappings and lists within one another
 
 
-def is_name_of_run(name: str) -> bool:
-    """Tell whether a text can be a run's fingerprint, which is the name of its folder."""
-    return re.fullmatch(r"[\w-]{1,200}", name, re.ASCII) is not None
-
-
 def _named(name: str) -> str:
-    if not is_name_of_run(name):
-        raise ValueError(f"{name[:40]!r} is no run")
+    if re.fullmatch(r"[\w-]{1,200}", name, re.ASCII) is None:
+        raise ValueError(f"{name[:40]!r} is no name of a folder")
     return name
 
 
 Number = Annotated[float, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
-Run = Annotated[str, AfterValidator(_named)]
+Name = Annotated[str, AfterValidator(_named)]  # of a run or a sweep, and of its folder
 Numbers = dict[Text, Number]
 LEFT_OUT: Any = None  # of a key that other versions do not have: where it is there, it is no null
 
@@ -72,7 +68,7 @@ class _Read(Shape):
 
 class _Record(Shape):
     name: Text
-    fingerprint: Run
+    fingerprint: Name
     status: Literal["finished", "failed", "stopped"]
     spec: dict[Text, Any]
     workload: Text = LEFT_OUT
@@ -84,7 +80,7 @@ class _Record(Shape):
     log_tail: list[Text] = LEFT_OUT
     log: Text | None = None
     epoch: Number | None = None
-    trained_by: Run | None = None
+    trained_by: Name | None = None
     weights: dict[Text, Any] | None = None
     data: Text | None = None
     data_read: list[_Read] | None = None

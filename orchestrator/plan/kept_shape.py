@@ -2,21 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from workloads.record_shape import LEFT_OUT, Shape, check_shape, is_name_of_run
+from workloads.record_shape import LEFT_OUT, Name, Shape, Text, check_shape
 
 __all__ = ["check_plan"]
 
 
-def _named(name: str) -> str:
-    if not is_name_of_run(name):
-        raise ValueError(f"{name[:40]!r} is no name of a folder")
-    return name
-
-
-Text = Annotated[str, Field(strict=True)]
-Name = Annotated[str, AfterValidator(_named)]
 Whole = Annotated[int, Field(strict=True)]
 
 
