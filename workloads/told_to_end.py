@@ -6,9 +6,8 @@ from types import FrameType
 
 __all__ = ["TOLD_TO_END", "when_told_to_end"]
 
-TOLD_TO_END = (
-    75  # the exit code where something is left: EX_TEMPFAIL of sysexits.h, try again later
-)
+# the exit code where something is left: EX_TEMPFAIL of sysexits.h, try again later
+TOLD_TO_END = 75
 
 # the second as Slurm sends it before the end, `--signal=USR1@60`
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)

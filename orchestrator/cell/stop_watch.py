@@ -21,13 +21,13 @@ from orchestrator.run_record import RunRecord
 from orchestrator.storage import Storage
 from orchestrator.storage.stop_requests import is_asked_to_stop, stops_asked
 from workloads.runs.folder import record_of
+from workloads.told_to_end import TOLD_TO_END
 
-__all__ = ["EXIT_CODE", "GRACE", "GRACE_OF_SEVERAL", "StopWatch", "leave_stopped", "leave_worker"]
+__all__ = ["GRACE", "GRACE_OF_SEVERAL", "StopWatch", "leave_stopped", "leave_worker"]
 
 SECONDS_BETWEEN_LOOKS = 1.0
 GRACE = 5.0  # seconds for a run to come to its next step
 GRACE_OF_SEVERAL = 20.0  # and for several workers to come there and to leave Ray Train
-EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 Reason = Literal["node", "signal"]  # what takes a run's worker from it
 
@@ -36,7 +36,7 @@ def leave_worker() -> None:
     """End this process, with what it has said on its way."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(EXIT_CODE)
+    os._exit(TOLD_TO_END)
 
 
 class StopWatch:

@@ -14,7 +14,7 @@ from orchestrator.report.quantities import quantity
 from search_spaces.claims import Place
 from workloads.quantity import Quantity
 
-__all__ = ["Collapsed", "Column", "collapsed", "collapsed_in", "collapsed_lines"]
+__all__ = ["Collapsed", "Column", "collapsed", "collapsed_lines"]
 
 FEWEST_RUNS = 3  # of a cell, so that one of them does not make its median
 FAR = 5.0  # standard deviations of a run, the median over cells, from the median of its cell
@@ -67,21 +67,20 @@ def collapsed(
     return found
 
 
-def collapsed_in(report: Report) -> list[Collapsed]:
-    """Return the runs of a report that have collapsed, in cells of the metric of the untrained."""
+def collapsed_lines(report: Report) -> list[str]:
+    """Return each collapsed run of a report in words, with its value and the median of its cell.
+
+    Looked at are the cells that have the metric of the untrained encoder.
+    """
     if report.reference is None:
         return []
-    metric = report.ablation.metric
-    alike = {cell.at for cell in report.layout.cells if report.ablation.metric_of(cell) == metric}
+    name = report.ablation.metric
+    alike = {cell.at for cell in report.layout.cells if report.ablation.metric_of(cell) == name}
     columns = [Column(one.at, one.values, one.seeds) for one in report.cells if one.at in alike]
-    return collapsed(columns, report.reference.values, quantity(metric))
-
-
-def collapsed_lines(found: Iterable[Collapsed], metric: Quantity) -> list[str]:
-    """Return each collapsed run in words, with its value and what is usual in its cell."""
+    metric = quantity(name)
     return [
         f"{' · '.join(one.at)}{'' if one.seed is None else f', seed {one.seed}'}: "
         f"{f'{metric.text(one.value)} {metric.unit}'.rstrip()}, the cell's median "
         f"{metric.text(one.median)}"
-        for one in found
+        for one in collapsed(columns, report.reference.values, metric)
     ]

@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 from orchestrator.plan.kept import workload_of_plan
 from orchestrator.report.cell_document import CellDocument, cell_json
-from orchestrator.report.collapsed import collapsed_in, collapsed_lines
+from orchestrator.report.collapsed import collapsed_lines
 from orchestrator.report.collect import Report
 from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.measured import values_in
@@ -199,7 +199,7 @@ def as_json(report: Report) -> ReportDocument:
         "machines": list(report.machines),
         "data_read": [dict(one) for one in report.data_read],
         "failed": list(report.problems),
-        "collapsed": collapsed_lines(collapsed_in(report), quantity(report.ablation.metric)),
+        "collapsed": collapsed_lines(report),
         "verdicts": verdicts_json(report),
         "rank_correlation": None if report.similarity is None else vars(report.similarity),
         "rank_correlation_by_seed": {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator.plan.kept import KeptData, KeptPlan, workload_of_plan
-from orchestrator.report.collapsed import collapsed_in, collapsed_lines
+from orchestrator.report.collapsed import collapsed_lines
 from orchestrator.report.collect import Report
 from orchestrator.report.likeness import likeness_by_seed
 from orchestrator.report.quantities import quantity
@@ -54,7 +54,7 @@ def facts(report: Report) -> list[Fact]:
         found.append(_untrained(ablation, report.reference))
     found += tuned_facts(ablation, plan, report.tuned)
     found += _uncounted(report)
-    if fallen := collapsed_lines(collapsed_in(report), quantity(ablation.metric)):
+    if fallen := collapsed_lines(report):
         found.append(("Collapsed", f"{'; '.join(fallen)}: {COLLAPSED}"))
     if ablation.extension and not is_own:
         found.append(("Extension", _beyond(report)))

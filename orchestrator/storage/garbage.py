@@ -13,7 +13,7 @@ from orchestrator.storage.files import PARTIAL
 from orchestrator.storage.listing import File
 from orchestrator.storage.progress import PROGRESS
 from orchestrator.storage.rows import RunRow
-from workloads.runs.folder import CHECKPOINT
+from workloads.runs.folder import CHECKPOINT, checkpoint_files
 
 __all__ = [
     "ASKED_FOR",
@@ -58,7 +58,6 @@ CONSEQUENCES: Mapping[GarbageKind, str] = {
 }
 SEARCHES = "tune/"  # how the sweeps begin that may go on with settings that they have stopped
 PLACES = ("runs", "sweeps", "ray-train", "ray-tune")  # and files of the storage's own folder
-OLDER = re.compile(r"checkpoint-\d+\.pt")
 DAMAGED = re.compile(r"\.damaged(-\d+)?$")
 
 
@@ -170,7 +169,7 @@ class _Told:
         def one(kind: GarbageKind, reason: str) -> Garbage:
             return Garbage(kind, file, 0, None, f"{_name(row)}: {reason}", row.fingerprint)
 
-        older = len(inside) == 1 and bool(OLDER.fullmatch(inside[0]))
+        older = len(inside) == 1 and checkpoint_files(inside) not in ([], [CHECKPOINT])
         if older and row.status == "finished":
             return one("checkpoints", "finished, and has a newer one")
         if not older and [*inside] != [CHECKPOINT]:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from workloads.seeds import seed_of
-from workloads.shown import CropHistograms, Pixels
+from workloads.shown import CropHistograms
 from workloads.simclr.spec import AugmentSpec, RunSpec
 from workloads.simclr.views.parameters import draw_view
 from workloads.simclr.views.policy import apply_view
+from workloads.simclr.views.shown import as_pixels
 
 __all__ = ["crop_histograms"]
 
@@ -52,7 +53,7 @@ def crop_histograms(spec: RunSpec, images: Tensor, shown: int, crops: int) -> Cr
         seed=spec.seed,
         strength=spec.augment.color.strength,
         originals=images[:shown].permute(0, 2, 3, 1).numpy(),
-        crops=_pixels(torch.stack(drawn, dim=2)),
+        crops=as_pixels(torch.stack(drawn, dim=2).movedim(3, -1)),
         histograms=np.stack([_shares(each.flatten(2), BINS) for each in drawn], axis=2),
         among=count,
         matched=(_matched(pairs[0]), _matched(pairs[1])),
@@ -85,9 +86,3 @@ def _shares(values: Tensor, bins: int) -> NDArray[np.float64]:
     counts.scatter_add_(-1, places, torch.ones_like(places, dtype=torch.float64))
     shares: NDArray[np.float64] = (counts / values.shape[-1]).numpy()
     return shares
-
-
-def _pixels(views: Tensor) -> Pixels:
-    """Views [N, C, 2, 3, S, S] in [0, 1] as uint8 [N, C, 2, S, S, 3]."""
-    rounded: Pixels = (views * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-    return np.moveaxis(rounded, 3, -1)

@@ -17,7 +17,7 @@ from workloads.simclr.spec import AugmentSpec, RunSpec
 from workloads.simclr.views.parameters import draw_view
 from workloads.simclr.views.policy import apply_view
 
-__all__ = ["example_views", "operations_alone"]
+__all__ = ["as_pixels", "example_views", "operations_alone"]
 
 
 def example_views(spec: RunSpec, images: Tensor, n: int, side: int | None = None) -> Pixels:
@@ -35,7 +35,7 @@ def example_views(spec: RunSpec, images: Tensor, n: int, side: int | None = None
         drawn = objective.draw(count, height, width, generator)
         views = drawn(images, slice(0, count))
         made.append(views.view(objective.views_per_image, count, *views.shape[1:]))
-    return _pixels(torch.stack(made).permute(2, 0, 1, 4, 5, 3))
+    return as_pixels(torch.stack(made).permute(2, 0, 1, 4, 5, 3))
 
 
 def operations_alone(spec: RunSpec, images: Tensor, n: int) -> tuple[OperationAlone, ...]:
@@ -46,7 +46,7 @@ def operations_alone(spec: RunSpec, images: Tensor, n: int) -> tuple[OperationAl
     return tuple(_alone(operation, spec, images, n) for operation in spec.augment.operations)
 
 
-def _pixels(views: Tensor) -> Pixels:
+def as_pixels(views: Tensor) -> Pixels:
     """Return values in [0, 1] as uint8 of the same shape, rounded."""
     rounded: Pixels = (views * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return rounded
@@ -66,7 +66,7 @@ def _alone(operation: str, spec: RunSpec, images: Tensor, n: int) -> OperationAl
     views = apply_view(several, draw_view(alone, count * n, height, width, generator), alone)
     by_image = views.view(count, n, *views.shape[1:]).permute(0, 1, 3, 4, 2)
     known = None if probability is None else float(str(probability))
-    return OperationAlone(operation, parameters, known, _pixels(by_image))
+    return OperationAlone(operation, parameters, known, as_pixels(by_image))
 
 
 def _parameters(operation: str, augment: AugmentSpec) -> dict[str, object]:
